@@ -1,0 +1,49 @@
+# intervalchange: `make demo` and `make test` are all a stranger needs.
+PYTHON ?= python3
+BIN := .venv/bin
+# Half the cores each would starve the films; the fast suite is split over both instead.
+WORKERS ?= 2
+
+.PHONY: help setup demo check format test slow bench docs clean demo-model
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/installed  ## Make .venv with the exact versions of constraints.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## Answer questions on bundled real and simulated pairs; writes demo/report.html
+	$(BIN)/python examples/demo.py --out demo
+
+check: setup  ## Format, lint, types
+	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pip check
+
+format: setup  ## Rewrite the files as `check` wants them
+	$(BIN)/ruff format src tests examples benchmarks
+	$(BIN)/ruff check --fix src tests examples benchmarks
+
+test: setup  ## The fast suite (under five minutes)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
+	$(BIN)/python -m pytest -m slow --durations=10
+
+bench: setup  ## Ratios against named peers, written to benchmarks/results
+	$(BIN)/python benchmarks/speed.py
+
+demo-model: setup  ## Train the bundled demo model from nothing (about an hour on two cores)
+	bash examples/train_demo.sh
+
+docs: setup  ## Build the site into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean:  ## Remove everything that make made
+	rm -rf .venv build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,47 @@
+"""What can go wrong, each with what to do next.
+
+    IntervalChangeError
+    ├── InputError            the input's fault: exit code 2
+    │   ├── ImageError        a film that cannot be read or must not be
+    │   ├── SourceError       a data set folder or table that is not what it should be
+    │   └── ConfigError       an option, preset or configuration that does not fit
+    └── RunError              a run folder that cannot be used as asked: exit code 2
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class IntervalChangeError(Exception):
+    """Base of every error raised on purpose.
+
+    what: what is wrong. where: the file it is in. remedy: what to do next.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str | Path | None = None, remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        text = f"{where}: {what}" if where is not None else what
+        super().__init__(f"{text} {remedy}".strip())
+
+
+class InputError(IntervalChangeError):
+    """The input's fault."""
+
+
+class ImageError(InputError):
+    """A film that cannot be read, or that must not be read without --force."""
+
+
+class SourceError(InputError):
+    """A data set folder, table or predictions file that is not what it should be."""
+
+
+class ConfigError(InputError):
+    """An option, preset or configuration that does not fit."""
+
+
+class RunError(IntervalChangeError):
+    """A run folder that cannot be used as asked."""

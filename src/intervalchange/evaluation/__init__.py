@@ -1,0 +1,1 @@
+"""From prediction files to numbers; no torch."""

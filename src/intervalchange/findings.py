@@ -1,0 +1,216 @@
+"""The closed vocabulary of change: one table, no logic.
+
+Names, aliases, levels, types and locations are those of Medical-Diff-VQA (Hu et al., KDD 2023); the fourteen
+CheXpert labels and the anatomy of Chest ImaGenome are mapped onto them where the meaning is the same.
+"""
+
+from types import MappingProxyType
+
+FINDINGS: tuple[str, ...] = (
+    "pleural effusion",
+    "atelectasis",
+    "cardiomegaly",
+    "enlargement of the cardiac silhouette",
+    "edema",
+    "hernia",
+    "vascular congestion",
+    "hilar congestion",
+    "pneumothorax",
+    "heart failure",
+    "lung opacity",
+    "pneumonia",
+    "tortuosity of the descending aorta",
+    "scoliosis",
+    "gastric distention",
+    "hypoxemia",
+    "hypertensive heart disease",
+    "hematoma",
+    "tortuosity of the thoracic aorta",
+    "contusion",
+    "emphysema",
+    "granuloma",
+    "calcification",
+    "pleural thickening",
+    "thymoma",
+    "blunting of the costophrenic angle",
+    "consolidation",
+    "fracture",
+    "pneumomediastinum",
+    "air collection",
+)
+"""The 30 findings in library order, the order in which missing findings are listed."""
+
+ALIASES = MappingProxyType(
+    {
+        "pleural effusion": ("pleural effusions", "effusion", "effusions", "pleural fluid"),
+        "atelectasis": ("volume loss", "collapse", "atelectases", "atelectatic change", "atelectatic changes"),
+        "cardiomegaly": ("enlarged heart", "cardiac enlargement"),
+        "enlargement of the cardiac silhouette": ("enlarged cardiac silhouette",),
+        "edema": ("pulmonary edema", "oedema", "pulmonary oedema"),
+        "hernia": ("hiatal hernia", "hiatus hernia"),
+        "vascular congestion": ("pulmonary vascular congestion",),
+        "hilar congestion": (),
+        "pneumothorax": ("pneumothoraces",),
+        "heart failure": ("congestive heart failure", "cardiac decompensation", "chf"),
+        "lung opacity": (
+            "lung opacities",
+            "lung opacification",
+            "airspace opacity",
+            "airspace opacities",
+            "opacification",
+            "opacity",
+            "opacities",
+        ),
+        "pneumonia": ("infection",),
+        "tortuosity of the descending aorta": ("tortuous descending aorta",),
+        "scoliosis": ("thoracolumbar scoliosis",),
+        "gastric distention": ("gastric distension",),
+        "hypoxemia": (),
+        "hypertensive heart disease": ("htn",),
+        "hematoma": (),
+        "tortuosity of the thoracic aorta": ("tortuous thoracic aorta",),
+        "contusion": ("pulmonary contusion",),
+        "emphysema": (),
+        "granuloma": ("granulomatous disease", "granulomas"),
+        "calcification": ("calcifications",),
+        "pleural thickening": (),
+        "thymoma": (),
+        "blunting of the costophrenic angle": (
+            "blunting of the costophrenic angles",
+            "blunting of the right costophrenic angle",
+            "blunting of the left costophrenic angle",
+            "costophrenic angle blunting",
+        ),
+        "consolidation": ("consolidations",),
+        "fracture": ("fractures",),
+        "pneumomediastinum": (),
+        "air collection": (),
+    }
+)
+"""Other spellings of each finding."""
+
+RANKED_LEVELS = MappingProxyType(
+    {
+        "subtle": 1.0,
+        "minimal": 1.0,
+        "minimally": 1.0,
+        "minor": 1.5,
+        "mild": 2.0,
+        "mildly": 2.0,
+        "small": 2.0,
+        "mild to moderate": 2.5,
+        "moderate": 3.0,
+        "moderately": 3.0,
+        "moderate to large": 3.5,
+        "moderate to severe": 3.5,
+        "severe": 4.0,
+        "massive": 5.0,
+    }
+)
+"""Levels that have a place on the scale of severity; equal ranks mean the same grade in other words."""
+
+UNRANKED_LEVELS: tuple[str, ...] = ("acute", "increasing", "decreasing")
+"""Levels of the library that say nothing of size; they stay out of direction scores."""
+
+LEVELS: tuple[str, ...] = (*RANKED_LEVELS, *UNRANKED_LEVELS)
+
+TYPES: tuple[str, ...] = (
+    "interstitial",
+    "layering",
+    "dense",
+    "parenchymal",
+    "compressive",
+    "obstructive",
+    "linear",
+    "plate-like",
+    "patchy",
+    "ground-glass",
+    "calcified",
+    "scattered",
+    "focal",
+    "multifocal",
+    "multi-focal",
+)
+
+PRE_LOCATIONS: tuple[str, ...] = (
+    "mid to lower",
+    "left",
+    "right",
+    "retrocardiac",
+    "pericardial",
+    "bibasilar",
+    "bilateral",
+    "basilar",
+    "apicolateral",
+    "basal",
+    "left-sided",
+    "lobe",
+    "lung",
+    "area",
+    "base",
+    "right-sided",
+    "apical",
+    "pleural",
+    "upper",
+    "lower",
+    "middle",
+    "mid",
+    "rib",
+)
+
+CHEXPERT: tuple[str, ...] = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Enlarged Cardiomediastinum",
+    "Fracture",
+    "Lung Lesion",
+    "Lung Opacity",
+    "No Finding",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Pneumonia",
+    "Pneumothorax",
+    "Support Devices",
+)
+"""The fourteen labels in MIMIC-CXR-JPG's (alphabetical) order."""
+
+CHEXPERT_OF_FINDING = MappingProxyType(
+    {
+        "atelectasis": "Atelectasis",
+        "cardiomegaly": "Cardiomegaly",
+        "consolidation": "Consolidation",
+        "edema": "Edema",
+        "enlargement of the cardiac silhouette": "Cardiomegaly",
+        "fracture": "Fracture",
+        "granuloma": "Lung Lesion",
+        "lung opacity": "Lung Opacity",
+        "pleural effusion": "Pleural Effusion",
+        "pleural thickening": "Pleural Other",
+        "pneumonia": "Pneumonia",
+        "pneumothorax": "Pneumothorax",
+    }
+)
+"""Finding -> CheXpert label of the same meaning."""
+
+OPACITIES: tuple[str, ...] = ("lung opacity", "consolidation", "edema", "pleural effusion", "atelectasis", "pneumonia")
+"""Findings that add density to the lung field; their sum is the opacity score of a film."""
+
+SIMULATED: tuple[str, ...] = (
+    "pleural effusion",
+    "atelectasis",
+    "cardiomegaly",
+    "edema",
+    "hernia",
+    "pneumothorax",
+    "lung opacity",
+    "scoliosis",
+    "gastric distention",
+    "tortuosity of the thoracic aorta",
+    "emphysema",
+    "granuloma",
+    "consolidation",
+    "fracture",
+)
+"""The findings that the simulated cohort can show, in library order."""

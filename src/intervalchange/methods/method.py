@@ -1,0 +1,209 @@
+"""The base of every method: a configuration that rejects unknown keys, a named output, an answerer.
+
+A method is a `transformers.PreTrainedModel`: `forward(**batch) -> MethodOutput` for training, `answer(batch)` for use,
+`save_pretrained` / `from_pretrained` for the weights (safetensors) with the tokenizer beside them. Batches carry
+strings, never token ids: each method owns its tokenizer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from intervalchange import grammar
+from intervalchange.blocks.tokenizer import load_tokenizer
+from intervalchange.errors import ConfigError, InputError
+from intervalchange.records import Change, Prediction
+
+if TYPE_CHECKING:
+    from intervalchange.data.batch import Batch
+
+_BOOKKEEPING = {"name_or_path", "_commit_hash", "attn_implementation", "output_attentions", "torch_dtype", "num_labels"}
+"""Keys that transformers itself passes or has written into config.json."""
+
+
+class MethodConfig(PreTrainedConfig):
+    """Configuration of a method: typed fields with defaults; a key that is not a field is a `ConfigError`.
+
+    Subclasses add annotated fields with a docstring each and set `model_type` to the method's name.
+    """
+
+    model_type = "intervalchange"
+
+    pixels: int = 128
+    """Side of the square film the model reads; data are prepared with at least this many."""
+    vocabulary: str = "template"
+    """`template`: the closed word-level vocabulary of the grammar; otherwise the hub name or folder of a tokenizer."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for key in kwargs:
+            if key not in _BOOKKEEPING:
+                raise ConfigError(f"unknown model option {key!r}.", remedy=suggestion(key, self.options()))
+        for name, hint in self.options().items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """Field -> type, for the fields that are a method's own (not the bookkeeping of transformers)."""
+        inherited = {field.name for field in fields(PreTrainedConfig)}
+        hints = typing.get_type_hints(cls)
+        return {field.name: hints[field.name] for field in fields(cls) if field.name not in inherited}
+
+
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """The remedy for a mistyped key: the closest name that exists, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(key, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """The value in the type of its field (an int passes for a float, a list for a tuple), or a ConfigError."""
+    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
+        inner = typing.get_args(hint)[0]
+        return tuple(_checked(name, item, inner) for item in value)
+    if typing.get_origin(hint) is typing.Literal:
+        if value in typing.get_args(hint):
+            return value
+        choices = ", ".join(repr(choice) for choice in typing.get_args(hint))
+        raise ConfigError(f"model option {name!r} is {value!r}.", remedy=f"Choose one of {choices}.")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise ConfigError(f"model option {name!r} is {value!r}.", remedy=f"It takes a value of type {hint.__name__}.")
+    return value
+
+
+@dataclass
+class MethodOutput(ModelOutput):
+    """What a method returns while training."""
+
+    loss: Tensor | None = None
+    """Scalar to minimise."""
+    terms: dict[str, Tensor] | None = None
+    """Named, finite, detached scalars: the unweighted parts of the loss and what is worth logging."""
+
+
+class Method(PreTrainedModel):
+    """Base of every method.
+
+    A subclass sets `config_class`, `name`, `supervision`, builds its modules in `__init__`, calls `self.post_init()`
+    last, and implements `forward` and `answer`. It never draws weights itself: see `_init_weights`.
+    """
+
+    config_class = MethodConfig
+    config: MethodConfig
+    base_model_prefix = ""
+    main_input_name = "current"
+    accepts_loss_kwargs = False
+
+    name: ClassVar[str] = ""
+    """Stage name, as on the command line: `real/answer`."""
+    supervision: ClassVar[tuple[str, ...]] = ("answers",)
+    """What it learns from: answers, findings, levels, opacity, reports, regions. Printed beside its scores."""
+    kinds: ClassVar[tuple[str, ...] | None] = ("difference",)
+    """Question kinds it is trained on; None for all."""
+
+    def __init__(self, config: MethodConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config)
+        self.tokenizer = tokenizer if tokenizer is not None else load_tokenizer(config.vocabulary)
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        """Loss and terms of the fields of a `Batch`."""
+        raise NotImplementedError
+
+    def answer(self, batch: Batch, *, evidence: bool = False) -> list[Prediction]:
+        """One prediction a case, in order. `evidence` also computes heat maps, which costs a backward pass."""
+        raise NotImplementedError
+
+    def calibrate(self, batches: Iterable[Batch]) -> Mapping[str, float]:
+        """Hook run once on validation batches after training (thresholds, temperatures); returns what it set.
+
+        What it sets must live in buffers or in the config, so that it is saved with the weights.
+        """
+        return {}
+
+    def progress(self, step: int, steps: int, epoch: float) -> None:
+        """Hook run before each training step, for schedules that depend on how far training has come."""
+
+    def check_prior(self, batch: Batch) -> None:
+        """Refuse a difference question that has no prior film. Single-image questions pass."""
+        for kind, has_prior, case_id in zip(batch.kind, batch.has_prior.tolist(), batch.case_id, strict=True):
+            if kind == "difference" and not has_prior:
+                raise InputError(
+                    f"case {case_id or '(unnamed)'} asks what has changed but has no prior film.",
+                    remedy="Give the earlier film as the prior, or ask a question about one film.",
+                )
+
+    def predictions(
+        self,
+        batch: Batch,
+        answers: list[str],
+        confidence: list[Mapping[str, float]] | None = None,
+        evidence: list[Mapping[str, Any]] | None = None,
+        changes: list[Change | None] | None = None,
+    ) -> list[Prediction]:
+        """Answers -> predictions; the change of a difference question is parsed from the answer unless given."""
+        if changes is None:
+            changes = [
+                grammar.parse(answer).change if kind == "difference" else None
+                for answer, kind in zip(answers, batch.kind, strict=True)
+            ]
+        return [
+            Prediction(
+                case_id=batch.case_id[index],
+                patient_id=batch.patient_id[index],
+                kind=batch.kind[index],
+                question=batch.question[index],
+                answer=answers[index],
+                reference=(batch.answer[index] or None) if batch.answer else None,
+                change=changes[index],
+                confidence=None if confidence is None else confidence[index],
+                evidence=None if evidence is None else evidence[index],
+                tags=tuple(batch.tags[index]) if batch.tags else (),
+            )
+            for index in range(len(answers))
+        ]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Kaiming for convolutions, Xavier for linear layers, 0.02 for embeddings and free parameters.
+
+        A module with free parameters (learned queries, slots) may say how to draw them in `draw_weights(init)`.
+        The functions of `transformers.initialization` leave loaded weights alone.
+        """
+        if isinstance(module, nn.Conv2d):
+            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif hasattr(module, "draw_weights"):
+            module.draw_weights(init)
+        else:
+            super()._init_weights(module)
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """Weights (safetensors), config.json and the tokenizer into a folder."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        self.tokenizer.save_pretrained(save_directory)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """A folder or hub name written by `save_pretrained`, with the tokenizer that lies beside the weights."""
+        if "tokenizer" not in kwargs:
+            kwargs["tokenizer"] = load_tokenizer(str(pretrained_model_name_or_path))
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)

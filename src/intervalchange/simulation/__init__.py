@@ -1,0 +1,1 @@
+"""The simulated cohort: anatomy, disease, exposure, film, truth, and its export."""

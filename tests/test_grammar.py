@@ -1,0 +1,120 @@
+"""Answers and changes: every published form reads back, and nothing is dropped in silence."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intervalchange.findings import ALIASES, FINDINGS, LEVELS
+from intervalchange.grammar import NOTHING, parse, render, reverse
+from intervalchange.records import Change, LevelChange
+
+names = st.sets(st.sampled_from(FINDINGS), max_size=6)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> Change:
+    levels = []
+    for finding in draw(st.sets(st.sampled_from(FINDINGS), max_size=3)):
+        prior, current = draw(st.lists(st.sampled_from(LEVELS), min_size=2, max_size=2, unique=True))
+        levels.append(LevelChange(finding, prior, current))
+    return Change.of(draw(names), draw(names), levels)
+
+
+def test_the_published_forms() -> None:
+    change = Change.of(
+        ["lung opacity", "pneumonia"], ["edema"], [("pleural effusion", "small", "moderate to severe")]
+    )
+    assert render(change) == (
+        "the level of pleural effusion has changed from small to moderate to severe. "
+        "the main image has additional findings of lung opacity, and pneumonia than the reference image. "
+        "the main image is missing the finding of edema than the reference image."
+    )
+    assert render(Change()) == NOTHING
+    assert parse(NOTHING).nothing and not parse(NOTHING).change
+
+
+@given(changes())
+def test_parse_inverts_render(change: Change) -> None:
+    reading = parse(render(change))
+    assert reading.unread == ()
+    if reading.ambiguous:
+        assert ("mild to moderate", "severe") in {(item.prior, item.current) for item in change.levels} | {
+            (item.current, item.prior) for item in change.levels
+        } or ("mild", "moderate to severe") in {(item.prior, item.current) for item in change.levels}
+    else:
+        assert reading.change == change
+
+
+@given(changes())
+def test_lower_case_and_lost_punctuation(change: Change) -> None:
+    text = render(change)
+    bare = "".join(character for character in text if character not in string.punctuation)
+    assert parse(bare).change == parse(text).change
+    assert parse(text.upper()).change == parse(text).change
+    assert parse(text + " ").change == parse(text).change
+    assert parse(bare).unread == ()
+
+
+@given(changes(), st.randoms(use_true_random=False))
+def test_order_of_sentences_and_items_does_not_matter(change: Change, random) -> None:
+    shuffled = list(change.added)
+    random.shuffle(shuffled)
+    sentences = [piece + "." for piece in render(change, shuffled).removesuffix(".").split(". ")]
+    random.shuffle(sentences)
+    assert parse(" ".join(sentences)).change == parse(render(change)).change
+
+
+@given(changes())
+def test_reverse_is_an_involution(change: Change) -> None:
+    assert change.reverse().reverse() == change
+    if not parse(render(change)).ambiguous and not parse(render(change.reverse())).ambiguous:
+        assert parse(reverse(render(change))).change == change.reverse()
+
+
+def test_every_alias_reads_as_its_finding() -> None:
+    for finding, aliases in ALIASES.items():
+        for alias in aliases:
+            reading = parse(f"the main image has an additional finding of {alias} than the reference image.")
+            assert reading.change == Change.of([finding]) and not reading.unread, alias
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("new pleural effusion.", Change.of(["pleural effusion"])),
+        ("There is a new opacity and consolidation.", Change.of(["lung opacity", "consolidation"])),
+        ("the pneumothorax has resolved.", Change.of((), ["pneumothorax"])),
+        ("pulmonary edema is no longer seen", Change.of((), ["edema"])),
+        ("pleural effusion has increased from small to moderate", Change.of(levels=[("pleural effusion", "small", "moderate")])),
+        ("additional findings of edema and hernia", Change.of(["edema", "hernia"])),
+        ("the current image is missing the finding of chf", Change.of((), ["heart failure"])),
+    ],
+)
+def test_plain_wordings(text: str, change: Change) -> None:
+    reading = parse(text)
+    assert (reading.change, reading.unread) == (change, ())
+
+
+@pytest.mark.parametrize("text", ["", "   ", "...", "the heart is on the wrong side", "yes", "edema"])
+def test_what_cannot_be_read_is_returned(text: str) -> None:
+    reading = parse(text)
+    assert reading.unread and not reading.nothing and not reading.change
+
+
+def test_the_unread_part_of_a_list_is_kept() -> None:
+    reading = parse("the main image has additional findings of edema, and zebra than the reference image.")
+    assert reading.change == Change.of(["edema"]) and reading.unread == ("zebra",)
+    assert parse("new small left pleural effusion").modifiers == ("small", "left")
+
+
+def test_the_one_ambiguity_of_the_published_levels() -> None:
+    reading = parse("the level of edema has changed from mild to moderate to severe.")
+    assert reading.ambiguous
+    assert reading.change == Change.of(levels=[("edema", "mild", "moderate to severe")])
+
+
+def test_reverse_refuses_what_it_cannot_read() -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        reverse("zebra")
