@@ -214,3 +214,9 @@ SIMULATED: tuple[str, ...] = (
     "fracture",
 )
 """The findings that the simulated cohort can show, in library order."""
+
+GRADES: tuple[str, ...] = ("minimal", "mild", "moderate", "severe")
+"""One word for each whole rank of `RANKED_LEVELS`, 1 to 4."""
+
+SIZED: frozenset[str] = frozenset({"pleural effusion", "pneumothorax", "hernia"})
+"""Findings that are "small" where others are "mild"."""

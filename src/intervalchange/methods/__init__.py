@@ -18,7 +18,7 @@ METHODS: dict[str, tuple[str, str]] = {
 """Stage -> (module, class), in running order."""
 
 
-def method(stage: str) -> type[Method]:
+def method_class(stage: str) -> type[Method]:
     """The class behind METHOD/STAGE, e.g. `real/answer`."""
     if stage not in METHODS:
         close = difflib.get_close_matches(stage, METHODS, n=1)
@@ -30,4 +30,4 @@ def method(stage: str) -> type[Method]:
 
 def method_of(model_type: str) -> type[Method]:
     """The class whose weights a config.json with this `model_type` belongs to."""
-    return method(f"{model_type}/answer")
+    return method_class(f"{model_type}/answer")

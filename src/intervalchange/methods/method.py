@@ -8,9 +8,11 @@ strings, never token ids: each method owns its tokenizer.
 from __future__ import annotations
 
 import difflib
+import inspect
 import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from intervalchange import grammar
 from intervalchange.blocks.tokenizer import load_tokenizer
@@ -28,7 +30,15 @@ from intervalchange.records import Change, Prediction
 if TYPE_CHECKING:
     from intervalchange.data.batch import Batch
 
-_BOOKKEEPING = {"name_or_path", "_commit_hash", "attn_implementation", "output_attentions", "torch_dtype", "num_labels"}
+_BOOKKEEPING = {
+    "name_or_path",
+    "use_cache",
+    "_commit_hash",
+    "attn_implementation",
+    "output_attentions",
+    "torch_dtype",
+    "num_labels",
+}
 """Keys that transformers itself passes or has written into config.json."""
 
 
@@ -46,6 +56,9 @@ class MethodConfig(PreTrainedConfig):
     """`template`: the closed word-level vocabulary of the grammar; otherwise the hub name or folder of a tokenizer."""
 
     def __post_init__(self, **kwargs: Any) -> None:
+        kind = kwargs.pop("model_type", self.model_type)
+        if kind != self.model_type:
+            raise ConfigError(f"these are weights of {kind!r}, not of {self.model_type!r}.", remedy="Give another run.")
         for key in kwargs:
             if key not in _BOOKKEEPING:
                 raise ConfigError(f"unknown model option {key!r}.", remedy=suggestion(key, self.options()))
@@ -56,9 +69,20 @@ class MethodConfig(PreTrainedConfig):
     @classmethod
     def options(cls) -> dict[str, Any]:
         """Field -> type, for the fields that are a method's own (not the bookkeeping of transformers)."""
-        inherited = {field.name for field in fields(PreTrainedConfig)}
-        hints = typing.get_type_hints(cls)
-        return {field.name: hints[field.name] for field in fields(cls) if field.name not in inherited}
+        own = [base for base in reversed(cls.__mro__) if issubclass(base, MethodConfig)]
+        return {name: hint for base in own for name, hint in inspect.get_annotations(base, eval_str=True).items()}
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No progress bar of transformers for a file that is written in milliseconds."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
@@ -119,6 +143,11 @@ class Method(PreTrainedModel):
         super().__init__(config)
         self.tokenizer = tokenizer if tokenizer is not None else load_tokenizer(config.vocabulary)
 
+    def post_init(self) -> None:
+        """As in transformers, and finds the tied weights of a language model that lies deeper than a direct child."""
+        super().post_init()
+        self.all_tied_weights_keys = self.get_expanded_tied_weights_keys(all_submodels=True)
+
     def forward(self, **batch: Any) -> MethodOutput:
         """Loss and terms of the fields of a `Batch`."""
         raise NotImplementedError
@@ -132,6 +161,13 @@ class Method(PreTrainedModel):
 
         What it sets must live in buffers or in the config, so that it is saved with the weights.
         """
+        return {}
+
+    def load_published(self) -> None:
+        """Hook run once when training starts from nothing: load the published backbones the configuration names."""
+
+    def rate_factors(self) -> dict[str, float]:
+        """Prefix of parameter names -> learning rate relative to the configured one."""
         return {}
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
@@ -150,9 +186,9 @@ class Method(PreTrainedModel):
         self,
         batch: Batch,
         answers: list[str],
-        confidence: list[Mapping[str, float]] | None = None,
-        evidence: list[Mapping[str, Any]] | None = None,
-        changes: list[Change | None] | None = None,
+        confidence: Sequence[Mapping[str, float] | None] | None = None,
+        evidence: Sequence[Mapping[str, Any] | None] | None = None,
+        changes: Sequence[Change | None] | None = None,
     ) -> list[Prediction]:
         """Answers -> predictions; the change of a difference question is parsed from the answer unless given."""
         if changes is None:
@@ -198,7 +234,8 @@ class Method(PreTrainedModel):
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Weights (safetensors), config.json and the tokenizer into a folder."""
-        super().save_pretrained(save_directory, *args, **kwargs)
+        with without_bars():
+            super().save_pretrained(save_directory, *args, **kwargs)
         self.tokenizer.save_pretrained(save_directory)
 
     @classmethod
@@ -206,4 +243,5 @@ class Method(PreTrainedModel):
         """A folder or hub name written by `save_pretrained`, with the tokenizer that lies beside the weights."""
         if "tokenizer" not in kwargs:
             kwargs["tokenizer"] = load_tokenizer(str(pretrained_model_name_or_path))
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        with without_bars():
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)

@@ -1,0 +1,168 @@
+"""Does the heat map look at the lesion? On simulated pairs with one changed finding, each lesion known exactly.
+
+    python benchmarks/evidence.py RUN --train prepared/train --patients 150 --out benchmarks/results/evidence.json
+
+- pointing game: the peak of the changed finding's map lies inside its true extent (one map cell of tolerance), beside the
+  same game played by the mean map of that finding over training pairs (one map for everybody)
+- correlation between the maps of different patients, for the same finding
+- erasing: the film is rendered again without the lesion, everything else held; does the probability of the finding fall?
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import intervalchange as ic
+from intervalchange.data.batch import collate
+from intervalchange.data.dataset import PairDataset
+from intervalchange.data.images import Image, film_square
+from intervalchange.data.prepared import Prepared
+from intervalchange.findings import FINDINGS
+from intervalchange.grammar import DIFFERENCE_QUESTION
+from intervalchange.inference import Predictor
+from intervalchange.simulation.anatomy import sample_anatomy
+from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
+from intervalchange.simulation.rendering import render
+from intervalchange.simulation.scene import State
+
+SEED = 900_300
+
+
+@dataclass(frozen=True)
+class Single:
+    """One pair whose only change is one finding."""
+
+    patient: int
+    finding: str
+    way: str
+    """added or missing."""
+    prior: np.ndarray
+    current: np.ndarray
+    mask: np.ndarray
+    """(s, s) bool: extent of the finding on the film where it is."""
+    erased: np.ndarray
+    """The film with the finding, rendered without it."""
+
+
+def square(pixels: np.ndarray, side: int) -> np.ndarray:
+    """(h, w) film in [0, 1] -> the stored 8-bit square."""
+    height, width = pixels.shape
+    return film_square(Image(pixels.astype(np.float32), height, width), side)[0]
+
+
+def singles(patients: int, side: int) -> Iterator[Single]:
+    """Consecutive pairs with exactly one item of change, which is an added or a missing finding."""
+    for index in range(patients):
+        patient = simulate_patient(SEED, index, pixels=side)
+        anatomy = sample_anatomy(np.random.default_rng(np.random.SeedSequence([SEED, index]).spawn(4)[0]))
+        for prior, current in itertools.pairwise(patient.studies):
+            items = ic.Change.between(prior.study, current.study).items
+            if len(items) != 1 or next(iter(items))[0] == "level":
+                continue
+            ((way, finding),) = items
+            shown: SimulatedStudy = current if way == "added" else prior
+            if shown.film is None or prior.film is None or current.film is None:
+                continue
+            state = shown.visit.state
+            healthy = State(tuple(lesion for lesion in state.lesions if lesion.finding != finding), state.devices)
+            erased = render(anatomy, healthy, shown.visit.acquisition, side, truth=False)
+            mask = shown.film.finding_masks.get(finding)
+            if mask is None or not mask.any():
+                continue
+            films = [square(film.pixels, side) for film in (prior.film, current.film, erased)]
+            yield Single(index, finding, way, films[0], films[1], mask, films[2])
+
+
+def hit(heat: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether the peak cell of a (g, g) map, with its neighbours, touches the mask."""
+    grid = heat.shape[0]
+    cells = mask.reshape(grid, mask.shape[0] // grid, grid, -1).any(axis=(1, 3))
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return bool(cells[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
+
+
+def mean_maps(model: Predictor, prepared: Prepared, limit: int = 1500) -> dict[tuple[str, str], np.ndarray]:
+    """(finding, way) -> the mean map over training pairs that have that change."""
+    dataset = PairDataset(prepared, "train", kinds=("difference",), pixels=model.model.config.pixels, limit=limit)
+    total: dict[tuple[str, str], np.ndarray] = {}
+    count: dict[tuple[str, str], int] = defaultdict(int)
+    for start in range(0, len(dataset), 64):
+        batch = collate([dataset[index] for index in range(start, min(start + 64, len(dataset)))])
+        maps = model.model.maps_of(batch)
+        now, then = batch.findings_current.numpy(), batch.findings_prior.numpy()
+        for way, changed in (("added", (now == 1) & (then == 0)), ("missing", (now == 0) & (then == 1))):
+            for row, place in zip(*np.nonzero(changed), strict=True):
+                key = (FINDINGS[place], way)
+                total[key] = total.get(key, 0) + maps[way][row, place]
+                count[key] += 1
+    return {key: value / count[key] for key, value in total.items()}
+
+
+def probability(model: Predictor, film: np.ndarray, finding: str) -> float:
+    """Probability that one film shows a finding."""
+    batch = model.batch_of([(film, film, DIFFERENCE_QUESTION)])
+    with torch.no_grad():
+        look = model.model.look(batch.current)
+    return float(torch.sigmoid(look.findings)[0, FINDINGS.index(finding)])
+
+
+def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> dict[str, object]:
+    """All figures, over all findings and by finding."""
+    average = mean_maps(model, prepared)
+    rows, kept = [], defaultdict(list)
+    for single in singles(patients, side):
+        batch = model.batch_of([(single.prior, single.current, DIFFERENCE_QUESTION)])
+        heat = model.model.maps_of(batch)[single.way][0, FINDINGS.index(single.finding)]
+        shown = single.current if single.way == "added" else single.prior
+        fell = probability(model, single.erased, single.finding) < probability(model, shown, single.finding)
+        mean = average.get((single.finding, single.way))
+        rows.append((single.finding, hit(heat, single.mask), mean is not None and hit(mean, single.mask), fell))
+        kept[single.finding].append((single.patient, heat.ravel()))
+    correlations = [
+        float(np.corrcoef(one, other)[0, 1])
+        for maps in kept.values()
+        for (first, one), (second, other) in itertools.combinations(maps, 2)
+        if first != second
+    ]
+    names = sorted({row[0] for row in rows})
+    table = {
+        name: {
+            "pairs": len(chosen := [row for row in rows if row[0] == name]),
+            **{key: float(np.mean([row[place] for row in chosen])) for place, key in enumerate(("hit", "mean_hit", "fell"), 1)},
+        }
+        for name in names
+    }
+    return {
+        "pairs": len(rows),
+        "pointing_hits": float(np.mean([row[1] for row in rows])),
+        "pointing_hits_of_mean_map": float(np.mean([row[2] for row in rows])),
+        "correlation_between_patients": float(np.mean(correlations)),
+        "erasing_lowers_probability": float(np.mean([row[3] for row in rows])),
+        "by_finding": table,
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("run")
+    options.add_argument("--train", type=Path, required=True, help="the prepared folder the run was trained on")
+    options.add_argument("--patients", type=int, default=150)
+    options.add_argument("--pixels", type=int, default=256)
+    options.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.json"))
+    chosen = options.parse_args()
+    result = measure(ic.load(chosen.run), Prepared(chosen.train), chosen.patients, chosen.pixels)
+    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""From simulated to real: the direction of change on labelled real pairs, by one score fixed in docs/log.md beforehand.
+
+    python benchmarks/real_pairs.py demo --real ../shared/data/cxr_longitudinal
+
+The score is the opacity burden of a film (mean of the predicted opacity map); a pair's direction is the burden of the
+current film less that of the prior one. Each run of this command is a look: log it, three at the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import intervalchange as ic
+from intervalchange.data.images import film_from_file
+from intervalchange.evaluation.statistics import auc, spearman
+from intervalchange.grammar import DIFFERENCE_QUESTION
+from intervalchange.inference import Predictor
+
+
+def burden(model: Predictor, path: Path) -> float:
+    """The opacity burden of one film."""
+    square, _, _ = film_from_file(path, int(model.run["stored_pixels"]))
+    with torch.no_grad():
+        return float(model.model.opacity_burden(model.batch_of([(None, square, DIFFERENCE_QUESTION)]).current)[0])
+
+
+def balanced_accuracy(labels: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean of the two recalls."""
+    w = np.ones(len(labels)) if weights is None else weights
+    recalls = [np.average(positive[labels == side] == side, weights=w[labels == side]) for side in (0, 1)]
+    return float(np.mean(recalls))
+
+
+def clustered(labels: np.ndarray, positive: np.ndarray, patients: np.ndarray, draws: int = 2000) -> list[float]:
+    """95% interval of the balanced accuracy, patients drawn with replacement."""
+    rng = np.random.default_rng(0)
+    names = np.unique(patients)
+    found = []
+    for _ in range(draws):
+        count = pd.Series(rng.choice(names, len(names))).value_counts()
+        weights = pd.Series(patients).map(count).fillna(0).to_numpy()
+        if all(weights[labels == side].sum() for side in (0, 1)):
+            found.append(balanced_accuracy(labels, positive, weights))
+    return [float(value) for value in np.percentile(found, [2.5, 97.5])]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("run")
+    options.add_argument("--real", type=Path, required=True)
+    options.add_argument("--out", type=Path, default=Path("benchmarks/results/real_pairs.json"))
+    chosen = options.parse_args()
+    model = ic.load(chosen.run)
+    pairs = pd.read_csv(chosen.real / "pairs.csv")
+    pairs = pairs[(pairs.consecutive == 1) & (pairs.same_view_group == 1)]
+    images = pd.read_csv(chosen.real / "images.csv").set_index("image_id")
+    severity = pd.read_csv(chosen.real / "severity.csv").set_index("image_id").brixia_senior_global.dropna()
+    scored = pairs.dropna(subset=["brixia_senior_ref", "brixia_senior_main"])
+    labelled = pairs[pairs.change_label.isin(["worsened", "improved"])]
+    wanted = {*labelled.ref_image_id, *labelled.main_image_id, *scored.ref_image_id, *scored.main_image_id, *severity.index}
+    known = {name: burden(model, chosen.real / images.loc[name, "file"]) for name in sorted(wanted)}
+
+    labels = (labelled.change_label == "worsened").to_numpy(int)
+    score = (labelled.main_image_id.map(known) - labelled.ref_image_id.map(known)).to_numpy()
+    patients = labelled.patient_id.to_numpy()
+    films = severity.index.to_numpy()
+    moved = scored[scored.brixia_senior_main != scored.brixia_senior_ref]
+    rise = np.sign((moved.brixia_senior_main - moved.brixia_senior_ref).to_numpy())
+    ours = np.sign((moved.main_image_id.map(known) - moved.ref_image_id.map(known)).to_numpy())
+    both = moved[moved.change_label.isin(["worsened", "improved"])]
+    label_rise = np.where(both.change_label == "worsened", 1, -1)
+    result = {
+        "labelled_pairs": len(labelled),
+        "always_worsened": float(labels.mean()),
+        "auc": auc(labels, score, patients),
+        "accuracy": float(((score > 0) == labels).mean()),
+        "balanced_accuracy": balanced_accuracy(labels, (score > 0).astype(int)),
+        "balanced_accuracy_interval": clustered(labels, (score > 0).astype(int), patients),
+        "brixia_films": len(films),
+        "brixia_spearman": spearman(
+            np.array([known[name] for name in films]), severity.to_numpy(), images.loc[films, "patient_id"].to_numpy()
+        ),
+        "brixia_pairs_that_move": len(moved),
+        "brixia_sign_agreement": float((rise == ours).mean()),
+        "label_and_brixia_agree": f"{int((np.sign((both.brixia_senior_main - both.brixia_senior_ref).to_numpy()) == label_rise).sum())} of {len(both)}",
+    }
+    text = json.dumps(result, indent=1, default=lambda value: value if isinstance(value, list) else list(value))
+    chosen.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""A small residual trunk with a top-down path: features that are both fine and informed by the whole film."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with GroupNorm around a shortcut (He et al. 2016; Wu and He 2018).
+
+    GroupNorm, not BatchNorm: a film's features must not depend on its batch mates.
+    """
+
+    def __init__(self, width_in: int, width: int, stride: int = 1, groups: int = 8) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width_in, width, 3, stride, 1, bias=False)
+        self.first_norm = nn.GroupNorm(groups, width)
+        self.second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.second_norm = nn.GroupNorm(groups, width)
+        same = width_in == width and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(width_in, width, 1, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(b, width_in, h, w) -> (b, width, h / stride, w / stride)."""
+        inner = F.relu(self.first_norm(self.first(features)))
+        return F.relu(self.second_norm(self.second(inner)) + self.shortcut(features))
+
+
+class FeaturePyramid(nn.Module):
+    """Trunk of residual stages, then a top-down path to stride 8 (Lin et al., CVPR 2017).
+
+    widths: channels of the stages at stride 4, 8, 16, 32; width: channels of the result.
+    """
+
+    stride = 8
+
+    def __init__(self, widths: tuple[int, ...], width: int, depth: int = 1) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, widths[0], 5, 2, 2)
+        self.stages = nn.ModuleList()
+        width_in = widths[0]
+        for stage in widths:
+            blocks = [ResidualBlock(width_in, stage, 2), *(ResidualBlock(stage, stage) for _ in range(depth - 1))]
+            self.stages.append(nn.Sequential(*blocks))
+            width_in = stage
+        self.lateral = nn.ModuleList(nn.Conv2d(stage, width, 1) for stage in widths[1:])
+        self.out = ResidualBlock(width, width)
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
+        levels = []
+        features = F.relu(self.stem(films.contiguous(memory_format=torch.channels_last)))
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        top = self.lateral[-1](levels[-1])
+        for lateral, features in zip(list(self.lateral)[-2::-1], levels[-2:0:-1], strict=True):
+            top = lateral(features) + F.interpolate(top, size=features.shape[-2:], mode="nearest")
+        return self.out(top)

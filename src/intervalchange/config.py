@@ -1,0 +1,193 @@
+"""Training configuration: a dataclass, YAML presets, command-line overrides. Unknown keys are errors.
+
+A preset is `presets/<method>/<stage>.<size>.yaml` with two sections: `model`, the fields of the method's own
+configuration (checked where the model is built), and `train`, the fields of `TrainConfig`. YAML only sets values.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from intervalchange.errors import ConfigError
+
+SIZES = ("tiny", "small", "paper")
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass
+class TrainConfig:
+    """How a method is trained. Mapped to transformers.TrainingArguments in training.py, and only there."""
+
+    epochs: float = 15.0
+    """Passes over the training cases; `max_steps` overrides it."""
+    max_steps: int = 0
+    """Optimiser steps; 0 counts epochs instead."""
+    minutes: float = 0.0
+    """Budget: stop after so many CPU minutes of the training process (wall-clock minutes on a GPU), whichever comes
+    first; the learning rate decays by the budget. 0 for none. A run with a budget repeats itself only approximately."""
+    batch_size: int = 64
+    """Cases a step, on each process."""
+    accumulation: int = 1
+    """Batches whose gradients are summed before a step."""
+    learning_rate: float = 1e-4
+    """Peak of the cosine schedule."""
+    weight_decay: float = 0.05
+    """AdamW decay; biases and norms are spared."""
+    warmup: float = 0.05
+    """Part of the training over which the learning rate rises."""
+    grad_clip: float = 1.0
+    """Largest gradient norm; 0 for none."""
+    precision: Precision = "auto"
+    """`auto`: bf16 on a GPU that has it, else fp32."""
+    seed: int = 0
+    """Of weights, order, dropout and augmentation."""
+    workers: int = 0
+    """Processes that read data beside the training process."""
+    augment: float = 1.0
+    """Strength of the augmentation: 0 none, 1 the ranges of data/transforms.py."""
+    kinds: tuple[str, ...] = ("difference",)
+    """Question kinds to train on; an empty list for all."""
+    eval_every: int = 0
+    """Steps between checkpoints, each with a validation; 0 for once an epoch."""
+    eval_cases: int = 500
+    """Validation cases used for selection."""
+    patience: int = 0
+    """Stop after so many validations without a better score; 0 for never."""
+
+    def __post_init__(self) -> None:
+        self.kinds = tuple(self.kinds)
+        positive = ("batch_size", "accumulation", "learning_rate", "eval_cases")
+        wrong = [name for name in positive if getattr(self, name) <= 0]
+        wrong += [item.name for item in fields(self) if item.type in ("int", "float") and getattr(self, item.name) < 0]
+        if wrong:
+            name = wrong[0]
+            raise ConfigError(f"train option {name!r} is {getattr(self, name)}.", remedy="It must be larger.")
+        if self.warmup >= 1:
+            raise ConfigError(
+                f"train option 'warmup' is {self.warmup}.", remedy="It is a part of the training: 0 to 1."
+            )
+        if not (self.epochs or self.max_steps or self.minutes):
+            raise ConfigError("nothing says how long to train.", remedy="Set epochs, max_steps or minutes.")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a run is trained with."""
+
+    stage: str
+    size: str
+    model: dict[str, Any] = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the run folder."""
+        return {"stage": self.stage, "size": self.size, "model": self.model, "train": asdict(self.train)}
+
+
+def load_preset(stage: str, size: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Preset:
+    """The preset of METHOD/STAGE at a size, with overrides applied.
+
+    `overrides`: {"model.width": 64} or ["--model.width", "64", "--train.seed=1"].
+    """
+    text = read_preset(stage, size)
+    sections = yaml.safe_load(text) or {}
+    known_key("section", sections, ("model", "train"), where=f"{stage}.{size}.yaml")
+    model, train = dict(sections.get("model") or {}), dict(sections.get("train") or {})
+    changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        known_key("option", [section], ("model", "train"))
+        if not name:
+            raise ConfigError(f"option {key!r} names no field.", remedy=f"Write --{section}.FIELD VALUE.")
+        (model if section == "model" else train)[name] = value
+    return Preset(stage, size, model, train_config(train))
+
+
+def train_config(values: Mapping[str, Any]) -> TrainConfig:
+    """A checked TrainConfig from plain values."""
+    known_key("train option", values, [item.name for item in fields(TrainConfig)])
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainConfig, "train")
+    try:
+        namespace = parser.parse_object({"train": dict(values)})
+        return TrainConfig(**namespace.train.as_dict())
+    except ArgumentError as error:
+        raise ConfigError(
+            f"a train option does not fit: {error}", remedy="See `intervalchange train --help`."
+        ) from error
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """["--model.width", "64", "--train.seed=1"] -> {"model.width": 64, "train.seed": 1}; values read as YAML."""
+    changes: dict[str, Any] = {}
+    queue = list(arguments)
+    while queue:
+        flag = queue.pop(0)
+        if not flag.startswith("--"):
+            raise ConfigError(f"{flag!r} is not an option.", remedy="Write --model.FIELD VALUE or --train.FIELD VALUE.")
+        key, equals, text = flag[2:].partition("=")
+        if not equals:
+            if not queue:
+                raise ConfigError(f"option {flag!r} has no value.", remedy=f"Write {flag} VALUE.")
+            text = queue.pop(0)
+        value = yaml.safe_load(text)
+        changes[key] = _number(value) if isinstance(value, str) else value
+    return changes
+
+
+def _number(text: str) -> str | float:
+    """YAML 1.1 reads 1e-4 as a string; we do not."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def known_key(what: str, keys: Iterable[str], known: Iterable[str], where: str | None = None) -> None:
+    """Raise a ConfigError naming the closest known key for the first key that is not known."""
+    names = list(known)
+    for key in keys:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            remedy = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+            raise ConfigError(f"unknown {what} {key!r}.", where=where, remedy=remedy)
+
+
+def read_preset(stage: str, size: str) -> str:
+    """The text of a preset."""
+    method, _, name = stage.partition("/")
+    sizes = preset_sizes(stage)
+    if not sizes:
+        raise ConfigError(f"unknown stage {stage!r}.", remedy="See `intervalchange train --list`.")
+    if size not in sizes:
+        raise ConfigError(f"{stage} has no size {size!r}.", remedy=f"Choose one of {', '.join(sizes)}.")
+    return (_folder() / method / f"{name}.{size}.yaml").read_text(encoding="utf-8")
+
+
+def preset_sizes(stage: str) -> tuple[str, ...]:
+    """The sizes that METHOD/STAGE has presets for."""
+    method, _, name = stage.partition("/")
+    return tuple(size for size in SIZES if (_folder() / method / f"{name}.{size}.yaml").is_file())
+
+
+def preset_header(stage: str, size: str) -> dict[str, str]:
+    """The `# key: value` lines that open a preset: paper, command, hours, hardware, expected score, verified."""
+    header: dict[str, str] = {}
+    for line in read_preset(stage, size).splitlines():
+        if not line.startswith("#"):
+            break
+        key, colon, value = line.lstrip("# ").partition(":")
+        if colon:
+            header[key.strip()] = value.strip()
+    return header
+
+
+def _folder() -> Any:
+    return resources.files("intervalchange") / "presets"

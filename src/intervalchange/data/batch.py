@@ -1,0 +1,94 @@
+"""What a model is given: tensors and strings, never token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.utils import ModelOutput
+
+from intervalchange.records import Region
+
+TENSORS = (
+    "current",
+    "prior",
+    "has_prior",
+    "findings_current",
+    "findings_prior",
+    "levels_current",
+    "levels_prior",
+    "opacity_current",
+    "opacity_prior",
+)
+
+
+@dataclass
+class Batch(ModelOutput):
+    """b cases. f = len(findings.FINDINGS), in that order. A field that is None is not there (`batch.keys()`)."""
+
+    current: torch.Tensor | None = None
+    """(b, 1, h, w) float32, standardised."""
+    prior: torch.Tensor | None = None
+    """(b, 1, h, w) float32, standardised; zeros where absent."""
+    has_prior: torch.Tensor | None = None
+    """(b) bool."""
+    question: list[str] | None = None
+    answer: list[str] | None = None
+    report_current: list[str] | None = None
+    report_prior: list[str] | None = None
+    kind: list[str] | None = None
+    case_id: list[str] | None = None
+    patient_id: list[str] | None = None
+    findings_current: torch.Tensor | None = None
+    """(b, f) float32: 1 present, 0 absent, NaN unknown."""
+    findings_prior: torch.Tensor | None = None
+    """(b, f) float32; NaN where there is no prior."""
+    levels_current: torch.Tensor | None = None
+    """(b, f) float32: rank of the level, NaN where there is none."""
+    levels_prior: torch.Tensor | None = None
+    opacity_current: torch.Tensor | None = None
+    """(b, 1, g, g) float32 in [0, 1] in the frame of `current`; NaN where unknown."""
+    opacity_prior: torch.Tensor | None = None
+    tags: list[tuple[str, ...]] | None = None
+    regions: list[dict[str, tuple[Region, ...]]] | None = None
+    """One a case: "current" and "prior" -> regions, boxes in pixels of the (h, w) shown here."""
+
+    def _each_tensor(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        fields: dict[str, Any] = {k: change(v) if isinstance(v, torch.Tensor) else v for k, v in self.items()}
+        return Batch(**fields)
+
+    def to(self, *args: Any, **kwargs: Any) -> Batch:
+        """The batch with its tensors moved, as by `torch.Tensor.to`."""
+        return self._each_tensor(lambda tensor: tensor.to(*args, **kwargs))
+
+    def pin_memory(self) -> Batch:
+        """Called by torch's DataLoader."""
+        return self._each_tensor(lambda tensor: tensor.pin_memory())
+
+    def without(self, *names: str) -> Batch:
+        """The batch with these fields removed."""
+        return Batch(**{name: value for name, value in self.items() if name not in names})
+
+    @property
+    def size(self) -> int:
+        """b."""
+        if self.current is None:
+            return 0
+        return int(self.current.shape[0])
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
+    """Items of `PairDataset` -> Batch."""
+    fields: dict[str, Any] = {}
+    for name in items[0]:
+        values = [item[name] for item in items]
+        if name == "has_prior":
+            fields[name] = torch.tensor(values, dtype=torch.bool)
+        elif name in TENSORS:
+            fields[name] = torch.from_numpy(np.stack(values))
+        else:
+            fields[name] = values
+    return Batch(**fields)

@@ -1,0 +1,157 @@
+"""Prepared folder -> items, one a case. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from intervalchange.data.images import resize, standardise
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.transforms import Affine, Augment
+from intervalchange.errors import ConfigError
+from intervalchange.findings import FINDINGS
+from intervalchange.records import Region
+
+STILL = Affine()
+
+
+class PairDataset(Dataset[dict[str, Any]]):
+    """Cases of one split as dicts with the fields of `Batch`, without the batch dimension, arrays in NumPy.
+
+    An item's films are (1, pixels, pixels) float32: stored pixels, area-averaged down, augmented, and standardised
+    last. With `augment`, an item is a function of (seed, epoch, case_id), whatever the order or the worker.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        split: str,
+        kinds: Sequence[str] | None = None,
+        pixels: int = 128,
+        augment: Augment | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        """kinds: None for all. limit: at most so many cases, spread evenly over the split."""
+        stored = prepared.pixels.shape[0]
+        if pixels > stored:
+            raise ConfigError(
+                f"{pixels} pixels are needed, but {stored} are stored.",
+                where=prepared.folder,
+                remedy=f"Run: {prepared.prepare_command(pixels)}",
+            )
+        rows = prepared.case_rows(split, kinds)
+        if limit is not None and limit < len(rows):
+            rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+        if not len(rows):
+            raise ConfigError(
+                f"no case in split '{split}' for kinds {kinds}.", where=prepared.folder, remedy="See doctor.txt."
+            )
+        self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        chosen = prepared.cases.iloc[rows]
+        self._text = {n: chosen[n].tolist() for n in ("case_id", "patient_id", "kind", "question", "answer")}
+        self.case_ids: list[str] = self._text["case_id"]
+        self.patient_ids: list[str] = self._text["patient_id"]
+        self.answers: list[str] = self._text["answer"]
+        self._tags = [tuple(tags) for tags in chosen["tags"]]
+        self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
+        studies = prepared.studies
+        self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
+        self._reports = studies["report"].tolist()
+        self._findings, self._levels, self._regions = prepared.findings, prepared.levels, prepared.boxes_of
+        self._unknown = np.full(len(FINDINGS), np.nan, np.float32)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose augmentation is drawn; shared with worker processes."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other augmentations from now on, also in workers that already run."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        names = ["current"] + (["prior"] if self._studies["prior"][index] >= 0 else [])
+        studies = [int(self._studies[name][index]) for name in names]
+        films = list(resize(self.prepared.pixels.read(self._rows["row"][studies]), self.pixels))
+        motions = [STILL] * len(films)
+        if self.augment is not None:
+            rng = np.random.default_rng([self.seed, self.epoch, _number(self._text["case_id"][index])])
+            motions = self.augment.geometry(rng, len(films))
+            films = [self.augment.exposure(motion.warp(film), rng) for film, motion in zip(films, motions, strict=True)]
+        item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
+        item |= {"tags": self._tags[index], "has_prior": len(names) == 2, "regions": {"current": (), "prior": ()}}
+        for name, study, film, motion in zip(names, studies, films, motions, strict=True):
+            item[name] = standardise(film)[None]
+            item[f"report_{name}"] = self._reports[study]
+            item[f"findings_{name}"], item[f"levels_{name}"] = self._findings[study], self._levels[study]
+            item["regions"][name] = self._moved(study, motion)
+            if self.prepared.maps is not None:
+                item[f"opacity_{name}"] = self._opacity(study, motion)
+        if len(names) == 1:
+            item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
+            item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
+            if self.prepared.maps is not None:
+                item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
+        return item
+
+    def _moved(self, study: int, motion: Affine) -> tuple[Region, ...]:
+        """The regions of a study, boxes in pixels of the item. Masks stay behind."""
+        regions = self._regions.get(study)
+        if regions is None:
+            return ()
+        names, boxes = regions
+        shown = (boxes if motion is STILL else motion.boxes(boxes)) * self.pixels
+        return tuple(Region(kind, name, tuple(box)) for (kind, name), box in zip(names, shown.tolist(), strict=True))
+
+    def _opacity(self, study: int, motion: Affine) -> np.ndarray:
+        """(1, g, g) float32 in [0, 1], NaN where unknown."""
+        maps, row = self.prepared.maps, int(self._rows["opacity_row"][study])
+        if maps is None or row < 0:
+            side = 1 if maps is None else maps.shape[0]
+            return np.full((1, side, side), np.nan, np.float32)
+        map_ = maps.read([row])[0].astype(np.float32) / 255
+        return (map_ if motion is STILL else motion.warp(map_))[None]
+
+
+def _number(case_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
+
+
+def item_from_films(
+    current: np.ndarray,
+    prior: np.ndarray | None,
+    pixels: int,
+    question: str,
+    kind: str = "difference",
+    case_id: str = "",
+    patient_id: str = "",
+) -> dict[str, Any]:
+    """Squares of `images.film_from_file`, (s, s) uint8 -> the item `PairDataset` would give, without the labels.
+
+    s must be at least `pixels`; with s = the stored pixels of the prepared folder the films are the same bit for bit.
+    """
+    films = [film for film in (current, prior) if film is not None]
+    if any(film.shape[0] < pixels for film in films):
+        raise ConfigError(
+            f"films of {current.shape[0]} pixels are too small.", remedy=f"Read them with {pixels} or more."
+        )
+    shown = [standardise(resize(film[None], pixels)[0])[None] for film in films]
+    return {
+        "case_id": case_id,
+        "patient_id": patient_id,
+        "kind": kind,
+        "question": question,
+        "has_prior": prior is not None,
+        "current": shown[0],
+        "prior": shown[1] if prior is not None else np.zeros_like(shown[0]),
+    }

@@ -1,0 +1,27 @@
+"""Run as a script by `dicom.decode_elsewhere`: a DICOM file on stdin, its pixels as .npy on stdout.
+
+Alone in its process, because the decoders used here abort on some damaged streams. argv: the name of pydicom's decoder.
+"""
+
+import io
+import sys
+
+
+def main() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except ImportError:
+        pass  # not on Windows: the time limit of the caller is left
+    import numpy as np
+    from pydicom import dcmread
+
+    header = dcmread(io.BytesIO(sys.stdin.buffer.read()))
+    header.pixel_array_options(decoding_plugin=sys.argv[1])
+    np.save(sys.stdout.buffer, header.pixel_array, allow_pickle=False)
+
+
+if __name__ == "__main__":
+    main()

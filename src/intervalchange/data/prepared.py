@@ -1,0 +1,137 @@
+"""A prepared folder, opened for reading."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from intervalchange.data.images import Geometry
+from intervalchange.data.store import PixelStore
+from intervalchange.data.tables import study_record
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.findings import FINDINGS, RANKED_LEVELS
+from intervalchange.records import KINDS, Case, Region, Study
+
+SPLITS = ("train", "val", "test", "all")
+
+
+class Prepared:
+    """The tables and the pixels that `prepare` wrote."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "manifest.json"
+        if not path.is_file():
+            unfinished = (self.folder / "plan.json").is_file()
+            raise SourceError(
+                "the preparation was not finished." if unfinished else "this is not a prepared folder.",
+                where=self.folder,
+                remedy="Run the same `intervalchange prepare` again."
+                if unfinished
+                else "Run `intervalchange prepare`.",
+            )
+        try:
+            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.cases = pd.read_parquet(self.folder / "cases.parquet")
+            self.studies = pd.read_parquet(self.folder / "studies.parquet")
+            self.regions = pd.read_parquet(self.folder / "regions.parquet")
+        except (ValueError, OSError) as error:
+            raise SourceError("a table is missing or damaged.", where=self.folder, remedy="Prepare again.") from error
+        self.pixels = PixelStore(self.folder)
+        has_maps = bool((self.studies["opacity_row"] >= 0).any())
+        self.maps = PixelStore(self.folder, "opacity") if has_maps else None
+
+    @cached_property
+    def findings(self) -> np.ndarray:
+        """(studies, f) float32 in the order of FINDINGS: 1, 0, NaN."""
+        return self._by_finding("findings", float)
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """(studies, f) float32: rank of the level by RANKED_LEVELS, NaN where there is none or it has no rank."""
+        return self._by_finding("levels", lambda level: RANKED_LEVELS.get(level, math.nan))
+
+    @cached_property
+    def regions_of(self) -> dict[int, tuple[Region, ...]]:
+        """Row of the studies table -> its regions, boxes in original pixels."""
+        found: dict[int, list[Region]] = {}
+        for row in self.regions.itertuples(index=False):
+            region = Region(row.kind, row.name, (row.x1, row.y1, row.x2, row.y2), row.rle or None)
+            found.setdefault(int(row.study), []).append(region)
+        return {study: tuple(regions) for study, regions in found.items()}
+
+    @cached_property
+    def boxes_of(self) -> dict[int, tuple[list[tuple[Literal["anatomy", "finding"], str]], np.ndarray]]:
+        """Row of the studies table -> (kind, name) of its regions and (r, 4) boxes in units of the stored side."""
+        side = self.pixels.shape[0]
+        places = self.studies[["scale", "offset_x", "offset_y"]].to_numpy(np.float64)
+        found = {}
+        for study, regions in self.regions_of.items():
+            scale, right, down = places[study]
+            boxes = np.array([region.box for region in regions]) * scale + (right, down, right, down)
+            found[study] = [(region.kind, region.name) for region in regions], boxes / side
+        return found
+
+    def geometry(self, study: int) -> Geometry:
+        """Where the film of a study (row of the studies table) lies in its stored square."""
+        row = self.studies.iloc[study]
+        sides = (int(row["height"]), int(row["width"]))
+        return Geometry(*sides, float(row["scale"]), int(row["offset_x"]), int(row["offset_y"]))
+
+    def case_rows(self, split: str, kinds: Sequence[str] | None = None) -> np.ndarray:
+        """Row numbers of the cases table: of a split (train, val, test, all), of these kinds (None: all)."""
+        if split not in SPLITS:
+            raise ConfigError(f"there is no split '{split}'.", remedy=f"Choose one of {', '.join(SPLITS)}.")
+        unknown = sorted(set(kinds or ()) - set(KINDS))
+        if unknown:
+            raise ConfigError(f"unknown kinds of question {unknown}.", remedy=f"Choose from {', '.join(KINDS)}.")
+        chosen = np.ones(len(self.cases), bool) if split == "all" else (self.cases["split"] == split).to_numpy()
+        if kinds is not None:
+            chosen = chosen & self.cases["kind"].isin(list(kinds)).to_numpy()
+        return np.flatnonzero(chosen)
+
+    def case_records(self, split: str, kinds: Sequence[str] | None = None) -> list[Case]:
+        """The cases as records, each study built once."""
+        studies: dict[int, Study] = {}
+
+        def study(place: int) -> Study:
+            if place not in studies:
+                studies[place] = study_record(self.studies.iloc[place].to_dict(), self.regions_of.get(place, ()))
+            return studies[place]
+
+        return [
+            Case(
+                row.case_id,
+                row.patient_id,
+                study(int(row.current)),
+                study(int(row.prior)) if row.prior >= 0 else None,
+                row.question,
+                row.answer,
+                row.kind,
+                row.split,
+                tuple(row.tags),
+            )
+            for row in self.cases.iloc[self.case_rows(split, kinds)].itertuples(index=False)
+        ]
+
+    def prepare_command(self, pixels: int) -> str:
+        """The command that stores more pixels of the same source."""
+        return f"intervalchange prepare {self.manifest['source']} ROOT {self.folder}-{pixels} --pixels {pixels}"
+
+    def _by_finding(self, column: str, value: Any) -> np.ndarray:
+        place = {name: index for index, name in enumerate(FINDINGS)}
+        table = np.full((len(self.studies), len(FINDINGS)), np.nan, np.float32)
+        for row, text in enumerate(self.studies[column]):
+            if text == "{}":
+                continue
+            for name, known in json.loads(text).items():
+                if name in place:
+                    table[row, place[name]] = value(known)
+        return table

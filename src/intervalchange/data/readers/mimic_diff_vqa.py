@@ -1,0 +1,290 @@
+"""Medical-Diff-VQA 1.0.0 and 1.0.1 on MIMIC-CXR-JPG, with the reports of MIMIC-CXR where they are.
+
+ROOT holds `medical-diff-vqa/`, `mimic-cxr-jpg/`, `mimic-cxr/` (each may have a version folder inside, or be given
+elsewhere), and for a simulated cohort `simulated-truth/`.
+
+**Which film is the earlier one, and which way round is the answer?** A difference row names a main film (study_id)
+and a reference (ref_id). In release 1.0.0 about 48 % of the rows have the main film taken *before* the reference, and
+1.0.1 may still hold some. A row's own order is therefore never trusted:
+
+1. *Time* comes from StudyDate and StudyTime of the MIMIC metadata, else from `study_date`, else from `study_order`.
+   `prior` is always the earlier film. Ties (same day, no time) keep the order of the row: tag `order_unknown`.
+2. *The answer* was made by comparing two lists of key findings, so the lists themselves (`all_diseases.json`) tell
+   which film it calls "main": the reading in which more of its items agree. Where they do not tell (nothing changed,
+   no key findings), the row is taken at its word: the answer is about study_id as main. An answer that proves to be
+   about ref_id as main is tagged `answer_reversed`.
+3. If the film the answer calls main is the earlier one, `grammar.reverse` turns the answer, so that every Case reads
+   forward in time: tag `swapped_row`. An answer that cannot be read cannot be turned: its row is skipped.
+
+All of this is counted for the doctor's page. The six single-image kinds use study_id alone; their `prior` is None.
+(ref_id means something else there: the other film of the generated group.) (a, b) and (b, a) rows become the same
+case and are counted as duplicates; of several, the one in the test split (else val) stays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from intervalchange.data.readers import mimic_files as files
+from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.errors import SourceError
+from intervalchange.findings import FINDINGS
+from intervalchange.grammar import parse, reverse
+from intervalchange.records import KINDS, Case, Change, Study
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
+FRONTAL = {"postero-anterior": "PA", "antero-posterior": "AP", "pa": "PA", "ap": "AP"}
+NEEDED = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer")
+RANK = {"test": 2, "val": 1}
+
+
+@dataclass(frozen=True)
+class Film:
+    """What the tables say of one study."""
+
+    subject: str
+    dicom: str
+    view: str
+    days: float
+    """Time as a number of days, NaN where unknown."""
+    order: float
+    acquired_at: str
+
+
+def read(
+    root: Path,
+    images: Path | None = None,
+    reports: Path | None = None,
+    questions: Path | None = None,
+    graphs: Path | None = None,
+    tables_only: bool = False,
+) -> Source:
+    """Read the tables (and the report texts, unless tables_only).
+
+    images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, not read yet.
+    """
+    places = files.locate(root, images, reports, questions)
+    notes: Counter[str] = Counter()
+    films = _films(places, notes)
+    key_findings = _key_findings(places, notes)
+    rows = list(_rows(places, films, notes))
+    used = {study for row in rows for study in (row.study, row.reference) if study}
+    pattern = files.film_pattern(places, [(films[s].subject, s, films[s].dicom) for s in sorted(used)], tables_only)
+    studies = {study: _study(study, films[study], pattern, key_findings) for study in sorted(used)}
+    if not tables_only:
+        studies = files.with_reports(places, films, studies, notes)
+    studies, truth = files.with_truth(places, films, studies)
+    cases = _cases(rows, studies, films, truth.same_state, notes)
+    if not cases:
+        raise SourceError("no question could be used.", where=places.questions, remedy=f"Noted: {dict(notes)}.")
+    asked = sum(case.kind == "difference" for case in cases)
+    old = notes["difference rows with the main film earlier (turned round)"] > 0.25 * max(1, asked)
+    release = places.release or ("as 1.0.0" if old else "as 1.0.1")
+    maps = {studies[study].image: path for study, path in truth.maps.items()}
+    return Source("mimic_diff_vqa", release, places.images, cases, dict(notes), maps, places.simulated)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One usable line of mimic_pair_questions.csv. reference is empty for single-image kinds."""
+
+    study: str
+    reference: str
+    subject: str
+    kind: str
+    question: str
+    answer: str
+    split: str
+
+
+def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
+    """Study -> film, for every study of mimic_all.csv that names one."""
+    table = read_table(places.all_studies, files.WHERE["questions"])
+    _need(table, ("study_id", "subject_id", "dicom_id"), places.all_studies)
+    table = table.reindex(
+        columns=[*table.columns, *({"view", "study_date", "study_order"} - set(table.columns))], fill_value=""
+    )
+    metadata = files.metadata(places, notes)
+    films = {}
+    columns = (table[name] for name in ("study_id", "subject_id", "dicom_id", "view", "study_date", "study_order"))
+    for study, subject, dicom, view, date, order in zip(*columns, strict=True):
+        if not dicom.strip():
+            notes["studies without an image id"] += 1
+            continue
+        known = metadata.get(dicom.strip())
+        word = view.strip().lower() or (known.view.lower() if known else "")
+        days, when = (known.days, known.acquired_at) if known else (math.nan, "")
+        if math.isnan(days):
+            days = moment(date)
+            when = "" if math.isnan(days) or days < 100_000 else files.iso(days)
+            if math.isnan(days) and date.strip():
+                notes["study dates that cannot be read"] += 1
+        if not word:
+            notes["studies without a view"] += 1
+        rank = moment(order) if len(order.strip()) < 8 else math.nan
+        films[files.plain_id(study)] = Film(
+            files.plain_id(subject), dicom.strip(), FRONTAL.get(word, word), days, rank, when
+        )
+    return films
+
+
+def _rows(places: files.Places, films: Mapping[str, Film], notes: Counter[str]) -> Iterator[Row]:
+    """The lines whose films are known and frontal."""
+    table = read_table(places.pair_questions, files.WHERE["questions"])
+    _need(table, NEEDED, places.pair_questions)
+    splits = table["split"] if "split" in table.columns else [""] * len(table)
+    for study, subject, reference, kind, question, answer, split in zip(
+        *(table[n] for n in NEEDED[:3]), *(table[n] for n in NEEDED[3:]), splits, strict=True
+    ):
+        kind, split = kind.strip().lower(), split.strip().lower()
+        if kind not in KINDS or split not in SPLITS:
+            notes["rows with an unknown question type or split (skipped)"] += 1
+            continue
+        study, subject = files.plain_id(study), files.plain_id(subject)
+        reference = files.plain_id(reference) if kind == "difference" else ""
+        trouble = _trouble(study, reference, subject, kind, films)
+        if trouble:
+            notes[f"rows {trouble} (skipped)"] += 1
+            continue
+        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), SPLITS[split])
+
+
+def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, Film]) -> str:
+    """Why a row cannot be used, or nothing."""
+    if kind == "difference" and (not reference or reference == study):
+        return "of a difference without another film"
+    for one in (study, reference) if reference else (study,):
+        film = films.get(one)
+        if film is None:
+            return "whose image is unknown"
+        if film.subject != subject:
+            return "whose films are of different patients"
+        if film.view not in ("PA", "AP"):
+            return "whose film is not known to be frontal"
+    return ""
+
+
+def _key_findings(places: files.Places, notes: Counter[str]) -> dict[str, tuple[dict[str, float], dict[str, str]]]:
+    """Study -> findings (of the 30: named 1, all others 0, as the answers were made) and levels."""
+    path = places.all_diseases
+    if path is None:
+        notes["all_diseases.json is not there: findings and levels are unknown"] = 1
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        return {files.plain_id(entry["study_id"]): _finding_state(entry["entity"]) for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError("this is not the key findings list.", where=path, remedy=files.WHERE["questions"]) from error
+
+
+def _finding_state(entity: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:
+    findings = {name: 1.0 if name in entity else 0.0 for name in FINDINGS}
+    levels = {
+        name: " ".join(attributes["level"])
+        for name, attributes in entity.items()
+        if name in findings and isinstance(attributes, Mapping) and attributes.get("level")
+    }
+    return findings, levels
+
+
+def _study(study: str, film: Film, pattern: str, key_findings: Mapping[str, Any]) -> Study:
+    findings, levels = key_findings.get(study, ({}, {}))
+    image = pattern.format(top=film.subject[:2], subject=film.subject, study=study, dicom=film.dicom)
+    return Study(study, image, film.view, film.acquired_at, film.order, findings=findings, levels=levels)
+
+
+def _cases(
+    rows: list[Row],
+    studies: Mapping[str, Study],
+    films: Mapping[str, Film],
+    same_state: frozenset[frozenset[str]],
+    notes: Counter[str],
+) -> list[Case]:
+    """Rows -> cases, forward in time, each once."""
+    cases: dict[str, Case] = {}
+    for row in rows:
+        case = _turned(row, studies, films, notes) if row.reference else _single(row, studies)
+        if case is None:
+            continue
+        if row.reference and frozenset((row.study, row.reference)) in same_state:
+            case = replace(case, tags=(*case.tags, "same_state"))
+        known = cases.get(case.case_id)
+        if known is None:
+            cases[case.case_id] = case
+            continue
+        notes["duplicate rows (kept once)"] += 1
+        if _content(known) != _content(case):
+            notes["duplicate rows with another answer (the first is kept)"] += 1
+        if RANK.get(case.split, 0) > RANK.get(known.split, 0):
+            cases[case.case_id] = case
+    return list(cases.values())
+
+
+def _content(case: Case) -> object:
+    """The answer without the order of a list, which carries no meaning."""
+    return parse(case.answer).change if case.kind == "difference" else case.answer.lower()
+
+
+def _single(row: Row, studies: Mapping[str, Study]) -> Case:
+    case_id = f"{row.study}-{row.kind}-{files.short_hash(row.question)}"
+    return Case(case_id, row.subject, studies[row.study], None, row.question, row.answer, row.kind, row.split)
+
+
+def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, Film], notes: Counter[str]) -> Case | None:
+    """A difference row as a case that reads forward in time."""
+    notes["difference rows"] += 1
+    tags = []
+    later = _later(films[row.study], films[row.reference])
+    if later == 0:
+        notes["difference rows whose order in time is unknown (kept as they stand)"] += 1
+        tags.append("order_unknown")
+    current, prior = (row.study, row.reference) if later >= 0 else (row.reference, row.study)
+    main = row.study
+    if _agreement(row.answer, studies[row.study], studies[row.reference]) < 0:
+        notes["difference rows whose answer is about ref_id as the main film"] += 1
+        tags.append("answer_reversed")
+        main = row.reference
+    if later < 0:
+        notes["difference rows with the main film earlier (turned round)"] += 1
+        tags.append("swapped_row")
+    answer = row.answer
+    if main != current:
+        try:
+            answer = reverse(answer)
+        except ValueError:
+            notes["difference rows to be turned round whose answer cannot be read (skipped)"] += 1
+            return None
+    case_id = f"{current}-{prior}-difference-{files.short_hash(row.question)}"
+    films_of = (studies[current], studies[prior])
+    return Case(case_id, row.subject, *films_of, row.question, answer, "difference", row.split, tuple(tags))
+
+
+def _later(one: Film, other: Film) -> int:
+    """1 where `one` was taken after `other`, -1 before, 0 where it cannot be told."""
+    for a, b in ((one.days, other.days), (one.order, other.order)):
+        if not (math.isnan(a) or math.isnan(b)) and a != b:
+            return 1 if a > b else -1
+    return 0
+
+
+def _agreement(answer: str, main: Study, reference: Study) -> int:
+    """How many more items of an answer fit `main` as the main film than fit it as the reference."""
+    said = parse(answer).change.items
+    if not said or not main.findings or not reference.findings:
+        return 0
+    forward = Change.between(reference, main)
+    return len(said & forward.items) - len(said & forward.reverse().items)
+
+
+def _need(table: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise SourceError(f"columns {', '.join(missing)} are missing.", where=path, remedy=files.WHERE["questions"])

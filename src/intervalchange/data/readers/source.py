@@ -1,0 +1,65 @@
+"""What every reader hands over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from intervalchange.errors import SourceError
+from intervalchange.records import Case
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as read from its tables: cases, where its films lie, and what was noticed on the way."""
+
+    name: str
+    release: str
+    image_root: Path
+    cases: list[Case]
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """What was skipped, repaired or doubtful -> how often, in words for the doctor's page."""
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    """Study.image -> 8-bit picture of the opacity map in the frame of the film, where the truth is known."""
+    simulated: Mapping[str, object] = field(default_factory=dict)
+    """What the file SIMULATED says, where the films are rendered and not taken of people."""
+
+
+def read_table(path: Path, hint: str) -> pd.DataFrame:
+    """A CSV, gzipped or not, all cells as strings, "" where empty; column names stripped, unnamed columns dropped.
+
+    hint: what to do where it cannot be read.
+    """
+    if not path.is_file():
+        raise SourceError("no such file.", where=path, remedy=hint)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
+        raise SourceError("this is not a CSV in UTF-8.", where=path, remedy=hint) from error
+    table.columns = [str(name).strip() for name in table.columns]
+    return table[[name for name in table.columns if name and not name.startswith("Unnamed:")]]
+
+
+def moment(text: object) -> float:
+    """A date, or date with time, as a sortable number of days; NaN where it is empty or cannot be read.
+
+    Takes YYYY-MM-DD, YYYYMMDD (also as a number: 20190213.0), YYYY/MM/DD, ISO date-times, and plain numbers of days
+    of fewer than eight digits.
+    """
+    plain = str(text).strip()
+    if plain.endswith(".0"):
+        plain = plain[:-2]
+    if not plain or plain.lower() in ("nan", "nat", "none"):
+        return math.nan
+    try:
+        if len(plain) < 8:
+            return float(plain)
+        when = datetime.fromisoformat(plain.replace("/", "-")).replace(tzinfo=None)
+    except ValueError:
+        return math.nan
+    return when.toordinal() + (when.hour * 3600 + when.minute * 60 + when.second + when.microsecond / 1e6) / 86400

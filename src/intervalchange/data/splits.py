@@ -1,0 +1,84 @@
+"""Which patient belongs to which split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from intervalchange.errors import SourceError
+from intervalchange.records import Case
+
+NAMES = ("train", "val", "test")
+FORM = (
+    "A split file is JSON {'train': [ids], 'val': [ids], 'test': [ids]} or CSV with patient_id or case_id, and split."
+)
+
+
+def by_patient(patient_id: str) -> str:
+    """8:1:1 by a hash of the patient, the same on every machine and in every data set."""
+    tenth = int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "big") % 10
+    return NAMES[max(0, tenth - 7)]
+
+
+def assign(cases: Sequence[Case], how: str) -> tuple[list[str], str, dict[str, int]]:
+    """Split of each case ("" = not used), what was done in the end, and what the doctor should know.
+
+    how: `official` (as the source says; by patient where it says nothing), `patient`, or the path of a split file.
+    A patient found in several splits keeps only its test cases, or else its val cases.
+    """
+    notes: dict[str, int] = {}
+    if how == "official" and not any(case.split for case in cases):
+        how = "patient"
+        notes["the source has no splits: patients were split 8:1:1 by hash"] = len({c.patient_id for c in cases})
+    if how == "official":
+        splits = [case.split for case in cases]
+    elif how == "patient":
+        splits = [by_patient(case.patient_id) for case in cases]
+    else:
+        table = _read(Path(how))
+        splits = [table.get(case.case_id, table.get(case.patient_id, "")) for case in cases]
+        how = f"file {Path(how).name}"
+    unsplit = splits.count("")
+    if unsplit:
+        notes["cases without a split (dropped)"] = unsplit
+    seen: dict[str, set[str]] = {}
+    for case, split in zip(cases, splits, strict=True):
+        if split:
+            seen.setdefault(case.patient_id, set()).add(split)
+    several = {patient: "test" if "test" in found else "val" for patient, found in seen.items() if len(found) > 1}
+    kept = [s if several.get(c.patient_id, s) == s else "" for c, s in zip(cases, splits, strict=True)]
+    if several:
+        notes["patients in several splits (only their test, or else val, cases are kept)"] = len(several)
+        notes["cases dropped because their patient is in several splits"] = kept.count("") - unsplit
+    return kept, how, notes
+
+
+def split_hash(case_ids: Iterable[str], splits: Iterable[str]) -> str:
+    """One hash for who is in which split, whatever the order of the rows."""
+    lines = sorted(f"{case_id}\t{split}" for case_id, split in zip(case_ids, splits, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Id of a case or a patient -> split."""
+    if not path.is_file():
+        raise SourceError("no such split file.", where=path, remedy=f"Use official, patient, or a file. {FORM}")
+    try:
+        if path.suffix == ".json":
+            lists = json.loads(path.read_text(encoding="utf-8"))
+            table = {str(one): str(split) for split, ids in lists.items() for one in ids}
+        else:
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            key = "case_id" if "case_id" in rows.columns else "patient_id"
+            table = dict(zip(rows[key], rows["split"], strict=True))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SourceError("this split file cannot be read.", where=path, remedy=FORM) from error
+    table = {one: "val" if split in ("validate", "valid", "validation") else split for one, split in table.items()}
+    unknown = sorted(set(table.values()) - set(NAMES))
+    if unknown:
+        raise SourceError(f"unknown splits {unknown}.", where=path, remedy=FORM)
+    return table

@@ -1,0 +1,230 @@
+"""Predictions files: one JSON object a line, joined by (case_id, condition) and never by position.
+
+The first line may say where the answers come from: `{"provenance": {...}}`. Files from elsewhere may leave it out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from intervalchange.errors import SourceError
+from intervalchange.records import CONDITIONS, Prediction
+
+Key = tuple[str, str]
+"""(case_id, condition)."""
+
+NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the answers of a file come from."""
+
+    run: str = ""
+    """The run folder or hub name that answered."""
+    data: str = ""
+    """Hash of the manifest of the prepared folder."""
+    source: str = ""
+    """Name of the data set."""
+    split: str = ""
+    split_hash: str = ""
+    simulated: bool = False
+    """The films are simulated: figures are no ranking on patients."""
+    training_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Question -> answer -> how often it is the answer among the training cases."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else worth keeping: seed, version, ..."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The first line of a predictions file."""
+        return {
+            "provenance": {
+                "run": self.run,
+                "data": self.data,
+                "source": self.source,
+                "split": self.split,
+                "split_hash": self.split_hash,
+                "simulated": self.simulated,
+                "training_answers": {question: dict(counts) for question, counts in self.training_answers.items()},
+                **({"more": dict(self.more)} if self.more else {}),
+            }
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Provenance:
+        """The inverse of `as_json`; fields with other names go to `more`. Raises TypeError on another shape."""
+        fields = dict(plain.get("provenance", plain))
+        answers = fields.pop("training_answers", None) or {}
+        for counts in answers.values():
+            if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
+                raise TypeError("training_answers must be question -> answer -> count")
+        texts = {name: str(fields.pop(name, None) or "") for name in ("run", "data", "source", "split", "split_hash")}
+        simulated = bool(fields.pop("simulated", False))
+        more = {**(fields.pop("more", None) or {}), **fields}
+        return cls(**texts, simulated=simulated, training_answers=answers, more=more)
+
+
+def _parsed(line: bytes | str, where: str, last: bool) -> dict[str, Any]:
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        remedy = "The last line is cut off: run `predict` again, it goes on from there." if last else ""
+        raise SourceError(f"not valid JSON ({error}).", where=where, remedy=remedy) from None
+    if not isinstance(plain, dict):
+        raise SourceError("a line must be a JSON object.", where=where, remedy="Write one object per answer.")
+    return plain
+
+
+def _prediction(plain: Mapping[str, Any], where: str) -> Prediction:
+    absent = [name for name in NEEDED if plain.get(name) is None]
+    if absent:
+        raise SourceError(
+            f"the field{'s' * (len(absent) > 1)} {', '.join(absent)} must be given.",
+            where=where,
+            remedy=f"Every line needs {', '.join(NEEDED)}.",
+        )
+    for name in ("kind", "question", "answer", "reference"):
+        if not isinstance(plain.get(name, ""), str | None):
+            raise SourceError(f"{name} must be text.", where=where, remedy="Put it in quotation marks.")
+    if plain.get("condition", "given") not in CONDITIONS:
+        raise SourceError(
+            f"unknown condition {plain['condition']!r}.", where=where, remedy=f"It is one of {', '.join(CONDITIONS)}."
+        )
+    confidence = plain.get("confidence")
+    if confidence is not None:
+        values = confidence.values() if isinstance(confidence, dict) else [None]
+        if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
+            raise SourceError(
+                "confidence must be an object of probabilities.", where=where, remedy='As in {"answer": 0.8}.'
+            )
+    try:
+        return Prediction.from_json(plain)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"a field has another shape than expected ({error!r}).",
+            where=where,
+            remedy='change is {"added": [], "missing": [], "levels": [{"finding", "prior", "current"}]} or left out.',
+        ) from None
+
+
+def read_predictions(path: str | Path) -> tuple[Provenance | None, list[Prediction]]:
+    """All answers of a file, with the provenance line where it has one. Raises SourceError naming file and line."""
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read ({error.strerror}).", where=path, remedy="Give the file that `predict --out` wrote."
+        ) from None
+    provenance: Provenance | None = None
+    predictions: list[Prediction] = []
+    seen: dict[Key, int] = {}
+    first = True
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        plain = _parsed(line, where, last=number == len(lines))
+        opening, first = first, False
+        if opening and ("provenance" in plain or ("case_id" not in plain and "answer" not in plain)):
+            try:
+                provenance = Provenance.from_json(plain)
+            except (TypeError, AttributeError, ValueError) as error:
+                raise SourceError(f"the provenance line cannot be read ({error}).", where=where) from None
+            continue
+        prediction = _prediction(plain, where)
+        key = (prediction.case_id, prediction.condition)
+        if key in seen:
+            raise SourceError(
+                f"case {key[0]} under condition {key[1]} was already answered in line {seen[key]}.",
+                where=where,
+                remedy="Keep one answer per case and condition.",
+            )
+        seen[key] = number
+        predictions.append(prediction)
+    return provenance, predictions
+
+
+class PredictionWriter:
+    """Appends answers to a predictions file; a run that was interrupted goes on where it stopped.
+
+    `done` holds the keys that are already there. A last line without its end is dropped. A file written by another
+    run, or on other data, is refused.
+
+        with PredictionWriter(path, provenance) as writer:
+            writer.write(prediction)
+    """
+
+    def __init__(self, path: str | Path, provenance: Provenance | None = None) -> None:
+        self.path = Path(path)
+        self.provenance = provenance
+        self.done: set[Key] = set()
+
+    def __enter__(self) -> PredictionWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not self.path.exists() or not self._resume()
+        self._file = self.path.open("a", encoding="utf-8", newline="\n")
+        if fresh and self.provenance is not None:
+            self._line(self.provenance.as_json())
+            self._file.flush()
+        return self
+
+    def _resume(self) -> bool:
+        """Cut a torn last line off and learn the keys; False where nothing is left."""
+        with self.path.open("rb+") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+        if not whole:
+            return False
+        found, predictions = read_predictions(self.path)
+        if self.provenance is not None:
+            mine, theirs = self.provenance, found or Provenance()
+            for name in ("run", "data", "split", "split_hash"):
+                if getattr(mine, name) != getattr(theirs, name):
+                    raise SourceError(
+                        f"holds answers of another {name.replace('_', ' ')} "
+                        f"({getattr(theirs, name)!r}, now {getattr(mine, name)!r}).",
+                        where=self.path,
+                        remedy="Give another --out, or remove the file.",
+                    )
+        self.done = {(prediction.case_id, prediction.condition) for prediction in predictions}
+        return True
+
+    def _line(self, plain: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write(self, *predictions: Prediction) -> None:
+        """Append answers and hand them to the disk. Keys that are already there are refused."""
+        for prediction in predictions:
+            key = (prediction.case_id, prediction.condition)
+            if key in self.done:
+                raise SourceError(
+                    f"case {key[0]} under condition {key[1]} is already answered.",
+                    where=self.path,
+                    remedy="Skip the keys in `done`.",
+                )
+            self._line(prediction.as_json())
+            self.done.add(key)
+        self._file.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def write_predictions(
+    path: str | Path, predictions: Iterable[Prediction], provenance: Provenance | None = None
+) -> None:
+    """Write a whole file at once; an existing one is replaced."""
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    with PredictionWriter(path, provenance) as writer:
+        writer.write(*predictions)

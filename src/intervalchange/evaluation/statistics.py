@@ -1,0 +1,205 @@
+"""Uncertainty by patient: every figure is a function of sums of per-case counts, so a bootstrap is one product.
+
+Counts are a mapping name -> array (n,) or (n, k) over n cases. A measure takes sums with any leading axes,
+(..., ) or (..., k), and returns figures over those axes; undefined figures (0/0) are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+Counts = Mapping[str, Array]
+Measure = Callable[[Counts], Mapping[str, Array]]
+Interval = tuple[float, float]
+
+REPLICATES = 1000
+CHUNK = 100
+"""Replicates weighed at once: bounds memory to CHUNK x patients."""
+
+
+def ratio(above: ArrayLike, below: ArrayLike) -> Array:
+    """above / below, NaN where below is 0."""
+    above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
+    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+
+
+def f_measure(right: ArrayLike, predicted: ArrayLike, reference: ArrayLike) -> Array:
+    """2 right / (predicted + reference): NaN where there is nothing to find and nothing was said."""
+    return ratio(2 * np.asarray(right, float), np.asarray(predicted, float) + np.asarray(reference, float))
+
+
+def totals(counts: Counts) -> dict[str, Array]:
+    """Sums over all cases."""
+    return {name: np.asarray(array, float).sum(axis=0) for name, array in counts.items()}
+
+
+def figures(counts: Counts, measure: Measure) -> dict[str, float]:
+    """The measure over all cases."""
+    return {name: float(value) for name, value in measure(totals(counts)).items()}
+
+
+def _by_patient(counts: Counts, patients: Sequence[Any]) -> tuple[Array, dict[str, tuple[slice, bool]]]:
+    """Sums per patient as one matrix (p, k), and where each name lies in it. Patients in sorted order."""
+    codes = np.unique(np.asarray(patients), return_inverse=True)[1]
+    columns, places, start = [], {}, 0
+    for name, array in counts.items():
+        flat = np.asarray(array, float).reshape(len(codes), -1)
+        places[name] = (slice(start, start + flat.shape[1]), np.ndim(array) == 1)
+        start += flat.shape[1]
+        columns.append(flat)
+    joined = np.concatenate(columns, axis=1)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return np.add.reduceat(joined[order], starts, axis=0), places
+
+
+def patient_weights(patients: int, replicates: int, seed: int) -> Iterator[Array]:
+    """How often each patient is drawn, (chunk, patients) at a time; the same draws for the same arguments."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, replicates, CHUNK):
+        rows = min(CHUNK, replicates - start)
+        drawn = rng.integers(0, patients, size=(rows, patients)) + np.arange(rows)[:, None] * patients
+        yield np.bincount(drawn.ravel(), minlength=rows * patients).reshape(rows, patients).astype(float)
+
+
+def replicate(
+    counts: Counts, patients: Sequence[Any], measure: Measure, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Array]:
+    """The measure on `replicates` samples of patients with replacement: name -> (replicates,)."""
+    sums, places = _by_patient(counts, patients)
+    parts: list[Mapping[str, Array]] = []
+    for weights in patient_weights(len(sums), replicates, seed):
+        drawn = weights @ sums
+        named = {name: drawn[:, where][:, 0] if flat else drawn[:, where] for name, (where, flat) in places.items()}
+        parts.append(measure(named))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def percentile_interval(values: Array, level: float = 0.95) -> Interval:
+    """Percentile interval of the defined replicates; NaN where none is."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.nan, np.nan
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def intervals(
+    counts: Counts, patients: Sequence[Any], measure: Measure, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Interval]:
+    """95% intervals by patient. NaN with fewer than two patients."""
+    if len(set(patients)) < 2:
+        return dict.fromkeys(measure(totals(counts)), (np.nan, np.nan))
+    drawn = replicate(counts, patients, measure, replicates, seed)
+    return {name: percentile_interval(values) for name, values in drawn.items()}
+
+
+def paired_differences(
+    first: Counts,
+    second: Counts,
+    patients: Sequence[Any],
+    measure: Measure,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, tuple[float, float, float]]:
+    """second - first with its 95% interval, both on the same draws of patients. Rows are the same cases."""
+    point_first, point_second = figures(first, measure), figures(second, measure)
+    names = point_first.keys() & point_second.keys()
+    if len(set(patients)) < 2:
+        return {name: (point_second[name] - point_first[name], np.nan, np.nan) for name in sorted(names)}
+    draws_first = replicate(first, patients, measure, replicates, seed)
+    draws_second = replicate(second, patients, measure, replicates, seed)
+    return {
+        name: (
+            point_second[name] - point_first[name],
+            *percentile_interval(draws_second[name] - draws_first[name]),
+        )
+        for name in sorted(names)
+    }
+
+
+# --- rank statistics ---------------------------------------------------------------------------------------------
+
+
+def _groups(values: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order that sorts the values, and where each run of equal values starts in it."""
+    order = np.argsort(values, kind="stable")
+    return order, np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
+
+
+def weighted_auc(labels: Array, scores: Array, weights: Array) -> Array:
+    """Area under the ROC curve, ties half. labels, scores (n,); weights (..., n) -> (...)."""
+    order, starts = _groups(scores)
+    positive = np.add.reduceat(weights[..., order] * labels[order], starts, axis=-1)
+    negative = np.add.reduceat(weights[..., order] * (1 - labels[order]), starts, axis=-1)
+    below = np.cumsum(negative, axis=-1) - negative
+    pairs = positive.sum(-1) * negative.sum(-1)
+    return ratio((positive * (below + negative / 2)).sum(-1), pairs)
+
+
+def _weighted_ranks(values: Array, weights: Array) -> Array:
+    """Mean ranks of values (n,) where value i stands for weights[..., i] equal ones -> (..., n)."""
+    order, starts = _groups(values)
+    sizes = np.add.reduceat(weights[..., order], starts, axis=-1)
+    middle = np.cumsum(sizes, axis=-1) - sizes / 2 + 0.5
+    lengths = np.diff(np.append(starts, len(values)))
+    ranks = np.empty(weights.shape)
+    ranks[..., order] = np.repeat(middle, lengths, axis=-1)
+    return ranks
+
+
+def weighted_spearman(first: Array, second: Array, weights: Array) -> Array:
+    """Spearman's rank correlation, mean ranks for ties. first, second (n,); weights (..., n) -> (...)."""
+    total = weights.sum(-1, keepdims=True)
+    one, two = _weighted_ranks(first, weights), _weighted_ranks(second, weights)
+    one = one - (one * weights).sum(-1, keepdims=True) / total
+    two = two - (two * weights).sum(-1, keepdims=True) / total
+    spread = (weights * one**2).sum(-1) * (weights * two**2).sum(-1)
+    return ratio((weights * one * two).sum(-1), np.sqrt(np.maximum(spread, 0)))
+
+
+def _with_interval(
+    statistic: Callable[[Array, Array, Array], Array],
+    first: ArrayLike,
+    second: ArrayLike,
+    patients: Sequence[Any] | None,
+    replicates: int,
+    seed: int,
+) -> tuple[float, float, float]:
+    one, two = np.asarray(first, float), np.asarray(second, float)
+    if not len(one):
+        return np.nan, np.nan, np.nan
+    clusters = np.arange(len(one)) if patients is None else np.asarray(patients)
+    codes = np.unique(clusters, return_inverse=True)[1]
+    point = float(statistic(one, two, np.ones(len(one))))
+    if codes.max() == 0:
+        return point, np.nan, np.nan
+    drawn = [statistic(one, two, weights[:, codes]) for weights in patient_weights(codes.max() + 1, replicates, seed)]
+    return (point, *percentile_interval(np.concatenate(drawn)))
+
+
+def auc(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    patients: Sequence[Any] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Area under the ROC curve with its 95% interval by patient: (auc, low, high). labels 0 or 1."""
+    return _with_interval(weighted_auc, labels, scores, patients, replicates, seed)
+
+
+def spearman(
+    first: ArrayLike,
+    second: ArrayLike,
+    patients: Sequence[Any] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Spearman's rho with its 95% interval by patient: (rho, low, high)."""
+    return _with_interval(weighted_spearman, first, second, patients, replicates, seed)

@@ -1,0 +1,260 @@
+"""From a run folder to answers: one pair of files, or every case of a prepared folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from intervalchange import grammar
+from intervalchange.data import images
+from intervalchange.data.batch import Batch, collate
+from intervalchange.data.dataset import PairDataset
+from intervalchange.errors import InputError, RunError
+from intervalchange.methods import method_class
+from intervalchange.records import CONDITIONS, KINDS, Prediction
+
+if TYPE_CHECKING:
+    from intervalchange.data.images import Geometry
+    from intervalchange.data.prepared import Prepared
+
+DEMO = Path(__file__).resolve().parent / "demo"
+"""The weights in the wheel, trained on the simulated cohort alone."""
+
+NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One film as the model saw it: what a report draws on."""
+
+    pixels: np.ndarray
+    """(s, s) uint8, padded to a square."""
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer with the two films it is about."""
+
+    prediction: Prediction
+    prior: Shown | None
+    current: Shown
+
+
+class Predictor:
+    """A loaded model that answers questions."""
+
+    def __init__(self, model: Any, run: dict[str, Any]) -> None:
+        self.model = model.eval()
+        self.run = run
+
+    @property
+    def training_patients(self) -> frozenset[str]:
+        """Patients whose films the weights have seen."""
+        return frozenset(self.run.get("training_patients", ()))
+
+    def answer(
+        self, prior: str | Path | None, current: str | Path, question: str = grammar.DIFFERENCE_QUESTION, *, force: bool = False
+    ) -> Prediction:
+        """Answer a question about two files (PNG, JPEG, DICOM), or about `current` alone where it needs no prior.
+
+        Returns words, structured change, probabilities and heat maps. Raises ImageError for a film that cannot be
+        read or, without `force`, should not be; InputError for a difference question without a prior.
+        """
+        return self.answer_shown(prior, current, question, force=force).prediction
+
+    def answer_shown(
+        self, prior: str | Path | None, current: str | Path, question: str = grammar.DIFFERENCE_QUESTION, *, force: bool = False
+    ) -> Answered:
+        """As `answer`, with the films as the model saw them."""
+        # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
+        stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
+        paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
+        films = {side: images.film_from_file(path, stored, force) for side, path in paths.items()}
+        squares = {side: square for side, (square, _, _) in films.items()}
+        (prediction,) = self.model.answer(self.batch_of([(squares.get("prior"), squares["current"], question)]), evidence=True)
+        warnings = [f"{side}: {text}" for side, (_, _, film) in films.items() for text in film.warnings]
+        prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
+        shown = {side: Shown(square, geometry) for side, (square, geometry, _) in films.items()}
+        return Answered(prediction, shown.get("prior"), shown["current"])
+
+    def batch_of(self, asked: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
+        """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
+        pixels = self.model.config.pixels
+        items = []
+        for number, (prior, current, question) in enumerate(asked):
+            sides = {"current": current} | ({"prior": prior} if prior is not None else {})
+            films = {side: images.standardise(images.resize(film[None], pixels)[0])[None] for side, film in sides.items()}
+            items.append(
+                {
+                    "current": films["current"],
+                    "prior": films.get("prior", np.zeros_like(films["current"])),
+                    "has_prior": prior is not None,
+                    "question": question,
+                    "answer": "",
+                    "kind": kind_of(question),
+                    "case_id": str(number),
+                    "patient_id": "",
+                    "tags": (),
+                }
+            )
+        return collate(items)
+
+    def predict(
+        self,
+        prepared: Prepared,
+        split: str,
+        conditions: Sequence[str] = ("given",),
+        *,
+        kinds: Sequence[str] | None = None,
+        batch_size: int = 32,
+        done: frozenset[tuple[str, str]] = frozenset(),
+        abstain_at: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Answer every case of a split under each condition, in order; keys in `done` are left out.
+
+        Raises RunError where a case shows a patient the weights were trained on (except for split "train").
+        """
+        dataset = self.dataset(prepared, split, kinds)
+        self._refuse_training_patients(dataset, split)
+        ids = dataset.case_ids
+        for condition in conditions:
+            wanted = [index for index, case_id in enumerate(ids) if (case_id, condition) not in done]
+            for start in range(0, len(wanted), batch_size):
+                batch = shown_as(collate([dataset[index] for index in wanted[start : start + batch_size]]), condition)
+                for prediction in self.model.answer(batch):
+                    yield _abstained(replace(prediction, condition=condition), abstain_at)
+
+    def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
+        """The cases that `predict` answers: of the kinds the model was trained on unless others are named."""
+        return PairDataset(prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels)
+
+    def _refuse_training_patients(self, dataset: PairDataset, split: str) -> None:
+        if split == "train":
+            return
+        seen = sorted(set(dataset.patient_ids) & self.training_patients)
+        if seen:
+            raise RunError(
+                f"{len(seen)} patients of this split were in the training data of the run (for example {seen[0]}).",
+                where=dataset.prepared.folder,
+                remedy="Answer on patients it has not seen: use the split the run was trained with, or other data.",
+            )
+
+
+def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:
+    """The prediction with the warning "abstained" where its confidence is below the threshold."""
+    sure = (prediction.confidence or {}).get("answer")
+    if threshold is None or sure is None or sure >= threshold:
+        return prediction
+    return replace(prediction, warnings=(*prediction.warnings, "abstained"))
+
+
+def shown_as(batch: Batch, condition: str) -> Batch:
+    """The batch under a condition of `records.CONDITIONS`. References stay those of the given pair."""
+    current, prior, has_prior = batch.current, batch.prior, batch.has_prior
+    if condition == "swap":
+        current, prior = prior, current
+    elif condition == "identity":
+        prior = current
+    elif condition == "prior_twice":
+        current = prior
+    elif condition == "blank":
+        current, prior = torch.zeros_like(current), torch.zeros_like(prior)
+    elif condition != "given":
+        raise InputError(f"unknown condition {condition!r}.", remedy=f"Choose from {', '.join(CONDITIONS)}.")
+    return Batch(**{**batch, "current": current, "prior": prior, "has_prior": has_prior})
+
+
+def kind_of(question: str) -> str:
+    """The question type of a question in (roughly) the wording of the data set; `difference` where nothing fits."""
+    text = " ".join(question.lower().split())
+    patterns = {
+        "difference": r"\b(changed?|difference|compared|new|worse|improved)\b",
+        "view": r"\bview\b",
+        "level": r"^what level|how severe",
+        "type": r"^what type",
+        "location": r"^where|located",
+        "abnormality": r"abnormalit",
+        "presence": r"^(is|are) there|bilateral",
+    }
+    return next((kind for kind, pattern in patterns.items() if re.search(pattern, text)), "difference")
+
+
+def load(run: str | Path) -> Predictor:
+    """Load a run folder, `demo` (the weights in the wheel), or a hub name.
+
+    Raises RunError where the folder is not a finished run.
+    """
+    if str(run) != "demo" and not Path(run).exists() and "/" in str(run) and not str(run).startswith((".", "/", "~")):
+        from huggingface_hub import snapshot_download
+
+        try:
+            run = snapshot_download(str(run))
+        except Exception as problem:
+            raise RunError(
+                f"no such run folder, and no such model on the hub ({type(problem).__name__}).",
+                where=run,
+                remedy="Give the folder that `train` wrote, or `demo`.",
+            ) from problem
+    folder = DEMO if str(run) == "demo" else Path(run)
+    record = folder / "run.json"
+    if not record.is_file():
+        raise RunError("not a run folder: run.json is missing.", where=folder, remedy="Give the folder that `train` wrote, or `demo`.")
+    facts = json.loads(record.read_text(encoding="utf-8"))
+    if not facts.get("finished", False):
+        raise RunError(
+            "this run has not finished.", where=folder, remedy="Run the same train command again: it continues where it stopped."
+        )
+    model = method_class(facts["stage"]).from_pretrained(folder)
+    return Predictor(model, facts)
+
+
+def write_predictions(
+    predictor: Predictor,
+    data: Path,
+    out: Path,
+    *,
+    split: str = "test",
+    conditions: Sequence[str] = ("given",),
+    all_kinds: bool = False,
+    batch_size: int = 32,
+    abstain_at: float | None = None,
+) -> int:
+    """Answer a split of a prepared folder into a predictions file, continuing where an earlier call was stopped.
+
+    Returns how many predictions were added.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from intervalchange.data.prepared import Prepared
+    from intervalchange.evaluation.predictions import PredictionWriter, Provenance
+
+    prepared = Prepared(data)
+    kinds = KINDS if all_kinds else predictor.model.kinds
+    provenance = Provenance(
+        run=str(predictor.run.get("name", predictor.run["stage"])),
+        data=prepared.manifest["hash"],
+        source=prepared.manifest["source"],
+        split=split,
+        split_hash=prepared.manifest["split_hash"],
+        simulated=bool(prepared.manifest.get("simulated")),
+        training_answers=predictor.run.get("training_answers", {}),
+        more={"stage": predictor.run["stage"], "supervision": list(predictor.model.supervision)},
+    )
+    with PredictionWriter(out, provenance) as writer:
+        done = frozenset(writer.done)
+        todo = len(predictor.dataset(prepared, split, kinds)) * len(conditions) - len(done)
+        answers = predictor.predict(
+            prepared, split, conditions, kinds=kinds, batch_size=batch_size, done=done, abstain_at=abstain_at
+        )
+        for prediction in track(answers, "answering", total=todo, console=Console(stderr=True)):
+            writer.write(prediction)
+    return todo

@@ -1,0 +1,331 @@
+"""The simulated cohort: patients with films, truth, reports and questions, written as a true data set on disk.
+
+All randomness of a patient comes from SeedSequence([seed, index]), with children for anatomy, course, exposure and
+words. Patients of different seeds therefore share no vessel and no pixel.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import intervalchange
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.findings import FINDINGS, SIMULATED
+from intervalchange.records import Region, Study
+from intervalchange.simulation import export, reports, run_length
+from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
+from intervalchange.simulation.course import Attributes, Visit, describe, sample_course, sample_reason
+from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
+from intervalchange.simulation.rendering import render
+from intervalchange.simulation.scene import Acquisition, Film, Lesion, State
+from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
+
+Style = Literal["a", "b"]
+
+# --- one patient -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SimulatedStudy:
+    """One visit: what is said of it, what is true of it, and its film."""
+
+    account: reports.Account
+    dicom_id: str
+    visit: Visit
+    acquired: datetime
+    severity: dict[str, float]
+    """Finding -> latent severity, also where it is too faint to be seen."""
+    cnr: dict[str, float]
+    """Finding -> contrast-to-noise on the noise-free standard film."""
+    film: Film | None = None
+
+    @property
+    def study(self) -> Study:
+        return self.account.study
+
+
+@dataclass(frozen=True)
+class SimulatedPatient:
+    """One patient with all visits in time order."""
+
+    patient_id: str
+    seed: int
+    index: int
+    reason: str
+    studies: tuple[SimulatedStudy, ...]
+
+
+def simulate_patient(
+    seed: int, index: int, pixels: int = 512, style: Style = "a", films: bool = True
+) -> SimulatedPatient:
+    """Patient `index` of cohort `seed`. films=False leaves out films and regions, for the rest is much faster."""
+    streams = np.random.SeedSequence([seed, index]).spawn(4)
+    anatomy_rng, course_rng, acquisition_rng, words_rng = (np.random.default_rng(stream) for stream in streams)
+    anatomy = sample_anatomy(anatomy_rng)
+    reason = sample_reason(course_rng)
+    course = sample_course(course_rng, anatomy, acquisition_rng, reason, style=style)
+    first = datetime(2110, 1, 1) + timedelta(days=int(words_rng.integers(32_000)))
+    studies: list[SimulatedStudy] = []
+    contrast: dict[str, float] = {}
+    for number, visit in enumerate(course):
+        if not visit.same_state_as_previous:
+            contrast = visible(anatomy, State(visit.state.lesions))
+        acquired = first + timedelta(days=visit.days, seconds=round(float(words_rng.uniform(21_600, 79_000)), 2))
+        prior = studies[-1].account if studies else None
+        studies.append(
+            _study((seed, index, number), anatomy, visit, acquired, contrast, prior, reason, words_rng, pixels, films)
+        )
+    return SimulatedPatient(subject_id(seed, index), seed, index, reason, tuple(studies))
+
+
+def _study(
+    key: tuple[int, int, int],
+    anatomy: Anatomy,
+    visit: Visit,
+    acquired: datetime,
+    contrast: dict[str, float],
+    prior: reports.Account | None,
+    reason: str,
+    rng: np.random.Generator,
+    pixels: int,
+    films: bool,
+) -> SimulatedStudy:
+    """Label, render and report one visit. Labels come from anatomy and lesions alone."""
+    seen: dict[str, Attributes] = {}
+    for lesion in sorted(visit.state.lesions, key=lambda lesion: lesion.severity):
+        if contrast.get(lesion.finding, 0.0) >= CNR_THRESHOLD:
+            seen[lesion.finding] = describe(lesion)
+    seen = {finding: seen[finding] for finding in SIMULATED if finding in seen}
+    film = render(anatomy, visit.state, visit.acquisition, pixels, truth=True) if films else None
+    identity = dicom_id(*key)
+    study = Study(
+        study_id=study_id(*key),
+        image=export.film_path(subject_id(*key[:2]), study_id(*key), identity),
+        view=visit.acquisition.view,
+        acquired_at=acquired.isoformat(timespec="milliseconds"),
+        findings={finding: float(finding in seen) for finding in FINDINGS},
+        levels={finding: attributes.level for finding, attributes in seen.items() if attributes.level},
+        regions=tuple(_regions(film, seen)) if film is not None else (),
+        age=float(int(anatomy.age)),
+        sex="F" if anatomy.female else "M",
+        devices=visit.state.devices,
+    )
+    account = reports.Account(study, seen, reports.denials(rng, seen))
+    report = reports.write(rng, account, prior, reason)
+    severity = {lesion.finding: visit.state.severity(lesion.finding) for lesion in visit.state.lesions}
+    told = replace(account, study=replace(study, report=report))
+    return SimulatedStudy(told, identity, visit, acquired, severity, dict(contrast), film)
+
+
+def _regions(film: Film, seen: dict[str, Attributes]) -> Iterator[Region]:
+    """Anatomy boxes, the lung field, and the extent of every finding that counts as visible."""
+    for name, box in film.region_boxes.items():
+        yield Region("anatomy", name, tuple(round(float(edge), 1) for edge in box))  # type: ignore[arg-type]
+    masks = [("anatomy", "lungs", film.lung)]
+    masks += [("finding", name, film.finding_masks[name]) for name in seen if name in film.finding_masks]
+    for kind, name, mask in masks:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if rows.size:
+            box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+            yield Region(kind, name, box, run_length.encode(mask))  # type: ignore[arg-type]
+
+
+# --- the cohort ------------------------------------------------------------------------------------------------
+
+LAYOUTS = ("mimic_diff_vqa",)
+_WORK = ".simulating"
+
+
+@dataclass(frozen=True)
+class CohortConfig:
+    """What fixes every byte of a cohort; written into its SIMULATED file."""
+
+    patients: int = 500
+    seed: int = 0
+    layout: str = "mimic_diff_vqa"
+    pixels: int = 512
+    splits: str = "8:1:1"
+    """Shares of train, val and test, by patient."""
+    style: Style = "a"
+    release: str = "1.0.1"
+    """Of Medical-Diff-VQA: 1.0.1 has its difference rows in time order, 1.0.0 has 48% of them the other way round."""
+    quirks: bool = True
+    """Irregularities of the real files, in a few rows."""
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigError(f"unknown layout {self.layout!r}.", remedy=f"Choose one of: {', '.join(LAYOUTS)}.")
+        if self.patients < 1 or self.seed < 0:
+            raise ConfigError("patients must be at least 1 and seed at least 0.")
+        if self.pixels < 64:
+            raise ConfigError(f"films of {self.pixels} pixels are too small.", remedy="Use at least 64.")
+        if self.style not in ("a", "b"):
+            raise ConfigError(f"unknown style {self.style!r}.", remedy="Choose a or b.")
+        if self.release not in export.RELEASES:
+            raise ConfigError(f"unknown release {self.release!r}.", remedy=f"Choose: {', '.join(export.RELEASES)}.")
+        split_counts(self.splits, self.patients)
+
+
+def split_counts(splits: str, patients: int) -> tuple[int, int, int]:
+    """Patients in train, val and test: largest remainders, at least one for each share that is not zero."""
+    try:
+        shares = np.array([float(share) for share in splits.split(":")])
+    except ValueError:
+        shares = np.array([])
+    if shares.shape != (3,) or (shares < 0).any() or not shares.sum() > 0:
+        raise ConfigError(f"splits {splits!r} are not three shares.", remedy="Write train:val:test, such as 8:1:1.")
+    ideal = shares / shares.sum() * patients
+    counts = np.floor(ideal).astype(int)
+    counts[np.argsort(counts - ideal, kind="stable")[: patients - counts.sum()]] += 1
+    for place in np.flatnonzero((counts == 0) & (shares > 0)):
+        if counts.max() > 1:
+            counts[counts.argmax()] -= 1
+            counts[place] += 1
+    return int(counts[0]), int(counts[1]), int(counts[2])
+
+
+def split_of_patients(config: CohortConfig) -> list[str]:
+    """Patient index -> train, val or test."""
+    counts = split_counts(config.splits, config.patients)
+    names = [name for name, count in zip(("train", "val", "test"), counts, strict=True) for _ in range(count)]
+    # Two words of entropy belong to patients, three to the cohort.
+    order = np.random.default_rng(np.random.SeedSequence([config.seed, 0, 1])).permutation(config.patients)
+    return [names[place] for place in order]
+
+
+def simulate(
+    out: str | Path,
+    patients: int = 500,
+    seed: int = 0,
+    layout: str = "mimic_diff_vqa",
+    pixels: int = 512,
+    splits: str = "8:1:1",
+    style: Style = "a",
+    workers: int | None = None,
+    progress: bool = True,
+    release: str = "1.0.1",
+    quirks: bool = True,
+) -> Path:
+    """Write a simulated cohort in the true layout of a data set, and the file SIMULATED last of all.
+
+    workers: processes; None for one a core, 1 for none beside this one. Interrupted at any moment, the same call
+    again keeps the finished patients and ends with the same bytes.
+    """
+    config = CohortConfig(patients, seed, layout, pixels, splits, style, release, quirks)
+    out = Path(out)
+    work = out / _WORK
+    if _already_there(out, config):
+        shutil.rmtree(work, ignore_errors=True)
+        return out
+    _claim(out, work, config)
+    todo = [index for index in range(patients) if not (work / f"{index}.json").exists()]
+    job = partial(_simulate_one, config, out, work)
+    with _progress(progress, patients, patients - len(todo)) as advance:
+        for _ in _run(job, todo, workers):
+            advance()
+    fragments = [json.loads((work / f"{index}.json").read_text("utf-8")) for index in range(patients)]
+    export.write_tables(fragments, out, work, split_of_patients(config), config.seed, config.quirks)
+    export.write_atomically(out / "SIMULATED", work, _marker(config).encode())
+    shutil.rmtree(work)
+    return out
+
+
+def _simulate_one(config: CohortConfig, out: Path, work: Path, index: int) -> int:
+    """Simulate and write one patient; the fragment is written last and says that the patient is complete."""
+    patient = simulate_patient(config.seed, index, config.pixels, config.style)
+    fragment = export.write_patient(patient, out, work, config.release, config.quirks)
+    export.write_atomically(work / f"{index}.json", work, json.dumps(fragment).encode())
+    return index
+
+
+def _run(job: Callable[[int], int], todo: list[int], workers: int | None) -> Iterator[int]:
+    workers = min(workers or len(os.sched_getaffinity(0)), max(len(todo), 1))
+    if workers <= 1 or len(todo) <= 1:
+        yield from map(job, todo)
+        return
+    _compile()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        for future in as_completed([pool.submit(job, index) for index in todo]):
+            yield future.result()
+
+
+def _compile() -> None:
+    """Compile every kernel once, into numba's cache, before all processes ask for them."""
+    lesions = tuple(Lesion(finding, 0.5) for finding in SIMULATED)
+    state = State(lesions, ("leads", "endotracheal tube", "central line", "pacemaker"))
+    render(sample_anatomy(np.random.default_rng(0)), state, Acquisition(), 64)
+
+
+def _one_thread() -> None:
+    """Each process keeps to one core."""
+    import numba
+
+    numba.set_num_threads(1)
+
+
+def _marker(config: CohortConfig) -> str:
+    facts = {
+        "note": "Simulated radiographs and reports. No real patient. Research use only; not a medical device.",
+        **asdict(config),
+        "evaluation_only": config.seed >= EVALUATION_SEED,
+        "version": intervalchange.__version__,
+    }
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def _already_there(out: Path, config: CohortConfig) -> bool:
+    """Whether this very cohort is complete. Raises where another one is in the way."""
+    marker = out / "SIMULATED"
+    if not marker.exists():
+        return False
+    found = json.loads(marker.read_text("utf-8"))
+    differing = sorted(name for name, value in asdict(config).items() if found.get(name) != value)
+    if differing:
+        told = ", ".join(f"{name}={found.get(name)}" for name in differing)
+        raise SourceError(
+            f"holds another cohort ({told}).", where=out, remedy="Choose a new folder, or delete this one."
+        )
+    return True
+
+
+def _claim(out: Path, work: Path, config: CohortConfig) -> None:
+    """Make the hidden work folder, or take up the one of an interrupted call with the same settings."""
+    plan = work / "plan.json"
+    wanted = json.loads(json.dumps(asdict(config)))
+    if plan.exists():
+        if json.loads(plan.read_text("utf-8")) != wanted:
+            raise SourceError(
+                "holds an unfinished cohort with other settings.",
+                where=out,
+                remedy="Give the same settings to finish it, choose a new folder, or delete this one.",
+            )
+        return
+    if out.exists() and any(path.name != _WORK for path in out.iterdir()):
+        raise SourceError("is not empty.", where=out, remedy="Choose a new folder.")
+    work.mkdir(parents=True, exist_ok=True)
+    export.write_atomically(plan, work, json.dumps(wanted).encode())
+
+
+@contextmanager
+def _progress(shown: bool, total: int, done: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, or nothing; yields what moves it by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("patients"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task("patients", total=total, completed=done)
+        yield lambda: bar.advance(task)

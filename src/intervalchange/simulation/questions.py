@@ -1,0 +1,149 @@
+"""The seven kinds of question of Medical-Diff-VQA, asked of simulated studies in its wording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from intervalchange import grammar
+from intervalchange.findings import FINDINGS
+from intervalchange.records import Change
+from intervalchange.simulation.course import Attributes
+from intervalchange.simulation.reports import Account
+
+AREA_SHARE = 0.1
+"""Share of the pairs with a level change in a common place that are asked about that place alone."""
+AP_SHARE = 0.05
+"""Share of AP films that get a question about the view, as in the data set."""
+
+Asked = tuple[str, str, str]
+"""kind, question, answer"""
+
+_OPPOSITE = {"left": "right", "right": "left", "upper": "lower", "lower": "upper", "middle": "upper"}
+
+
+def ask(rng: np.random.Generator, account: Account) -> list[Asked]:
+    """At most one question of each kind about one film, in the order of the data set."""
+    asked = (
+        _abnormality(rng, account),
+        _presence(rng, account),
+        _view(rng, account),
+        _location(rng, account),
+        _attribute(rng, account, "level"),
+        _attribute(rng, account, "type"),
+    )
+    return [item for item in asked if item is not None]
+
+
+def ask_difference(rng: np.random.Generator, prior: Account, current: Account, area: bool = True) -> Asked:
+    """The difference question of a pair. area: allow the rare question about one area.
+
+    As in the data set the answer ends with a blank, unless nothing has changed, additions are listed in random
+    order, and an answer about an area names one level change and drops everything else.
+    """
+    change = Change.between(prior.study, current.study)
+    if area and change.levels:
+        level = sorted(change.levels)[int(rng.integers(len(change.levels)))]
+        place = _common_area(prior.attributes[level.finding], current.attributes[level.finding])
+        if place and rng.random() < AREA_SHARE:
+            question = grammar.QUESTIONS["difference"][1].format(location=place)
+            return "difference", question, grammar.render(Change.of(levels=[level])) + " "
+    order = [str(finding) for finding in rng.permutation(sorted(change.added))]
+    answer = grammar.render(change, order)
+    return "difference", grammar.DIFFERENCE_QUESTION, answer if answer == grammar.NOTHING else answer + " "
+
+
+def _any(rng: np.random.Generator, items: Sequence[str]) -> str:
+    return items[int(rng.integers(len(items)))]
+
+
+def _area(words: Sequence[str]) -> str:
+    """Words of place as they stand before "area": a side alone is a lung."""
+    return f"{words[0]} lung" if list(words) in (["left"], ["right"]) else " ".join(words)
+
+
+def _common_area(prior: Attributes, current: Attributes) -> str:
+    words = [word for word in current.locations if word in prior.locations]
+    return "" if not words or words == ["bilateral"] else _area(words)
+
+
+def _abnormality(rng: np.random.Generator, account: Account) -> Asked | None:
+    everywhere, in_place, any_at_all = grammar.QUESTIONS["abnormality"]
+    names = list(account.attributes)
+    places = [attributes.post_location for attributes in account.attributes.values() if attributes.post_location]
+    single = [name for name in names if places.count(account.attributes[name].post_location) == 1]
+    form = int(rng.integers(3))
+    if form == 0 and names:
+        return "abnormality", everywhere, ", ".join(sorted(names, key=FINDINGS.index))
+    if form == 1 and single:
+        name = _any(rng, single)
+        return "abnormality", in_place.format(location=account.attributes[name].post_location), name
+    return "abnormality", any_at_all, "yes" if names else "no"
+
+
+def _presence(rng: np.random.Generator, account: Account) -> Asked:
+    evidence, plain, in_area, in_place, bilateral = grammar.QUESTIONS["presence"]
+    names = list(account.attributes)
+    if not names or rng.random() < 0.5:
+        absent = [name for name in FINDINGS if name not in account.attributes]
+        name = _any(rng, account.denied if account.denied and rng.random() < 0.5 else absent)
+        return "presence", _any(rng, (evidence, plain)).format(finding=name), "no"
+    name = _any(rng, names)
+    words, phrase = account.attributes[name].locations, account.attributes[name].post_location
+    if (words or phrase) and rng.random() < 0.5:
+        if words == ("bilateral",):
+            return "presence", bilateral.format(finding=name), "yes"
+        place = words or tuple(phrase.split())
+        opposite = _opposite(rng, place) if rng.random() < 0.5 else ()
+        form, location = (in_area, _area(opposite or place)) if words else (in_place, " ".join(opposite or place))
+        return "presence", form.format(finding=name, location=location), "no" if opposite else "yes"
+    return "presence", _any(rng, (evidence, plain)).format(finding=name), "yes"
+
+
+def _opposite(rng: np.random.Generator, words: Sequence[str]) -> tuple[str, ...]:
+    """The same words with one of them turned into its opposite; empty where none has one."""
+    turned = [place for place, word in enumerate(words) if word in _OPPOSITE]
+    if not turned:
+        return ()
+    chosen = turned[int(rng.integers(len(turned)))]
+    return tuple(_OPPOSITE[word] if place == chosen else word for place, word in enumerate(words))
+
+
+def _view(rng: np.random.Generator, account: Account) -> Asked | None:
+    which, posterior, anterior = grammar.QUESTIONS["view"]
+    view, form, kept = account.study.view, int(rng.integers(3)), rng.random() < AP_SHARE
+    if view not in ("PA", "AP") or (view == "AP" and not kept):
+        return None
+    if form == 0:
+        return "view", which, f"{view} view"
+    return "view", posterior if form == 1 else anterior, "yes" if (view == "PA") == (form == 1) else "no"
+
+
+def _location(rng: np.random.Generator, account: Account) -> Asked | None:
+    where_in, where, which_side = grammar.QUESTIONS["location"]
+    placed = [name for name, said in account.attributes.items() if said.locations or said.post_location]
+    if not placed:
+        return None
+    name = _any(rng, placed)
+    attributes = account.attributes[name]
+    words = (*attributes.locations, *attributes.post_location.split())
+    sides = [side for side in ("left", "right") if side in words]
+    form = int(rng.integers(3))
+    if form == 2 and len(sides) == 1:
+        return "location", which_side.format(finding=name), f"{sides[0]} side"
+    answer = attributes.post_location or " ".join(attributes.locations) + " area"
+    return "location", (where_in if form == 0 else where).format(finding=name), answer
+
+
+def _attribute(rng: np.random.Generator, account: Account, kind: str) -> Asked | None:
+    """The level or the type of one finding that has one."""
+    values = {
+        name: attributes.level if kind == "level" else " ".join(attributes.types)
+        for name, attributes in account.attributes.items()
+    }
+    graded = [name for name, value in values.items() if value]
+    if not graded:
+        return None
+    name = _any(rng, graded)
+    return kind, grammar.QUESTIONS[kind][0].format(finding=name), values[name]

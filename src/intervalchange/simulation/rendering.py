@@ -1,0 +1,186 @@
+"""One exposure of one patient: optical depth of everything on the way, the film made of it, and the exact truth."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from intervalchange.simulation import devices, film, pathology, rays, regions, splatting
+from intervalchange.simulation.anatomy import Anatomy
+from intervalchange.simulation.camera import Camera
+from intervalchange.simulation.pathology import WATER
+from intervalchange.simulation.scene import Acquisition, Film, State
+from intervalchange.simulation.skeleton import join, skeleton
+from intervalchange.simulation.thorax import Scene, build, lung_table
+from intervalchange.simulation.vessels import carry, vessel_tree
+
+VESSEL_CAP = 0.7
+"""Crowded vessels saturate at this optical depth."""
+TRUTH_PIXELS = 128
+"""Masks of findings are computed at no more than this and enlarged."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A patient in a state, in front of the tube: everything solid, before any pixel is computed."""
+
+    anatomy: Anatomy
+    """As deformed by disease and breath."""
+    state: State
+    acquisition: Acquisition
+    camera: Camera
+    scene: Scene
+    solids: rays.Solids
+    blobs: rays.Blobs
+    healthy: Anatomy
+    """As sampled."""
+
+    @classmethod
+    def of(cls, anatomy: Anatomy, state: State, acquisition: Acquisition) -> "Exposure":
+        """Sets the patient up."""
+        shape = pathology.breathe(pathology.deform(anatomy, state), acquisition)
+        scene = build(shape, acquisition.view)
+        pathology.afflict(scene, shape, state, acquisition.view)
+        devices.attach(scene, shape, state, acquisition)
+        camera = Camera.of(acquisition)
+        solids, blobs = scene.pack(camera)
+        return cls(shape, state, acquisition, camera, scene, solids, blobs, anatomy)
+
+    def channels(self, size: int) -> dict[str, np.ndarray]:
+        """Path lengths (size, size) by the names of `rays.CHANNELS`."""
+        values = rays.trace(
+            *self.camera.rays(), size, self.solids, self.blobs, float(self.anatomy.lung_density)
+        )
+        return dict(zip(rays.CHANNELS, values, strict=True))
+
+
+def soft_depth(channels: dict[str, np.ndarray], lung_density: float, excess: np.ndarray | None = None) -> np.ndarray:
+    """Optical depth of everything but thin things."""
+    air = channels["air_right"] + channels["air_left"]
+    extra = channels["excess"] if excess is None else excess
+    tissue = channels["body"] - channels["gas"] - channels["free"] - air * (1 - lung_density) + extra
+    return WATER * np.maximum(tissue, 0) + channels["dense"]
+
+
+@lru_cache(maxsize=2)
+def _tree(anatomy: Anatomy, style: str) -> tuple[np.ndarray, np.ndarray]:
+    return vessel_tree(anatomy, style)
+
+
+def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth (size, size) of bones, pleural lines and devices."""
+    view = splatting.view_of(exposure.camera)
+    image = np.zeros((size, size), np.float32)
+    bones = skeleton(exposure.anatomy, exposure.acquisition.view, pathology.fractures(exposure.anatomy, exposure.state))
+    quads, weights = join([bones, *exposure.scene.shells])
+    splatting.splat_quads(image, np.ascontiguousarray(quads), np.ascontiguousarray(weights), *view)
+    for tubes, densities in exposure.scene.tubes:
+        splatting.splat_tubes(image, tubes, densities, *view)
+    for balls, densities in exposure.scene.balls:
+        splatting.splat_balls(image, balls, densities, *view)
+    return image
+
+
+def vessel_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth (size, size) of the vessels in aerated lung."""
+    style = exposure.acquisition.style
+    tree, sides = _tree(exposure.healthy, style)
+    now = exposure.anatomy
+    for side in (0, 1):
+        here = sides == side
+        target = lung_table(now, side)
+        collapse = [x for x in exposure.state.lesions if x.finding == "pneumothorax"]
+        for lesion in collapse:
+            if side in pathology.sides_of(lesion, pathology.generator(lesion))[:1]:
+                target = pathology.collapsed_table(now, side, lesion.severity)
+        moved = carry(tree[here], lung_table(exposure.healthy, side), target, now.lift[side], now)
+        tree = np.where(here[:, None], 0.0, tree)
+        tree[here] = moved
+    middle = 0.5 * (tree[:, :3] + tree[:, 4:7])
+    air = rays.aerated_at(np.ascontiguousarray(middle), sides, exposure.solids, exposure.blobs)
+    edema = exposure.state.severity("edema")
+    emphysema = exposure.state.severity("emphysema")
+    if edema:
+        # Cuffs widen the vessels and blur them; the upper ones fill.
+        upper = np.clip((now.hilum + 1 - middle[:, 1]) / 5, 0, 1)
+        tree[:, [3, 7]] *= 1 + 0.35 * edema + 0.5 * edema * upper[:, None]
+        air = air * (1 - 0.45 * edema)
+    if emphysema:
+        keep = np.random.default_rng([now.vessel_seed, 9]).random(len(air)) > 0.6 * emphysema
+        thin = tree[:, 7] < 0.09
+        air = np.where(thin & ~keep, 0.0, air)
+        tree[:, [3, 7]] *= 1 - 0.2 * emphysema
+    image = np.zeros((size, size), np.float32)
+    splatting.splat_tubes(
+        image, tree, WATER * (1 - now.lung_density) * air, *splatting.view_of(exposure.camera)
+    )
+    if edema:
+        image = film.blur(image, (0.05 + 0.22 * edema) / exposure.acquisition.field_cm * size)
+    return VESSEL_CAP * (1 - np.exp(-image / VESSEL_CAP))
+
+
+def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int) -> np.ndarray:
+    """Everything on the way of every ray, (size, size)."""
+    full = {name: film.resize(channels[name], size) for name in ("excess", "air_right", "air_left")}
+    air = np.maximum(full["air_right"] + full["air_left"], 0)
+    depth = film.resize(soft_depth(channels, exposure.anatomy.lung_density), size)
+    pattern = film.texture(exposure.healthy.texture_seed, exposure.camera, exposure.acquisition.style, size)
+    # Interstitium: sums of many small things grow with the root of the path.
+    depth = depth + 0.011 * np.sqrt(air) * pattern[0]
+    lump = np.clip(1 + 0.55 * pattern[1], 0.2, 2.0)
+    depth = depth + WATER * np.maximum(full["excess"], 0) * (lump - 1)
+    depth = depth + 0.02 * film.resize(np.sqrt(np.maximum(channels["body"], 0)), size) * pattern[2]
+    return np.maximum(depth + vessel_depth(exposure, size) + thin_depth(exposure, size), 0)
+
+
+def render(anatomy: Anatomy, state: State, acquisition: Acquisition, pixels: int = 512, truth: bool = True) -> Film:
+    """One film of one patient. Same arguments, same pixels; `truth=False` leaves masks and boxes empty."""
+    exposure = Exposure.of(anatomy, state, acquisition)
+    coarse = max(pixels // 2, 64)
+    channels = exposure.channels(coarse)
+    image = film.finish(optical_depth(exposure, channels, pixels), acquisition)
+    if not truth:
+        empty = np.zeros((pixels, pixels))
+        return Film(image, empty.astype(bool), empty.astype(np.float32))
+    return _with_truth(exposure, channels, image)
+
+
+def _with_truth(exposure: Exposure, channels: dict[str, np.ndarray], image: np.ndarray) -> Film:
+    pixels = len(image)
+    right, left = (film.resize(channels[name], pixels) > 0.25 for name in ("lung_right", "lung_left"))
+    path = channels["lung_right"] + channels["lung_left"]
+    abnormal = channels["fluid"] + channels["excess"]
+    fraction = np.where(path > 0.25, abnormal / np.maximum(path, 0.25), 0.0)
+    opacity = np.clip(film.resize(fraction.astype(np.float32), pixels), 0, 1) * (right | left)
+    masks = {name: film.resize(mask.astype(np.float32), pixels) > 0.5 for name, mask in finding_masks(exposure).items()}
+    return Film(
+        pixels=image,
+        lung=right | left,
+        opacity=opacity.astype(np.float32),
+        finding_masks=masks,
+        region_boxes=regions.region_boxes(exposure.anatomy, exposure.scene, exposure.camera, right, left),
+    )
+
+
+def without(state: State, finding: str) -> State:
+    """The state with all lesions of one finding removed."""
+    return replace(state, lesions=tuple(x for x in state.lesions if x.finding != finding))
+
+
+def solid_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth without vessels and texture: what masks and visibility are judged on."""
+    return soft_depth(exposure.channels(size), exposure.anatomy.lung_density) + thin_depth(exposure, size)
+
+
+def finding_masks(exposure: Exposure) -> dict[str, np.ndarray]:
+    """Finding -> (TRUTH_PIXELS,) * 2 bool: where its removal changes the depth of the shadow."""
+    names = list(dict.fromkeys(lesion.finding for lesion in exposure.state.lesions))
+    if not names:
+        return {}
+    full = solid_depth(exposure, TRUTH_PIXELS)
+    masks = {}
+    for name in names:
+        rest = Exposure.of(exposure.healthy, without(exposure.state, name), exposure.acquisition)
+        change = np.abs(full - solid_depth(rest, TRUTH_PIXELS))
+        masks[name] = change > max(0.05, 0.15 * float(change.max()))
+    return masks

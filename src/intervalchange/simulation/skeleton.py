@@ -1,0 +1,236 @@
+"""Bones as thin cortical shells: ribs, spine, clavicles, scapulae, humeri."""
+
+import numpy as np
+
+from intervalchange.simulation.anatomy import (
+    Anatomy,
+    cage_centre_depth,
+    cage_half_depth,
+    cage_half_width,
+    spine_offset,
+)
+
+CORTEX = 0.36
+"""Attenuation of cortical bone above that of soft tissue, per cm."""
+RIB_DROPS = (3.9, 5.0, 6.0, 6.9, 7.8, 8.6, 9.0, 9.0, 8.2, 6.8, 4.4, 2.4)
+"""How far each rib falls from its vertebra to its front end, cm."""
+RIB_ENDS = (148, 150, 150, 150, 149, 146, 141, 133, 124, 112, 74, 44)
+"""Angle round the cage at which the bone ends, degrees from the back."""
+
+Shell = tuple[np.ndarray, np.ndarray]
+"""Quads (n, 4, 3) and their optical depth at right angles (n,)."""
+
+
+def tube(path: np.ndarray, tall: np.ndarray, thick: np.ndarray, depth: np.ndarray, up: np.ndarray, sides: int) -> Shell:
+    """Hollow tube along a path (n, 3) with half-height `tall` along `up` (n, 3) and half-thickness `thick` (n,)."""
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    high = up - (up * along).sum(1, keepdims=True) * along
+    high /= np.linalg.norm(high, axis=1, keepdims=True)
+    flat = np.cross(along, high)
+    turn = np.linspace(0, 2 * np.pi, sides + 1)
+    ring = (
+        path[:, None]
+        + np.cos(turn)[None, :, None] * (tall[:, None] * high)[:, None]
+        + np.sin(turn)[None, :, None] * (thick[:, None] * flat)[:, None]
+    )
+    return sheet(ring, depth)
+
+
+def sheet(grid: np.ndarray, depth: np.ndarray | float) -> Shell:
+    """Quads between neighbours of a grid (n, m, 3); depth per row (n,) or one value."""
+    quads = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], 2)
+    rows = np.broadcast_to(depth, (len(grid),))
+    weights = np.broadcast_to(0.5 * (rows[:-1] + rows[1:])[:, None], quads.shape[:2])
+    return quads.reshape(-1, 4, 3), weights.reshape(-1)
+
+
+def vertebra_height(a: Anatomy, index: float) -> float:
+    """y of thoracic vertebra `index` (1 to 12; other numbers go on into neck and loin)."""
+    step = (a.dome - a.apex) / 9.2
+    return a.apex - 0.9 + (index - 1) * step
+
+
+def rib_path(a: Anatomy, index: int, side: int, points: int = 56) -> np.ndarray:
+    """Centre line (points, 3) of rib `index` (1 to 12) from spine to front end."""
+    sign = 1 if side == 1 else -1
+    start = vertebra_height(a, index) - 0.2 + 0.2 * a.rib_phase
+    angle = np.linspace(np.deg2rad(13), np.deg2rad(RIB_ENDS[index - 1]), points - 2)
+    part = (angle - angle[0]) / (np.deg2rad(148) - angle[0])
+    y = start + a.ribs * RIB_DROPS[index - 1] * part**1.12 / max(part[-1] ** 1.12, 0.3)
+    wide = cage_half_width(a, y, side) + 0.3
+    deep = cage_half_depth(a, np.maximum(y, a.apex + 0.5)) + 0.5
+    power = 0.8
+    x = sign * wide * np.abs(np.sin(angle)) ** power
+    z = cage_centre_depth(a, y) - deep * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power
+    x = x + spine_offset(a, y) * (0.35 + 0.65 * (1 - np.clip(part * 2.2, 0, 1)))
+    root = np.array([
+        [spine_offset(a, np.array([start]))[0] + sign * 1.7, start - 0.1, -6.3],
+        [spine_offset(a, np.array([start]))[0] + sign * 2.6, start - 0.1, -7.4],
+    ])
+    path = np.concatenate([root, np.stack([x, y, z], 1)])
+    # Round the corner where the neck of the rib meets the cage.
+    path[1:6] = 0.5 * path[1:6] + 0.25 * (path[0:5] + path[2:7])
+    return path
+
+
+Fracture = tuple[int, int, float, np.ndarray, float]
+"""Rib (1 to 12), side, place along the rib 0 to 1, displacement (3,) in cm, severity."""
+
+
+def _ribs(a: Anatomy, broken: list[Fracture]) -> list[Shell]:
+    shells = []
+    for side in (0, 1):
+        for index in range(1, 13):
+            path = rib_path(a, index, side)
+            n = len(path)
+            gap = np.ones(n)
+            for rib, where, place, step, severity in broken:
+                if (rib, where) == (index, side):
+                    path, gap = _break(path, place, step)
+                    shells.append(_callus(path[round(place * n)], severity, a))
+            along = np.linspace(0, 1, n)
+            tall = a.rib_height * np.interp(along, (0, 0.12, 0.5, 0.9, 1), (0.75, 0.9, 1.0, 1.1, 1.15))
+            thick = np.full(n, 0.34 if index > 1 else 0.28)
+            up = np.tile([0.0, 1.0, 0.0], (n, 1))
+            if index == 1:
+                up = np.stack([path[:, 0], np.zeros(n), path[:, 2]], 1) + 1e-3
+                tall = tall * 1.25
+            if index > 10:
+                tall = tall * np.linspace(0.9, 0.5, n)
+            cortex = gap * CORTEX * a.bone * 0.15 * np.interp(along, (0, 0.1, 0.36, 0.44, 0.58, 0.68, 1.0), (1.15, 1.15, 1.0, 0.55, 0.55, 0.95, 0.8))
+            shells.append(tube(path, tall, thick, cortex, up, 14))
+            # The lower edge hangs thin, the marrow is spongy: a weaker inner shell stands for both.
+            shells.append(tube(path, 0.62 * tall, 0.5 * thick, 0.55 * cortex, up, 8))
+    return shells
+
+
+def _break(path: np.ndarray, place: float, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts the far fragment near the break and opens a gap between the two; returns path and cortex (n,)."""
+    n = len(path)
+    cut = round(place * n)
+    along = np.arange(n)
+    away = np.where(along >= cut, np.exp(-(along - cut) / 9.0), 0.0) - np.where(along < cut, 0.35 * np.exp(-(cut - along) / 7.0), 0.0)
+    gap = np.where(along == cut, 0.0, 1.0)
+    return path + away[:, None] * step, gap
+
+
+def _callus(centre: np.ndarray, severity: float, a: Anatomy) -> Shell:
+    """A cuff of new bone about the break."""
+    polar, turn = np.meshgrid(np.linspace(0.05, np.pi - 0.05, 9), np.linspace(0, 2 * np.pi, 13), indexing="ij")
+    unit = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar), np.sin(polar) * np.sin(turn)], -1)
+    r = 0.45 + 0.4 * severity
+    return sheet(centre + unit * [1.3 * r, r, r], CORTEX * a.bone * (0.03 + 0.09 * severity))
+
+
+def _vertebra(a: Anatomy, tall: float) -> Shell:
+    """One vertebra about its own centre: body, pedicles, processes."""
+    shells = []
+    y = np.linspace(-0.5, 0.5, 5) * tall * 0.82
+    w = a.spine_width
+    waist = np.array([1.06, 0.98, 0.95, 0.98, 1.06])
+    path = np.stack([np.zeros(5), y, np.zeros(5)], 1)
+    up = np.tile([1.0, 0.0, 0.0], (5, 1))
+    shells.append(tube(path, w * waist, 1.35 * waist, np.full(5, CORTEX * a.bone * 0.05), up, 18))
+    for end in (y[0], y[-1]):
+        radius = np.array([0.02, 0.5, 0.85, 1.05])
+        turn = np.linspace(0, 2 * np.pi, 17)
+        rim = np.stack([w * np.cos(turn), np.zeros(17), 1.35 * np.sin(turn)], 1)
+        plate = radius[:, None, None] * rim[None] + np.array([0, end, 0]) + np.array([0, 1.0, 0]) * (
+            np.sign(end) * -0.12 * (1 - radius**2)
+        )[:, None, None]
+        shells.append(sheet(plate, CORTEX * a.bone * 0.05))
+    for sign in (-1, 1):
+        path = np.array([[sign * 0.72 * w, -0.25 * tall, z] for z in (-1.2, -1.8, -2.4)])
+        ring = np.full(3, 0.36)
+        shells.append(tube(path, ring * 1.35, ring, np.full(3, CORTEX * a.bone * 0.06), np.tile([0.0, 1, 0], (3, 1)), 10))
+        path = np.array([[sign * k, -0.2 * tall - 0.05 * k, -2.2 - 0.25 * k] for k in (0.9, 1.8, 2.7)])
+        ring = np.full(3, 0.36)
+        shells.append(tube(path, ring, ring, np.full(3, CORTEX * a.bone * 0.08), np.tile([0.0, 1, 0], (3, 1)), 10))
+    path = np.array([[0, 0.1, -2.6], [0, 0.6, -3.6], [0, 1.2, -4.6]])
+    shells.append(tube(path, np.array([0.7, 0.6, 0.4]), np.array([0.22, 0.22, 0.3]), np.full(3, CORTEX * a.bone * 0.09),
+                       np.tile([0.0, 1, 0], (3, 1)), 10))
+    return join(shells)
+
+
+def _spine(a: Anatomy) -> list[Shell]:
+    step = (a.dome - a.apex) / 9.2
+    quads, weights = _vertebra(a, step)
+    shells = []
+    for index in range(-4, 16):
+        y = vertebra_height(a, index)
+        x = float(spine_offset(a, np.array([y]))[0])
+        slope = float(spine_offset(a, np.array([y + 0.5]))[0]) - float(spine_offset(a, np.array([y - 0.5]))[0])
+        size = np.interp(index, (-4, 0, 1, 12, 15), (0.68, 0.78, 0.86, 1.12, 1.25))
+        tilt = np.array([[1, slope, 0], [-slope, 1, 0], [0, 0, 1]])
+        placed = (quads * [size, 0.96, 1.0]) @ tilt.T + np.array([x, y, -4.9])
+        shells.append((placed, weights))
+    return shells
+
+
+def clavicle_path(a: Anatomy, side: int, raised: float) -> np.ndarray:
+    """Centre line (24, 3) from breastbone to shoulder."""
+    sign = 1 if side == 1 else -1
+    t = np.linspace(0, 1, 24)
+    outer = a.shoulder - 1.6
+    x = sign * (1.9 + t * (outer - 1.9))
+    y = a.clavicle - t**0.85 * (a.clavicle_rise + 1.4 * raised)
+    z = a.depth * 0.62 + 1.1 * np.sin(2 * np.pi * t * 0.95) - 7.0 * t**1.4
+    return np.stack([x, y, z], 1)
+
+
+def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
+    """Clavicles, scapulae, humeri; `inward` brings the scapulae over the lungs."""
+    shells = []
+    for side in (0, 1):
+        sign = 1 if side == 1 else -1
+        path = clavicle_path(a, side, raised)
+        n = len(path)
+        t = np.linspace(0, 1, n)
+        girth = np.interp(t, (0, 0.1, 0.4, 0.8, 1), (1.2, 0.95, 0.72, 0.74, 0.95))
+        up = np.tile([0.0, 1.0, 0.0], (n, 1))
+        shells.append(tube(path, girth, girth * 0.9, np.full(n, CORTEX * a.bone * 0.19), up, 14))
+        shells.append(tube(path, girth * 0.6, girth * 0.5, np.full(n, CORTEX * a.bone * 0.1), up, 8))
+        x, y = a.shoulder, a.shoulder_y - raised
+        edge = a.shoulder - 4.9 + a.scapula - inward
+        inner = np.array([[sign * (edge - 0.6), y + 0.6, -7.6], [sign * (edge - 0.4), y + 5.0, -8.6],
+                          [sign * (edge + 0.4), y + 10.0, -8.2], [sign * (edge + 1.4), y + 14.5, -7.0]])
+        outer = np.array([[sign * (x - 1.8), y - 0.4, -3.6], [sign * (x - 1.6), y + 3.0, -4.4],
+                          [sign * (edge + 3.6), y + 8.6, -6.4], [sign * (edge + 1.9), y + 14.9, -6.9]])
+        mix = np.linspace(0, 1, 7)[None, :, None]
+        blade = inner[:, None] * (1 - mix) + outer[:, None] * mix
+        blade[:, :, 2] -= 0.8 * np.sin(np.pi * mix[..., 0])
+        shells.append(sheet(blade, CORTEX * a.bone * 0.12))
+        for border, r, cortex in ((outer[1:], 0.5, 0.12), (inner, 0.25, 0.09)):
+            m = len(border)
+            shells.append(tube(border, np.full(m, r), np.full(m, r * 0.8), np.full(m, CORTEX * a.bone * cortex),
+                               np.tile([0.0, 0.3, 1.0], (m, 1)), 10))
+        ridge = np.array([[sign * edge, y + 3.2, -8.8], [sign * (edge + 2.6), y + 1.4, -8.6],
+                          [sign * (x - 0.6), y - 1.9, -6.0], [sign * (x + 0.9), y - 1.7, -3.4]])
+        shells.append(tube(ridge, np.array([0.3, 0.45, 0.6, 0.7]), np.array([0.5, 0.7, 0.8, 0.8]),
+                           np.full(4, CORTEX * a.bone * 0.11), np.tile([0.0, 1.0, 0.0], (4, 1)), 10))
+        beak = np.array([[sign * (x - 2.0), y + 0.2, -3.2], [sign * (x - 2.2), y - 0.8, -1.2], [sign * (x - 1.2), y - 0.2, 0.6]])
+        shells.append(tube(beak, np.full(3, 0.6), np.full(3, 0.6), np.full(3, CORTEX * a.bone * 0.11),
+                           np.tile([1.0, 0.0, 0.3], (3, 1)), 10))
+        shells.append(_humerus(a, sign, x, y))
+    return shells
+
+
+def _humerus(a: Anatomy, sign: int, x: float, y: float) -> Shell:
+    depth = np.array([0, 0.6, 1.2, 2.0, 3.2, 4.6, 7.0, 16.0])
+    radius = np.array([0.5, 1.7, 2.15, 2.3, 2.0, 1.5, 1.25, 1.15])
+    lean = np.array([-0.3, -0.3, -0.2, 0.0, 0.5, 0.9, 1.4, 3.4])
+    path = np.stack([sign * (x + 1.2 + lean), y - 0.6 + depth, np.full(8, -2.2)], 1)
+    cortex = CORTEX * a.bone * np.array([0.08, 0.08, 0.08, 0.09, 0.13, 0.22, 0.3, 0.3])
+    return tube(path, radius, radius, cortex, np.tile([1.0, 0.0, 0.0], (8, 1)), 18)
+
+
+def join(shells: list[Shell]) -> Shell:
+    """All quads in one."""
+    return np.concatenate([s[0] for s in shells]), np.concatenate([s[1] for s in shells])
+
+
+def skeleton(anatomy: Anatomy, view: str, broken: list[Fracture]) -> Shell:
+    """Every bone; on a bedside film the scapulae lie over the lungs and the shoulders ride up."""
+    inward, raised = (2.6, 1.2) if view == "AP" else (0.0, 0.0)
+    return join([*_ribs(anatomy, broken), *_spine(anatomy), *_shoulder_girdle(anatomy, inward, raised)])

@@ -1,0 +1,369 @@
+"""The soft chest as analytic solids: body wall, lungs, heart, great vessels, diaphragm, abdomen."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from intervalchange.simulation import rays
+from intervalchange.simulation.anatomy import (
+    Anatomy,
+    cage_centre_depth,
+    cage_half_depth,
+    cage_half_width,
+    spine_offset,
+)
+from intervalchange.simulation.camera import Camera
+
+ROWS = 64
+"""Rows of every stack's table."""
+UNCUT = (0.0, 0.0, 0.0, 0.0)
+MUSCLE_EXCESS = 0.018
+"""Attenuation of muscle above that of fat, per cm."""
+BONE_SPONGE = 0.02
+"""Attenuation of spongy bone above that of soft tissue, per cm."""
+
+
+def heights(first: float, last: float) -> np.ndarray:
+    """y of the rows of a stack (ROWS,): they crowd at `first`, where caps close."""
+    return first + (last - first) * np.linspace(0, 1, ROWS) ** 2
+
+
+@dataclass
+class Scene:
+    """The solids and densities in front of the tube, before they are packed for the compiled loops."""
+
+    stacks: list[tuple] = field(default_factory=list)
+    ellipsoids: list[tuple] = field(default_factory=list)
+    blobs: list[tuple] = field(default_factory=list)
+    shells: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Thin sheets: quads (n, 4, 3) and optical depths (n,), as in `skeleton`."""
+    tubes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Segments (n, 8) and attenuation per cm (n,), as in `splatting.splat_tubes`."""
+    balls: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Balls (n, 4) and attenuation per cm (n,)."""
+    named: dict[str, np.ndarray] = field(default_factory=dict)
+    """Region name -> points (n, 3) whose projection spans its box."""
+
+    def stack(self, role: int, y: np.ndarray, table: np.ndarray, side: int = -1, weight: float = 0.0) -> None:
+        """Adds a stack with rows (n, 4) of centre x, centre z, half-axis x, half-axis z at `heights` y (n,)."""
+        self.stacks.append((role, side, weight, (float(y[0]), float(y[-1])), np.asarray(table, float)))
+
+    def ellipsoid(
+        self,
+        role: int,
+        centre: tuple[float, float, float],
+        axes: tuple[float, float, float],
+        turn: np.ndarray | None = None,
+        plane: tuple[float, float, float, float] = UNCUT,
+        side: int = -1,
+        weight: float = 0.0,
+    ) -> None:
+        """Adds an ellipsoid with half-axes along the columns of `turn` (3, 3)."""
+        frame = np.eye(3) if turn is None else turn
+        self.ellipsoids.append((role, side, weight, np.array(centre, float), np.array(axes, float), frame, plane))
+
+    def blob(
+        self,
+        side: int,
+        centre: np.ndarray,
+        spread: tuple[float, float, float],
+        amplitude: float,
+        turn: np.ndarray | None = None,
+        plane: tuple[float, float, float, float] = UNCUT,
+    ) -> None:
+        """Adds a Gaussian density with standard deviations `spread` in cm along the columns of `turn`."""
+        frame = np.eye(3) if turn is None else turn
+        self.blobs.append((side, np.array(centre, float), np.array(spread, float), amplitude, frame, plane))
+
+    def pack(self, camera: Camera) -> tuple[rays.Solids, rays.Blobs]:
+        """Arrays for `rays.trace`, with the place of each solid on this camera's film."""
+        roles = [s[0] for s in self.stacks] + [e[0] for e in self.ellipsoids]
+        boxes = [_box(camera, _stack_shell(s)) for s in self.stacks]
+        boxes += [_box(camera, _ball_shell(e[3], e[4], e[5])) for e in self.ellipsoids]
+        for index, role in enumerate(roles):
+            if role in (rays.KEEP_DRY, rays.KEEP_INFLATED):
+                boxes[index] = (-9.0, -9.0, 9.0, 9.0)
+        solids = rays.Solids(
+            tables=np.array([s[4] for s in self.stacks]).reshape(-1, ROWS, 4),
+            spans=np.array([s[3] for s in self.stacks]).reshape(-1, 2),
+            centres=np.array([e[3] for e in self.ellipsoids]).reshape(-1, 3),
+            maps=np.array([e[5].T / e[4][:, None] for e in self.ellipsoids]).reshape(-1, 3, 3),
+            planes=np.array([e[6] for e in self.ellipsoids], float).reshape(-1, 4),
+            roles=np.array(roles, np.int64),
+            sides=np.array([s[1] for s in self.stacks] + [e[1] for e in self.ellipsoids], np.int64),
+            weights=np.array([s[2] for s in self.stacks] + [e[2] for e in self.ellipsoids], float),
+            boxes=np.array(boxes, float).reshape(-1, 4),
+        )
+        blobs = rays.Blobs(
+            centres=np.array([b[1] for b in self.blobs], float).reshape(-1, 3),
+            precisions=np.array([(b[4] / b[2] ** 2) @ b[4].T for b in self.blobs], float).reshape(-1, 3, 3),
+            amplitudes=np.array([b[3] for b in self.blobs], float),
+            planes=np.array([b[5] for b in self.blobs], float).reshape(-1, 4),
+            sides=np.array([b[0] for b in self.blobs], np.int64),
+            boxes=np.array([_box(camera, _ball_shell(b[1], 3.7 * b[2], b[4])) for b in self.blobs], float).reshape(-1, 4),
+        )
+        return solids, blobs
+
+
+def _stack_shell(stack: tuple) -> np.ndarray:
+    _, _, _, (y0, y1), table = stack
+    y = heights(y0, y1)
+    corners = [np.stack([table[:, 0] + i * table[:, 2], y, table[:, 1] + k * table[:, 3]], 1)
+               for i in (-1, 1) for k in (-1, 1)]
+    return np.concatenate(corners)
+
+
+def _ball_shell(centre: np.ndarray, axes: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+    return centre + (signs * axes) @ turn.T
+
+
+def _box(camera: Camera, points: np.ndarray) -> tuple[float, float, float, float]:
+    flat = camera.project(points)
+    low, high = flat.min(0), flat.max(0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def turned(axis: str, degrees: float) -> np.ndarray:
+    """(3, 3) rotation about a patient axis."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return {
+        "x": np.array([[1, 0, 0], [0, c, -s], [0, s, c]]),
+        "y": np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]),
+        "z": np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]),
+    }[axis]
+
+
+def lung_table(anatomy: Anatomy, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Heights (ROWS,) and table (ROWS, 4) of one hemithorax, down to the costophrenic angle and a little below."""
+    sign = 1 if side == 1 else -1
+    y = heights(anatomy.apex, anatomy.angle + 2.0)
+    rise = np.clip((y - anatomy.apex) / (0.17 * (anatomy.angle - anatomy.apex)), 0, 1)
+    cap = np.sqrt(1 - (1 - rise) ** 2)
+    outer = cage_half_width(anatomy, y, side)
+    inner = np.full(ROWS, 0.2)
+    middle = (outer + inner) / 2
+    top = 4.6 / 13.6 * anatomy.width
+    x = middle + (top - middle) * (1 - cap) * 0.8
+    table = np.stack(
+        [
+            sign * x + 0.5 * spine_offset(anatomy, y),
+            cage_centre_depth(anatomy, y),
+            (outer - inner) / 2 * cap,
+            cage_half_depth(anatomy, y) * np.maximum(cap, 0.02),
+        ],
+        1,
+    )
+    return y, table
+
+
+def dome_top(anatomy: Anatomy, side: int) -> float:
+    """y of the top of a hemidiaphragm."""
+    return anatomy.dome + (anatomy.left_drop if side == 1 else 0.0) - anatomy.lift[side]
+
+
+def _dome_table(anatomy: Anatomy, side: int) -> tuple[np.ndarray, np.ndarray]:
+    sign = 1 if side == 1 else -1
+    top = dome_top(anatomy, side)
+    angle = anatomy.angle + (0.5 * anatomy.left_drop if side == 1 else 0.0) - 0.35 * anatomy.lift[side]
+    y = heights(top, 26.0)
+    fall = np.clip((y - top) / max(angle - top, 0.8), 0, 1.4)
+    reach = np.sqrt(np.clip(1 - (1 - np.minimum(fall, 1)) ** 2, 0, 1)) ** anatomy.roundness
+    reach = np.where(fall > 1, 1.0 + 0.4 * (fall - 1), reach)
+    outer = cage_half_width(anatomy, np.full(ROWS, angle), side)
+    x = outer / 2 - 0.4
+    table = np.stack(
+        [
+            sign * x + 0.5 * spine_offset(anatomy, np.full(ROWS, angle)),
+            # The dome stands in front; the recess behind it reaches deeper.
+            1.6 * (1 - np.minimum(fall, 1)) + 0.2,
+            reach * (outer / 2 + 0.45),
+            reach * (cage_half_depth(anatomy, np.array([angle])) + 0.3),
+        ],
+        1,
+    )
+    return y, table
+
+
+def _body(scene: Scene, a: Anatomy, raised: float) -> None:
+    """Skin and fat; muscle is added as density."""
+    y = heights(-22.0, 26.0)
+    wall = 1.5 + 0.95 * a.fat
+    torso = cage_half_width(a, y) + wall
+    belly = np.clip((y - a.dome) / 14, 0, 1)
+    torso = torso + belly * (0.9 * a.fat - 0.9)
+    depth = cage_half_depth(a, np.maximum(y, a.apex + 3)) + 2.2 + 0.7 * a.fat + 0.8 * belly * a.fat
+    middle = 0.3 * spine_offset(a, y)
+    # One ellipse is too thin at the flanks; three make the box that a chest is.
+    for offset, wide, deep in ((0.0, 0.88, 1.0), (0.6, 0.4, 0.93), (-0.6, 0.4, 0.93)):
+        table = np.stack([middle + offset * torso, np.full(ROWS, -0.4), wide * torso, deep * depth], 1)
+        scene.stack(rays.BODY, y, table)
+    muscle = [middle, np.full(ROWS, -0.4), torso - 0.75 * a.fat - 0.3, depth - 0.5 * a.fat - 0.3]
+    scene.stack(rays.DENSE, y, np.stack(muscle, 1), weight=MUSCLE_EXCESS)
+    neck_y = heights(-32.0, -9.0)
+    flare = np.clip((neck_y + 17.5) / 6, 0, 1) ** 1.5
+    neck = np.stack(
+        [np.zeros(ROWS), np.full(ROWS, -2.2), 5.4 + 0.5 * a.fat + 5 * flare, 5.6 + 0.4 * a.fat + 0.6 * flare], 1
+    )
+    scene.stack(rays.BODY, neck_y, neck)
+    scene.stack(rays.DENSE, neck_y, neck * [1, 1, 0.86, 0.86], weight=MUSCLE_EXCESS)
+    for side, sign in ((0, -1), (1, 1)):
+        _shoulder(scene, a, sign, raised)
+        if a.breast > 0:
+            _breast(scene, a, sign)
+        scene.ellipsoid(
+            rays.DENSE,
+            (sign * 8.2, -5.2, a.depth + 0.6),
+            (7.2, 4.6, a.pectoral),
+            turned("z", sign * -24.0),
+            weight=0.045,
+        )
+
+
+def _breast(scene: Scene, a: Anatomy, sign: int) -> None:
+    """A teardrop against the detector: thick below, running out upwards."""
+    r = a.breast
+    surface = a.depth + 1.8 + 0.7 * a.fat
+    lean = turned("z", sign * -14.0)
+    centre = (sign * a.breast_x, a.breast_y + 0.2 * r, surface - 1.0)
+    scene.ellipsoid(rays.BODY, centre, (1.08 * r, 0.9 * r, 1.7 + 0.18 * r), lean)
+    # The upper pole slopes back into the chest wall, so that only the lower edge draws a line.
+    above = (sign * (a.breast_x + 0.5), a.breast_y - 1.0 * r, surface - 3.4)
+    scene.ellipsoid(rays.BODY, above, (1.25 * r, 2.0 * r, 3.7), lean @ turned("x", -9.0))
+
+def _shoulder(scene: Scene, a: Anatomy, sign: int, raised: float) -> None:
+    x, y = a.shoulder, a.shoulder_y - raised
+    bulk = 1 + 0.06 * a.fat
+    for role, weight, grow in ((rays.BODY, 0.0, 0.35 * a.fat + 0.2), (rays.DENSE, MUSCLE_EXCESS, 0.0)):
+        parts = (
+            ((sign * 8.6, y + 0.2, -2.6), (11.5, 4.3 + grow, 5.4 + grow), sign * 15.0),
+            ((sign * (x + 0.6), y + 3.2, -1.0), (5.2 * bulk + grow, 7.5 + grow, 5.2 + grow), sign * -14.0),
+            ((sign * (x + 3.6), y + 10.5, -1.0), (4.8 * bulk + grow, 14.0, 5.4 + grow), sign * -11.0),
+            ((sign * (a.width + 0.9), y + 9.0, -4.0), (3.3 + grow, 12.0, 4.6 + grow), sign * 7.0),
+            ((sign * (a.width + 0.3), y + 6.0, 3.0), (3.6 + grow, 7.5, 3.6 + grow), sign * 18.0),
+        )
+        for centre, axes, angle in parts:
+            scene.ellipsoid(role, centre, axes, turned("z", angle), weight=weight)
+
+
+def _heart(scene: Scene, a: Anatomy) -> None:
+    """Chambers and great vessels at the heart as one union, riding on the diaphragm."""
+    k, spread = a.heart, a.heart_spread
+    x0, y0 = a.heart_shift + 0.35, a.dome - 4.0 - 0.6 * max(a.lift[0] + a.lift[1], 0) / 2
+    axis = turned("z", a.heart_axis) @ turned("y", -22.0)
+    parts = (
+        ((2.3, 1.5, 2.4), (6.7, 4.8, 4.4), axis),
+        ((-1.45, 0.0, 1.6), (3.1, 5.0, 3.6), turned("z", 6.0)),
+        ((0.6, -2.6, -1.2), (4.0, 2.9, 2.9), np.eye(3)),
+        ((2.2, -5.4, 1.0), (1.9, 3.6, 2.0), turned("z", -24.0)),
+        ((0.3, 3.0, 3.2), (5.2, 3.0, 3.6), np.eye(3)),
+        ((2.7, -2.4, 0.6), (2.9, 4.9, 2.8), turned("z", -34.0)),
+    )
+    shells = []
+    for (x, y, z), axes, turn in parts:
+        centre = (x0 + k * spread * x, y0 + k * y, k * z)
+        size = (k * spread * axes[0], k * axes[1], k * axes[2])
+        scene.ellipsoid(rays.DISPLACER, centre, size, turn)
+        shells.append(_ball_surface(np.array(centre), np.array(size), turn))
+    scene.named["cardiac silhouette"] = np.concatenate([shells[i] for i in (0, 1, 2, 4)])
+
+
+def _ball_surface(centre: np.ndarray, axes: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    polar, round_ = np.meshgrid(np.linspace(0, np.pi, 9), np.linspace(0, 2 * np.pi, 13))
+    unit = np.stack([np.sin(polar) * np.cos(round_), np.sin(polar) * np.sin(round_), np.cos(polar)], -1).reshape(-1, 3)
+    return centre + (unit * axes) @ turn.T
+
+
+def _mediastinum(scene: Scene, a: Anatomy) -> None:
+    y = heights(-22.0, 14.0)
+    sway = 0.6 * spine_offset(a, y)
+    half = np.interp(
+        y, (-22, -14, -11, -7.5, -4, 0, 4, 14), (4.6, 1.5 * a.mediastinum, 1.2 * a.mediastinum, 1.08 * a.mediastinum, 2.6, 2.3, 1.6, 1.2)
+    )
+    depth = np.interp(y, (-22, -13, -6, 0, 14), (2.6, 3.4, 4.4, 4.2, 3.4))
+    scene.stack(rays.DISPLACER, y, np.stack([sway - 0.25, np.full(ROWS, -1.2), half, depth], 1))
+    spine_y = heights(-24.0, 26.0)
+    spine = np.stack(
+        [spine_offset(a, spine_y), np.full(ROWS, -6.2), np.full(ROWS, a.spine_width + 0.25), np.full(ROWS, 2.9)], 1
+    )
+    scene.stack(rays.DISPLACER, spine_y, spine)
+    scene.stack(rays.DENSE, spine_y, spine * [1, 1, 0.86, 0.5], weight=BONE_SPONGE * a.bone)
+    trachea_y = heights(-26.0, -4.6)
+    bore = 0.78 + 0.12 * (not a.female)
+    pipe = np.stack(
+        [
+            0.7 * spine_offset(a, trachea_y) + a.trachea * np.clip((trachea_y + 20) / 12, 0, 1),
+            np.interp(trachea_y, (-26, -4.6), (2.2, -2.2)),
+            np.full(ROWS, bore),
+            np.full(ROWS, 0.85 * bore),
+        ],
+        1,
+    )
+    scene.stack(rays.GAS, trachea_y, pipe)
+    carina = np.array([pipe[-1, 0], -4.6, -2.2])
+    scene.named["trachea"] = np.stack([pipe[:, 0], trachea_y, pipe[:, 1]], 1)[ROWS // 5 :, None] + [[-1, 0, 0], [1, 0, 0]]
+    scene.named["carina"] = carina + np.array([[-1.6, -1.0, 0], [1.6, 1.6, 0]])
+    for sign, steep, length in ((-1, 58.0, 3.0), (1, 40.0, 4.2)):
+        turn = turned("z", sign * steep if sign > 0 else 180 - steep)
+        along = turn[:, 0] * (length / 2)
+        scene.ellipsoid(rays.GAS, tuple(carina + along), (length * 0.62, 0.62, 0.55), turn)
+
+
+def _aorta(scene: Scene, a: Anatomy) -> None:
+    """Ascending part, arch with its knob, descending part; unfolding makes them longer and wider."""
+    u = a.unfolding
+    r = a.knob * (1 + 0.55 * u)
+    arch_y = -7.4 - 0.9 * u
+    sway = float(spine_offset(a, np.array([arch_y]))[0])
+    knob = (1.85 + 1.5 * u + 0.6 * sway, arch_y, -2.0)
+    scene.ellipsoid(rays.DISPLACER, knob, (r * 1.02, r * 1.12, 2.6 + u))
+    scene.named["aortic arch"] = np.array(knob) + np.array([[-r, -1.3 * r, 0], [r, 1.3 * r, 0]])
+    scene.ellipsoid(
+        rays.DISPLACER, (-1.1 - 1.7 * u, -2.6, 2.0), (1.9 + 0.8 * u, 5.2, 2.2), turned("z", -6.0 + 8 * u)
+    )
+    y = heights(arch_y, 15.0)
+    part = (y - arch_y) / (15.0 - arch_y)
+    bulge = 1.65 + 0.2 * np.cos(np.pi * part) + u * (1.9 * np.sin(np.pi * np.clip(part * 1.25, 0, 1)) + 0.9 * (part < 0.5) * np.cos(np.pi * part))
+    wall = r * (0.98 - 0.25 * part)
+    table = np.stack([0.8 * spine_offset(a, y) + bulge - 0.9 * part, np.full(ROWS, -4.6), wall, wall], 1)
+    scene.stack(rays.DISPLACER, y, table)
+
+
+def _abdomen(scene: Scene, a: Anatomy, upright: bool) -> None:
+    for side in (0, 1):
+        y, table = _dome_table(a, side)
+        scene.stack(rays.DISPLACER, y, table)
+        crown = np.stack([table[:, 0], y, table[:, 1]], 1)[:: ROWS // 4]
+        scene.named[f"{'left' if side else 'right'} hemidiaphragm"] = crown
+    # The liver is a little denser than the fat around the bowel.
+    scene.ellipsoid(rays.DENSE, (-5.5, a.dome + 8.5, 1.0), (8.5, 8.3, 7.2), turned("z", -12.0), weight=0.012)
+    scene.ellipsoid(rays.DENSE, (8.5, a.dome + a.left_drop + 7.5, -2.0), (3.4, 5.2, 4.0), weight=0.012)
+    if a.bubble > 0.4:
+        r = a.bubble
+        top = dome_top(a, 1) + 0.55
+        centre = (a.bubble_x, top + 0.78 * r, 1.2)
+        plane = (0.0, 1.0, 0.0, top + 1.15 * r) if upright else UNCUT
+        scene.ellipsoid(rays.GAS, centre, (1.35 * r, 0.78 * r, 1.1 * r), turned("z", 8.0), plane)
+    rng = np.random.default_rng([a.texture_seed, 5])
+    for _ in range(int(rng.integers(0, 5))):
+        x, drop, size = rng.uniform(-3, 11), rng.uniform(4.5, 9.0), rng.uniform(0.6, 1.5)
+        scene.ellipsoid(rays.GAS, (x, a.dome + a.left_drop + drop, 3.0), (1.5 * size, size, size), turned("z", rng.uniform(-40, 40)))
+
+
+def build(anatomy: Anatomy, view: str) -> Scene:
+    """The soft chest of a (possibly deformed) anatomy; a bedside film lifts the shoulders and levels no fluid."""
+    scene = Scene()
+    for side in (0, 1):
+        y, table = lung_table(anatomy, side)
+        scene.stack(rays.LUNG, y, table, side=side)
+    _body(scene, anatomy, 1.2 if view == "AP" else 0.0)
+    _mediastinum(scene, anatomy)
+    _heart(scene, anatomy)
+    _aorta(scene, anatomy)
+    _abdomen(scene, anatomy, view == "PA")
+    scene.named["trachea"] = scene.named["trachea"].reshape(-1, 3)
+    hila = np.array([[-4.2, anatomy.hilum, -1.5], [4.4, anatomy.hilum - 0.8, -1.5]])
+    box = np.array([[-1.9, -2.6, 0], [1.9, 2.6, 0]])
+    scene.named["right hilar structures"] = hila[0] + box
+    scene.named["left hilar structures"] = hila[1] + box
+    return scene

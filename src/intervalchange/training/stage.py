@@ -1,0 +1,271 @@
+"""`intervalchange train`: one stage of one method, from a prepared folder to a run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+import intervalchange
+from intervalchange.config import Preset, load_preset, preset_header, preset_sizes
+from intervalchange.data.dataset import PairDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.transforms import Augment
+from intervalchange.errors import ConfigError, RunError
+from intervalchange.methods import METHODS, method_class
+from intervalchange.methods.method import Method
+from intervalchange.training.run_folder import RunFolder
+from intervalchange.training.trainer import SELECTION, MethodTrainer, batches, load_weights
+
+EVALUATION_SEED = 900_000
+"""Simulated cohorts from this seed on are for evaluation only."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A line of `train --list`."""
+
+    name: str
+    sizes: tuple[str, ...]
+    supervision: tuple[str, ...]
+    """What it learns from."""
+    parameters: Mapping[str, int]
+    """Size -> trainable parameters."""
+    headers: Mapping[str, Mapping[str, str]]
+    """Size -> what its preset says of itself: paper, hours, hardware, expected score, verified."""
+
+
+def list_stages() -> list[Stage]:
+    """Every METHOD/STAGE that has a preset, in running order."""
+    stages = []
+    for name in METHODS:
+        sizes = preset_sizes(name)
+        if sizes:
+            kind = method_class(name)
+            parameters = {size: count_parameters(name, size) for size in sizes}
+            headers = {size: preset_header(name, size) for size in sizes}
+            stages.append(Stage(name, sizes, tuple(kind.supervision), parameters, headers))
+    return stages
+
+
+def count_parameters(stage: str, size: str) -> int:
+    """Parameters of a preset, counted on the meta device: nothing is allocated or downloaded."""
+    return sum(parameter.numel() for parameter in meta_model(stage, size).parameters())
+
+
+def meta_model(stage: str, size: str) -> Method:
+    """The model of a preset on the meta device; the template tokenizer stands in for one that must be downloaded."""
+    from intervalchange.blocks.tokenizer import template_tokenizer
+
+    kind = method_class(stage)
+    config = kind.config_class(**load_preset(stage, size).model)
+    with torch.device("meta"):
+        return kind(config, tokenizer=template_tokenizer())
+
+
+def train(
+    stage: str,
+    data: str | Path,
+    out: str | Path,
+    size: str = "small",
+    sources: Sequence[str | Path] = (),
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+) -> Path:
+    """Train METHOD/STAGE on the training split of a prepared folder; returns the run folder.
+
+    `sources`: runs whose weights it starts from. The same call again continues an interrupted run; a finished one is
+    left as it is. Nothing of the test split is read.
+    """
+    preset = load_preset(stage, size, overrides)
+    kind = method_class(stage)
+    config = kind.config_class(**preset.model)
+    prepared = Prepared(data)
+    refuse_evaluation_data(prepared)
+    sets = training_sets(prepared, preset, config.pixels)
+    folder = RunFolder(out)
+    if folder.open(facts_of(preset, config, prepared, sources)):
+        _say(f"{folder.path} has finished already; nothing to do.")
+        return folder.path
+    checkpoint = folder.clear()
+    trainer = MethodTrainer(
+        partial(_new_model, kind, config, tuple(Path(source) for source in sources), checkpoint is None),
+        preset.train,
+        folder,
+        *sets,
+        spent=checkpoint.spent if checkpoint else 0.0,
+    )
+    if checkpoint:
+        _say(f"continuing from step {checkpoint.step}.")
+    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    _conclude(trainer, folder)
+    return folder.path
+
+
+def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: bool) -> Method:
+    """A model to train. Called by Trainer, which has set the seed."""
+    model = kind(config)
+    if fresh:
+        model.load_published()
+        for source in sources:
+            _say(start_from(model, source))
+    return model
+
+
+def start_from(model: Method, run: Path) -> str:
+    """Copy the tensors of a run that fit by name and shape; says how many were loaded, missing, unexpected."""
+    path = run / "model.safetensors"
+    if not path.is_file():
+        raise RunError("there are no weights to start from.", where=run, remedy="Give a finished run folder to --from.")
+    theirs, ours = load_file(path), model.state_dict()
+    fitting = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
+    if not fitting:
+        raise RunError(
+            "the run contributes no tensor to this model.", where=run, remedy="Choose another run for --from."
+        )
+    model.load_state_dict(fitting, strict=False)
+    missing, unexpected = len(ours.keys() - fitting.keys()), len(theirs.keys() - fitting.keys())
+    return f"{run}: {len(fitting)} tensors loaded, {missing} missing, {unexpected} unexpected."
+
+
+def _conclude(trainer: MethodTrainer, folder: RunFolder) -> None:
+    """Take the best weights, calibrate them on the validation split, write them, and mark the run as finished."""
+    model, state = trainer.accelerator.unwrap_model(trainer.model), trainer.state
+    chosen = state.best_global_step or state.global_step
+    load_weights(model, folder.checkpoints / f"checkpoint-{chosen}")
+    model.eval()
+    calibrated: Mapping[str, float] = {}
+    if trainer.validation is not None:
+        calibrated = model.calibrate(batches(trainer.validation, trainer.config.batch_size))
+    if trainer.args.should_save:
+        model.save_pretrained(folder.path)
+        folder.finish(
+            {
+                "selected": {"step": chosen, "metric": SELECTION, "value": state.best_metric},
+                "steps": state.global_step,
+                "calibrated": dict(calibrated),
+                "seconds": round(trainer.spent(), 1),
+            }
+        )
+    trainer.accelerator.wait_for_everyone()
+
+
+def refuse_evaluation_data(prepared: Prepared) -> None:
+    """Simulated cohorts with a seed of 900000 or more are never trained on."""
+    seed = (prepared.manifest.get("simulated") or {}).get("seed")
+    if seed is not None and int(seed) >= EVALUATION_SEED:
+        raise ConfigError(
+            f"this cohort was simulated with seed {seed}, which is for evaluation only.",
+            where=prepared.folder,
+            remedy=f"Simulate one with a seed below {EVALUATION_SEED}.",
+        )
+
+
+def training_sets(prepared: Prepared, preset: Preset, pixels: int) -> tuple[PairDataset, PairDataset | None]:
+    """The augmented training cases, and at most `eval_cases` validation cases (None where there are none)."""
+    train = preset.train
+    kinds = train.kinds or None
+    training = PairDataset(prepared, "train", kinds, pixels, augmentation(train.augment), train.seed)
+    if not len(prepared.case_rows("val", kinds)):
+        _say("no validation case: the last weights will be kept.")
+        return training, None
+    return training, PairDataset(prepared, "val", kinds, pixels, limit=train.eval_cases)
+
+
+def augmentation(strength: float) -> Augment | None:
+    """The ranges of data/transforms.py times a strength; None for 0."""
+    if not strength:
+        return None
+    plain = Augment()
+    shared = {name: value * strength for name, value in asdict(plain).items() if name != "jitter"}
+    return replace(plain, **shared)
+
+
+def facts_of(
+    preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]
+) -> dict[str, Any]:
+    """What run.json says of a run. Two calls with one fingerprint are the same run."""
+    manifest = prepared.manifest
+    cases = prepared.cases.iloc[prepared.case_rows("train", preset.train.kinds or None)]
+    answers: dict[str, Counter[str]] = {}
+    for question, answer in zip(cases["question"], cases["answer"], strict=True):
+        answers.setdefault(question, Counter())[answer] += 1
+    fingerprint = {
+        "stage": preset.stage,
+        "size": preset.size,
+        "model": {name: getattr(config, name) for name in config.options()},
+        "train": asdict(preset.train),
+        "data_manifest": manifest_hash(prepared),
+        "from": [str(source) for source in sources],
+    }
+    return {
+        "name": f"{preset.stage}.{preset.size}",
+        "stage": preset.stage,
+        "size": preset.size,
+        "fingerprint": _plain(fingerprint),
+        "version": intervalchange.__version__,
+        "commit": commit(),
+        "split_hash": manifest.get("split_hash"),
+        "simulated": manifest.get("simulated") or {},
+        "stored_pixels": prepared.pixels.shape[0],
+        "seed": preset.train.seed,
+        "hardware": hardware(),
+        "training_cases": len(cases),
+        "training_patients": sorted(set(cases["patient_id"])),
+        "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
+    }
+
+
+def manifest_hash(prepared: Prepared) -> str:
+    """SHA-256 of the manifest, which holds the SHA-256 of every file."""
+    given = prepared.manifest.get("hash")
+    return str(given) if given else hashlib.sha256((prepared.folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def commit() -> str:
+    """The git commit of the code, with `+` where the tree is changed; empty outside a checkout."""
+    where = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        call = subprocess.run(
+            ["git", "-C", str(where), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+        return call.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def hardware() -> dict[str, Any]:
+    """Where a run was trained."""
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,350 @@
+"""transformers.Trainer for our methods: selection by change F1, checkpoints that survive `kill -9`, a budget.
+
+What makes an interrupted run end with the weights of an uninterrupted one: the order of cases and the augmentation are
+functions of (seed, epoch), the random numbers of a step are functions of (seed, step, process), and a checkpoint counts
+only once its marker is written, after everything in it has been flushed to the disk.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.config import TrainConfig
+from intervalchange.data.batch import collate
+from intervalchange.errors import RunError
+from intervalchange.evaluation.change import change_scores
+from intervalchange.methods.method import Method
+from intervalchange.records import Prediction
+from intervalchange.training.run_folder import RunFolder
+
+SELECTION = "change.micro.f1"
+LOG_EVERY = 10
+ENDLESS = 10_000
+"""Epochs of a run that only its budget ends."""
+
+
+def training_arguments(config: TrainConfig, folder: RunFolder, steps_per_epoch: int) -> TrainingArguments:
+    """Our options in the words of transformers; the only place where the two meet."""
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    every = config.eval_every or steps_per_epoch
+    return TrainingArguments(
+        output_dir=str(folder.checkpoints),
+        num_train_epochs=config.epochs or ENDLESS,
+        max_steps=config.max_steps or -1,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.grad_clip,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        seed=config.seed,
+        dataloader_num_workers=config.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_drop_last=False,
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
+        logging_steps=min(LOG_EVERY, every),
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=every,
+        disable_tqdm=True,
+        report_to=[],
+    )
+
+
+class EpochSampler(Sampler[int]):
+    """Case numbers in an order that is a function of (seed, epoch); the data set holds the epoch."""
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, int(self.dataset.epoch)])
+        return iter(rng.permutation(len(self.dataset)).tolist())
+
+
+class Flow(TrainerCallback):
+    """When to validate, when to stop; the progress bar; the epoch of the data."""
+
+    def __init__(self, trainer: MethodTrainer) -> None:
+        self.trainer = trainer
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.start_clock()
+        if state.is_world_process_zero:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step, note="")
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.train_dataset.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.budget_used() >= 1 or self.trainer.out_of_patience():
+            control.should_training_stop = True
+        if control.should_training_stop:
+            control.should_save = True
+        if control.should_save:
+            control.should_log = True
+            control.should_evaluate = self.trainer.validation is not None
+        if state.is_world_process_zero:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and logs and ("loss" in logs or SELECTION in logs):
+            line = {"step": state.global_step, **logs}
+            self.trainer.folder.append_log(line)
+            shown = {name: logs[name] for name in ("loss", SELECTION) if name in logs}
+            if self.bar.live.is_started and shown:
+                self.bar.update(self.task, note=" ".join(f"{name} {value:.4f}" for name, value in shown.items()))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.bar.stop()
+
+
+class MethodTrainer(Trainer):
+    """See the module's docstring."""
+
+    model: Method
+
+    def __init__(
+        self,
+        model_init: Callable[[], Method],
+        config: TrainConfig,
+        folder: RunFolder,
+        training: Any,
+        validation: Any | None,
+        spent: float = 0.0,
+    ) -> None:
+        world = max(1, _world_size())
+        steps = max(1, math.ceil(len(training) / (config.batch_size * config.accumulation * world)))
+        self.config, self.folder, self.validation = config, folder, validation
+        self._spent, self._since = spent, None
+        self._terms: dict[str, torch.Tensor] = {}
+        self._terms_seen = 0
+        self._micro = 0
+        super().__init__(
+            model_init=model_init,
+            args=training_arguments(config, folder, steps),
+            data_collator=collate,
+            train_dataset=training,
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        self.add_callback(Flow(self))
+
+    # --- the budget --------------------------------------------------------------------------------------------
+
+    def start_clock(self) -> None:
+        self._since = self._clock()
+
+    def _clock(self) -> float:
+        return time.monotonic() if self.args.device.type != "cpu" else time.process_time()
+
+    def spent(self) -> float:
+        """Seconds of the budget used so far, over every time the run was taken up."""
+        return self._spent + (0.0 if self._since is None else self._clock() - self._since)
+
+    def budget_used(self) -> float:
+        """Part of the budget that is used; 0 where there is none."""
+        return self.spent() / (60 * self.config.minutes) if self.config.minutes else 0.0
+
+    def out_of_patience(self) -> bool:
+        """Whether the last `patience` validations brought nothing better."""
+        if not self.config.patience or self.state.best_global_step is None:
+            return False
+        waited = self.state.global_step - self.state.best_global_step
+        return waited >= self.config.patience * self.args.save_steps
+
+    # --- steps -------------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler[int]:
+        return EpochSampler(self.train_dataset, self.config.seed)
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW; biases and norms are not decayed; rates by `Method.rate_factors`."""
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            decayed = set(self.get_decay_parameter_names(model))
+            factors = self.model.rate_factors()
+            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad:
+                    plain = name.removeprefix("module.")
+                    factor = next((value for prefix, value in factors.items() if plain.startswith(prefix)), 1.0)
+                    decay = self.config.weight_decay if name in decayed else 0.0
+                    groups.setdefault((decay, factor * self.config.learning_rate), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [{"params": group, "weight_decay": decay, "lr": rate} for (decay, rate), group in groups.items()]
+            )
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Linear warm-up, then half a cosine to zero, over the steps or the budget, whichever is further."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: rate_at(max((step + 0.5) / num_training_steps, self.budget_used()), self.config.warmup),
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One batch. Its random numbers depend on (seed, step, batch of the step, process) alone."""
+        step = self.state.global_step
+        self._micro = self._micro + 1 if self._last_step == step else 0
+        self._last_step = step
+        key = [self.config.seed, step, self._micro, self.args.process_index]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        self.model.progress(step, self.state.max_steps, float(self.state.epoch or 0.0))
+        return super().training_step(model, inputs, *args, **kwargs)
+
+    _last_step = -1
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+        output = model(**inputs)
+        for name, term in (output["terms"] or {}).items():
+            self._terms[name] = self._terms.get(name, 0.0) + term.detach().float()
+        self._terms_seen += 1
+        return (output["loss"], output) if return_outputs else output["loss"]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """As Trainer's, with the mean of every term; a loss that is not finite ends the run."""
+        if "loss" in logs and self._terms_seen:
+            for name, total in sorted(self._terms.items()):
+                logs[name] = float(average_over_processes(total / self._terms_seen))
+            self._terms, self._terms_seen = {}, 0
+            if not math.isfinite(logs["loss"]):
+                raise RunError(
+                    f"the loss is not finite at step {self.state.global_step}.",
+                    where=self.folder.path,
+                    remedy="Lower --train.learning_rate, or train with --train.precision fp32.",
+                )
+        super().log(logs, *args, **kwargs)
+
+    # --- selection ---------------------------------------------------------------------------------------------
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Answer the validation cases; remember the step of the best score (of equals, the later one)."""
+        scores = selection_scores(self._answers())
+        if self.state.best_metric is None or scores[SELECTION] >= self.state.best_metric:
+            self.state.best_metric, self.state.best_global_step = scores[SELECTION], self.state.global_step
+        self.log(dict(scores))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
+        return scores
+
+    def _answers(self) -> list[Prediction]:
+        """Predictions of the validation cases, shared out over the processes."""
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()
+        mine = range(self.args.process_index, len(self.validation), self.args.world_size)
+        predictions: list[Prediction] = []
+        for batch in batches(self.validation, self.config.batch_size, mine):
+            predictions += model.answer(batch)
+        model.train()
+        return gather_object(predictions)
+
+    # --- checkpoints -------------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._save_checkpoint(*args, **kwargs)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self.folder.seal(self.state.global_step, self.spent())
+            self.folder.prune(self.state.best_global_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            # A pickle of TrainingArguments; run.json says the same in words.
+            (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Not needed: see `training_step`."""
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Not needed: see `training_step`."""
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        check_loaded(self.model, load_result, Path(self.args.output_dir))
+
+
+def rate_at(part: float, warmup: float) -> float:
+    """Learning rate relative to its peak when this part (0 to 1) of the training is done."""
+    if part < warmup:
+        return part / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (part - warmup) / (1 - warmup))))
+
+
+def selection_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """What validation logs. Without a question about change, the share of exact answers selects."""
+    exact = float(np.mean([one.answer == one.reference for one in predictions])) if predictions else 0.0
+    pairs = [(one.answer, one.reference or "") for one in predictions if one.kind == "difference"]
+    if not pairs:
+        return {SELECTION: exact, "exact": exact}
+    scores = change_scores(*map(list, zip(*pairs, strict=True)))
+    names = ("micro.f1", "findings.micro.f1", "exact.accuracy", "false_change.rate")
+    return {f"change.{name}": 0.0 if math.isnan(scores[name]) else scores[name] for name in names} | {"exact": exact}
+
+
+def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Iterator[Any]:
+    """Batches of a data set, in order."""
+    rows = range(len(dataset)) if rows is None else rows
+    for start in range(0, len(rows), size):
+        yield collate([dataset[row] for row in rows[start : start + size]])
+
+
+def load_weights(model: Method, folder: Path) -> None:
+    """The weights of a checkpoint into a model."""
+    check_loaded(model, model.load_state_dict(load_file(folder / "model.safetensors"), strict=False), folder)
+
+
+def check_loaded(model: Method, result: Any, where: Path) -> None:
+    """Raise a RunError where weights did not fit. Tied weights are stored once."""
+    missing = sorted(set(result.missing_keys) - set(model.all_tied_weights_keys))
+    if missing or result.unexpected_keys:
+        raise RunError(
+            f"weights do not fit the model: missing {missing[:3]}, unexpected {list(result.unexpected_keys)[:3]}.",
+            where=where,
+            remedy="Use the version of intervalchange that wrote them.",
+        )
+
+
+def _world_size() -> int:
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    import os
+
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,0 +1,523 @@
+"""Films from files: the right way round, the same from every format, and hostile input refused with a remedy."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from film_files import NAME, chest, dicom, encoded, equalise, png_claiming, save
+from PIL import Image as Pillow
+
+from intervalchange.data.images import (
+    Geometry,
+    film_from_file,
+    fit,
+    looks_inverted,
+    read_image,
+    resize,
+    standardise,
+)
+from intervalchange.errors import ImageError
+
+JPEG_BASELINE, JPEG_2000 = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90"
+
+
+def same(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def refused(path: Path, *words: str, force: bool = False) -> str:
+    """The message of the refusal, which names the file, gives a remedy, and holds these words."""
+    with pytest.raises(ImageError) as caught:
+        read_image(path, force=force)
+    text = str(caught.value)
+    assert str(path) in text and caught.value.remedy, text
+    for word in words:
+        assert word in text, text
+    return text
+
+
+# --- what is read --------------------------------------------------------------------------------------------------
+
+
+def test_png_and_jpeg_come_out_as_they_are(tmp_path: Path) -> None:
+    film = chest()
+    for name in ("a.png", "a.jpg"):
+        image = read_image(save(film, tmp_path / name))
+        assert image.pixels.dtype == np.float32 and image.pixels.shape == (200, 160) == (image.height, image.width)
+        assert 0 <= image.pixels.min() and image.pixels.max() <= 1
+        assert np.abs(image.pixels - film).mean() < 0.02
+        assert image.warnings == ()
+
+
+def test_the_type_is_told_by_content(tmp_path: Path) -> None:
+    film = chest()
+    image = read_image(save(film, tmp_path / "film.dcm", format="PNG"))
+    assert same(image.pixels, film) > 0.99
+
+
+def test_sixteen_bit_png(tmp_path: Path) -> None:
+    film = chest()
+    Pillow.fromarray(np.rint(film * 65535).astype(np.uint16)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.header["bits"] == "16"
+    assert np.abs(image.pixels - film).max() < 1e-4
+
+
+def test_grey_in_three_channels_alpha_palette_and_two_levels(tmp_path: Path) -> None:
+    film = chest()
+    grey = Pillow.fromarray(np.rint(film * 255).astype(np.uint8))
+    grey.convert("RGB").save(tmp_path / "rgb.png")
+    grey.convert("P").save(tmp_path / "p.png")
+    half = Pillow.merge("LA", (grey, Pillow.new("L", grey.size, 255)))
+    half.paste((255, 0), (0, 0, 160, 50))
+    half.save(tmp_path / "la.png")
+    assert np.abs(read_image(tmp_path / "rgb.png").pixels - film).max() < 0.01
+    assert same(read_image(tmp_path / "p.png").pixels, film) > 0.99
+    transparent = read_image(tmp_path / "la.png").pixels
+    assert transparent[:50].max() == 0 and same(transparent[60:], film[60:]) > 0.99
+    grey.convert("1").save(tmp_path / "1.png")
+    assert any("two grey levels" in text for text in read_image(tmp_path / "1.png").warnings)
+
+
+def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
+    film = chest()
+    turned = Pillow.fromarray(np.rint(np.rot90(film) * 255).astype(np.uint8))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 270 degrees to see it upright
+    turned.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    image = read_image(tmp_path / "a.jpg")
+    assert (image.height, image.width) == (200, 160)
+    assert same(image.pixels, film) > 0.98
+
+
+def test_content_warnings(tmp_path: Path) -> None:
+    film = chest()
+    assert any("negative" in text for text in read_image(save(1 - film, tmp_path / "n.png")).warnings)
+    assert any("blank" in text for text in read_image(save(np.full((64, 64), 0.4), tmp_path / "b.png")).warnings)
+    assert any("narrow" in text for text in read_image(save(chest(300, 80), tmp_path / "l.png")).warnings)
+
+
+# --- DICOM ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_dicom_bits_and_polarity(tmp_path: Path, bits: int, photometric: str) -> None:
+    film = chest()
+    stored = np.rint((film if photometric == "MONOCHROME2" else 1 - film) * (2**bits - 1))
+    image = read_image(dicom(tmp_path / "a.dcm", stored, bits, PhotometricInterpretation=photometric))
+    assert same(image.pixels, film) > 0.999
+    assert image.warnings == ()
+    assert image.header == {
+        "view": "PA", "date": "2020-01-02T08:09:10", "photometric": photometric, "modality": "CR", "bits": str(bits),
+    }  # fmt: skip
+
+
+def test_dicom_rescale_and_window(tmp_path: Path) -> None:
+    film = chest()
+    stored = np.rint(film * 2000 + 500)
+    path = dicom(
+        tmp_path / "a.dcm", stored, 12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=2000.5, WindowWidth=4001
+    )
+    image = read_image(path)
+    assert np.abs(image.pixels - film).max() < 0.002, "rescaled 0..4000, window 0..4000"
+    narrow = read_image(dicom(tmp_path / "n.dcm", stored, 12, WindowCenter=[1500, 9], WindowWidth=[500, 9])).pixels
+    assert np.abs(narrow - np.clip((stored - 1500 + 0.5) / 499 + 0.5, 0, 1)).max() < 1e-4
+    sigmoid = read_image(
+        dicom(tmp_path / "s.dcm", stored, 12, WindowCenter=1500, WindowWidth=1500, VOILUTFunction="SIGMOID")
+    ).pixels
+    assert same(sigmoid, film) > 0.98 and sigmoid.max() < 1
+
+
+@pytest.mark.parametrize("window", [(0, -5), (50_000, 10), (0, 1)])
+def test_dicom_window_that_shows_nothing_is_left(tmp_path: Path, window: tuple[int, int]) -> None:
+    film = chest()
+    path = dicom(tmp_path / "a.dcm", np.rint(film * 4095), 12, WindowCenter=window[0], WindowWidth=window[1])
+    image = read_image(path)
+    assert same(image.pixels, film) > 0.999
+    assert any("window" in text for text in image.warnings)
+
+
+def test_dicom_voi_table(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset
+
+    film = chest()
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 12]
+    table.LUTData = np.rint(np.linspace(0, 1, 256) ** 2 * 4095).astype(np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    image = read_image(dicom(tmp_path / "a.dcm", np.rint(film * 255), 8, VOILUTSequence=[table]))
+    assert np.abs(image.pixels - film**2).max() < 0.01
+
+
+def test_dicom_overlay_bits_padding_and_too_many_levels(tmp_path: Path) -> None:
+    film = chest()
+    stored = np.rint(film * 1023).astype(np.uint16)
+    with_overlay = stored | (np.indices(stored.shape).sum(0) % 2 << 12).astype(np.uint16)
+    path = dicom(tmp_path / "o.dcm", with_overlay, 10)
+    assert any("more grey levels" in text for text in read_image(path).warnings)
+    path = dicom(tmp_path / "p.dcm", with_overlay, 10, OverlayBitPosition=12)
+    from pydicom import dcmread
+
+    header = dcmread(path)
+    header.add_new((0x6000, 0x0102), "US", 12)
+    header.save_as(path)
+    assert np.abs(read_image(path).pixels - (film - film.min()) / np.ptp(film)).max() < 0.01
+    stored[:20] = 4000
+    path = dicom(tmp_path / "q.dcm", stored, 12, PixelPaddingValue=4000, PhotometricInterpretation="MONOCHROME1")
+    padded = read_image(path).pixels
+    assert padded[:20].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("syntax", "format", "options"),
+    [(JPEG_BASELINE, "JPEG", {"quality": 95}), (JPEG_2000, "JPEG2000", {"no_jp2": True})],
+)
+def test_dicom_compressed(tmp_path: Path, syntax: str, format: str, options: dict[str, object]) -> None:
+    film = chest()
+    path = dicom(tmp_path / "a.dcm", film * 255, 8, syntax, PixelData=encoded(film, format, **options))
+    assert same(read_image(path).pixels, film) > 0.99
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"])
+def test_dicom_compressed_without_loss(tmp_path: Path, syntax: str) -> None:
+    from pydicom import dcmread
+
+    film = chest()
+    path = dicom(tmp_path / "a.dcm", np.rint(film * 4095), 12)
+    header = dcmread(path)
+    header.compress(syntax, encoding_plugin="pyjpegls" if syntax.endswith("80") else "pydicom")
+    header.save_as(path)
+    assert same(read_image(path).pixels, film) > 0.9999
+
+
+def lossless_jpeg(path: Path, stored: np.ndarray) -> Path:
+    """A film of 12 bits as JPEG lossless, the usual form in a hospital archive."""
+    import gdcm
+
+    dicom(path, stored, 12)
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return path
+
+
+def test_dicom_jpeg_lossless_and_a_decoder_that_aborts(tmp_path: Path) -> None:
+    film = chest()
+    path = lossless_jpeg(tmp_path / "a.dcm", np.rint(film * 4095))
+    assert same(read_image(path).pixels, film) > 0.9999
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - 2000])
+    refused(path)
+    rng = np.random.default_rng(0)
+    place = data.index(b"\xff\xc3")
+    for _ in range(8):
+        broken = bytearray(data)
+        broken[place + 10 + int(rng.integers(200))] ^= 0xFF
+        path.write_bytes(broken)
+        try:
+            read_image(path)
+        except ImageError:
+            pass
+
+
+def test_real_dicom_the_right_way_round(shared: Path) -> None:
+    folder = shared / "data" / "dicom"
+    plain = read_image(folder / "nih_siim_cr_mono2_jpeg.dcm")
+    negative = read_image(folder / "nih_siim_cr_mono1_tag_only_jpeg.dcm")
+    assert np.abs(plain.pixels - (1 - negative.pixels)).max() < 1e-5
+    assert plain.warnings == () and any("negative" in text for text in negative.warnings)
+    film = read_image(folder / "nema_rg1_cr_chest_mono1_j2k.dcm")
+    assert film.header["bits"] == "15" and film.header["photometric"] == "MONOCHROME1"
+    assert not looks_inverted(film.pixels) and film.warnings == ()
+    middle = film.pixels[700:1500]
+    assert middle[:, 880:960].mean() > middle[:, 400:700].mean() + 0.2, "the spine is brighter than the lung"
+
+
+def test_nothing_personal_leaves_the_reader(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095)
+    image = read_image(path)
+    assert "SECRET" not in repr(image.header) + repr(image.warnings)
+    data = path.read_bytes()
+    for cut in (200, 400, 600, len(data) // 2):
+        (tmp_path / "cut.dcm").write_bytes(data[:cut])
+        assert NAME not in refused(tmp_path / "cut.dcm")
+    broken = data.replace(b"19010203", b"1901XX03").replace(b"20200102", b"SECRET!!")
+    (tmp_path / "b.dcm").write_bytes(broken)
+    image = read_image(tmp_path / "b.dcm")
+    assert image.header["date"] == "" and "SECRET" not in repr(image.warnings)
+    captured = capfd.readouterr()
+    assert "SECRET" not in captured.out + captured.err
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def test_no_file_folder_empty_text(tmp_path: Path) -> None:
+    refused(tmp_path / "none.png", "no such file")
+    refused(tmp_path, "folder")
+    (tmp_path / "empty.png").touch()
+    refused(tmp_path / "empty.png", "empty")
+    (tmp_path / "text.png").write_text("not a picture")
+    refused(tmp_path / "text.png", "neither PNG")
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "regular")
+    refused(Path("x" * 5000), "cannot be opened")
+
+
+def test_other_picture_types(tmp_path: Path) -> None:
+    film = Pillow.fromarray(np.rint(chest() * 255).astype(np.uint8))
+    other = Pillow.fromarray(np.rint(chest(seed=1) * 255).astype(np.uint8))
+    film.save(tmp_path / "a.gif", save_all=True, append_images=[other])
+    refused(tmp_path / "a.gif", "GIF")
+    film.save(tmp_path / "a.png", save_all=True, append_images=[other])
+    refused(tmp_path / "a.png", "several pictures")
+    film.save(tmp_path / "a.tif")
+    refused(tmp_path / "a.tif", "TIFF")
+    film.save(tmp_path / "a.webp")
+    refused(tmp_path / "a.webp", "WebP")
+    (tmp_path / "a.svg").write_text("<svg></svg>")
+    refused(tmp_path / "a.svg", "SVG")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
+def test_cut_short(tmp_path: Path, format: str, share: float) -> None:
+    data = encoded(chest(), format)
+    (tmp_path / "a").write_bytes(data[: int(len(data) * share)])
+    refused(tmp_path / "a", "damaged")
+
+
+def test_pictures_that_claim_too_much_or_too_little(tmp_path: Path) -> None:
+    (tmp_path / "big.png").write_bytes(png_claiming(60_000, 60_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(tmp_path / "big.png", "60000 x 60000")
+    jpeg = bytearray(encoded(chest(), "JPEG"))
+    place = jpeg.index(b"\xff\xc0")
+    jpeg[place + 5 : place + 9] = b"\xff\xff\xff\xff"
+    (tmp_path / "big.jpg").write_bytes(jpeg)
+    refused(tmp_path / "big.jpg", "65535 x 65535")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "kilobytes"
+    save(chest()[:20, :20], tmp_path / "small.png")
+    refused(tmp_path / "small.png", "too few")
+    (tmp_path / "lie.png").write_bytes(png_claiming(500, 500))
+    refused(tmp_path / "lie.png", "damaged")
+
+
+def test_colour_is_refused_unless_forced(tmp_path: Path) -> None:
+    colours = np.zeros((64, 64, 3), np.uint8)
+    colours[..., 0] = np.rint(chest(64, 64) * 255)
+    Pillow.fromarray(colours).save(tmp_path / "a.png")
+    refused(tmp_path / "a.png", "colour", "--force")
+    assert any("colour" in text for text in read_image(tmp_path / "a.png", force=True).warnings)
+    marked = np.repeat(np.rint(chest(64, 64) * 255).astype(np.uint8)[..., None], 3, axis=2)
+    marked[2:4, 2:20] = (255, 255, 0)
+    Pillow.fromarray(marked).save(tmp_path / "m.png")
+    assert read_image(tmp_path / "m.png").warnings == (), "a small coloured mark"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"ViewPosition": "LATERAL"},
+        {"ViewPosition": "LL"},
+        {"ViewPosition": None, "PatientOrientation": ["A", "F"]},
+        {"BodyPartExamined": "SHOULDER"},
+    ],
+)
+def test_dicom_not_a_frontal_chest_is_refused_unless_forced(tmp_path: Path, header: dict[str, object]) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header)
+    refused(path, "--force")
+    assert any("--force" in text for text in read_image(path, force=True).warnings)
+
+
+def test_dicom_lateral_by_view_code(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset
+
+    code = Dataset()
+    code.CodeMeaning = "left lateral"
+    refused(dicom(tmp_path / "a.dcm", chest() * 4095, 12, ViewPosition=None, ViewCodeSequence=[code]), "frontal")
+    code.CodeMeaning = "antero-posterior"
+    path = dicom(tmp_path / "b.dcm", chest() * 4095, 12, ViewPosition=None, ViewCodeSequence=[code])
+    assert read_image(path).header["view"] == "AP"
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ({"Modality": "CT"}, "modality CT"),
+        ({"NumberOfFrames": 30}, "30 frames"),
+        ({"PixelData": None}, "no pixels"),
+        ({"Rows": 60_000, "Columns": 60_000}, "60000 x 60000"),
+        ({"Rows": 2000}, "fewer pixels"),
+        ({"Rows": 0}, "too few"),
+        ({"BitsAllocated": 32, "BitsStored": 32}, "32 bits"),
+        ({"BitsStored": 0}, "stored"),
+        ({"SamplesPerPixel": 4}, "bits a pixel"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "photometric"),
+        ({"Rows": None}, "damaged"),
+        ({"BitsStored": None}, "damaged"),
+    ],
+)
+def test_dicom_refused(tmp_path: Path, header: dict[str, object], word: str) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header)
+    assert NAME not in refused(path, word)
+    refused(path, word, force=True)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.201", "1.2.3.4"])
+def test_dicom_transfer_syntax_outside_the_list(tmp_path: Path, syntax: str) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095)
+    data = path.read_bytes()
+    old = b"1.2.840.10008.1.2.1\0"
+    path.write_bytes(
+        data.replace(old, syntax.encode().ljust(len(old), b"\0")[: len(old)], 1) if len(syntax) < len(old) else data
+    )
+    if len(syntax) < len(old):
+        refused(path, "transfer syntax")
+    else:
+        refused(dicom(tmp_path / "b.dcm", chest() * 4095, 12, syntax, PixelData=b"\0" * 100), "transfer syntax")
+
+
+def test_dicom_stream_of_another_size_than_the_header(tmp_path: Path) -> None:
+    film = chest()
+    jpeg = bytearray(encoded(film, "JPEG"))
+    place = jpeg.index(b"\xff\xc0")
+    jpeg[place + 5 : place + 9] = b"\xff\xff\xff\xff"
+    refused(dicom(tmp_path / "a.dcm", film * 255, 8, JPEG_BASELINE, PixelData=bytes(jpeg)), "65535 x 65535")
+    stream = bytearray(encoded(film, "JPEG2000", no_jp2=True))
+    stream[8:16] = b"\x00\x00\xff\xff\x00\x00\xff\xff"
+    refused(dicom(tmp_path / "b.dcm", film * 255, 8, JPEG_2000, PixelData=bytes(stream)), "65535 x 65535")
+    refused(dicom(tmp_path / "c.dcm", film * 255, 8, JPEG_BASELINE, PixelData=b"rubbish!" * 10), "fewer pixels")
+
+
+def test_dicom_with_absurd_lengths_does_not_allocate(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\x10\x00\x10\x00PN")
+    data[place + 4 : place + 12] = b"OB\0\0\xf0\xff\xff\xff"
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "kilobytes"
+
+
+def test_no_mutated_header_escapes(tmp_path: Path) -> None:
+    """A thousand files with a few bytes changed: a film or an ImageError, nothing else."""
+    rng = np.random.default_rng(0)
+    film = chest(48, 40)
+    sources = [
+        dicom(tmp_path / "a.dcm", film * 4095).read_bytes(),
+        dicom(tmp_path / "b.dcm", film * 255, 8, JPEG_BASELINE, PixelData=encoded(film, "JPEG")).read_bytes(),
+        encoded(film, "PNG"),
+        encoded(film, "JPEG"),
+    ]
+    path = tmp_path / "mutant"
+    for number in range(1000):
+        data = bytearray(sources[number % len(sources)])
+        for _ in range(int(rng.integers(1, 6))):
+            data[int(rng.integers(min(len(data), 1200)))] = int(rng.integers(256))
+        path.write_bytes(data)
+        try:
+            read_image(path)
+        except ImageError as error:
+            assert NAME not in str(error)
+
+
+# --- square, 8 bits, standardised ----------------------------------------------------------------------------------
+
+
+def test_fit_keeps_the_whole_film_and_the_way_back() -> None:
+    film = chest(300, 200)
+    square, geometry = fit(film, 150)
+    assert geometry == Geometry(300, 200, 0.5, 25, 0)
+    assert square.shape == (150, 150) and square[:, :25].max() == 0 and square[:, 125:].max() == 0
+    assert np.allclose(square[:, 25:125], film.reshape(150, 2, 100, 2).mean((1, 3)), atol=1e-5)
+    box = (20.0, 30.0, 180.0, 290.0)
+    assert np.allclose(geometry.to_film(geometry.to_square(box)), box)
+    assert geometry.to_film((0, 0, 150, 150)) == (0, 0, 200, 300), "clipped to the film"
+    up, _ = fit(film, 600)
+    assert same(resize(np.rint(up * 255).astype(np.uint8)[None], 150)[0], square) > 0.999
+
+
+def test_stored_film_uses_all_grey_levels(tmp_path: Path) -> None:
+    film = 0.4 + 0.02 * chest()
+    Pillow.fromarray(np.rint(film * 65535).astype(np.uint16)).save(tmp_path / "a.png")
+    stored = film_from_file(tmp_path / "a.png", 128)
+    assert stored.pixels.dtype == np.uint8 and stored.pixels.shape == (128, 128)
+    assert len(np.unique(stored.pixels)) > 150
+
+
+@pytest.mark.parametrize("stored", [128, 96, 64])
+def test_resize_is_area_averaging(stored: int) -> None:
+    films = np.rint(np.stack([chest(stored, stored, seed) for seed in range(3)]) * 255).astype(np.uint8)
+    small = resize(films, 32)
+    side = stored // 32
+    expected = films.reshape(3, 32, side, 32, side).mean((2, 4)) / 255
+    assert small.dtype == np.float32 and np.abs(small - expected).max() < 1e-6
+    assert np.abs(resize(films, 48).mean() - films.mean() / 255) < 1e-3
+
+
+def test_standardise_is_blind_to_monotone_curves() -> None:
+    film = chest(128, 128)
+    usual = standardise(film)
+    assert usual.dtype == np.float32 and np.abs(usual).max() < 1.75
+    assert abs(float(usual[20:-20, 20:-20].mean())) < 0.05 and abs(float(usual[20:-20, 20:-20].std()) - 1) < 0.05
+    for curve in (film**0.5, film**2, 0.2 + 0.6 * film, 1 / (1 + np.exp(-8 * (film - 0.5)))):
+        assert same(standardise(curve.astype(np.float32)), usual) > 0.999
+    assert not standardise(np.zeros((64, 64), np.float32)).any()
+    assert not standardise(np.full((64, 64), 0.5, np.float32)).any()
+
+
+def test_standardise_hardly_sees_a_black_border() -> None:
+    film = chest(128, 128)
+    bordered = film.copy()
+    bordered[:8], bordered[-8:], bordered[:, :8], bordered[:, -8:] = 0, 0, 0, 0
+    inner = np.s_[10:-10, 10:-10]
+    assert np.abs(standardise(bordered)[inner] - standardise(film)[inner]).mean() < 0.1
+
+
+def test_the_same_film_from_three_formats(shared: Path, tmp_path: Path) -> None:
+    """8-bit PNG, equalised JPEG as MIMIC-CXR-JPG, 15-bit MONOCHROME1 DICOM with a window: nearly one input."""
+    films = sorted((shared / "data" / "cxr_longitudinal" / "images").iterdir())[::30]
+    worst = 1.0
+    for film in films:
+        grey = np.asarray(Pillow.open(film).convert("L"))
+        Pillow.fromarray(grey).save(tmp_path / "a.png")
+        Pillow.fromarray(equalise(grey)).save(tmp_path / "a.jpg", quality=95)
+        noise = np.random.default_rng(0).normal(0, 20, grey.shape)
+        stored = np.clip(32767 - (grey / 255 * 0.6 + 0.1) * 30000 + noise, 0, 32767)
+        dicom(
+            tmp_path / "a.dcm",
+            stored,
+            15,
+            PhotometricInterpretation="MONOCHROME1",
+            WindowCenter=20000,
+            WindowWidth=24000,
+        )
+        squares = [
+            resize(film_from_file(tmp_path / f"a.{end}", 512).pixels[None], 256)[0] for end in ("png", "jpg", "dcm")
+        ]
+        png, jpg, dcm = (standardise(square) for square in squares)
+        worst = min(worst, same(png, jpg), same(png, dcm))
+    assert worst > 0.995, worst
+
+
+def test_polarity_check_on_real_films(shared: Path) -> None:
+    films = sorted((shared / "data" / "cxr_longitudinal" / "images").iterdir())[::6]
+    pixels = [read_image(film).pixels for film in films]
+    assert sum(looks_inverted(film) for film in pixels) == 0
+    assert sum(looks_inverted(1 - film) for film in pixels) > 0.75 * len(films)

@@ -1,0 +1,120 @@
+"""A toy cohort for tests of training: bright marks at fixed places stand for findings; a difference can be learnt.
+
+Films are 64 x 64 noise. Nothing here looks like a chest; the simulated cohort does.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from intervalchange.data.batch import Batch, collate
+from intervalchange.data.prepare import prepare
+from intervalchange.findings import FINDINGS
+from intervalchange.grammar import DIFFERENCE_QUESTION, render
+from intervalchange.records import Change
+
+SIDE = 64
+GRID = 8
+PLACES = {
+    "pleural effusion": (slice(44, 60), slice(6, 22)),
+    "pneumothorax": (slice(4, 16), slice(40, 56)),
+    "cardiomegaly": (slice(36, 52), slice(28, 48)),
+}
+
+
+def film(findings: set[str], rng: np.random.Generator) -> np.ndarray:
+    """(64, 64) float32 in [0, 1]."""
+    picture = 0.3 + 0.05 * rng.standard_normal((SIDE, SIDE))
+    for finding in findings:
+        picture[PLACES[finding]] += 0.5
+    return np.clip(picture, 0, 1).astype(np.float32)
+
+
+def draw_findings(rng: np.random.Generator) -> set[str]:
+    return {finding for finding in PLACES if rng.random() < 0.5}
+
+
+def labels(findings: set[str]) -> np.ndarray:
+    """(f,) float32 in the order of FINDINGS: known for the toy's findings, NaN elsewhere."""
+    values = np.full(len(FINDINGS), np.nan, np.float32)
+    for finding in PLACES:
+        values[FINDINGS.index(finding)] = float(finding in findings)
+    return values
+
+
+def opacity(findings: set[str]) -> np.ndarray:
+    """(1, 8, 8) float32: the marks on the grid."""
+    picture = np.zeros((SIDE, SIDE), np.float32)
+    for finding in findings:
+        picture[PLACES[finding]] = 1
+    return picture.reshape(1, GRID, SIDE // GRID, GRID, SIDE // GRID).mean(axis=(2, 4))
+
+
+def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dict[str, Any]:
+    """One case with the fields of `Batch`, as `PairDataset` gives it."""
+    prior, current = draw_findings(rng), draw_findings(rng)
+    then, now = film(prior, rng), film(current, rng)
+    single = kind != "difference"
+    levels = np.where(labels(current) == 1, 2.0, np.nan).astype(np.float32)
+    unknown = np.full(len(FINDINGS), np.nan, np.float32)
+    return {
+        "current": standardised(now),
+        "prior": np.zeros_like(standardised(then)) if single else standardised(then),
+        "has_prior": not single,
+        "question": "is there edema?" if single else DIFFERENCE_QUESTION,
+        "answer": "no" if single else render(Change.of(current - prior, prior - current)),
+        "report_current": "",
+        "report_prior": "",
+        "kind": kind,
+        "case_id": f"case-{number}",
+        "patient_id": f"patient-{number}",
+        "findings_current": labels(current),
+        "findings_prior": unknown if single else labels(prior),
+        "levels_current": levels,
+        "levels_prior": unknown,
+        "opacity_current": opacity(current),
+        "opacity_prior": np.full((1, GRID, GRID), np.nan, np.float32) if single else opacity(prior),
+        "tags": (),
+        "regions": {"current": (), "prior": ()},
+    }
+
+
+def standardised(picture: np.ndarray) -> np.ndarray:
+    """(1, h, w) with mean 0 and deviation 1."""
+    return ((picture - picture.mean()) / picture.std())[None].astype(np.float32)
+
+
+def batch(size: int = 4, seed: int = 0, kind: str = "difference") -> Batch:
+    rng = np.random.default_rng(seed)
+    return collate([item(rng, number, kind) for number in range(size)])
+
+
+def cohort(folder: Path, train: int = 48, val: int = 16, test: int = 8, seed: int = 0) -> Path:
+    """Write films and `pairs.csv` under `folder/source`, prepare them, and return the prepared folder."""
+    rng = np.random.default_rng(seed)
+    source = folder / "source"
+    source.mkdir(parents=True)
+    with (source / "pairs.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(
+            ["patient", "prior", "current", "prior_findings", "current_findings", "answer", "split", "case_id"]
+        )
+        number = 0
+        for split, count in (("train", train), ("val", val), ("test", test)):
+            for _ in range(count):
+                prior, current = draw_findings(rng), draw_findings(rng)
+                paths = []
+                for side, findings in (("prior", prior), ("current", current)):
+                    paths.append(f"{number:04d}-{side}.png")
+                    Image.fromarray((film(findings, rng) * 255).round().astype(np.uint8)).save(source / paths[-1])
+                answer = render(Change.of(current - prior, prior - current))
+                named = ["|".join(sorted(findings)) for findings in (prior, current)]
+                table.writerow([f"patient-{number:04d}", *paths, *named, answer, split, f"case-{number:04d}"])
+                number += 1
+    prepare("pairs", source, folder / "prepared", pixels=SIDE, progress=False)
+    return folder / "prepared"
