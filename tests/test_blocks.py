@@ -172,7 +172,8 @@ def test_generation_starts_from_the_bos_of_training(decoder: AnswerDecoder, monk
     forward, generate = decoder.language_model.transformer.forward, decoder.language_model.generate
 
     def watch_forward(*args, **kwargs):
-        seen.setdefault("training", kwargs["inputs_embeds"][:, 4])
+        if "training" not in seen:
+            seen["training"] = kwargs["inputs_embeds"][:, 4]
         return forward(*args, **kwargs)
 
     def watch_generate(*args, **kwargs):

@@ -20,7 +20,9 @@ def main() -> None:
 
     header = dcmread(io.BytesIO(sys.stdin.buffer.read()))
     header.pixel_array_options(decoding_plugin=sys.argv[1])
-    np.save(sys.stdout.buffer, header.pixel_array, allow_pickle=False)
+    decoded = io.BytesIO()
+    np.save(decoded, header.pixel_array, allow_pickle=False)
+    sys.stdout.buffer.write(decoded.getvalue())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ parser allocate more than there is. Error texts never quote header values other 
 from __future__ import annotations
 
 import io
+import logging
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +27,8 @@ from intervalchange.errors import ImageError
 
 MODALITIES = ("CR", "DX", "RG", "OT", "SC", "")
 """Projection radiographs, and what digitised films are filed as."""
+OTHERS = ("CT", "MR", "US", "NM", "PT", "MG", "XA", "RF", "DR", "IO", "PX", "ES", "SM", "SR", "PR", "KO", "SEG")
+"""Modalities that an error may name; a damaged header can hold anything in this place."""
 CHEST = ("CHEST", "THORAX", "LUNG", "HEART", "THORACIC")
 FRONTAL = ("", "PA", "AP", "AP AXIAL", "PA LLD", "PA RLD", "AP LLD", "AP RLD", "LLD", "RLD")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -56,8 +60,8 @@ def read_dicom(path: Path, force: bool = False) -> Image:
         notes = _judged(header, path, force)
         plugin = PLUGINS[str(header.file_meta.TransferSyntaxUID)]
         if plugin not in ("gdcm", "pyjpegls"):
-            if plugin:
-                header.pixel_array_options(decoding_plugin=plugin)
+            # Bits beyond the stored ones are judged in _stored_values.
+            header.pixel_array_options(decoding_plugin=plugin, correct_unused_bits=bool(header.PixelRepresentation))
             decoded = header.pixel_array
     if plugin in ("gdcm", "pyjpegls"):
         decoded = decode_elsewhere(data, plugin, path)
@@ -73,9 +77,13 @@ def read_dicom(path: Path, force: bool = False) -> Image:
 
 @contextmanager
 def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[None]:
-    """Collect warnings, which may quote the header, and turn whatever a parser or decoder raises into ImageError."""
+    """Whatever a parser or decoder raises becomes ImageError; warnings and log lines, which may quote the header, are
+    kept from the screen."""
+    log, silent = logging.getLogger("pydicom"), logging.NullHandler()
     with _one_at_a_time, warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
+        log.propagate = False
+        log.addHandler(silent)
         try:
             yield
         except ImageError:
@@ -84,6 +92,9 @@ def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[
             # Not chained: the message of a parser may quote the header.
             kind = type(error).__name__
             raise ImageError(f"the DICOM file is damaged or cut short ({kind}).", where=path, remedy=DAMAGED) from None
+        finally:
+            log.removeHandler(silent)
+            log.propagate = True
         complaints += heard
 
 
@@ -108,8 +119,9 @@ def _parsed(data: bytes, path: Path) -> Any:
     length = int.from_bytes(data[place + 6 : place + 8], "little") if place > 0 else 0
     syntax = data[place + 8 : place + 8 + length].decode("ascii", "replace").strip("\0 ")
     if syntax not in PLUGINS:
+        named = syntax if re.fullmatch(r"[\d.]{1,64}", syntax) else "none that is valid"
         raise ImageError(
-            f"its transfer syntax ({syntax[:64] or 'none given'}) is not read here.",
+            f"its transfer syntax ({named}) is not read here.",
             where=path,
             remedy="Convert it, for instance with `gdcmconv --raw`.",
         )
@@ -121,7 +133,8 @@ def _judged(header: Any, path: Path, force: bool) -> list[str]:
     notes = []
     modality = _code(header, "Modality")
     if modality not in MODALITIES:
-        raise ImageError(f"modality {modality} is not a radiograph.", where=path, remedy="Give a CR or DX chest film.")
+        named = modality if modality in OTHERS else "in its header"
+        raise ImageError(f"the modality {named} is not a radiograph.", where=path, remedy="Give a CR or DX chest film.")
     if "PixelData" not in header:
         raise ImageError("there are no pixels in it.", where=path, remedy="Export the film with its image.")
     frames = int(header.get("NumberOfFrames") or 1)
@@ -135,7 +148,7 @@ def _judged(header: Any, path: Path, force: bool) -> list[str]:
     _check_stream(header, path)
     body = _code(header, "BodyPartExamined")
     if body and not any(word in body for word in CHEST):
-        notes.append(refuse_unless(force, path, f"the header says another body part ({body[:16]})"))
+        notes.append(refuse_unless(force, path, "the header says another part of the body"))
     if not _is_frontal(header):
         notes.append(refuse_unless(force, path, "the header says that the view is not frontal"))
     if modality in ("OT", "SC", ""):
@@ -277,11 +290,12 @@ def _kept(header: Any) -> dict[str, str]:
         date = f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:6]}"
     else:
         date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    photometric, modality = _code(header, "PhotometricInterpretation"), _code(header, "Modality")
     return {
         "view": view[:2] if view[:2] in ("PA", "AP") else "",
         "date": date,
-        "photometric": _code(header, "PhotometricInterpretation"),
-        "modality": _code(header, "Modality"),
+        "photometric": photometric if photometric in ("MONOCHROME1", "MONOCHROME2", *COLOUR) else "",
+        "modality": modality if modality in MODALITIES else "",
         "bits": str(int(header.BitsStored)),
     }
 

@@ -7,6 +7,7 @@ Counts are a mapping name -> array (n,) or (n, k) over n cases. A measure takes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,20 @@ def _by_patient(counts: Counts, patients: Sequence[Any]) -> tuple[Array, dict[st
     return np.add.reduceat(joined[order], starts, axis=0), places
 
 
+@lru_cache(maxsize=4)
+def _draws(patients: int, replicates: int, seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((replicates, patients), dtype=np.uint8)
+    for row in range(replicates):
+        drawn[row] = np.bincount(rng.integers(0, patients, size=patients), minlength=patients)
+    return drawn
+
+
 def patient_weights(patients: int, replicates: int, seed: int) -> Iterator[Array]:
     """How often each patient is drawn, (chunk, patients) at a time; the same draws for the same arguments."""
-    rng = np.random.default_rng(seed)
+    drawn = _draws(patients, replicates, seed)
     for start in range(0, replicates, CHUNK):
-        rows = min(CHUNK, replicates - start)
-        drawn = rng.integers(0, patients, size=(rows, patients)) + np.arange(rows)[:, None] * patients
-        yield np.bincount(drawn.ravel(), minlength=rows * patients).reshape(rows, patients).astype(float)
+        yield drawn[start : start + CHUNK].astype(float)
 
 
 def replicate(

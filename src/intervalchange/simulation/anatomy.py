@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 
 CAGE_HEIGHTS = (-0.06, 0.0, 0.06, 0.13, 0.22, 0.32, 0.44, 0.58, 0.72, 0.86, 1.0, 1.3)
 """Height in the cage, 0 at the apex of the lung and 1 at the costophrenic angle."""
-CAGE_WIDTHS = (0.36, 0.48, 0.60, 0.715, 0.82, 0.89, 0.94, 0.975, 0.993, 1.0, 0.985, 0.93)
+CAGE_WIDTHS = (0.40, 0.52, 0.655, 0.775, 0.87, 0.925, 0.962, 0.985, 0.997, 1.0, 0.985, 0.94)
 """Lateral border of the lung at these heights, as a fraction of the greatest half-width."""
 
 
@@ -118,12 +118,12 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         female=female,
         age=age,
         fat=fat,
-        width=spread(13.9, 0.6) * size,
+        width=spread(13.7, 0.6) * size,
         depth=spread(7.6, 0.6) * size + 0.12 * fat,
         apex=spread(-13.3, 0.6) * size,
-        dome=spread(7.8, 1.0) * size - 0.35 * (fat - 1.4),
+        dome=spread(7.5, 1.0) * size - 0.35 * (fat - 1.4),
         left_drop=spread(1.0, 0.6),
-        recess=spread(3.9, 0.6) * size,
+        recess=spread(4.6, 0.6) * size,
         roundness=spread(1.0, 0.1),
         taper=spread(1.0, 0.13),
         tilt=spread(0.0, 0.018),

@@ -62,8 +62,8 @@ def develop(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     fine = blur(density, 0.09 / pixel) if pixel < 0.12 else density
     k = acquisition.detail
     if acquisition.style == "a":
-        boosted = coarse * (1 - 0.12 * k) + (middle - coarse) * (1 + 0.25 * k)
-        boosted = boosted + (fine - middle) * (1 + 0.55 * k) + (density - fine) * (1 + 0.5 * k)
+        boosted = coarse * (1 - 0.16 * k) + (middle - coarse) * (1 + 0.35 * k)
+        boosted = boosted + (fine - middle) * (1 + 0.9 * k) + (density - fine) * (1 + 0.7 * k)
     else:
         boosted = coarse * (1 - 0.3 * k) + (middle - coarse) * (1 + 0.1 * k) + (density - middle) * (1 + 0.9 * k)
     edge = len(signal) // 12
@@ -85,7 +85,7 @@ def curve(value: np.ndarray, acquisition: Acquisition) -> np.ndarray:
         toe, slope, gain = 0.24, 2.9, 0.46
     soft = 1 / (1 + np.exp(-slope * (value - gain)))
     low, high = 1 / (1 + np.exp(slope * gain)), 1 / (1 + np.exp(-slope * (1 - gain)))
-    shaped = toe + (0.95 - toe) * (soft - low) / (high - low)
+    shaped = toe + (0.9 - toe) * (soft - low) / (high - low)
     shaped = np.where(value < 0, toe * np.exp(np.minimum(value, 0) * 2.4), shaped)
     return np.clip(shaped, 0, 1) ** acquisition.gamma
 

@@ -4,18 +4,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from intervalchange.simulation import devices, film, pathology, rays, regions, splatting
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.pathology import WATER
 from intervalchange.simulation.scene import Acquisition, Film, State
-from intervalchange.simulation.skeleton import join, skeleton
+from intervalchange.simulation.skeleton import join, marrow, skeleton
 from intervalchange.simulation.thorax import Scene, build, lung_table
 from intervalchange.simulation.vessels import carry, vessel_tree
 
-VESSEL_CAP = 0.7
+VESSEL_CAP = 0.8
 """Crowded vessels saturate at this optical depth."""
+VESSEL_CONTRAST = 1.4
+"""Walls and sheaths make a vessel's shadow wider than its blood."""
 TRUTH_PIXELS = 128
 """Masks of findings are computed at no more than this and enlarged."""
 
@@ -74,7 +77,7 @@ def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
     bones = skeleton(exposure.anatomy, exposure.acquisition.view, pathology.fractures(exposure.anatomy, exposure.state))
     quads, weights = join([bones, *exposure.scene.shells])
     splatting.splat_quads(image, np.ascontiguousarray(quads), np.ascontiguousarray(weights), *view)
-    for tubes, densities in exposure.scene.tubes:
+    for tubes, densities in (marrow(exposure.anatomy, exposure.acquisition.view), *exposure.scene.tubes):
         splatting.splat_tubes(image, tubes, densities, *view)
     for balls, densities in exposure.scene.balls:
         splatting.splat_balls(image, balls, densities, *view)
@@ -112,7 +115,7 @@ def vessel_depth(exposure: Exposure, size: int) -> np.ndarray:
         tree[:, [3, 7]] *= 1 - 0.2 * emphysema
     image = np.zeros((size, size), np.float32)
     splatting.splat_tubes(
-        image, tree, WATER * (1 - now.lung_density) * air, *splatting.view_of(exposure.camera)
+        image, tree, VESSEL_CONTRAST * WATER * (1 - now.lung_density) * air, *splatting.view_of(exposure.camera)
     )
     if edema:
         image = film.blur(image, (0.05 + 0.22 * edema) / exposure.acquisition.field_cm * size)
@@ -123,7 +126,9 @@ def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int
     """Everything on the way of every ray, (size, size)."""
     full = {name: film.resize(channels[name], size) for name in ("excess", "air_right", "air_left")}
     air = np.maximum(full["air_right"] + full["air_left"], 0)
-    depth = film.resize(soft_depth(channels, exposure.anatomy.lung_density), size)
+    # The point-sampled edges of the coarse grid would show as stairs; a little blur stands for the focal spot.
+    soft = gaussian_filter(soft_depth(channels, exposure.anatomy.lung_density), 0.45, mode="nearest")
+    depth = film.resize(soft, size)
     pattern = film.texture(exposure.healthy.texture_seed, exposure.camera, exposure.acquisition.style, size)
     # Interstitium: sums of many small things grow with the root of the path.
     depth = depth + 0.011 * np.sqrt(air) * pattern[0]

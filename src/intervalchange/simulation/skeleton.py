@@ -1,6 +1,7 @@
 """Bones as thin cortical shells: ribs, spine, clavicles, scapulae, humeri."""
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from intervalchange.simulation.anatomy import (
     Anatomy,
@@ -12,10 +13,13 @@ from intervalchange.simulation.anatomy import (
 
 CORTEX = 0.36
 """Attenuation of cortical bone above that of soft tissue, per cm."""
-RIB_DROPS = (3.9, 5.0, 6.0, 6.9, 7.8, 8.6, 9.0, 9.0, 8.2, 6.8, 4.4, 2.4)
+RIB_DROPS = (4.2, 6.2, 7.8, 9.0, 9.8, 10.4, 10.6, 10.2, 9.2, 7.6, 5.2, 3.0)
 """How far each rib falls from its vertebra to its front end, cm."""
 RIB_ENDS = (148, 150, 150, 150, 149, 146, 141, 133, 124, 112, 74, 44)
 """Angle round the cage at which the bone ends, degrees from the back."""
+
+RAISED = {"PA": 0.0, "AP": 1.2}
+"""How far the shoulders ride up, cm."""
 
 Shell = tuple[np.ndarray, np.ndarray]
 """Quads (n, 4, 3) and their optical depth at right angles (n,)."""
@@ -98,10 +102,10 @@ def _ribs(a: Anatomy, broken: list[Fracture]) -> list[Shell]:
                 tall = tall * 1.25
             if index > 10:
                 tall = tall * np.linspace(0.9, 0.5, n)
-            cortex = gap * CORTEX * a.bone * 0.15 * np.interp(along, (0, 0.1, 0.36, 0.44, 0.58, 0.68, 1.0), (1.15, 1.15, 1.0, 0.55, 0.55, 0.95, 0.8))
+            cortex = gap * CORTEX * a.bone * 0.085 * np.interp(along, (0, 0.1, 0.34, 0.42, 0.6, 0.7, 1.0), (1.2, 1.2, 1.05, 0.6, 0.5, 0.65, 0.55))
+            if index == 1:
+                cortex = 0.7 * cortex
             shells.append(tube(path, tall, thick, cortex, up, 14))
-            # The lower edge hangs thin, the marrow is spongy: a weaker inner shell stands for both.
-            shells.append(tube(path, 0.62 * tall, 0.5 * thick, 0.55 * cortex, up, 8))
     return shells
 
 
@@ -131,7 +135,7 @@ def _vertebra(a: Anatomy, tall: float) -> Shell:
     waist = np.array([1.06, 0.98, 0.95, 0.98, 1.06])
     path = np.stack([np.zeros(5), y, np.zeros(5)], 1)
     up = np.tile([1.0, 0.0, 0.0], (5, 1))
-    shells.append(tube(path, w * waist, 1.35 * waist, np.full(5, CORTEX * a.bone * 0.05), up, 18))
+    shells.append(tube(path, w * waist, 1.35 * waist, np.full(5, CORTEX * a.bone * 0.024), up, 18))
     for end in (y[0], y[-1]):
         radius = np.array([0.02, 0.5, 0.85, 1.05])
         turn = np.linspace(0, 2 * np.pi, 17)
@@ -139,16 +143,16 @@ def _vertebra(a: Anatomy, tall: float) -> Shell:
         plate = radius[:, None, None] * rim[None] + np.array([0, end, 0]) + np.array([0, 1.0, 0]) * (
             np.sign(end) * -0.12 * (1 - radius**2)
         )[:, None, None]
-        shells.append(sheet(plate, CORTEX * a.bone * 0.05))
+        shells.append(sheet(plate, CORTEX * a.bone * 0.024))
     for sign in (-1, 1):
         path = np.array([[sign * 0.72 * w, -0.25 * tall, z] for z in (-1.2, -1.8, -2.4)])
         ring = np.full(3, 0.36)
-        shells.append(tube(path, ring * 1.35, ring, np.full(3, CORTEX * a.bone * 0.06), np.tile([0.0, 1, 0], (3, 1)), 10))
+        shells.append(tube(path, ring * 1.35, ring, np.full(3, CORTEX * a.bone * 0.024), np.tile([0.0, 1, 0], (3, 1)), 10))
         path = np.array([[sign * k, -0.2 * tall - 0.05 * k, -2.2 - 0.25 * k] for k in (0.9, 1.8, 2.7)])
         ring = np.full(3, 0.36)
-        shells.append(tube(path, ring, ring, np.full(3, CORTEX * a.bone * 0.08), np.tile([0.0, 1, 0], (3, 1)), 10))
+        shells.append(tube(path, ring, ring, np.full(3, CORTEX * a.bone * 0.03), np.tile([0.0, 1, 0], (3, 1)), 10))
     path = np.array([[0, 0.1, -2.6], [0, 0.6, -3.6], [0, 1.2, -4.6]])
-    shells.append(tube(path, np.array([0.7, 0.6, 0.4]), np.array([0.22, 0.22, 0.3]), np.full(3, CORTEX * a.bone * 0.09),
+    shells.append(tube(path, np.array([0.7, 0.6, 0.4]), np.array([0.22, 0.22, 0.3]), np.full(3, CORTEX * a.bone * 0.03),
                        np.tile([0.0, 1, 0], (3, 1)), 10))
     return join(shells)
 
@@ -189,8 +193,7 @@ def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
         t = np.linspace(0, 1, n)
         girth = np.interp(t, (0, 0.1, 0.4, 0.8, 1), (1.2, 0.95, 0.72, 0.74, 0.95))
         up = np.tile([0.0, 1.0, 0.0], (n, 1))
-        shells.append(tube(path, girth, girth * 0.9, np.full(n, CORTEX * a.bone * 0.19), up, 14))
-        shells.append(tube(path, girth * 0.6, girth * 0.5, np.full(n, CORTEX * a.bone * 0.1), up, 8))
+        shells.append(tube(path, girth, girth * 0.9, np.full(n, CORTEX * a.bone * 0.125), up, 14))
         x, y = a.shoulder, a.shoulder_y - raised
         edge = a.shoulder - 4.9 + a.scapula - inward
         inner = np.array([[sign * (edge - 0.6), y + 0.6, -7.6], [sign * (edge - 0.4), y + 5.0, -8.6],
@@ -201,19 +204,38 @@ def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
         blade = inner[:, None] * (1 - mix) + outer[:, None] * mix
         blade[:, :, 2] -= 0.8 * np.sin(np.pi * mix[..., 0])
         shells.append(sheet(blade, CORTEX * a.bone * 0.12))
-        for border, r, cortex in ((outer[1:], 0.5, 0.12), (inner, 0.25, 0.09)):
-            m = len(border)
-            shells.append(tube(border, np.full(m, r), np.full(m, r * 0.8), np.full(m, CORTEX * a.bone * cortex),
-                               np.tile([0.0, 0.3, 1.0], (m, 1)), 10))
+        for border, r, cortex in ((outer[1:], 0.3, 0.09), (inner, 0.18, 0.05)):
+            shells.append(_rod(border, np.full(len(border), r), CORTEX * a.bone * cortex, (0.0, 0.3, 1.0)))
         ridge = np.array([[sign * edge, y + 3.2, -8.8], [sign * (edge + 2.6), y + 1.4, -8.6],
                           [sign * (x - 0.6), y - 1.9, -6.0], [sign * (x + 0.9), y - 1.7, -3.4]])
-        shells.append(tube(ridge, np.array([0.3, 0.45, 0.6, 0.7]), np.array([0.5, 0.7, 0.8, 0.8]),
-                           np.full(4, CORTEX * a.bone * 0.11), np.tile([0.0, 1.0, 0.0], (4, 1)), 10))
+        shells.append(_rod(ridge, np.array([0.3, 0.45, 0.6, 0.7]), CORTEX * a.bone * 0.07, (0.0, 1.0, 0.0)))
         beak = np.array([[sign * (x - 2.0), y + 0.2, -3.2], [sign * (x - 2.2), y - 0.8, -1.2], [sign * (x - 1.2), y - 0.2, 0.6]])
-        shells.append(tube(beak, np.full(3, 0.6), np.full(3, 0.6), np.full(3, CORTEX * a.bone * 0.11),
-                           np.tile([1.0, 0.0, 0.3], (3, 1)), 10))
+        shells.append(_rod(beak, np.array([0.5, 0.6, 0.45]), CORTEX * a.bone * 0.035, (1.0, 0.0, 0.3)))
         shells.append(_humerus(a, sign, x, y))
     return shells
+
+
+def _rod(path: np.ndarray, radius: np.ndarray, depth: float, up: tuple[float, float, float]) -> Shell:
+    """A round hollow rod along a smooth curve through a few points."""
+    t = np.arange(len(path))
+    fine = np.linspace(0, len(path) - 1, 14)
+    curve = CubicSpline(t, path)(fine)
+    r = np.interp(fine, t, radius)
+    return tube(curve, r, 0.9 * r, np.full(14, depth), np.tile(up, (14, 1)), 10)
+
+
+def marrow(a: Anatomy, view: str) -> tuple[np.ndarray, np.ndarray]:
+    """Spongy bone inside ribs and clavicles: segments (n, 8) and attenuation per cm (n,)."""
+    parts, densities = [], []
+    for side in (0, 1):
+        paths = [(rib_path(a, i, side)[::2], 0.78 * a.rib_height, 0.062) for i in range(1, 12)]
+        paths.append((clavicle_path(a, side, RAISED[view]), 0.75, 0.1))
+        for path, radius, density in paths:
+            r = np.full((len(path) - 1, 1), radius)
+            parts.append(np.concatenate([path[:-1], r, path[1:], r], 1))
+            along = np.linspace(0, 1, len(path) - 1)
+            densities.append(density * a.bone * np.interp(along, (0, 0.34, 0.42, 0.6, 0.7, 1), (1, 1, 0.5, 0.4, 0.5, 0.5)))
+    return np.concatenate(parts), np.concatenate(densities)
 
 
 def _humerus(a: Anatomy, sign: int, x: float, y: float) -> Shell:
@@ -232,5 +254,5 @@ def join(shells: list[Shell]) -> Shell:
 
 def skeleton(anatomy: Anatomy, view: str, broken: list[Fracture]) -> Shell:
     """Every bone; on a bedside film the scapulae lie over the lungs and the shoulders ride up."""
-    inward, raised = (2.6, 1.2) if view == "AP" else (0.0, 0.0)
-    return join([*_ribs(anatomy, broken), *_spine(anatomy), *_shoulder_girdle(anatomy, inward, raised)])
+    inward = 2.6 if view == "AP" else 0.0
+    return join([*_ribs(anatomy, broken), *_spine(anatomy), *_shoulder_girdle(anatomy, inward, RAISED[view])])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from intervalchange.simulation import rays
 from intervalchange.simulation.anatomy import (
@@ -19,7 +20,7 @@ ROWS = 64
 UNCUT = (0.0, 0.0, 0.0, 0.0)
 MUSCLE_EXCESS = 0.018
 """Attenuation of muscle above that of fat, per cm."""
-BONE_SPONGE = 0.02
+BONE_SPONGE = 0.012
 """Attenuation of spongy bone above that of soft tissue, per cm."""
 
 
@@ -192,10 +193,18 @@ def _body(scene: Scene, a: Anatomy, raised: float) -> None:
     torso = cage_half_width(a, y) + wall
     belly = np.clip((y - a.dome) / 14, 0, 1)
     torso = torso + belly * (0.9 * a.fat - 0.9)
+    # Shoulder, chest and back muscles run into the flank in one sweep.
+    x, top = a.shoulder, a.shoulder_y - raised
+    sweep = np.interp(
+        y,
+        (top - 4.5, top - 1.5, top + 2.0, top + 5.0, top + 9.0, top + 13.0, top + 17.0),
+        (0.0, 0.45 * x, x + 3.2, x + 2.4, a.width + 3.1 + 0.6 * a.fat, a.width + 2.3 + 0.7 * a.fat, 0.0),
+    )
+    torso = gaussian_filter1d(np.maximum(torso, sweep), 1.2)
     depth = cage_half_depth(a, np.maximum(y, a.apex + 3)) + 2.2 + 0.7 * a.fat + 0.8 * belly * a.fat
     middle = 0.3 * spine_offset(a, y)
     # One ellipse is too thin at the flanks; three make the box that a chest is.
-    for offset, wide, deep in ((0.0, 0.88, 1.0), (0.6, 0.4, 0.93), (-0.6, 0.4, 0.93)):
+    for offset, wide, deep in ((0.0, 0.88, 1.0), (0.64, 0.36, 0.95), (-0.64, 0.36, 0.95)):
         table = np.stack([middle + offset * torso, np.full(ROWS, -0.4), wide * torso, deep * depth], 1)
         scene.stack(rays.BODY, y, table)
     muscle = [middle, np.full(ROWS, -0.4), torso - 0.75 * a.fat - 0.3, depth - 0.5 * a.fat - 0.3]
@@ -237,10 +246,7 @@ def _shoulder(scene: Scene, a: Anatomy, sign: int, raised: float) -> None:
     for role, weight, grow in ((rays.BODY, 0.0, 0.35 * a.fat + 0.2), (rays.DENSE, MUSCLE_EXCESS, 0.0)):
         parts = (
             ((sign * 8.6, y + 0.2, -2.6), (11.5, 4.3 + grow, 5.4 + grow), sign * 15.0),
-            ((sign * (x + 0.6), y + 3.2, -1.0), (5.2 * bulk + grow, 7.5 + grow, 5.2 + grow), sign * -14.0),
-            ((sign * (x + 3.6), y + 10.5, -1.0), (4.8 * bulk + grow, 14.0, 5.4 + grow), sign * -11.0),
-            ((sign * (a.width + 0.9), y + 9.0, -4.0), (3.3 + grow, 12.0, 4.6 + grow), sign * 7.0),
-            ((sign * (a.width + 0.3), y + 6.0, 3.0), (3.6 + grow, 7.5, 3.6 + grow), sign * 18.0),
+            ((sign * (x + 4.4), y + 11.5, -1.0), (4.2 * bulk + grow, 14.0, 5.2 + grow), sign * -9.0),
         )
         for centre, axes, angle in parts:
             scene.ellipsoid(role, centre, axes, turned("z", angle), weight=weight)
@@ -278,10 +284,12 @@ def _mediastinum(scene: Scene, a: Anatomy) -> None:
     y = heights(-22.0, 14.0)
     sway = 0.6 * spine_offset(a, y)
     half = np.interp(
-        y, (-22, -14, -11, -7.5, -4, 0, 4, 14), (4.6, 1.5 * a.mediastinum, 1.2 * a.mediastinum, 1.08 * a.mediastinum, 2.6, 2.3, 1.6, 1.2)
+        y, (-22, -14, -11, -7.5, -4, 0, 4, 14), (4.6, 1.5 * a.mediastinum, 1.2 * a.mediastinum, 1.08 * a.mediastinum, 2.7, 2.8, 1.9, 1.3)
     )
     depth = np.interp(y, (-22, -13, -6, 0, 14), (2.6, 3.4, 4.4, 4.2, 3.4))
     scene.stack(rays.DISPLACER, y, np.stack([sway - 0.25, np.full(ROWS, -1.2), half, depth], 1))
+    # The superior vena cava makes the upper right border.
+    scene.ellipsoid(rays.DISPLACER, (-2.0, -6.0, 0.6), (1.25 * a.mediastinum / 2.35, 6.5, 1.2), turned("z", 3.0))
     spine_y = heights(-24.0, 26.0)
     spine = np.stack(
         [spine_offset(a, spine_y), np.full(ROWS, -6.2), np.full(ROWS, a.spine_width + 0.25), np.full(ROWS, 2.9)], 1
@@ -289,13 +297,13 @@ def _mediastinum(scene: Scene, a: Anatomy) -> None:
     scene.stack(rays.DISPLACER, spine_y, spine)
     scene.stack(rays.DENSE, spine_y, spine * [1, 1, 0.86, 0.5], weight=BONE_SPONGE * a.bone)
     trachea_y = heights(-26.0, -4.6)
-    bore = 0.78 + 0.12 * (not a.female)
+    bore = 0.88 + 0.12 * (not a.female)
     pipe = np.stack(
         [
             0.7 * spine_offset(a, trachea_y) + a.trachea * np.clip((trachea_y + 20) / 12, 0, 1),
             np.interp(trachea_y, (-26, -4.6), (2.2, -2.2)),
             np.full(ROWS, bore),
-            np.full(ROWS, 0.85 * bore),
+            np.full(ROWS, bore),
         ],
         1,
     )

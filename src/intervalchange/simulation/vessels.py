@@ -39,14 +39,14 @@ def _grow(points, root, trunk, leaf_radius, exponent, jitter):  # noqa: ANN001, 
                 smallest[c] = min(smallest[c], value)
                 largest[c] = max(largest[c], value)
         radius = leaf_radius * leaves ** (1 / exponent)
-        reach = 1.0 if leaves == 1 else (trunk if leaves == count else 0.42)
+        reach = 1.0 if leaves == 1 else (trunk if leaves == count else 0.55)
         end = np.empty(4)
         gap = 0.0
         for c in range(3):
             gap += (middle[c] - start[c]) ** 2
         gap = np.sqrt(gap) * reach
         for c in range(3):
-            wobble = jitter[(low * 7 + high * 3 + c) % jitter.shape[0]] * 0.16 * gap
+            wobble = jitter[(low * 7 + high * 3 + c) % jitter.shape[0]] * 0.12 * gap
             end[c] = start[c] + reach * (middle[c] - start[c]) + wobble
         end[3] = radius
         # A bent segment looks like a vessel, a straight one like a stick.
@@ -99,20 +99,20 @@ def _leaves(anatomy: Anatomy, side: int, count: int, rng: np.random.Generator) -
 def vessel_tree(anatomy: Anatomy, style: str) -> tuple[np.ndarray, np.ndarray]:
     """Segments (n, 8) of both lungs at full inspiration and their sides (n,)."""
     healthy = replace(anatomy, lift=(0.0, 0.0))
-    arteries, veins, exponent = (900, 520, 2.55) if style == "a" else (620, 640, 2.8)
+    arteries, veins, exponent = (1000, 600, 2.65) if style == "a" else (520, 600, 2.85)
     parts, sides = [], []
     for side in (0, 1):
         sign = 1 if side else -1
         rng = np.random.default_rng([anatomy.vessel_seed, side])
         roots = (
-            (arteries, 0.043, np.array([sign * 3.1, anatomy.hilum - (0.9 if side else 0.1), -1.3])),
-            (veins, 0.035, np.array([sign * 2.6, anatomy.hilum + 2.0, -1.6])),
+            (arteries, 0.042, np.array([sign * 3.1, anatomy.hilum - (0.9 if side else 0.1), -1.3])),
+            (veins, 0.036, np.array([sign * 2.6, anatomy.hilum + 2.0, -1.6])),
         )
         for count, leaf, root in roots:
             points = _leaves(healthy, side, count, rng)
             tree = _grow(points, root, 0.22, leaf * anatomy.vascularity, exponent, rng.normal(size=997))
             # Trunks are wider than the law of their twigs has it.
-            tree[:, [3, 7]] *= 1 + 0.55 * np.clip(tree[:, [3, 7]] / 0.45, 0, 1)
+            tree[:, [3, 7]] *= 1 + 0.3 * np.clip(tree[:, [3, 7]] / 0.45, 0, 1)
             parts.append(tree)
             sides.append(np.full(len(tree), side))
     return np.concatenate(parts), np.concatenate(sides)

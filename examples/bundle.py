@@ -1,0 +1,50 @@
+"""Copy a finished run into the package as the demo model: weights as float16, without checkpoints and logs.
+
+    python examples/bundle.py runs/demo
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from intervalchange.inference import DEMO
+
+LIMIT = 10 * 2**20
+KEPT = ("name", "stage", "size", "version", "commit", "split_hash", "simulated", "stored_pixels", "seed", "hardware")
+KEPT += ("training_cases", "training_patients", "training_answers", "selected", "steps", "calibrated", "seconds", "finished")
+
+
+def bundle(run: Path) -> None:
+    """Weights, config, tokenizer and a short run.json into src/intervalchange/demo."""
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    if not facts["finished"]:
+        raise SystemExit(f"{run} has not finished")
+    DEMO.mkdir(exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(run / name, DEMO / name)
+    tensors = load_file(run / "model.safetensors")
+    # Thresholds stay exact; half precision moves a probability by less than a thousandth.
+    half = {name: value.half() if value.ndim > 1 and value.dtype == torch.float32 else value for name, value in tensors.items()}
+    save_file(half, DEMO / "model.safetensors", metadata={"format": "pt"})
+    short = {name: facts[name] for name in KEPT if name in facts} | {"name": "demo"}
+    # The floors need the commonest answers only.
+    short["training_answers"] = {
+        question: dict(sorted(counts.items(), key=lambda pair: -pair[1])[:200])
+        for question, counts in facts["training_answers"].items()
+        if question == "what has changed compared to the reference image?"
+    }
+    (DEMO / "run.json").write_text(json.dumps(short) + "\n", encoding="utf-8")
+    size = sum(file.stat().st_size for file in DEMO.iterdir())
+    if size > LIMIT:
+        raise SystemExit(f"{size / 2**20:.1f} MiB are more than the demo may have")
+    print(f"bundled {run} as the demo model: {size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    bundle(Path(sys.argv[1]))
