@@ -33,6 +33,7 @@ class AnswerDecoder(nn.Module):
         config = GPT2Config(
             vocab_size=vocab_size or len(tokenizer),
             n_positions=positions,
+            initializer_range=max(0.02, 0.5 * width**-0.5),  # GPT-2's 0.02 is for width 768; narrower ones stall on it
             n_embd=width,
             n_layer=layers,
             n_head=heads,

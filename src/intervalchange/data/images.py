@@ -336,9 +336,9 @@ def standardise(pixels: np.ndarray) -> np.ndarray:
     The histogram is taken in the middle 70 % a side of what lies inside a black border, so that collimation, padding
     and background beside the patient do not move the grey of the lung.
 
-    Measured at 256 px on 60 films of the open longitudinal set, mean (worst) correlation with the plain 8-bit film:
-    equalised JPEG at quality 95 0.9996 (0.9977), re-windowed noisy 15-bit film with gamma 0.7 0.9998 (0.9988);
-    percentiles with z-norm reached 0.956 (0.856) and 0.995 (0.976). A blank film becomes zeros.
+    Measured on 90 films of the open longitudinal set, file to 512 to 256 px, mean (worst) correlation with the plain
+    8-bit PNG: equalised JPEG at quality 95 0.9988 (0.9949), noisy 15-bit MONOCHROME1 DICOM with a window 1.0000
+    (0.9999). Percentiles with a linear z-norm reached 0.956 (0.856) for the equalised JPEG. A blank film becomes zeros.
     """
     rows = np.flatnonzero(pixels.max(axis=1) > BORDER)
     columns = np.flatnonzero(pixels.max(axis=0) > BORDER)

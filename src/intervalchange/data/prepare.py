@@ -68,6 +68,8 @@ def prepare(
     if pixels < 32:
         raise ConfigError(f"--pixels {pixels} is too small.", remedy="Store at least 32; 512 is the default.")
     out = Path(out)
+    if progress:
+        print(f"reading the tables of {root}", file=sys.stderr)
     source = read_source(source_name, root, tables_only=dry_run, **reader_options)
     splits, how, notes = assign(source.cases, split)
     kept = [(case, name) for case, name in zip(source.cases, splits, strict=True) if name]

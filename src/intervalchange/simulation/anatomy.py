@@ -5,6 +5,7 @@ middle of the chest at about the sixth thoracic vertebra, at full inspiration.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -13,6 +14,10 @@ CAGE_HEIGHTS = (-0.06, 0.0, 0.06, 0.13, 0.22, 0.32, 0.44, 0.58, 0.72, 0.86, 1.0,
 """Height in the cage, 0 at the apex of the lung and 1 at the costophrenic angle."""
 CAGE_WIDTHS = (0.40, 0.52, 0.655, 0.775, 0.87, 0.925, 0.962, 0.985, 0.997, 1.0, 0.985, 0.94)
 """Lateral border of the lung at these heights, as a fraction of the greatest half-width."""
+
+CAGE_LEVELS = (-0.1, 0.0, 0.1, 0.3, 0.55, 0.8, 1.0, 1.3)
+CAGE_DEPTHS = (0.3, 0.4, 0.55, 0.8, 0.97, 1.0, 0.97, 0.9)
+"""Depth of the lung at these heights, as a fraction of the greatest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +165,17 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
     )
 
 
+@lru_cache(maxsize=4)
+def _profile(heights: tuple[float, ...], values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth curve through a few points, tabulated finely: `numpy.interp` is far cheaper than the spline."""
+    fine = np.linspace(heights[0], heights[-1], 400)
+    return fine, PchipInterpolator(heights, values)(fine)
+
+
 def cage_half_width(anatomy: Anatomy, y: np.ndarray, side: int = 0) -> np.ndarray:
     """Lateral border of the lung at heights y (n,), positive; side 0 right, 1 left."""
     height = (np.asarray(y, float) - anatomy.apex) / (anatomy.angle - anatomy.apex)
-    shape = PchipInterpolator(CAGE_HEIGHTS, CAGE_WIDTHS)(np.clip(height, CAGE_HEIGHTS[0], CAGE_HEIGHTS[-1]))
+    shape = np.interp(height, *_profile(CAGE_HEIGHTS, CAGE_WIDTHS))
     lean = 1 + anatomy.tilt * (1 if side == 1 else -1)
     return anatomy.width * lean * shape**anatomy.taper
 
@@ -171,8 +183,7 @@ def cage_half_width(anatomy: Anatomy, y: np.ndarray, side: int = 0) -> np.ndarra
 def cage_half_depth(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:
     """Half-depth of the lungs at heights y (n,): shallow at the apex, deepest below the middle."""
     height = (np.asarray(y, float) - anatomy.apex) / (anatomy.angle - anatomy.apex)
-    shape = PchipInterpolator((-0.1, 0.0, 0.1, 0.3, 0.55, 0.8, 1.0, 1.3), (0.3, 0.4, 0.55, 0.8, 0.97, 1.0, 0.97, 0.9))
-    return anatomy.depth * shape(np.clip(height, -0.1, 1.3))
+    return anatomy.depth * np.interp(height, *_profile(CAGE_LEVELS, CAGE_DEPTHS))
 
 
 def cage_centre_depth(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:
@@ -184,4 +195,7 @@ def cage_centre_depth(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:
 def spine_offset(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:
     """x of the spine at heights y (n,)."""
     amplitude, phase, period = anatomy.spine_sway
-    return amplitude * np.sin(2 * np.pi * np.asarray(y, float) / period + phase)
+    height = np.asarray(y, float)
+    # The neck comes back to the middle.
+    neck = 1 - 0.85 * np.clip((anatomy.apex + 3 - height) / 9, 0, 1)
+    return neck * amplitude * np.sin(2 * np.pi * height / period + phase)

@@ -10,12 +10,14 @@ import json
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
@@ -252,14 +254,18 @@ def _simulate_one(config: CohortConfig, out: Path, work: Path, index: int) -> in
 
 
 def _run(job: Callable[[int], int], todo: list[int], workers: int | None) -> Iterator[int]:
-    workers = min(workers or len(os.sched_getaffinity(0)), max(len(todo), 1))
-    if workers <= 1 or len(todo) <= 1:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(workers or cores, len(todo))
+    if workers <= 1:
         yield from map(job, todo)
         return
     _compile()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    try:
         for future in as_completed([pool.submit(job, index) for index in todo]):
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _compile() -> None:
@@ -269,11 +275,19 @@ def _compile() -> None:
     render(sample_anatomy(np.random.default_rng(0)), state, Acquisition(), 64)
 
 
-def _one_thread() -> None:
-    """Each process keeps to one core."""
+def _begin() -> None:
+    """Each process keeps to one core, and does not outlive a parent that was killed."""
     import numba
 
     numba.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _marker(config: CohortConfig) -> str:

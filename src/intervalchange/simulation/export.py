@@ -102,13 +102,16 @@ def equalise(pixels: np.ndarray) -> np.ndarray:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write a patient's films, reports and opacity maps; return the rows for the tables."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1000,)))
+    quirk_rng, question_rng = (
+        np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(key,)))
+        for key in (1000, 1001)
+    )
     for study in patient.studies:
         _write_study(patient.patient_id, study, out, work)
     return {
         "subject_id": patient.patient_id,
-        "studies": [_study_rows(patient, number, rng, quirks) for number in range(len(patient.studies))],
-        "questions": _question_rows(patient, rng, release, quirks),
+        "studies": [_study_rows(patient, number, quirk_rng, quirks) for number in range(len(patient.studies))],
+        "questions": _question_rows(patient, question_rng, release, quirks),
         "same_state": [
             {"study_id": later.study.study_id, "ref_id": earlier.study.study_id}
             for earlier, later in combinations(patient.studies, 2)
@@ -151,7 +154,7 @@ def _study_rows(patient: SimulatedPatient, number: int, rng: np.random.Generator
         "study_id": record.study_id,
         "dicom_id": study.dicom_id,
         "date": int(study.acquired.strftime("%Y%m%d")),
-        "view": _CODE[record.view],
+        "view": images[0]["ViewCodeSequence_CodeMeaning"],
         "images": images,
         "labels": _labels(study),
         "entity": {name: _entity(name, account.attributes[name]) for name in account.attributes},

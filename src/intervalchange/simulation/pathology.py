@@ -43,7 +43,7 @@ def deform(anatomy: Anatomy, state: State) -> Anatomy:
         elif lesion.finding == "emphysema":
             a = replace(
                 a,
-                lift=(a.lift[0] - 0.4 - 2.6 * s, a.lift[1] - 0.4 - 2.4 * s),
+                lift=(a.lift[0] - 0.2 - 2.3 * s, a.lift[1] - 0.2 - 2.2 * s),
                 depth=a.depth * (1 + 0.12 * s),
                 lung_density=a.lung_density * (1 - 0.5 * s),
                 heart_spread=a.heart_spread * (1 - 0.16 * s),
@@ -54,14 +54,14 @@ def deform(anatomy: Anatomy, state: State) -> Anatomy:
             phase = rng.uniform(-0.6, 0.6) + (np.pi / 2 if sway > 0 else -np.pi / 2)
             a = replace(a, spine_sway=(0.3 + 3.0 * s, float(phase), float(rng.uniform(34, 46))))
         elif lesion.finding == "tortuosity of the thoracic aorta":
-            a = replace(a, unfolding=a.unfolding + 0.15 + 0.85 * s, knob=a.knob * (1 + 0.15 * s))
+            a = replace(a, unfolding=a.unfolding + 0.05 + 0.8 * s, knob=a.knob * (1 + 0.12 * s))
         elif lesion.finding == "gastric distention":
             right, left = a.lift
-            a = replace(a, bubble=max(a.bubble, 1.6) + 0.4 + 2.6 * s, bubble_x=6.6, lift=(right, left + 0.5 + 2.6 * s))
+            a = replace(a, bubble=max(a.bubble, 1.2 + 3.3 * s), bubble_x=6.6, lift=(right, left + 3.0 * s))
         elif lesion.finding == "atelectasis":
             lift = list(a.lift)
             for side in sides_of(lesion, rng):
-                lift[side] += 0.3 + 1.5 * s
+                lift[side] += 1.6 * s
             a = replace(a, lift=(lift[0], lift[1]))
         elif lesion.finding in ("pneumothorax", "pleural effusion") and s > 0.6 and lesion.side in ("left", "right"):
             # Much air or fluid pushes the heart to the other side.
@@ -115,16 +115,17 @@ def _effusion(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
         sign = 1 if side == 1 else -1
         s = lesion.severity
         angle = a.angle + (0.5 * a.left_drop if side == 1 else 0.0)
-        bottom = angle + 1.6 + slack - (1.4 + (angle - a.apex - 3.0) * 0.92) * s**1.1 - 0.5 * a.lift[side]
-        height = 4.2 + 2.6 * s + (2.0 if view == "AP" else 0.0)
+        bottom = angle + 1.6 + slack - (0.6 + (angle - a.apex - 3.0) * 0.86) * s**1.25 - 0.5 * a.lift[side]
+        height = 3.8 + 2.2 * s + (2.0 if view == "AP" else 0.0)
         # Lying, the fluid spreads behind the lung instead of standing below it.
         y = heights(bottom, a.apex - 1.0)
         lung_y, lung = lung_table(a, side)
         table = np.stack([np.interp(y, lung_y, lung[:, i]) for i in range(4)], 1)
         part = np.clip((y - (bottom - height)) / height, 0, 1)
-        reach = np.sqrt(1 - part**2.2)
+        reach = np.sqrt(1 - part**1.6)
+        lung_half = table[:, 2].copy()
         table[:, 2:] = table[:, 2:] * (1.04 * reach)[:, None] + 0.15 * (part[:, None] < 1)
-        table[:, 0] -= sign * 0.16 * table[:, 2] * part
+        table[:, 0] -= sign * 0.3 * (lung_half - table[:, 2]) * part
         table[:, 1] += 0.8 * part * (2.0 if view == "AP" else 1.0)
         scene.stack(rays.KEEP_DRY, y, table, side=side)
 
@@ -167,7 +168,7 @@ def _pneumothorax(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
             2,
         )
         # Only the lateral side borders on air; medially the pleura lies on the mediastinum.
-        quads, weights = sheet(ring, WATER * 0.06)
+        quads, weights = sheet(ring, WATER * 0.12)
         lateral = np.abs(quads[:, :, 0].mean(1)) > 2.6
         scene.shells.append((quads[lateral], weights[lateral]))
 
@@ -210,7 +211,7 @@ def _opacity(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
         for _ in range(several):
             height, across, depth = _height(lesion, rng), rng.uniform(0.35, 0.85), rng.uniform(-0.5, 0.5)
             radius = (1.6 + 2.2 * s) * (1.0 if several == 1 else 0.62) * (1.25 if glass else 1.0)
-            amplitude = (0.07 + 0.17 * s) * (0.75 if glass else 1.15)
+            amplitude = (0.12 + 0.42 * s) * (0.7 if glass else 1.15)
             _cluster(scene, rng, side, _place(a, side, height, across, depth), radius, 7, amplitude, (0.0,) * 4)
 
 
@@ -264,7 +265,7 @@ def _atelectasis(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
             point[1] -= 0.6 + rise * (1 + band * 0.9)
             turn = turned("z", sign * -10 + tilt) @ turned("x", rng.uniform(-8, 8))
             size = (1.6 + 1.6 * s, 0.20 + 0.14 * s, 1.6 + 1.2 * s)
-            scene.blob(side, point, size, share * (0.45 + 0.5 * s) * (0.5 if dense else 1.0), turn)
+            scene.blob(side, point, size, share * (1.0 + 0.6 * s) * (0.5 if dense else 1.0), turn)
         base = _place(a, side, 1.0, 0.35, -0.35)
         scene.blob(side, base, (3.4, 1.0 + 0.9 * s, 3.2), (0.55 if dense else 0.14) * s)
 
@@ -285,10 +286,10 @@ def _granuloma(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
     rng = generator(lesion)
     side = sides_of(lesion, rng)[0]
     point = _place(a, side, _height(lesion, rng), rng.uniform(0.35, 0.85), rng.uniform(-0.6, 0.6))
-    radius = 0.22 + 0.42 * lesion.severity
+    radius = 0.24 + 0.44 * lesion.severity
     lumps = rng.normal(size=(5, 3)) * 0.45
     balls = [[*point, radius]] + [[*(point + radius * lump), 0.55 * radius] for lump in lumps]
-    scene.balls.append((np.array(balls), np.array([0.36] + [0.16] * 5)))
+    scene.balls.append((np.array(balls), np.array([0.42] + [0.18] * 5)))
 
 
 def fractures(anatomy: Anatomy, state: State) -> list[tuple[int, int, float, np.ndarray, float]]:
@@ -300,8 +301,8 @@ def fractures(anatomy: Anatomy, state: State) -> list[tuple[int, int, float, np.
             side = sides_of(lesion, rng)[0]
             ribs = {"upper": (3, 5), "middle": (5, 7), "lower": (7, 9)}.get(lesion.zone, (4, 9))
             rib = int(rng.integers(ribs[0], ribs[1]))
-            place = float(rng.choice([rng.uniform(0.24, 0.36), rng.uniform(0.58, 0.74)]))
-            step = (0.25 + 0.75 * lesion.severity) * np.array([0.25, 1.0 if rng.random() < 0.5 else -1.0, 0.3])
+            place = float(rng.uniform(0.2, 0.36))
+            step = (0.3 + 0.9 * lesion.severity) * np.array([0.25, 1.0 if rng.random() < 0.5 else -1.0, 0.3])
             broken.append((rib, side, place, step, lesion.severity))
     return broken
 

@@ -68,7 +68,7 @@ def _stack_interval(table, y0, y1, o, d):  # noqa: ANN001, ANN202
     far = start
     for end in range(2):
         t = start
-        for turn in range(3):
+        for turn in range(2):
             place = np.sqrt(max((o[1] + t * d[1] - y0) * step, 0.0)) * (rows - 1)
             place = min(place, rows - 1.001)
             row = int(place)
@@ -251,112 +251,148 @@ def _blob_excess(blobs, side, u, v, o, d, parts, count):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def trace(source, corner, right, down, size, solids, blobs, lung_density):  # noqa: ANN001, ANN201
+def _cast(u, v, source, corner, right, down, solids, blobs, lung_density, near_by, active, scratch, out):  # noqa: ANN001, ANN202
+    """One ray at film coordinates u, v through the solids `near_by[:active]`; fills `out` (channels,)."""
+    starts, ends, counts, lungs, dry, inflated, parts, d = scratch
+    stacks = solids.spans.shape[0]
+    norm = 0.0
+    for c in range(3):
+        d[c] = corner[c] + (u + 0.5) * right[c] + (v + 0.5) * down[c] - source[c]
+        norm += d[c] * d[c]
+    norm = np.sqrt(norm)
+    for c in range(3):
+        d[c] /= norm
+    out[:] = 0.0
+    counts[:] = 0
+    for s in range(2):
+        # Third column: whether the side has such a solid at all.
+        for box in (lungs, dry, inflated):
+            box[s, 0] = 1.0
+            box[s, 1] = 0.0
+            box[s, 2] = 0.0
+    for index in range(active):
+        k = near_by[index]
+        role = solids.roles[k]
+        side = solids.sides[k]
+        if role == 5:
+            dry[side, 2] = 1.0
+        elif role == 6:
+            inflated[side, 2] = 1.0
+        if u < solids.boxes[k, 0] or u > solids.boxes[k, 2]:
+            continue
+        if k < stacks:
+            near, far = _stack_interval(solids.tables[k], solids.spans[k, 0], solids.spans[k, 1], source, d)
+        else:
+            e = k - stacks
+            near, far = _ellipsoid_interval(solids.centres[e], solids.maps[e], solids.planes[e], source, d)
+        if far <= near:
+            continue
+        if role == 1:
+            lungs[side, 0] = near
+            lungs[side, 1] = far
+        elif role == 4:
+            out[2] += solids.weights[k] * (far - near)
+        elif role == 5:
+            dry[side, 0] = near
+            dry[side, 1] = far
+        elif role == 6:
+            inflated[side, 0] = near
+            inflated[side, 1] = far
+        else:
+            starts[role, counts[role]] = near
+            ends[role, counts[role]] = far
+            counts[role] += 1
+    out[0] = _union_length(starts[0], ends[0], counts[0])
+    if counts[3] > 0:
+        out[1] = _union_length(starts[3], ends[3], counts[3])
+    _sort(starts[2], ends[2], counts[2])
+    for s in range(2):
+        if lungs[s, 1] <= lungs[s, 0]:
+            continue
+        count = _free_parts(lungs[s, 0], lungs[s, 1], starts[2], ends[2], counts[2], parts)
+        length = 0.0
+        for p in range(count):
+            length += parts[p, 1] - parts[p, 0]
+        out[3 + s] = length
+        air = length
+        if dry[s, 2] > 0:
+            count, before, air = _clip_parts(parts, count, dry[s, 0], dry[s, 1])
+            out[8] += before - air
+        if inflated[s, 2] > 0:
+            count, before, air = _clip_parts(parts, count, inflated[s, 0], inflated[s, 1])
+            out[7] += before - air
+        out[5 + s] = air
+        if air > 0 and blobs.sides.shape[0] > 0:
+            excess = _blob_excess(blobs, s, u, v, source, d, parts, count)
+            cap = air * (1.0 - lung_density)
+            out[9] += cap * (1.0 - np.exp(-excess / cap))
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def trace(source, corner, right, down, size, solids, blobs, lung_density, smooth):  # noqa: ANN001, ANN201
     """Casts size x size rays; returns (len(CHANNELS), size, size) float32.
 
     `source` (3,), `corner` (3,) the detector's upper left corner, `right` and `down` (3,) its full edges, all in the
-    patient frame; detector coordinates of `boxes` run from -0.5 to 0.5 of the edges, in units of the edge.
+    patient frame; film coordinates, also of `boxes`, run from -0.5 to 0.5. If `smooth`, pixels on an edge
+    get four rays more.
     """
     out = np.zeros((10, size, size), np.float32)
-    stacks = solids.spans.shape[0]
     total = solids.roles.shape[0]
-    row_solids = np.empty(total, np.int64)
-    starts = np.empty((5, total + 1))
-    ends = np.empty((5, total + 1))
-    counts = np.empty(5, np.int64)
-    lungs = np.empty((2, 2))
-    dry = np.empty((2, 2))
-    inflated = np.empty((2, 2))
-    has_dry = np.empty(2, np.bool_)
-    has_inflated = np.empty(2, np.bool_)
-    parts = np.empty((total + 2, 2))
-    d = np.empty(3)
-    for i in range(size):
-        v = (i + 0.5) / size - 0.5
-        active = 0
-        for k in range(total):
-            if solids.boxes[k, 1] <= v <= solids.boxes[k, 3]:
-                row_solids[active] = k
-                active += 1
-        for j in range(size):
-            u = (j + 0.5) / size - 0.5
-            norm = 0.0
-            for c in range(3):
-                d[c] = corner[c] + (u + 0.5) * right[c] + (v + 0.5) * down[c] - source[c]
-                norm += d[c] * d[c]
-            norm = np.sqrt(norm)
-            for c in range(3):
-                d[c] /= norm
-            counts[:] = 0
-            dense = 0.0
-            for s in range(2):
-                lungs[s, 0] = 1.0
-                lungs[s, 1] = 0.0
-                has_dry[s] = False
-                has_inflated[s] = False
-                dry[s, 0] = 1.0
-                dry[s, 1] = 0.0
-                inflated[s, 0] = 1.0
-                inflated[s, 1] = 0.0
-            for index in range(active):
-                k = row_solids[index]
-                role = solids.roles[k]
-                side = solids.sides[k]
-                if u < solids.boxes[k, 0] or u > solids.boxes[k, 2]:
-                    near = 1.0
-                    far = 0.0
-                elif k < stacks:
-                    near, far = _stack_interval(solids.tables[k], solids.spans[k, 0], solids.spans[k, 1], source, d)
-                else:
-                    e = k - stacks
-                    near, far = _ellipsoid_interval(solids.centres[e], solids.maps[e], solids.planes[e], source, d)
-                if role == 5:
-                    has_dry[side] = True
-                elif role == 6:
-                    has_inflated[side] = True
-                if far <= near:
+    near_by = np.empty(total, np.int64)
+    scratch = (
+        np.empty((5, total + 1)),
+        np.empty((5, total + 1)),
+        np.empty(5, np.int64),
+        np.empty((2, 3)),
+        np.empty((2, 3)),
+        np.empty((2, 3)),
+        np.empty((total + 2, 2)),
+        np.empty(3),
+    )
+    values = np.empty(10)
+    # Where the path bends by more than this from pixel to pixel, in cm of tissue, there is an edge.
+    edge = 1.5
+    for refine in range(2 if smooth else 1):
+        for i in range(size):
+            v = (i + 0.5) / size - 0.5
+            active = 0
+            for k in range(total):
+                if solids.boxes[k, 1] - 1.0 / size <= v <= solids.boxes[k, 3] + 1.0 / size:
+                    near_by[active] = k
+                    active += 1
+            for j in range(size):
+                u = (j + 0.5) / size - 0.5
+                if refine == 0:
+                    _cast(u, v, source, corner, right, down, solids, blobs, lung_density, near_by, active, scratch, values)
+                    for c in range(10):
+                        out[c, i, j] = values[c]
                     continue
-                if role == 1:
-                    lungs[side, 0] = near
-                    lungs[side, 1] = far
-                elif role == 4:
-                    dense += solids.weights[k] * (far - near)
-                elif role == 5:
-                    dry[side, 0] = near
-                    dry[side, 1] = far
-                elif role == 6:
-                    inflated[side, 0] = near
-                    inflated[side, 1] = far
-                else:
-                    starts[role, counts[role]] = near
-                    ends[role, counts[role]] = far
-                    counts[role] += 1
-            out[0, i, j] = _union_length(starts[0], ends[0], counts[0])
-            if counts[3] > 0:
-                out[1, i, j] = _union_length(starts[3], ends[3], counts[3])
-            out[2, i, j] = dense
-            _sort(starts[2], ends[2], counts[2])
-            for s in range(2):
-                if lungs[s, 1] <= lungs[s, 0]:
+                here = 2.0 * _tissue(out, i, j)
+                step = 0.0
+                if 0 < i < size - 1:
+                    step = abs(here - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
+                if 0 < j < size - 1:
+                    step = max(step, abs(here - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
+                if step < edge:
                     continue
-                count = _free_parts(lungs[s, 0], lungs[s, 1], starts[2], ends[2], counts[2], parts)
-                length = 0.0
-                for p in range(count):
-                    length += parts[p, 1] - parts[p, 0]
-                out[3 + s, i, j] = length
-                air = length
-                if has_dry[s]:
-                    count, before, air = _clip_parts(parts, count, dry[s, 0], dry[s, 1])
-                    out[8, i, j] += before - air
-                if has_inflated[s]:
-                    count, before, air = _clip_parts(parts, count, inflated[s, 0], inflated[s, 1])
-                    out[7, i, j] += before - air
-                out[5 + s, i, j] = air
-                if air > 0 and blobs.sides.shape[0] > 0:
-                    excess = _blob_excess(blobs, s, u, v, source, d, parts, count)
-                    cap = air * (1.0 - lung_density)
-                    out[9, i, j] += cap * (1.0 - np.exp(-excess / cap))
+                for c in range(10):
+                    out[c, i, j] = 0.0
+                for part in range(4):
+                    du = (0.25 if part % 2 else -0.25) / size
+                    dv = (0.25 if part // 2 else -0.25) / size
+                    _cast(
+                        u + du, v + dv, source, corner, right, down, solids, blobs, lung_density, near_by, active,
+                        scratch, values,
+                    )
+                    for c in range(10):
+                        out[c, i, j] += 0.25 * values[c]
     return out
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _tissue(out, i, j):  # noqa: ANN001, ANN202
+    """Path through something denser than lung."""
+    return out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -11,7 +11,7 @@ from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.pathology import WATER
 from intervalchange.simulation.scene import Acquisition, Film, State
-from intervalchange.simulation.skeleton import join, marrow, skeleton
+from intervalchange.simulation.skeleton import callus, skeleton
 from intervalchange.simulation.thorax import Scene, build, lung_table
 from intervalchange.simulation.vessels import carry, vessel_tree
 
@@ -49,11 +49,10 @@ class Exposure:
         solids, blobs = scene.pack(camera)
         return cls(shape, state, acquisition, camera, scene, solids, blobs, anatomy)
 
-    def channels(self, size: int) -> dict[str, np.ndarray]:
-        """Path lengths (size, size) by the names of `rays.CHANNELS`."""
-        values = rays.trace(
-            *self.camera.rays(), size, self.solids, self.blobs, float(self.anatomy.lung_density)
-        )
+    def channels(self, size: int, smooth: bool = False) -> dict[str, np.ndarray]:
+        """Path lengths (size, size) by the names of `rays.CHANNELS`; `smooth` edges cost a third more."""
+        density = float(self.anatomy.lung_density)
+        values = rays.trace(*self.camera.rays(), size, self.solids, self.blobs, density, smooth)
         return dict(zip(rays.CHANNELS, values, strict=True))
 
 
@@ -70,14 +69,25 @@ def _tree(anatomy: Anatomy, style: str) -> tuple[np.ndarray, np.ndarray]:
     return vessel_tree(anatomy, style)
 
 
-def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
-    """Optical depth (size, size) of bones, pleural lines and devices."""
+def bone_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth (size, size) of the skeleton."""
     view = splatting.view_of(exposure.camera)
     image = np.zeros((size, size), np.float32)
-    bones = skeleton(exposure.anatomy, exposure.acquisition.view, pathology.fractures(exposure.anatomy, exposure.state))
-    quads, weights = join([bones, *exposure.scene.shells])
-    splatting.splat_quads(image, np.ascontiguousarray(quads), np.ascontiguousarray(weights), *view)
-    for tubes, densities in (marrow(exposure.anatomy, exposure.acquisition.view), *exposure.scene.tubes):
+    broken = pathology.fractures(exposure.anatomy, exposure.state)
+    shells, marrow = skeleton(exposure.anatomy, exposure.acquisition.view, broken)
+    splatting.splat_quads(image, *shells, *view)
+    splatting.splat_tubes(image, *marrow, *view)
+    splatting.splat_balls(image, *callus(exposure.anatomy, broken), *view)
+    return image
+
+
+def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth (size, size) of pleural lines, septa, calcium and devices."""
+    view = splatting.view_of(exposure.camera)
+    image = np.zeros((size, size), np.float32)
+    for quads, weights in exposure.scene.shells:
+        splatting.splat_quads(image, quads, weights, *view)
+    for tubes, densities in exposure.scene.tubes:
         splatting.splat_tubes(image, tubes, densities, *view)
     for balls, densities in exposure.scene.balls:
         splatting.splat_balls(image, balls, densities, *view)
@@ -126,23 +136,24 @@ def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int
     """Everything on the way of every ray, (size, size)."""
     full = {name: film.resize(channels[name], size) for name in ("excess", "air_right", "air_left")}
     air = np.maximum(full["air_right"] + full["air_left"], 0)
-    # The point-sampled edges of the coarse grid would show as stairs; a little blur stands for the focal spot.
-    soft = gaussian_filter(soft_depth(channels, exposure.anatomy.lung_density), 0.45, mode="nearest")
+    # A little blur stands for the focal spot and hides the last stairs of the coarse grid.
+    soft = gaussian_filter(soft_depth(channels, exposure.anatomy.lung_density), 0.35, mode="nearest")
     depth = film.resize(soft, size)
     pattern = film.texture(exposure.healthy.texture_seed, exposure.camera, exposure.acquisition.style, size)
     # Interstitium: sums of many small things grow with the root of the path.
     depth = depth + 0.011 * np.sqrt(air) * pattern[0]
-    lump = np.clip(1 + 0.55 * pattern[1], 0.2, 2.0)
-    depth = depth + WATER * np.maximum(full["excess"], 0) * (lump - 1)
+    # Where the air is gone there is nothing left to be patchy.
+    filled = np.clip(full["excess"] / np.maximum((1 - exposure.anatomy.lung_density) * air, 0.5), 0, 1)
+    depth = depth + WATER * full["excess"] * (1 - filled) * np.clip(0.38 * pattern[1], -0.8, 0.8)
     depth = depth + 0.02 * film.resize(np.sqrt(np.maximum(channels["body"], 0)), size) * pattern[2]
-    return np.maximum(depth + vessel_depth(exposure, size) + thin_depth(exposure, size), 0)
+    return np.maximum(depth + vessel_depth(exposure, size) + bone_depth(exposure, size) + thin_depth(exposure, size), 0)
 
 
 def render(anatomy: Anatomy, state: State, acquisition: Acquisition, pixels: int = 512, truth: bool = True) -> Film:
     """One film of one patient. Same arguments, same pixels; `truth=False` leaves masks and boxes empty."""
     exposure = Exposure.of(anatomy, state, acquisition)
     coarse = max(pixels // 2, 64)
-    channels = exposure.channels(coarse)
+    channels = exposure.channels(coarse, smooth=True)
     image = film.finish(optical_depth(exposure, channels, pixels), acquisition)
     if not truth:
         empty = np.zeros((pixels, pixels))
@@ -172,20 +183,34 @@ def without(state: State, finding: str) -> State:
     return replace(state, lesions=tuple(x for x in state.lesions if x.finding != finding))
 
 
-def solid_depth(exposure: Exposure, size: int) -> np.ndarray:
-    """Optical depth without vessels and texture: what masks and visibility are judged on."""
+def plain_depth(exposure: Exposure, size: int) -> np.ndarray:
+    """Optical depth (size, size) without bones, vessels and texture."""
     return soft_depth(exposure.channels(size), exposure.anatomy.lung_density) + thin_depth(exposure, size)
+
+
+def depths_without(exposure: Exposure, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Finding -> plain depths (size, size) with everything, and with that finding's lesions taken away.
+
+    Bones cancel in the difference and are left out, but where they are what is ill.
+    """
+    names = list(dict.fromkeys(lesion.finding for lesion in exposure.state.lesions))
+    if not names:
+        return {}
+    full = plain_depth(exposure, size)
+    result = {}
+    for name in names:
+        rest = Exposure.of(exposure.healthy, without(exposure.state, name), exposure.acquisition)
+        if name == "fracture":
+            result[name] = (full + bone_depth(exposure, size), full + bone_depth(rest, size))
+        else:
+            result[name] = (full, plain_depth(rest, size))
+    return result
 
 
 def finding_masks(exposure: Exposure) -> dict[str, np.ndarray]:
     """Finding -> (TRUTH_PIXELS,) * 2 bool: where its removal changes the depth of the shadow."""
-    names = list(dict.fromkeys(lesion.finding for lesion in exposure.state.lesions))
-    if not names:
-        return {}
-    full = solid_depth(exposure, TRUTH_PIXELS)
     masks = {}
-    for name in names:
-        rest = Exposure.of(exposure.healthy, without(exposure.state, name), exposure.acquisition)
-        change = np.abs(full - solid_depth(rest, TRUTH_PIXELS))
-        masks[name] = change > max(0.05, 0.15 * float(change.max()))
+    for name, (full, rest) in depths_without(exposure, TRUTH_PIXELS).items():
+        change = np.abs(full - rest)
+        masks[name] = change > max(0.03, 0.15 * float(change.max()))
     return masks

@@ -82,17 +82,29 @@ Fracture = tuple[int, int, float, np.ndarray, float]
 """Rib (1 to 12), side, place along the rib 0 to 1, displacement (3,) in cm, severity."""
 
 
-def _ribs(a: Anatomy, broken: list[Fracture]) -> list[Shell]:
-    shells = []
+Paths = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+"""(Side, rib) -> centre line (n, 3) and what is left of the cortex along it (n,)."""
+
+
+def _rib_paths(a: Anatomy, broken: list[Fracture]) -> Paths:
+    paths = {}
     for side in (0, 1):
         for index in range(1, 13):
             path = rib_path(a, index, side)
-            n = len(path)
-            gap = np.ones(n)
-            for rib, where, place, step, severity in broken:
+            gap = np.ones(len(path))
+            for rib, where, place, step, _ in broken:
                 if (rib, where) == (index, side):
                     path, gap = _break(path, place, step)
-                    shells.append(_callus(path[round(place * n)], severity, a))
+            paths[side, index] = path, gap
+    return paths
+
+
+def _ribs(a: Anatomy, paths: Paths) -> list[Shell]:
+    shells = []
+    for side in (0, 1):
+        for index in range(1, 13):
+            path, gap = paths[side, index]
+            n = len(path)
             along = np.linspace(0, 1, n)
             tall = a.rib_height * np.interp(along, (0, 0.12, 0.5, 0.9, 1), (0.75, 0.9, 1.0, 1.1, 1.15))
             thick = np.full(n, 0.34 if index > 1 else 0.28)
@@ -102,11 +114,23 @@ def _ribs(a: Anatomy, broken: list[Fracture]) -> list[Shell]:
                 tall = tall * 1.25
             if index > 10:
                 tall = tall * np.linspace(0.9, 0.5, n)
-            cortex = gap * CORTEX * a.bone * 0.085 * np.interp(along, (0, 0.1, 0.34, 0.42, 0.6, 0.7, 1.0), (1.2, 1.2, 1.05, 0.6, 0.5, 0.65, 0.55))
+            cortex = gap * CORTEX * a.bone * 0.105 * np.interp(along, (0, 0.1, 0.34, 0.42, 0.6, 0.7, 1.0), (1.2, 1.2, 1.05, 0.6, 0.5, 0.65, 0.55))
             if index == 1:
                 cortex = 0.7 * cortex
             shells.append(tube(path, tall, thick, cortex, up, 14))
     return shells
+
+
+def callus(a: Anatomy, broken: list[Fracture]) -> tuple[np.ndarray, np.ndarray]:
+    """Cuffs of new bone about the breaks: balls (n, 4) and attenuation per cm (n,)."""
+    balls, densities = [], []
+    for rib, side, place, _, severity in broken:
+        path = rib_path(a, rib, side)
+        cut = round(place * len(path))
+        for offset, share in ((-2, 0.7), (0, 1.0), (2, 0.7)):
+            balls.append([*path[cut + offset], share * (0.55 + 0.45 * severity)])
+            densities.append(a.bone * (0.05 + 0.10 * severity))
+    return np.array(balls).reshape(-1, 4), np.array(densities)
 
 
 def _break(path: np.ndarray, place: float, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,14 +141,6 @@ def _break(path: np.ndarray, place: float, step: np.ndarray) -> tuple[np.ndarray
     away = np.where(along >= cut, np.exp(-(along - cut) / 9.0), 0.0) - np.where(along < cut, 0.35 * np.exp(-(cut - along) / 7.0), 0.0)
     gap = np.where(along == cut, 0.0, 1.0)
     return path + away[:, None] * step, gap
-
-
-def _callus(centre: np.ndarray, severity: float, a: Anatomy) -> Shell:
-    """A cuff of new bone about the break."""
-    polar, turn = np.meshgrid(np.linspace(0.05, np.pi - 0.05, 9), np.linspace(0, 2 * np.pi, 13), indexing="ij")
-    unit = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar), np.sin(polar) * np.sin(turn)], -1)
-    r = 0.45 + 0.4 * severity
-    return sheet(centre + unit * [1.3 * r, r, r], CORTEX * a.bone * (0.03 + 0.09 * severity))
 
 
 def _vertebra(a: Anatomy, tall: float) -> Shell:
@@ -224,13 +240,13 @@ def _rod(path: np.ndarray, radius: np.ndarray, depth: float, up: tuple[float, fl
     return tube(curve, r, 0.9 * r, np.full(14, depth), np.tile(up, (14, 1)), 10)
 
 
-def marrow(a: Anatomy, view: str) -> tuple[np.ndarray, np.ndarray]:
+def _marrow(a: Anatomy, raised: float, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """Spongy bone inside ribs and clavicles: segments (n, 8) and attenuation per cm (n,)."""
     parts, densities = [], []
     for side in (0, 1):
-        paths = [(rib_path(a, i, side)[::2], 0.78 * a.rib_height, 0.062) for i in range(1, 12)]
-        paths.append((clavicle_path(a, side, RAISED[view]), 0.75, 0.1))
-        for path, radius, density in paths:
+        rods = [(paths[side, i][0][::2], 0.78 * a.rib_height, 0.078) for i in range(1, 12)]
+        rods.append((clavicle_path(a, side, raised), 0.75, 0.1))
+        for path, radius, density in rods:
             r = np.full((len(path) - 1, 1), radius)
             parts.append(np.concatenate([path[:-1], r, path[1:], r], 1))
             along = np.linspace(0, 1, len(path) - 1)
@@ -252,7 +268,12 @@ def join(shells: list[Shell]) -> Shell:
     return np.concatenate([s[0] for s in shells]), np.concatenate([s[1] for s in shells])
 
 
-def skeleton(anatomy: Anatomy, view: str, broken: list[Fracture]) -> Shell:
-    """Every bone; on a bedside film the scapulae lie over the lungs and the shoulders ride up."""
+def skeleton(anatomy: Anatomy, view: str, broken: list[Fracture]) -> tuple[Shell, tuple[np.ndarray, np.ndarray]]:
+    """Every bone: its shells, and its marrow as tubes (n, 8) with attenuation per cm (n,).
+
+    On a bedside film the scapulae lie over the lungs and the shoulders ride up.
+    """
     inward = 2.6 if view == "AP" else 0.0
-    return join([*_ribs(anatomy, broken), *_spine(anatomy), *_shoulder_girdle(anatomy, inward, RAISED[view])])
+    paths = _rib_paths(anatomy, broken)
+    shells = join([*_ribs(anatomy, paths), *_spine(anatomy), *_shoulder_girdle(anatomy, inward, RAISED[view])])
+    return shells, _marrow(anatomy, RAISED[view], paths)

@@ -202,7 +202,7 @@ def _body(scene: Scene, a: Anatomy, raised: float) -> None:
     )
     torso = gaussian_filter1d(np.maximum(torso, sweep), 1.2)
     depth = cage_half_depth(a, np.maximum(y, a.apex + 3)) + 2.2 + 0.7 * a.fat + 0.8 * belly * a.fat
-    middle = 0.3 * spine_offset(a, y)
+    middle = np.zeros(ROWS)
     # One ellipse is too thin at the flanks; three make the box that a chest is.
     for offset, wide, deep in ((0.0, 0.88, 1.0), (0.64, 0.36, 0.95), (-0.64, 0.36, 0.95)):
         table = np.stack([middle + offset * torso, np.full(ROWS, -0.4), wide * torso, deep * depth], 1)
@@ -212,7 +212,7 @@ def _body(scene: Scene, a: Anatomy, raised: float) -> None:
     neck_y = heights(-32.0, -9.0)
     flare = np.clip((neck_y + 17.5) / 6, 0, 1) ** 1.5
     neck = np.stack(
-        [np.zeros(ROWS), np.full(ROWS, -2.2), 5.4 + 0.5 * a.fat + 5 * flare, 5.6 + 0.4 * a.fat + 0.6 * flare], 1
+        [np.zeros(ROWS), np.full(ROWS, -2.2), 4.7 + 0.45 * a.fat + 5 * flare, 4.9 + 0.4 * a.fat + 0.9 * flare], 1
     )
     scene.stack(rays.BODY, neck_y, neck)
     scene.stack(rays.DENSE, neck_y, neck * [1, 1, 0.86, 0.86], weight=MUSCLE_EXCESS)
@@ -234,18 +234,17 @@ def _breast(scene: Scene, a: Anatomy, sign: int) -> None:
     r = a.breast
     surface = a.depth + 1.8 + 0.7 * a.fat
     lean = turned("z", sign * -14.0)
-    centre = (sign * a.breast_x, a.breast_y + 0.2 * r, surface - 1.0)
-    scene.ellipsoid(rays.BODY, centre, (1.08 * r, 0.9 * r, 1.7 + 0.18 * r), lean)
-    # The upper pole slopes back into the chest wall, so that only the lower edge draws a line.
-    above = (sign * (a.breast_x + 0.5), a.breast_y - 1.0 * r, surface - 3.4)
-    scene.ellipsoid(rays.BODY, above, (1.25 * r, 2.0 * r, 3.7), lean @ turned("x", -9.0))
+    centre = (sign * a.breast_x, a.breast_y - 0.25 * r, surface - 2.2)
+    # Leaning forward: thick at the lower fold, buried in the chest wall above.
+    scene.ellipsoid(rays.BODY, centre, (1.12 * r, 1.35 * r, 2.3 + 0.3 * r), lean @ turned("x", 22.0))
+
 
 def _shoulder(scene: Scene, a: Anatomy, sign: int, raised: float) -> None:
     x, y = a.shoulder, a.shoulder_y - raised
     bulk = 1 + 0.06 * a.fat
     for role, weight, grow in ((rays.BODY, 0.0, 0.35 * a.fat + 0.2), (rays.DENSE, MUSCLE_EXCESS, 0.0)):
         parts = (
-            ((sign * 8.6, y + 0.2, -2.6), (11.5, 4.3 + grow, 5.4 + grow), sign * 15.0),
+            ((sign * 7.6, y - 0.4, -2.6), (11.5, 4.6 + grow, 6.0 + grow), sign * 19.0),
             ((sign * (x + 4.4), y + 11.5, -1.0), (4.2 * bulk + grow, 14.0, 5.2 + grow), sign * -9.0),
         )
         for centre, axes, angle in parts:
@@ -292,7 +291,7 @@ def _mediastinum(scene: Scene, a: Anatomy) -> None:
     scene.ellipsoid(rays.DISPLACER, (-2.0, -6.0, 0.6), (1.25 * a.mediastinum / 2.35, 6.5, 1.2), turned("z", 3.0))
     spine_y = heights(-24.0, 26.0)
     spine = np.stack(
-        [spine_offset(a, spine_y), np.full(ROWS, -6.2), np.full(ROWS, a.spine_width + 0.25), np.full(ROWS, 2.9)], 1
+        [spine_offset(a, spine_y), np.full(ROWS, -6.4), np.full(ROWS, a.spine_width + 0.2), np.full(ROWS, 2.3)], 1
     )
     scene.stack(rays.DISPLACER, spine_y, spine)
     scene.stack(rays.DENSE, spine_y, spine * [1, 1, 0.86, 0.5], weight=BONE_SPONGE * a.bone)
