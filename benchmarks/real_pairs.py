@@ -25,7 +25,7 @@ from intervalchange.inference import Predictor
 
 def burden(model: Predictor, path: Path) -> float:
     """The opacity burden of one film."""
-    square, _, _ = film_from_file(path, int(model.run["stored_pixels"]))
+    square = film_from_file(path, int(model.run["stored_pixels"])).pixels
     with torch.no_grad():
         return float(model.model.opacity_burden(model.batch_of([(None, square, DIFFERENCE_QUESTION)]).current)[0])
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from intervalchange import grammar
-from intervalchange.data import images
 from intervalchange.data.batch import Batch, collate
-from intervalchange.data.dataset import PairDataset
+from intervalchange.data.dataset import PairDataset, item_from_films
+from intervalchange.data.images import film_from_file
 from intervalchange.errors import InputError, RunError
 from intervalchange.methods import method_class
 from intervalchange.records import CONDITIONS, KINDS, Prediction
@@ -77,35 +77,19 @@ class Predictor:
         # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
         stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
         paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
-        films = {side: images.film_from_file(path, stored, force) for side, path in paths.items()}
-        squares = {side: square for side, (square, _, _) in films.items()}
-        (prediction,) = self.model.answer(self.batch_of([(squares.get("prior"), squares["current"], question)]), evidence=True)
-        warnings = [f"{side}: {text}" for side, (_, _, film) in films.items() for text in film.warnings]
+        films = {side: film_from_file(path, stored, force) for side, path in paths.items()}
+        squares = {side: film.pixels for side, film in films.items()}
+        batch = self.batch_of([(squares.get("prior"), squares["current"], question)])
+        (prediction,) = self.model.answer(batch, evidence=True)
+        warnings = [f"{side}: {text}" for side, film in films.items() for text in film.warnings]
         prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
-        shown = {side: Shown(square, geometry) for side, (square, geometry, _) in films.items()}
+        shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
         return Answered(prediction, shown.get("prior"), shown["current"])
 
     def batch_of(self, asked: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
         """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
         pixels = self.model.config.pixels
-        items = []
-        for number, (prior, current, question) in enumerate(asked):
-            sides = {"current": current} | ({"prior": prior} if prior is not None else {})
-            films = {side: images.standardise(images.resize(film[None], pixels)[0])[None] for side, film in sides.items()}
-            items.append(
-                {
-                    "current": films["current"],
-                    "prior": films.get("prior", np.zeros_like(films["current"])),
-                    "has_prior": prior is not None,
-                    "question": question,
-                    "answer": "",
-                    "kind": kind_of(question),
-                    "case_id": str(number),
-                    "patient_id": "",
-                    "tags": (),
-                }
-            )
-        return collate(items)
+        return collate([item_from_films(current, prior, pixels, ask, kind_of(ask)) for prior, current, ask in asked])
 
     def predict(
         self,

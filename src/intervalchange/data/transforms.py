@@ -64,7 +64,7 @@ class Augment:
 
     degrees: float = 6.0
     """Shared rotation."""
-    scale: float = 0.08
+    scale: float = 0.12
     """Shared change of size, as a fraction."""
     shift: float = 0.05
     """Shared shift, as a fraction of the side."""
@@ -90,6 +90,10 @@ class Augment:
         scaled = {entry.name: getattr(usual, entry.name) * strength for entry in fields(cls) if entry.name != "jitter"}
         return cls(**scaled) if strength > 0 else None
 
+    frame: float = 0.1
+    """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half of
+    the films."""
+
     def geometry(self, rng: np.random.Generator, films: int) -> list[Affine]:
         """One motion for each film: the shared one, then its own."""
         shared = self._draw(rng, 1.0)
@@ -113,6 +117,10 @@ class Augment:
             out += rng.standard_normal(film.shape, np.float32) * np.float32(noise * self.noise) * (film > 0)
         if border < 0.25:
             _collimate(out, round(border * 4 * self.collimation * film.shape[0]), int(rng.integers(4)))
+        band, upright = float(rng.uniform(-1, 1)), int(rng.integers(2))
+        if band > 0:
+            for side in (2 * upright, 2 * upright + 1):
+                _collimate(out, round(band * self.frame * film.shape[0]), side)
         return np.clip(out, 0, 1, out=out)
 
     def _shade(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

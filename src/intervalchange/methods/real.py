@@ -302,7 +302,7 @@ class Real(Method):
         return self.predictions(
             batch,
             decode(self.tokenizer, tokens.ids),
-            confidence=[{"answer": probability} for probability in likelihood.detach().exp().tolist()],
+            confidence=[{"answer": probability} for probability in likelihood.detach().double().exp().tolist()],
             evidence=heat,
         )
 

@@ -392,7 +392,7 @@ def trace(source, corner, right, down, size, solids, blobs, lung_density, smooth
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _tissue(out, i, j):  # noqa: ANN001, ANN202
     """Path through something denser than lung."""
-    return out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j]
+    return out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

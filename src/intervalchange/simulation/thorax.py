@@ -204,7 +204,7 @@ def _body(scene: Scene, a: Anatomy, raised: float) -> None:
     depth = cage_half_depth(a, np.maximum(y, a.apex + 3)) + 2.2 + 0.7 * a.fat + 0.8 * belly * a.fat
     middle = np.zeros(ROWS)
     # One ellipse is too thin at the flanks; three make the box that a chest is.
-    for offset, wide, deep in ((0.0, 0.88, 1.0), (0.64, 0.36, 0.95), (-0.64, 0.36, 0.95)):
+    for offset, wide, deep in ((0.0, 0.9, 1.0), (0.57, 0.43, 0.97), (-0.57, 0.43, 0.97)):
         table = np.stack([middle + offset * torso, np.full(ROWS, -0.4), wide * torso, deep * depth], 1)
         scene.stack(rays.BODY, y, table)
     muscle = [middle, np.full(ROWS, -0.4), torso - 0.75 * a.fat - 0.3, depth - 0.5 * a.fat - 0.3]

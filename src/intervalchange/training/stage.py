@@ -133,7 +133,8 @@ def start_from(model: Method, run: Path) -> str:
             "the run contributes no tensor to this model.", where=run, remedy="Choose another run for --from."
         )
     model.load_state_dict(fitting, strict=False)
-    missing, unexpected = len(ours.keys() - fitting.keys()), len(theirs.keys() - fitting.keys())
+    missing = len(ours.keys() - fitting.keys() - model.all_tied_weights_keys.keys())
+    unexpected = len(theirs.keys() - fitting.keys())
     return f"{run}: {len(fitting)} tensors loaded, {missing} missing, {unexpected} unexpected."
 
 

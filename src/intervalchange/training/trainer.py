@@ -159,6 +159,8 @@ class MethodTrainer(Trainer):
             data_collator=collate,
             train_dataset=training,
         )
+        # It has set the seed and built the model; left in place, `train` would build it a second time.
+        self.model_init = None
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         self.add_callback(Flow(self))

@@ -1,0 +1,123 @@
+"""The contract suite: every question of contract.py, put to every method."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import contract
+import pytest
+import toy
+import torch
+from safetensors.torch import load_file
+
+from intervalchange.config import preset_sizes
+from intervalchange.training.stage import meta_model
+
+SUBJECTS = [pytest.param(contract.Subject(stage), id=stage.replace("/", "-")) for stage in contract.STAGES]
+
+
+@pytest.fixture(params=SUBJECTS)
+def subject(request: pytest.FixtureRequest) -> contract.Subject:
+    return request.param
+
+
+@pytest.mark.parametrize("question", contract.QUESTIONS, ids=lambda question: question.__name__)
+def test_contract(subject: contract.Subject, question: Callable[[contract.Subject], None]) -> None:
+    question(subject)
+
+
+def test_saved_and_loaded_is_the_same(subject: contract.Subject, tmp_path: Path) -> None:
+    contract.saved_and_loaded_is_the_same(subject, tmp_path)
+
+
+def test_paper_size_builds_without_memory(subject: contract.Subject) -> None:
+    """Published sizes are checked method by method; here, that the preset builds at all, and nothing is allocated."""
+    for size in preset_sizes(subject.stage):
+        model = meta_model(subject.stage, size)
+        assert all(parameter.device.type == "meta" for parameter in model.parameters())
+
+
+PROCESS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import contract, toy, torch
+from safetensors.torch import save_file
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+rank, world = int(sys.argv[4]), int(sys.argv[5])
+torch.set_num_threads(1)
+model = contract.Subject(sys.argv[2]).model()
+batch = toy.batch(6, seed=4)
+batch["findings_prior"][4:] = float("nan")
+batch["opacity_current"][3:] = float("nan")
+mine = contract.rows(batch, list(range(rank, 6, world)))
+trained = model
+if world > 1:
+    store = distributed.FileStore(sys.argv[3] + ".store", world)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    trained = DistributedDataParallel(model)
+loss = trained(**mine).loss
+loss.backward()
+loss = loss.detach()
+if world > 1:
+    distributed.all_reduce(loss)
+    loss /= world
+if rank == 0:
+    tensors = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+    optimiser.step()
+    facts = [value for prediction in model.eval().answer(batch) for value in contract.facts(prediction)]
+    save_file({**tensors, "loss": loss[None], "facts": torch.tensor(facts)}, sys.argv[3])
+if world > 1:
+    distributed.barrier()
+    distributed.destroy_process_group()
+"""
+
+
+def processes(stage: str, out: Path, world: int) -> dict[str, torch.Tensor]:
+    """Loss, gradients and predictions after one step of a batch that is shared out over gloo processes."""
+    here = Path(__file__).resolve().parent
+    environment = {**os.environ, "PYTHONPATH": str(here.parent / "src"), "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(here), stage, str(out), str(rank), str(world)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    return load_file(out)
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_the_joined_batch(subject: contract.Subject, tmp_path: Path) -> None:
+    one, two = (processes(subject.stage, tmp_path / f"{world}.safetensors", world) for world in (1, 2))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        scale = max(1.0, float(tensor.abs().max()))
+        assert torch.allclose(tensor, two[name], atol=1e-5 * scale, rtol=0), name
+
+
+def test_toy_batches_are_what_the_data_gives(tmp_path: Path) -> None:
+    from intervalchange.data.batch import collate
+    from intervalchange.data.dataset import PairDataset
+    from intervalchange.data.prepared import Prepared
+
+    prepared = toy.cohort(tmp_path, train=2, val=1, test=1)
+    real = collate([PairDataset(Prepared(prepared), "train", pixels=64)[0]])
+    made = toy.batch(1)
+    assert set(real.keys()) <= set(made.keys())
+    for name, value in real.items():
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == made[name].dtype, name
+            assert value.shape == made[name].shape, name
+        else:
+            assert type(value) is type(made[name]), name
