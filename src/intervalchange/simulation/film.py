@@ -45,10 +45,8 @@ def add_noise(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     pixel = acquisition.field_cm / len(signal)
     rng = np.random.default_rng([acquisition.seed, 1])
     grain = rng.standard_normal(signal.shape, dtype=np.float32)
-    if acquisition.style == "b":
-        grain = 1.9 * gaussian_filter(grain, 0.75)
-    else:
-        grain = 1.15 * gaussian_filter(grain, 0.35)
+    strength, width = (1.9, 0.75) if acquisition.style == "b" else (1.15, 0.35)
+    grain = strength * gaussian_filter(grain, width)
     amount = acquisition.noise * 0.0005 * np.exp(-0.5 * acquisition.exposure) / pixel
     return signal * np.maximum(1 + amount * grain / np.sqrt(np.maximum(signal, 1e-4)), 0.05)
 
@@ -129,7 +127,8 @@ def mark(film: np.ndarray, acquisition: Acquisition) -> np.ndarray:
         r = size * 0.032
         pen.ellipse((x - r, y - r, x + r, y + r), outline=255, width=max(size // 200, 1))
     if draws[4] < (0.6 if acquisition.view == "AP" else 0.25):
-        word = ("AP", "PORTABLE", "SUPINE")[int(draws[5] * 3)] if acquisition.view == "AP" else ("PA", "ERECT")[int(draws[5] * 2)]
+        words = ("AP", "PORTABLE", "SUPINE") if acquisition.view == "AP" else ("PA", "ERECT")
+        word = words[int(draws[5] * len(words))]
         small = ImageFont.load_default(size=max(size * 0.02, 6))
         pen.text((x, y + size * 0.05), word, fill=230, font=small, anchor="mm")
     ink = np.asarray(canvas, np.float32) / 255

@@ -10,10 +10,10 @@ import numpy as np
 
 from intervalchange.findings import SIMULATED
 from intervalchange.simulation import rays
-from intervalchange.simulation.anatomy import Anatomy, spine_offset
+from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.scene import Acquisition, Lesion, State
 from intervalchange.simulation.skeleton import sheet
-from intervalchange.simulation.thorax import ROWS, Scene, dome_top, heights, lung_table, turned
+from intervalchange.simulation.thorax import UNCUT, Scene, dome_top, heights, lung_table, turned
 
 WATER = 0.19
 """Attenuation of soft tissue per cm at the mean energy behind the patient."""
@@ -174,7 +174,13 @@ def _pneumothorax(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
 
 
 def _cluster(
-    scene: Scene, rng: np.random.Generator, side: int, centre: np.ndarray, radius: float, count: int, amplitude: float,
+    scene: Scene,
+    rng: np.random.Generator,
+    side: int,
+    centre: np.ndarray,
+    radius: float,
+    count: int,
+    amplitude: float,
     plane: tuple[float, float, float, float],
 ) -> None:
     """Overlapping Gaussians: a lobulated patch whose size is `radius`."""
@@ -197,7 +203,8 @@ def _consolidation(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
         # A fissure stops it on one side: below an upper lobe, above a lower one.
         sign = 1.0 if height < 0.45 else -1.0
         edge = centre[1] + sign * (0.9 + 1.0 * s)
-        plane = (sign * slope, sign, 0.0, sign * edge + sign * slope * centre[0]) if height < 0.7 else (0.0, 0.0, 0.0, 0.0)
+        fissure = (sign * slope, sign, 0.0, sign * (edge + slope * centre[0]))
+        plane = fissure if height < 0.7 else UNCUT
         _cluster(scene, rng, side, centre, radius, 12, 0.30 + 0.45 * s, plane)
 
 
@@ -212,7 +219,7 @@ def _opacity(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
             height, across, depth = _height(lesion, rng), rng.uniform(0.35, 0.85), rng.uniform(-0.5, 0.5)
             radius = (1.6 + 2.2 * s) * (1.0 if several == 1 else 0.62) * (1.25 if glass else 1.0)
             amplitude = (0.12 + 0.42 * s) * (0.7 if glass else 1.15)
-            _cluster(scene, rng, side, _place(a, side, height, across, depth), radius, 7, amplitude, (0.0,) * 4)
+            _cluster(scene, rng, side, _place(a, side, height, across, depth), radius, 7, amplitude, UNCUT)
 
 
 def _edema(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
@@ -222,8 +229,8 @@ def _edema(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
     for side in (0, 1):
         strength = balance if side else 2 - balance
         core = _place(a, side, 0.6, 0.28, -0.1)
-        scene.blob(side, core, (3.3, 4.6, 4.2), strength * (0.05 + 0.30 * s**1.5))
-        scene.blob(side, _place(a, side, 0.78, 0.45, -0.2), (4.6, 4.4, 4.6), strength * (0.03 + 0.17 * s**1.5))
+        scene.blob(side, core, (3.3, 4.6, 4.2), strength * (0.05 + 0.40 * s**1.4))
+        scene.blob(side, _place(a, side, 0.78, 0.45, -0.2), (4.6, 4.4, 4.6), strength * (0.03 + 0.22 * s**1.4))
         patches = rng.random((22, 3))
         sizes = rng.uniform(0.7, 1.5, 22)
         for patch, size in zip(patches, sizes, strict=True):
@@ -277,7 +284,7 @@ def _hernia(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
     centre = np.array([rng.uniform(-0.6, 1.8), a.dome + 0.4 - 0.75 * r - max(a.lift), -3.2])
     scene.ellipsoid(rays.DISPLACER, tuple(centre), (1.15 * r, r, 0.95 * r))
     level = centre[1] - rng.uniform(-0.1, 0.25) * r
-    plane = (0.0, 1.0, 0.0, level) if view == "PA" else (0.0, 0.0, 0.0, 0.0)
+    plane = (0.0, 1.0, 0.0, level) if view == "PA" else UNCUT
     hollow = 0.82 if view == "PA" else 0.6
     scene.ellipsoid(rays.GAS, tuple(centre), (1.15 * r * hollow, r * hollow, 0.95 * r * hollow), plane=plane)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from intervalchange.simulation.anatomy import Anatomy, spine_offset
 from intervalchange.simulation.camera import Camera
-from intervalchange.simulation.skeleton import clavicle_path
+from intervalchange.simulation.skeleton import RAISED, clavicle_path
 from intervalchange.simulation.thorax import Scene
 
 Box = tuple[float, float, float, float]
@@ -56,10 +56,18 @@ def region_boxes(a: Anatomy, scene: Scene, camera: Camera, right: np.ndarray, le
     """Anatomy name -> (x1, y1, x2, y2) in pixels; `right` and `left` (h, w) bool are the projected lungs."""
     size = len(right)
     boxes = {**_lung_boxes("right", right), **_lung_boxes("left", left)}
-    for name in ("cardiac silhouette", "aortic arch", "trachea", "carina", "right hilar structures", "left hilar structures"):
+    for name in (
+        "cardiac silhouette",
+        "aortic arch",
+        "trachea",
+        "carina",
+        "right hilar structures",
+        "left hilar structures",
+    ):
         boxes[name] = _projected(scene.named[name], camera, size)
+    raised = RAISED["PA" if camera.detector_z > 0 else "AP"]
     for index, side in enumerate(("right", "left")):
-        boxes[f"{side} clavicle"] = _projected(clavicle_path(a, index, 0.0), camera, size, 0.7)
+        boxes[f"{side} clavicle"] = _projected(clavicle_path(a, index, raised), camera, size, 0.7)
         lung = boxes.get(f"{side} lung")
         if lung:
             top = _projected(scene.named[f"{side} hemidiaphragm"][:1], camera, size)[1]

@@ -68,10 +68,12 @@ def rib_path(a: Anatomy, index: int, side: int, points: int = 56) -> np.ndarray:
     x = sign * wide * np.abs(np.sin(angle)) ** power
     z = cage_centre_depth(a, y) - deep * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power
     x = x + spine_offset(a, y) * (0.35 + 0.65 * (1 - np.clip(part * 2.2, 0, 1)))
-    root = np.array([
-        [spine_offset(a, np.array([start]))[0] + sign * 1.7, start - 0.1, -6.3],
-        [spine_offset(a, np.array([start]))[0] + sign * 2.6, start - 0.1, -7.4],
-    ])
+    root = np.array(
+        [
+            [spine_offset(a, np.array([start]))[0] + sign * 1.7, start - 0.1, -6.3],
+            [spine_offset(a, np.array([start]))[0] + sign * 2.6, start - 0.1, -7.4],
+        ]
+    )
     path = np.concatenate([root, np.stack([x, y, z], 1)])
     # Round the corner where the neck of the rib meets the cage.
     path[1:6] = 0.5 * path[1:6] + 0.25 * (path[0:5] + path[2:7])
@@ -114,7 +116,13 @@ def _ribs(a: Anatomy, paths: Paths) -> list[Shell]:
                 tall = tall * 1.25
             if index > 10:
                 tall = tall * np.linspace(0.9, 0.5, n)
-            cortex = gap * CORTEX * a.bone * 0.105 * np.interp(along, (0, 0.1, 0.34, 0.42, 0.6, 0.7, 1.0), (1.2, 1.2, 1.05, 0.6, 0.5, 0.65, 0.55))
+            cortex = (
+                gap
+                * CORTEX
+                * a.bone
+                * 0.105
+                * np.interp(along, (0, 0.1, 0.34, 0.42, 0.6, 0.7, 1.0), (1.2, 1.2, 1.05, 0.6, 0.5, 0.65, 0.55))
+            )
             if index == 1:
                 cortex = 0.7 * cortex
             shells.append(tube(path, tall, thick, cortex, up, 14))
@@ -138,7 +146,9 @@ def _break(path: np.ndarray, place: float, step: np.ndarray) -> tuple[np.ndarray
     n = len(path)
     cut = round(place * n)
     along = np.arange(n)
-    away = np.where(along >= cut, np.exp(-(along - cut) / 9.0), 0.0) - np.where(along < cut, 0.35 * np.exp(-(cut - along) / 7.0), 0.0)
+    far = np.exp(-(along - cut) / 9.0)
+    near = -0.35 * np.exp(-(cut - along) / 7.0)
+    away = np.where(along >= cut, far, near)
     gap = np.where(along == cut, 0.0, 1.0)
     return path + away[:, None] * step, gap
 
@@ -156,20 +166,31 @@ def _vertebra(a: Anatomy, tall: float) -> Shell:
         radius = np.array([0.02, 0.5, 0.85, 1.05])
         turn = np.linspace(0, 2 * np.pi, 17)
         rim = np.stack([w * np.cos(turn), np.zeros(17), 1.35 * np.sin(turn)], 1)
-        plate = radius[:, None, None] * rim[None] + np.array([0, end, 0]) + np.array([0, 1.0, 0]) * (
-            np.sign(end) * -0.12 * (1 - radius**2)
-        )[:, None, None]
+        plate = (
+            radius[:, None, None] * rim[None]
+            + np.array([0, end, 0])
+            + np.array([0, 1.0, 0]) * (np.sign(end) * -0.12 * (1 - radius**2))[:, None, None]
+        )
         shells.append(sheet(plate, CORTEX * a.bone * 0.024))
     for sign in (-1, 1):
         path = np.array([[sign * 0.72 * w, -0.25 * tall, z] for z in (-1.2, -1.8, -2.4)])
         ring = np.full(3, 0.36)
-        shells.append(tube(path, ring * 1.35, ring, np.full(3, CORTEX * a.bone * 0.024), np.tile([0.0, 1, 0], (3, 1)), 10))
+        upright = np.tile([0.0, 1.0, 0.0], (3, 1))
+        shells.append(tube(path, ring * 1.35, ring, np.full(3, CORTEX * a.bone * 0.024), upright, 10))
         path = np.array([[sign * k, -0.2 * tall - 0.05 * k, -2.2 - 0.25 * k] for k in (0.9, 1.8, 2.7)])
         ring = np.full(3, 0.36)
         shells.append(tube(path, ring, ring, np.full(3, CORTEX * a.bone * 0.03), np.tile([0.0, 1, 0], (3, 1)), 10))
     path = np.array([[0, 0.1, -2.6], [0, 0.6, -3.6], [0, 1.2, -4.6]])
-    shells.append(tube(path, np.array([0.7, 0.6, 0.4]), np.array([0.22, 0.22, 0.3]), np.full(3, CORTEX * a.bone * 0.03),
-                       np.tile([0.0, 1, 0], (3, 1)), 10))
+    shells.append(
+        tube(
+            path,
+            np.array([0.7, 0.6, 0.4]),
+            np.array([0.22, 0.22, 0.3]),
+            np.full(3, CORTEX * a.bone * 0.03),
+            np.tile([0.0, 1, 0], (3, 1)),
+            10,
+        )
+    )
     return join(shells)
 
 
@@ -212,21 +233,39 @@ def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
         shells.append(tube(path, girth, girth * 0.9, np.full(n, CORTEX * a.bone * 0.125), up, 14))
         x, y = a.shoulder, a.shoulder_y - raised
         edge = a.shoulder - 4.9 + a.scapula - inward
-        inner = np.array([[sign * (edge - 0.6), y + 0.6, -7.6], [sign * (edge - 0.4), y + 5.0, -8.6],
-                          [sign * (edge + 0.4), y + 10.0, -8.2], [sign * (edge + 1.4), y + 14.5, -7.0]])
-        outer = np.array([[sign * (x - 1.8), y - 0.4, -3.6], [sign * (x - 1.6), y + 3.0, -4.4],
-                          [sign * (edge + 3.6), y + 8.6, -6.4], [sign * (edge + 1.9), y + 14.9, -6.9]])
+        inner = np.array(
+            [
+                [sign * (edge - 0.6), y + 0.6, -7.6],
+                [sign * (edge - 0.4), y + 5.0, -8.6],
+                [sign * (edge + 0.4), y + 10.0, -8.2],
+                [sign * (edge + 1.4), y + 14.5, -7.0],
+            ]
+        )
+        outer = np.array(
+            [
+                [sign * (x - 1.8), y - 0.4, -3.6],
+                [sign * (x - 1.6), y + 3.0, -4.4],
+                [sign * (edge + 3.6), y + 8.6, -6.4],
+                [sign * (edge + 1.9), y + 14.9, -6.9],
+            ]
+        )
         mix = np.linspace(0, 1, 7)[None, :, None]
         blade = inner[:, None] * (1 - mix) + outer[:, None] * mix
         blade[:, :, 2] -= 0.8 * np.sin(np.pi * mix[..., 0])
         shells.append(sheet(blade, CORTEX * a.bone * 0.12))
         for border, r, cortex in ((outer[1:], 0.3, 0.09), (inner, 0.18, 0.05)):
             shells.append(_rod(border, np.full(len(border), r), CORTEX * a.bone * cortex, (0.0, 0.3, 1.0)))
-        ridge = np.array([[sign * edge, y + 3.2, -8.8], [sign * (edge + 2.6), y + 1.4, -8.6],
-                          [sign * (x - 0.6), y - 1.9, -6.0], [sign * (x + 0.9), y - 1.7, -3.4]])
+        ridge = np.array(
+            [
+                [sign * edge, y + 3.2, -8.8],
+                [sign * (edge + 2.6), y + 1.4, -8.6],
+                [sign * (x - 0.6), y - 1.9, -6.0],
+                [sign * (x + 0.9), y - 1.7, -3.4],
+            ]
+        )
         shells.append(_rod(ridge, np.array([0.3, 0.45, 0.6, 0.7]), CORTEX * a.bone * 0.07, (0.0, 1.0, 0.0)))
-        beak = np.array([[sign * (x - 2.0), y + 0.2, -3.2], [sign * (x - 2.2), y - 0.8, -1.2], [sign * (x - 1.2), y - 0.2, 0.6]])
-        shells.append(_rod(beak, np.array([0.5, 0.6, 0.45]), CORTEX * a.bone * 0.035, (1.0, 0.0, 0.3)))
+        beak = [[sign * (x - 2.0), y + 0.2, -3.2], [sign * (x - 2.2), y - 0.8, -1.2], [sign * (x - 1.2), y - 0.2, 0.6]]
+        shells.append(_rod(np.array(beak), np.array([0.5, 0.6, 0.45]), CORTEX * a.bone * 0.035, (1.0, 0.0, 0.3)))
         shells.append(_humerus(a, sign, x, y))
     return shells
 
@@ -250,7 +289,8 @@ def _marrow(a: Anatomy, raised: float, paths: Paths) -> tuple[np.ndarray, np.nda
             r = np.full((len(path) - 1, 1), radius)
             parts.append(np.concatenate([path[:-1], r, path[1:], r], 1))
             along = np.linspace(0, 1, len(path) - 1)
-            densities.append(density * a.bone * np.interp(along, (0, 0.34, 0.42, 0.6, 0.7, 1), (1, 1, 0.5, 0.4, 0.5, 0.5)))
+            share = np.interp(along, (0, 0.34, 0.42, 0.6, 0.7, 1), (1, 1, 0.5, 0.4, 0.5, 0.5))
+            densities.append(density * a.bone * share)
     return np.concatenate(parts), np.concatenate(densities)
 
 

@@ -22,7 +22,7 @@ def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _spread(image, px, py, mass):  # noqa: ANN001, ANN202
+def _spread(image, px, py, mass):
     """Adds mass with a quadratic B-spline, so that evenly spaced samples leave no grain."""
     height, width = image.shape
     column = int(np.floor(px + 0.5))
@@ -43,7 +43,7 @@ def _spread(image, px, py, mass):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _ball(image, px, py, radius, mass):  # noqa: ANN001, ANN202
+def _ball(image, px, py, radius, mass):
     """Adds a ball's shadow: a paraboloid of `radius` pixels."""
     if radius < 1.2:
         _spread(image, px, py, mass)
@@ -63,7 +63,7 @@ def _ball(image, px, py, radius, mass):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field):  # noqa: ANN001, ANN201
+def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field):
     """Shells: quads (n, 4, 3) in order round the edge, weights (n,) optical depth when crossed at right angles."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -107,7 +107,7 @@ def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field):  # noqa: ANN001, ANN201
+def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field):
     """Round tubes (n, 8): x, y, z, radius of both ends; weights (n,) attenuation per cm. Negative weights dig."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -143,7 +143,7 @@ def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field):  # noqa: ANN001, ANN201
+def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field):
     """Single balls (n, 4): x, y, z, radius; weights (n,) attenuation per cm."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -161,7 +161,7 @@ def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, field):  # noqa: ANN001, ANN201
+def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, field):
     """Adds a repeating tile (n, n) that lies in the patient at z = `depth`, as the camera sees it."""
     size = image.shape[0]
     cells = tile.shape[0]
@@ -183,9 +183,9 @@ def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, fie
             tx = fx - j
             i2 = i + 1 if i + 1 < cells else 0
             j2 = j + 1 if j + 1 < cells else 0
-            image[row, column] += (
-                (1 - ty) * ((1 - tx) * tile[i, j] + tx * tile[i, j2]) + ty * ((1 - tx) * tile[i2, j] + tx * tile[i2, j2])
-            )
+            upper = (1 - tx) * tile[i, j] + tx * tile[i, j2]
+            lower = (1 - tx) * tile[i2, j] + tx * tile[i2, j2]
+            image[row, column] += (1 - ty) * upper + ty * lower
             fx += xx
             fy += yx
             if fx >= cells:
@@ -199,7 +199,7 @@ def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, fie
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def resample(image, size):  # noqa: ANN001, ANN201
+def resample(image, size):
     """Square image (n, n) to (size, size) float32: Catmull-Rom when it grows, area mean when it shrinks."""
     n = image.shape[0]
     ratio = n / size

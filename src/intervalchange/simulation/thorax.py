@@ -101,7 +101,9 @@ class Scene:
             amplitudes=np.array([b[3] for b in self.blobs], float),
             planes=np.array([b[5] for b in self.blobs], float).reshape(-1, 4),
             sides=np.array([b[0] for b in self.blobs], np.int64),
-            boxes=np.array([_box(camera, _ball_shell(b[1], 3.7 * b[2], b[4])) for b in self.blobs], float).reshape(-1, 4),
+            boxes=np.array([_box(camera, _ball_shell(b[1], 3.7 * b[2], b[4])) for b in self.blobs], float).reshape(
+                -1, 4
+            ),
         )
         return solids, blobs
 
@@ -109,8 +111,9 @@ class Scene:
 def _stack_shell(stack: tuple) -> np.ndarray:
     _, _, _, (y0, y1), table = stack
     y = heights(y0, y1)
-    corners = [np.stack([table[:, 0] + i * table[:, 2], y, table[:, 1] + k * table[:, 3]], 1)
-               for i in (-1, 1) for k in (-1, 1)]
+    corners = [
+        np.stack([table[:, 0] + i * table[:, 2], y, table[:, 1] + k * table[:, 3]], 1) for i in (-1, 1) for k in (-1, 1)
+    ]
     return np.concatenate(corners)
 
 
@@ -216,7 +219,7 @@ def _body(scene: Scene, a: Anatomy, raised: float) -> None:
     )
     scene.stack(rays.BODY, neck_y, neck)
     scene.stack(rays.DENSE, neck_y, neck * [1, 1, 0.86, 0.86], weight=MUSCLE_EXCESS)
-    for side, sign in ((0, -1), (1, 1)):
+    for sign in (-1, 1):
         _shoulder(scene, a, sign, raised)
         if a.breast > 0:
             _breast(scene, a, sign)
@@ -282,9 +285,9 @@ def _ball_surface(centre: np.ndarray, axes: np.ndarray, turn: np.ndarray) -> np.
 def _mediastinum(scene: Scene, a: Anatomy) -> None:
     y = heights(-22.0, 14.0)
     sway = 0.6 * spine_offset(a, y)
-    half = np.interp(
-        y, (-22, -14, -11, -7.5, -4, 0, 4, 14), (4.6, 1.5 * a.mediastinum, 1.2 * a.mediastinum, 1.08 * a.mediastinum, 2.7, 2.8, 1.9, 1.3)
-    )
+    levels = (-22, -14, -11, -7.5, -4, 0, 4, 14)
+    w = a.mediastinum
+    half = np.interp(y, levels, (4.6, 1.5 * w, 1.2 * w, 1.08 * w, 2.7, 2.8, 1.9, 1.3))
     depth = np.interp(y, (-22, -13, -6, 0, 14), (2.6, 3.4, 4.4, 4.2, 3.4))
     scene.stack(rays.DISPLACER, y, np.stack([sway - 0.25, np.full(ROWS, -1.2), half, depth], 1))
     # The superior vena cava makes the upper right border.
@@ -308,7 +311,8 @@ def _mediastinum(scene: Scene, a: Anatomy) -> None:
     )
     scene.stack(rays.GAS, trachea_y, pipe)
     carina = np.array([pipe[-1, 0], -4.6, -2.2])
-    scene.named["trachea"] = np.stack([pipe[:, 0], trachea_y, pipe[:, 1]], 1)[ROWS // 5 :, None] + [[-1, 0, 0], [1, 0, 0]]
+    middle = np.stack([pipe[:, 0], trachea_y, pipe[:, 1]], 1)[ROWS // 5 :, None]
+    scene.named["trachea"] = (middle + [[-1, 0, 0], [1, 0, 0]]).reshape(-1, 3)
     scene.named["carina"] = carina + np.array([[-1.6, -1.0, 0], [1.6, 1.6, 0]])
     for sign, steep, length in ((-1, 58.0, 3.0), (1, 40.0, 4.2)):
         turn = turned("z", sign * steep if sign > 0 else 180 - steep)
@@ -325,12 +329,11 @@ def _aorta(scene: Scene, a: Anatomy) -> None:
     knob = (1.85 + 1.5 * u + 0.6 * sway, arch_y, -2.0)
     scene.ellipsoid(rays.DISPLACER, knob, (r * 1.02, r * 1.12, 2.6 + u))
     scene.named["aortic arch"] = np.array(knob) + np.array([[-r, -1.3 * r, 0], [r, 1.3 * r, 0]])
-    scene.ellipsoid(
-        rays.DISPLACER, (-1.1 - 1.7 * u, -2.6, 2.0), (1.9 + 0.8 * u, 5.2, 2.2), turned("z", -6.0 + 8 * u)
-    )
+    scene.ellipsoid(rays.DISPLACER, (-1.1 - 1.7 * u, -2.6, 2.0), (1.9 + 0.8 * u, 5.2, 2.2), turned("z", -6.0 + 8 * u))
     y = heights(arch_y, 15.0)
     part = (y - arch_y) / (15.0 - arch_y)
-    bulge = 1.65 + 0.2 * np.cos(np.pi * part) + u * (1.9 * np.sin(np.pi * np.clip(part * 1.25, 0, 1)) + 0.9 * (part < 0.5) * np.cos(np.pi * part))
+    swing = 1.9 * np.sin(np.pi * np.clip(part * 1.25, 0, 1)) + 0.9 * (part < 0.5) * np.cos(np.pi * part)
+    bulge = 1.65 + 0.2 * np.cos(np.pi * part) + u * swing
     wall = r * (0.98 - 0.25 * part)
     table = np.stack([0.8 * spine_offset(a, y) + bulge - 0.9 * part, np.full(ROWS, -4.6), wall, wall], 1)
     scene.stack(rays.DISPLACER, y, table)
@@ -354,7 +357,8 @@ def _abdomen(scene: Scene, a: Anatomy, upright: bool) -> None:
     rng = np.random.default_rng([a.texture_seed, 5])
     for _ in range(int(rng.integers(0, 5))):
         x, drop, size = rng.uniform(-3, 11), rng.uniform(4.5, 9.0), rng.uniform(0.6, 1.5)
-        scene.ellipsoid(rays.GAS, (x, a.dome + a.left_drop + drop, 3.0), (1.5 * size, size, size), turned("z", rng.uniform(-40, 40)))
+        centre = (x, a.dome + a.left_drop + drop, 3.0)
+        scene.ellipsoid(rays.GAS, centre, (1.5 * size, size, size), turned("z", rng.uniform(-40, 40)))
 
 
 def build(anatomy: Anatomy, view: str) -> Scene:
@@ -368,7 +372,6 @@ def build(anatomy: Anatomy, view: str) -> Scene:
     _heart(scene, anatomy)
     _aorta(scene, anatomy)
     _abdomen(scene, anatomy, view == "PA")
-    scene.named["trachea"] = scene.named["trachea"].reshape(-1, 3)
     hila = np.array([[-4.2, anatomy.hilum, -1.5], [4.4, anatomy.hilum - 0.8, -1.5]])
     box = np.array([[-1.9, -2.6, 0], [1.9, 2.6, 0]])
     scene.named["right hilar structures"] = hila[0] + box

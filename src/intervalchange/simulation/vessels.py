@@ -10,7 +10,7 @@ from intervalchange.simulation.thorax import lung_table
 
 
 @njit(cache=True, nogil=True)
-def _grow(points, root, trunk, leaf_radius, exponent, jitter):  # noqa: ANN001, ANN202
+def _grow(points, root, trunk, leaf_radius, exponent, jitter):
     """Splits the leaves again and again along their longest extent; returns segments (n, 8)."""
     count = points.shape[0]
     order = np.arange(count)
