@@ -10,8 +10,8 @@ from pathlib import Path
 
 import contract
 import pytest
-import toy
 import torch
+import toy
 from safetensors.torch import load_file
 
 from intervalchange.config import preset_sizes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import toy
 import torch
+import toy
 
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.methods.real import Real, RealConfig
@@ -122,6 +122,7 @@ def test_exchanging_the_films_changes_the_loss_of_an_untrained_model() -> None:
         ({"con_sign": 2}, "con_sign"),
         ({"decoder_positions": 50}, "positions"),
         ({"backbone": "vgg"}, "backbone"),
+        ({"backbone_weights": "resnet"}, "resnet50"),
         ({"querys": 3}, "queries"),
     ],
 )

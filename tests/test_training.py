@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-import toy
 import torch
+import toy
 from safetensors.torch import load_file
 
 from intervalchange.data.dataset import PairDataset
@@ -88,9 +88,7 @@ def test_the_chosen_weights_are_those_of_the_best_checkpoint(run: Path) -> None:
     assert all(torch.equal(tensor, chosen[name]) for name, tensor in weights(run).items())
 
 
-def test_the_same_command_again_finishes_at_once(
-    run: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_same_command_again_finishes_at_once(run: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run / "model.safetensors").stat().st_mtime_ns
     assert train(STAGE, prepared, run, "tiny", overrides=BRIEF) == run
     assert "finished already" in capsys.readouterr().err
@@ -328,16 +326,19 @@ def test_killed_at_a_chosen_moment_ends_with_the_same_weights(
     assert same(whole, run)
     there, here = (read_json(path / "run.json")["selected"] for path in (whole, run))
     assert there == here
-    steps = [(line["step"], "loss" in line) for line in map(json.loads, (run / "log.jsonl").open())]
+    steps = [(line["step"], "loss" in line) for line in map(json.loads, (run / "log.jsonl").read_text().splitlines())]
     assert len(steps) == len(set(steps))
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_from_outside(whole: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    code = f"from intervalchange.training import train; train({STAGE!r}, {str(prepared)!r}, {str(out)!r}, 'tiny', overrides={LONGER!r})"
+    arguments = f"{STAGE!r}, {str(prepared)!r}, {str(out)!r}, 'tiny', overrides={LONGER!r}"
+    code = f"from intervalchange.training import train; train({arguments})"
     for attempt in range(8):
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": src()})
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": src()}
+        )
         before = {path.parent.name for path in out.rglob(MARKER)}
         give_up = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < give_up:

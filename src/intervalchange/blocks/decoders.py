@@ -8,6 +8,8 @@ so an answer does not depend on how far its batch mates were padded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
@@ -80,7 +82,8 @@ class AnswerDecoder(nn.Module):
     def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1) -> Tokens:
         """Answers of at most `limit` tokens, EOS included and the rest masked."""
         opened, mask = self._opened(prefix, prefix_mask)
-        ids = self.language_model.generate(
+        language_model: Any = self.language_model
+        ids = language_model.generate(
             inputs_embeds=opened,
             attention_mask=mask,
             max_new_tokens=limit,

@@ -96,7 +96,9 @@ class ResNetEncoder(nn.Module):
         self.network.load_state_dict(published)
 
 
-def build_encoder(backbone: Backbone, widths: tuple[int, ...], depth: int, stem_stride: int) -> nn.Module:
+def build_encoder(
+    backbone: Backbone, widths: tuple[int, ...], depth: int, stem_stride: int
+) -> ConvEncoder | ResNetEncoder:
     """The encoder a configuration names; `widths`, `depth` and `stem_stride` are for `conv` only."""
     return ResNetEncoder() if backbone == "resnet50" else ConvEncoder(widths, depth, stem_stride)
 

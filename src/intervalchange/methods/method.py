@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,6 @@ from intervalchange import grammar
 from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.records import Change, Prediction
-
-if TYPE_CHECKING:
-    from intervalchange.data.batch import Batch
 
 _BOOKKEEPING = {
     "name_or_path",
@@ -152,11 +149,11 @@ class Method(PreTrainedModel):
         """Loss and terms of the fields of a `Batch`."""
         raise NotImplementedError
 
-    def answer(self, batch: Batch, *, evidence: bool = False) -> list[Prediction]:
-        """One prediction a case, in order. `evidence` also computes heat maps, which costs a backward pass."""
+    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
+        """One prediction a case of a `Batch`, in order. `evidence` also computes heat maps (a backward pass)."""
         raise NotImplementedError
 
-    def calibrate(self, batches: Iterable[Batch]) -> Mapping[str, float]:
+    def calibrate(self, batches: Iterable[Any]) -> Mapping[str, float]:
         """Hook run once on validation batches after training (thresholds, temperatures); returns what it set.
 
         What it sets must live in buffers or in the config, so that it is saved with the weights.
@@ -173,7 +170,7 @@ class Method(PreTrainedModel):
     def progress(self, step: int, steps: int, epoch: float) -> None:
         """Hook run before each training step, for schedules that depend on how far training has come."""
 
-    def check_prior(self, batch: Batch) -> None:
+    def check_prior(self, batch: Any) -> None:
         """Refuse a difference question that has no prior film. Single-image questions pass."""
         for kind, has_prior, case_id in zip(batch.kind, batch.has_prior.tolist(), batch.case_id, strict=True):
             if kind == "difference" and not has_prior:
@@ -184,7 +181,7 @@ class Method(PreTrainedModel):
 
     def predictions(
         self,
-        batch: Batch,
+        batch: Any,
         answers: list[str],
         confidence: Sequence[Mapping[str, float] | None] | None = None,
         evidence: Sequence[Mapping[str, Any] | None] | None = None,
@@ -227,8 +224,8 @@ class Method(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif hasattr(module, "draw_weights"):
-            module.draw_weights(init)
+        elif callable(draw := getattr(module, "draw_weights", None)):
+            draw(init)
         else:
             super()._init_weights(module)
 

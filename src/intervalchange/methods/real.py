@@ -27,7 +27,7 @@ Differs: training reads whole films with the paired augmentation of data/transfo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.encoders import Backbone, build_encoder
+from intervalchange.blocks.encoders import Backbone, ConvEncoder, ResNetEncoder, build_encoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
@@ -44,9 +44,6 @@ from intervalchange.losses import answer_nll, residual_alignment, sequence_log_p
 from intervalchange.losses.alignment import Reduction
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 from intervalchange.records import Prediction
-
-if TYPE_CHECKING:
-    from intervalchange.data.batch import Batch
 
 Slot = Literal["residual", "prior", "current"]
 
@@ -122,6 +119,8 @@ class RealConfig(MethodConfig):
             )
         if self.alignment and not self.residual:
             raise ConfigError("alignment needs the residual.", remedy="Set --model.alignment false too.")
+        if self.backbone_weights and self.backbone == "conv":
+            raise ConfigError("there are no published weights for 'conv'.", remedy="Set --model.backbone resnet50 too.")
         if abs(self.con_sign) != 1:
             raise ConfigError(f"model option 'con_sign' is {self.con_sign}.", remedy="It is 1 or -1.")
         length = 3 * self.queries + self.question_tokens + 1 + self.answer_tokens
@@ -153,6 +152,11 @@ class Real(Method):
     config: RealConfig
     name = "real/answer"
     supervision = ("answers",)
+
+    film_encoder: ConvEncoder | ResNetEncoder
+    film_projection: QueryProjection
+    residual_encoder: ConvEncoder | ResNetEncoder
+    residual_projection: QueryProjection
 
     def __init__(self, config: RealConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
@@ -191,10 +195,10 @@ class Real(Method):
 
     def load_published(self) -> None:
         """The backbones that the configuration names, into a model that is about to be trained."""
-        if self.config.backbone_weights:
-            self.film_encoder.load_published(self.config.backbone_weights)
-            if self.config.residual:
-                self.residual_encoder.load_published(self.config.backbone_weights)
+        encoders = [self.film_encoder, *([self.residual_encoder] if self.config.residual else [])]
+        for encoder in encoders:
+            if self.config.backbone_weights and isinstance(encoder, ResNetEncoder):
+                encoder.load_published(self.config.backbone_weights)
         if self.config.decoder_weights:
             self.decoder.load_published(self.config.decoder_weights)
 
@@ -287,7 +291,7 @@ class Real(Method):
 
     # --- answering ---------------------------------------------------------------------------------------------
 
-    def answer(self, batch: Batch, *, evidence: bool = False) -> list[Prediction]:
+    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
         """Greedy or beam answers; confidence is the probability of the whole answer under the model."""
         self.check_prior(batch)
         with torch.set_grad_enabled(evidence):

@@ -186,6 +186,8 @@ class SetDifference(Method):
 
     def _opacity_term(self, current: Look, prior: Look, batch: Mapping[str, Any]) -> Tensor:
         logits = torch.cat([current.opacity, prior.opacity])
+        if batch.get("opacity_current") is None:
+            return logits.sum() * 0
         maps = torch.cat([batch["opacity_current"], batch["opacity_prior"]])
         # The stored maps may be finer than the grid; a mean over each cell is what the cell can say.
         targets = F.adaptive_avg_pool2d(maps, logits.shape[-2:])
@@ -363,7 +365,7 @@ def _f1(chosen: np.ndarray, target: np.ndarray) -> float:
 def tune_global(score: np.ndarray, target: np.ndarray, max_false: float) -> tuple[float, float]:
     """One threshold for all. score, target: (n, ways, f). Returns threshold and F1 within the bound on false change."""
     unchanged = ~target.any(axis=(1, 2))
-    best = (float(GRID[-1]), 0.0)
+    best = (1.0, 0.0)
     for threshold in GRID:
         chosen = score > threshold
         false = chosen[unchanged].any(axis=(1, 2)).mean() if unchanged.any() else 0.0

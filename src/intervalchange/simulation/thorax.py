@@ -312,7 +312,7 @@ def _mediastinum(scene: Scene, a: Anatomy) -> None:
     scene.stack(rays.GAS, trachea_y, pipe)
     carina = np.array([pipe[-1, 0], -4.6, -2.2])
     middle = np.stack([pipe[:, 0], trachea_y, pipe[:, 1]], 1)[ROWS // 5 :, None]
-    scene.named["trachea"] = (middle + [[-1, 0, 0], [1, 0, 0]]).reshape(-1, 3)
+    scene.named["trachea"] = (middle + np.array([[-1, 0, 0], [1, 0, 0]])).reshape(-1, 3)
     scene.named["carina"] = carina + np.array([[-1.6, -1.0, 0], [1.6, 1.6, 0]])
     for sign, steep, length in ((-1, 58.0, 3.0), (1, 40.0, 4.2)):
         turn = turned("z", sign * steep if sign > 0 else 180 - steep)

@@ -25,12 +25,12 @@ SEARCH_AREA_CM2 = MappingProxyType(
         "pneumothorax": 45.0,
         "lung opacity": 26.0,
         "scoliosis": 380.0,
-        "gastric distention": 300.0,
+        "gastric distention": 150.0,
         "tortuosity of the thoracic aorta": 50.0,
         "emphysema": 700.0,
         "granuloma": 0.6,
-        "consolidation": 80.0,
-        "fracture": 1.6,
+        "consolidation": 130.0,
+        "fracture": 1.2,
     }
 )
 """Area of clutter a reader weighs each finding against. Wide where healthy people differ in the same way, so that a

@@ -191,9 +191,7 @@ def augmentation(strength: float) -> Augment | None:
     return replace(plain, **shared)
 
 
-def facts_of(
-    preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]
-) -> dict[str, Any]:
+def facts_of(preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]) -> dict[str, Any]:
     """What run.json says of a run. Two calls with one fingerprint are the same run."""
     manifest = prepared.manifest
     cases = prepared.cases.iloc[prepared.case_rows("train", preset.train.kinds or None)]

@@ -107,7 +107,7 @@ class Flow(TrainerCallback):
             self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step, note="")
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer.train_dataset.set_epoch(int(state.epoch or 0))
+        self.trainer.training.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.trainer.budget_used() >= 1 or self.trainer.out_of_patience():
@@ -148,8 +148,10 @@ class MethodTrainer(Trainer):
     ) -> None:
         world = max(1, _world_size())
         steps = max(1, math.ceil(len(training) / (config.batch_size * config.accumulation * world)))
-        self.config, self.folder, self.validation = config, folder, validation
-        self._spent, self._since = spent, None
+        self.config, self.folder = config, folder
+        self.training, self.validation = training, validation
+        self._spent: float = spent
+        self._since: float | None = None
         self._terms: dict[str, torch.Tensor] = {}
         self._terms_seen = 0
         self._micro = 0
@@ -160,7 +162,7 @@ class MethodTrainer(Trainer):
             train_dataset=training,
         )
         # It has set the seed and built the model; left in place, `train` would build it a second time.
-        self.model_init = None
+        self.model_init = None  # type: ignore[assignment]
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         self.add_callback(Flow(self))
@@ -191,7 +193,7 @@ class MethodTrainer(Trainer):
     # --- steps -------------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler[int]:
-        return EpochSampler(self.train_dataset, self.config.seed)
+        return EpochSampler(self.training, self.config.seed)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; biases and norms are not decayed; rates by `Method.rate_factors`."""
@@ -215,7 +217,7 @@ class MethodTrainer(Trainer):
         """Linear warm-up, then half a cosine to zero, over the steps or the budget, whichever is further."""
         if self.lr_scheduler is None:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer,
+                optimizer or self.create_optimizer(),
                 lambda step: rate_at(max((step + 0.5) / num_training_steps, self.budget_used()), self.config.warmup),
             )
             self._created_lr_scheduler = True
@@ -233,7 +235,9 @@ class MethodTrainer(Trainer):
 
     _last_step = -1
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(  # type: ignore[override]
+        self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
         output = model(**inputs)
         for name, term in (output["terms"] or {}).items():
             self._terms[name] = self._terms.get(name, 0.0) + term.detach().float()
@@ -258,20 +262,20 @@ class MethodTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Answer the validation cases; remember the step of the best score (of equals, the later one)."""
-        scores = selection_scores(self._answers())
+        scores = selection_scores(self._answers(self.validation))
         if self.state.best_metric is None or scores[SELECTION] >= self.state.best_metric:
             self.state.best_metric, self.state.best_global_step = scores[SELECTION], self.state.global_step
         self.log(dict(scores))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
 
-    def _answers(self) -> list[Prediction]:
+    def _answers(self, validation: Any) -> list[Prediction]:
         """Predictions of the validation cases, shared out over the processes."""
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        mine = range(self.args.process_index, len(self.validation), self.args.world_size)
+        mine = range(self.args.process_index, len(validation), self.args.world_size)
         predictions: list[Prediction] = []
-        for batch in batches(self.validation, self.config.batch_size, mine):
+        for batch in batches(validation, self.config.batch_size, mine):
             predictions += model.answer(batch)
         model.train()
         return gather_object(predictions)
@@ -289,7 +293,7 @@ class MethodTrainer(Trainer):
         super()._save(output_dir, state_dict)
         if self.args.should_save:
             # A pickle of TrainingArguments; run.json says the same in words.
-            (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+            (Path(output_dir or self.folder.checkpoints) / "training_args.bin").unlink(missing_ok=True)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Not needed: see `training_step`."""
@@ -298,7 +302,7 @@ class MethodTrainer(Trainer):
         """Not needed: see `training_step`."""
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        check_loaded(self.model, load_result, Path(self.args.output_dir))
+        check_loaded(self.model, load_result, self.folder.checkpoints)
 
 
 def rate_at(part: float, warmup: float) -> float:

@@ -1,0 +1,205 @@
+"""From a run to answers: conditions, refusals, resuming a predictions file, the command line's manners."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import film_files
+import numpy as np
+import pytest
+import torch
+import toy
+
+import intervalchange as ic
+from intervalchange import cli
+from intervalchange.errors import InputError, RunError
+from intervalchange.evaluation.predictions import read_predictions
+from intervalchange.inference import Predictor, kind_of, load, shown_as, write_predictions
+from intervalchange.records import CONDITIONS
+from intervalchange.training import train
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.cohort(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train("set_difference/answer", prepared, tmp_path_factory.mktemp("run") / "r", "tiny", overrides={"train.max_steps": 3})
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Predictor:
+    return load(run)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> tuple[Path, Path]:
+    return film_files.save(film_files.chest(seed=1), tmp_path / "a.png"), film_files.save(
+        film_files.chest(seed=2), tmp_path / "b.jpg"
+    )
+
+
+def test_two_files_and_a_question(model: Predictor, films: tuple[Path, Path]) -> None:
+    result = model.answer(*films)
+    assert result.answer and result.change is not None and result.confidence and result.evidence is not None
+    assert ic.Prediction.from_json(json.loads(json.dumps(result.as_json()))).answer == result.answer
+
+
+def test_a_question_about_one_film_needs_no_prior(model: Predictor, films: tuple[Path, Path]) -> None:
+    assert model.answer(None, films[1], "is there pleural effusion?").answer in ("yes", "no")
+    with pytest.raises(InputError, match="no prior"):
+        model.answer(None, films[1])
+
+
+def test_conditions_show_what_they_say() -> None:
+    batch = toy.batch(3)
+    torch.testing.assert_close(shown_as(batch, "swap").current, batch.prior)
+    torch.testing.assert_close(shown_as(batch, "swap").prior, batch.current)
+    torch.testing.assert_close(shown_as(batch, "identity").prior, batch.current)
+    torch.testing.assert_close(shown_as(batch, "prior_twice").current, batch.prior)
+    assert not shown_as(batch, "blank").current.any() and not shown_as(batch, "blank").prior.any()
+    assert shown_as(batch, "given").current is batch.current
+    with pytest.raises(InputError, match="unknown condition"):
+        shown_as(batch, "sideways")
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("what has changed compared to the reference image?", "difference"),
+        ("which view is this image taken?", "view"),
+        ("is this PA view?", "view"),
+        ("what level is the edema?", "level"),
+        ("what type is the lung opacity?", "type"),
+        ("where is the atelectasis?", "location"),
+        ("is the edema located on the left side or right side?", "location"),
+        ("what abnormalities are seen in this image?", "abnormality"),
+        ("is there evidence of edema in this image?", "presence"),
+    ],
+)
+def test_the_kind_of_a_question(question: str, kind: str) -> None:
+    assert kind_of(question) == kind
+
+
+def test_predictions_resume_where_they_stopped(model: Predictor, prepared: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
+    added = write_predictions(model, prepared, whole, conditions=CONDITIONS)
+    content = whole.read_bytes()
+    lines = content.split(b"\n")
+    assert added == len(lines) - 2
+    torn.write_bytes(b"\n".join(lines[:7]) + b"\n" + lines[7][:20])
+    assert write_predictions(model, prepared, torn, conditions=CONDITIONS) == added - 6
+    assert {p.as_json()["case_id"] + p.condition + p.answer for p in read_predictions(torn)[1]} == {
+        p.as_json()["case_id"] + p.condition + p.answer for p in read_predictions(whole)[1]
+    }
+    provenance, _ = read_predictions(whole)
+    assert provenance is not None and provenance.training_answers and provenance.split_hash
+
+
+def test_patients_of_the_training_data_are_refused(model: Predictor, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="in the training data"):
+        write_predictions(model, prepared, tmp_path / "all.jsonl", split="all")
+    assert write_predictions(model, prepared, tmp_path / "train.jsonl", split="train") > 0
+
+
+def test_abstaining_marks_and_keeps(model: Predictor, prepared: Path, tmp_path: Path) -> None:
+    write_predictions(model, prepared, tmp_path / "a.jsonl", abstain_at=1.1)
+    _, predictions = read_predictions(tmp_path / "a.jsonl")
+    assert predictions and all("abstained" in p.warnings and p.answer for p in predictions)
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"stage": "set_difference/answer", "finished": false}')
+    with pytest.raises(RunError, match="has not finished"):
+        load(tmp_path)
+    with pytest.raises(RunError, match=r"run\.json is missing"):
+        load(tmp_path / "nowhere")
+
+
+def hostile(folder: Path) -> dict[str, Path]:
+    """Name -> a file that must be refused."""
+    film = film_files.chest()
+    png, jpeg = film_files.encoded(film, "PNG"), film_files.encoded(film, "JPEG")
+    contents = {
+        "empty.png": b"",
+        "text.png": b"this is not a film, it is a sentence",
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "cut.png": png[: len(png) // 2],
+        "huge.png": film_files.png_claiming(60_000, 60_000),
+        "moving.gif": b"GIF89a" + bytes(64),
+    }
+    paths = {"missing": folder / "missing.png", "folder": folder}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        paths[name] = folder / name
+    stored = np.rint(film * 4095).astype(np.uint16)
+    paths["ct"] = film_files.dicom(folder / "ct.dcm", stored, Modality="CT")
+    paths["frames"] = film_files.dicom(folder / "frames.dcm", stored, NumberOfFrames=2)
+    paths["no pixels"] = film_files.dicom(folder / "none.dcm", stored, PixelData=None)
+    whole = film_files.dicom(folder / "whole.dcm", stored).read_bytes()
+    paths["cut dicom"] = folder / "cut.dcm"
+    paths["cut dicom"].write_bytes(whole[: len(whole) // 2])
+    paths["lateral"] = film_files.dicom(folder / "lateral.dcm", stored, ViewPosition="LATERAL")
+    return paths
+
+
+def test_bad_films_end_with_a_sentence(run: Path, films: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name, path in hostile(folder).items():
+        code = cli.main(["answer", str(run), "--prior", str(films[0]), "--current", str(path)])
+        said = capsys.readouterr().err
+        assert code == 2, name
+        assert str(path) in said and "Traceback" not in said and len(said.split(". ")) >= 2, (name, said)
+
+
+def test_force_reads_a_lateral(run: Path, films: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    lateral = hostile(tmp_path)["lateral"]
+    arguments = ["answer", str(run), "--prior", str(films[0]), "--current", str(lateral), "--json"]
+    assert cli.main([*arguments, "--force"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["answer"] and any("--force" in warning for warning in printed["warnings"])
+    assert "Research use only" in printed["notice"]
+
+
+def test_the_report_is_one_page_without_outside_parts(run: Path, films: tuple[Path, Path], tmp_path: Path) -> None:
+    report = tmp_path / "answer.html"
+    assert cli.main(["answer", str(run), "--prior", str(films[0]), "--current", str(films[1]), "--report", str(report)]) == 0
+    page = report.read_text(encoding="utf-8")
+    assert "Research use only" in page and page.count("data:image/jpeg;base64,") >= 2
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "real/anwser", "--data", "x", "--out", "y"],
+        ["train", "real/answer", "--data", "nowhere", "--out", "y"],
+        ["train", "real/answer", "--data", "x", "--out", "y", "--model.querys", "3"],
+        ["predict", "nowhere", "--data", "x"],
+        ["prepare", "pairs", "nowhere.csv", "out"],
+        ["prepare", "mimic_diff_vqa", "nowhere", "out"],
+        ["score", "nowhere.jsonl"],
+        ["simulate", "out", "--splits", "8:1"],
+    ],
+    ids=" ".join,
+)
+def test_mistakes_on_the_command_line(arguments: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert f"intervalchange {arguments[0]}: " in said and "Traceback" not in said
+
+
+def test_help_is_quick_and_has_examples() -> None:
+    for verb in ("simulate", "prepare", "train", "predict", "answer", "score"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "intervalchange.cli", verb, "--help"], capture_output=True, text=True, check=True
+        )
+        assert "examples:" in done.stdout and "Research use only" in done.stdout
+        assert "torch" not in {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
