@@ -16,7 +16,7 @@ LAYERS = {
     "methods": 3, "tasks": 3,
     "training": 4,
     "inference": 5,
-    "serving": 6, "cli": 7,
+    "serving": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
 FOUNDATION = {"records", "findings", "grammar", "errors"}
 HEAVY = {"torch", "transformers", "torchvision", "timm", "fastapi", "gradio"}

@@ -77,7 +77,6 @@ def test_thresholds_keep_the_bound_on_false_changes() -> None:
         assert (score > each)[unchanged].any(axis=(1, 2)).mean() <= bound
         assert (score > one)[unchanged].any(axis=(1, 2)).mean() <= bound
         assert reached >= reached_by_one
-    assert tune_global(score, target, 1.0)[1] > tune_global(score, target, 0.0)[1]
 
 
 def test_calibration_raises_the_change_score() -> None:

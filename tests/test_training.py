@@ -19,7 +19,7 @@ from intervalchange.data.dataset import PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.records import Prediction
-from intervalchange.training import list_stages, train
+from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
 from intervalchange.training.stage import augmentation, refuse_evaluation_data, start_from
 from intervalchange.training.trainer import SELECTION, EpochSampler, rate_at, selection_scores
@@ -166,6 +166,14 @@ def test_list_stages() -> None:
     assert stage.parameters["tiny"] < 1_000_000
     assert stage.supervision == ("answers",)
     assert "ReAl" in stage.headers["paper"]["paper"]
+
+
+def test_print_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    print_stages()
+    printed = capsys.readouterr().out
+    assert STAGE in printed
+    assert "191.18 M" in printed
 
 
 # --- parts -----------------------------------------------------------------------------------------------------

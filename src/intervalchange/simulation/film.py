@@ -148,7 +148,7 @@ def _tiles(seed: int, style: str) -> tuple[np.ndarray, ...]:
     cells = 256
     frequency = np.hypot(np.fft.fftfreq(cells)[:, None], np.fft.rfftfreq(cells)[None]) * cells / TILE_CM
     fine, slope = (3.2, 1.0) if style == "a" else (2.4, 0.6)
-    bands = ((0.25, fine, slope), (0.08, 2.0, 1.4), (0.04, 1.0, 1.5))
+    bands = ((0.25, fine, slope), (0.08, 2.0, 1.4), (0.04, 0.5, 2.0))
     rng = np.random.default_rng([seed, 7])
     tiles = []
     for (low, high, power), count in zip(bands, (2, 2, 1), strict=True):

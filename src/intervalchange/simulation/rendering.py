@@ -145,7 +145,9 @@ def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int
     # Where the air is gone there is nothing left to be patchy.
     filled = np.clip(full["excess"] / np.maximum((1 - exposure.anatomy.lung_density) * air, 0.5), 0, 1)
     depth = depth + WATER * full["excess"] * (1 - filled) * np.clip(0.26 * pattern[1], -0.7, 0.7)
-    depth = depth + 0.02 * film.resize(np.sqrt(np.maximum(channels["body"], 0)), size) * pattern[2]
+    body = np.maximum(film.resize(channels["body"], size), 0)
+    # Fat and muscle are uneven; over the lungs there is little of them.
+    depth = depth + 0.034 * np.maximum(body - air, 0) / np.sqrt(np.maximum(body, 1.0)) * pattern[2]
     return np.maximum(depth + vessel_depth(exposure, size) + bone_depth(exposure, size) + thin_depth(exposure, size), 0)
 
 

@@ -137,7 +137,7 @@ def callus(a: Anatomy, broken: list[Fracture]) -> tuple[np.ndarray, np.ndarray]:
         cut = round(place * len(path))
         for offset, share in ((-2, 0.7), (0, 1.0), (2, 0.7)):
             balls.append([*path[cut + offset], share * (0.55 + 0.45 * severity)])
-            densities.append(a.bone * (0.05 + 0.10 * severity))
+            densities.append(a.bone * (0.07 + 0.20 * severity))
     return np.array(balls).reshape(-1, 4), np.array(densities)
 
 

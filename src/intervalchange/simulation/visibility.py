@@ -30,7 +30,7 @@ SEARCH_AREA_CM2 = MappingProxyType(
         "emphysema": 700.0,
         "granuloma": 0.6,
         "consolidation": 130.0,
-        "fracture": 1.2,
+        "fracture": 2.2,
     }
 )
 """Area of clutter a reader weighs each finding against. Wide where healthy people differ in the same way, so that a

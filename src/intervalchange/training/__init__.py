@@ -1,5 +1,5 @@
 """A method and a preset, trained by transformers.Trainer into a run folder that can repeat itself."""
 
-from intervalchange.training.stage import Stage, list_stages, train
+from intervalchange.training.stage import Stage, list_stages, print_stages, train
 
-__all__ = ["Stage", "list_stages", "train"]
+__all__ = ["Stage", "list_stages", "print_stages", "train"]

@@ -58,6 +58,22 @@ def list_stages() -> list[Stage]:
     return stages
 
 
+def print_stages() -> None:
+    """`train --list`: one row a stage and size, in running order, to stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "size", "parameters", "learns from", "hours", "hardware", "expected score", "verified")
+    for stage in list_stages():
+        for size in stage.sizes:
+            said = stage.headers[size]
+            facts = [said.get(key) or "not measured" for key in ("hours", "hardware", "expected score", "verified")]
+            table.add_row(
+                stage.name, size, f"{stage.parameters[size] / 1e6:.2f} M", ", ".join(stage.supervision), *facts
+            )
+    Console().print(table)
+
+
 def count_parameters(stage: str, size: str) -> int:
     """Parameters of a preset, counted on the meta device: nothing is allocated or downloaded."""
     return sum(parameter.numel() for parameter in meta_model(stage, size).parameters())

@@ -1,0 +1,70 @@
+"""The documented commands run as written: on the simulated true layout, at the tiny size where a size is named."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from intervalchange import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md")
+
+
+def commands(page: str) -> list[list[str]]:
+    """Every `intervalchange ...` line of the fenced blocks of a page."""
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("intervalchange ")]
+
+
+def test_every_page_has_commands() -> None:
+    assert all(commands(page) for page in PAGES)
+    known = cli.parser()
+    for page in PAGES:
+        for command in commands(page):
+            options, rest = known.parse_known_args(command)
+            assert options.verb in ("simulate", "prepare", "train", "predict", "answer", "score")
+            assert not rest or options.verb == "train", command
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small cohort in the true layout, which stands in for the real one too."""
+    folder = tmp_path_factory.mktemp("cohort") / "sim"
+    assert cli.main(["simulate", str(folder), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"]) == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_the_documented_commands_run(page: str, cohort: Path, tmp_path: Path, monkeypatch, shared: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cohorts").mkdir()
+    (tmp_path / "cohorts" / "sim").symlink_to(cohort)
+    films = shared / "data" / "cxr_longitudinal" / "images"
+    (tmp_path / "a.png").write_bytes(sorted(films.glob("han-*.png"))[0].read_bytes())
+    (tmp_path / "b.dcm").write_bytes((shared / "data" / "dicom" / "nih_siim_cr_mono2_jpeg.dcm").read_bytes())
+    for command in commands(page):
+        assert cli.main(scaled(command, cohort)) == 0, command
+
+
+def scaled(command: list[str], cohort: Path) -> list[str]:
+    """A documented command at a size a test can bear: the prepared cohort for any data, the tiny preset, few pixels."""
+    small = [word.replace("PREPARED", "prepared/any").replace("/path/to/mimic", str(cohort)) for word in command]
+    if small[0] == "simulate":
+        return ["simulate", str(cohort), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"]
+    if small[0] == "prepare":
+        small = [*small, "--pixels", "128"]
+    if small[0] == "train":
+        if "--size" in small:
+            small[small.index("--size") + 1] = "tiny"
+        else:
+            small += ["--size", "tiny"]
+        small += ["--train.max_steps", "4"]
+    if "prepared/any" in small and not Path("prepared/any").exists():
+        assert cli.main(["prepare", "mimic_diff_vqa", str(cohort), "prepared/any", "--pixels", "128"]) == 0
+    return small
