@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
@@ -16,9 +15,13 @@ PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md")
 
 def commands(page: str) -> list[list[str]]:
     """Every `intervalchange ...` line of the fenced blocks of a page."""
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("intervalchange ")]
+    inside, found = False, []
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            inside = not inside
+        elif inside and line.startswith("intervalchange "):
+            found.append(shlex.split(line, comments=True)[1:])
+    return found
 
 
 def test_every_page_has_commands() -> None:

@@ -158,3 +158,20 @@ def test_opacity_is_the_sum_of_its_parts() -> None:
     assert torch.equal(opacity(logits, targets, dice=0.0), masked_bce(logits, targets))
     assert opacity(logits, torch.full((2, 1, 4, 4), NAN)).item() == 0.0
     assert torch.allclose(opacity(logits.flip(-1), targets.flip(-1)), opacity(logits, targets))
+
+
+def test_outside_boxes_counts_only_what_is_outside() -> None:
+    from intervalchange.losses.dense import outside_boxes
+
+    logits = torch.full((1, 1, 4, 4), -20.0)
+    box = torch.tensor([[[0.0, 0.0, 0.5, 0.5]]])
+    yes = torch.ones(1, 1, dtype=torch.bool)
+    logits[..., :2, :2] = 20.0
+    assert outside_boxes(logits, box, yes) < 1e-6, "inside is free"
+    logits[..., 3, 3] = 3.0
+    # One of the twelve cells outside says yes: -log(1 - sigmoid(3)) / 12.
+    torch.testing.assert_close(outside_boxes(logits, box, yes), torch.tensor(3.0485873 / 12))
+    assert outside_boxes(logits, box, ~yes) == 0, "not counted"
+    assert outside_boxes(logits, torch.full_like(box, float("nan")), yes) == 0, "not known"
+    mirrored = torch.tensor([[[0.5, 0.0, 1.0, 0.5]]])
+    torch.testing.assert_close(outside_boxes(logits.flip(-1), mirrored, yes), outside_boxes(logits, box, yes))

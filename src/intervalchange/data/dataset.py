@@ -18,6 +18,7 @@ from intervalchange.findings import FINDINGS
 from intervalchange.records import Region
 
 STILL = Affine()
+_PLACE = {finding: place for place, finding in enumerate(FINDINGS)}
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -95,11 +96,13 @@ class PairDataset(Dataset[dict[str, Any]]):
             item[f"report_{name}"] = self._reports[study]
             item[f"findings_{name}"], item[f"levels_{name}"] = self._findings[study], self._levels[study]
             item["regions"][name] = self._moved(study, motion)
+            item[f"boxes_{name}"] = finding_boxes(item["regions"][name], self.pixels)
             if self.prepared.maps is not None:
                 item[f"opacity_{name}"] = self._opacity(study, motion)
         if len(names) == 1:
             item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
             item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
+            item["boxes_prior"] = np.full_like(item["boxes_current"], np.nan)
             if self.prepared.maps is not None:
                 item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
         return item
@@ -125,6 +128,15 @@ class PairDataset(Dataset[dict[str, Any]]):
 
 def _number(case_id: str) -> int:
     return int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
+
+
+def finding_boxes(regions: Sequence[Region], side: int) -> np.ndarray:
+    """(f, 4) float32: the box around each finding as shares of the side, NaN where there is none."""
+    boxes = np.full((len(FINDINGS), 4), np.nan, np.float32)
+    for region in regions:
+        if region.kind == "finding" and region.name in _PLACE:
+            boxes[_PLACE[region.name]] = np.asarray(region.box, np.float32) / side
+    return boxes
 
 
 def item_from_films(

@@ -35,3 +35,20 @@ def opacity(
     """Masked binary cross-entropy plus `dice` times the soft Dice loss of (b, c, h, w) opacity maps."""
     loss = masked_bce(logits, targets, across=across)
     return loss + dice * soft_dice(logits, targets, across=across) if dice else loss
+
+
+def outside_boxes(logits: Tensor, boxes: Tensor, counted: Tensor) -> Tensor:
+    """Masked binary cross-entropy that wants nothing outside the box of a finding that is there.
+
+    logits: (b, f, g, g) of places. boxes: (b, f, 4) x1, y1, x2, y2 as shares of the side, NaN where not known. counted:
+    (b, f) bool: which findings to look at. A cell is outside when its whole square is. Inside, the pooled loss decides.
+    """
+    grid = logits.shape[-1]
+    low = torch.arange(grid, device=logits.device) / grid
+    high = low + 1 / grid
+    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(2)
+    across, down = (high > x1) & (low < x2), (high > y1) & (low < y2)
+    known = counted & ~torch.isnan(boxes).any(-1)
+    outside = ~(down.unsqueeze(-1) & across.unsqueeze(-2)) & known[..., None, None]
+    targets = torch.zeros_like(logits, dtype=torch.float32).masked_fill(~outside, float("nan"))
+    return masked_bce(logits, targets)

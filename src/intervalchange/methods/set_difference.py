@@ -26,6 +26,7 @@ from intervalchange import grammar
 from intervalchange.blocks.pyramid import FeaturePyramid, ResidualBlock
 from intervalchange.findings import ALIASES, FINDINGS, GRADES, SIZED
 from intervalchange.losses.dense import opacity as opacity_loss
+from intervalchange.losses.dense import outside_boxes
 from intervalchange.losses.labels import cumulative_ordinal, masked_bce
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 from intervalchange.records import Change, LevelChange, Prediction
@@ -55,6 +56,8 @@ class SetDifferenceConfig(MethodConfig):
     findings_weight: float = 1.0
     levels_weight: float = 0.3
     opacity_weight: float = 0.3
+    boxes_weight: float = 0.3
+    """How much a map is held to the box of its finding, where boxes are known."""
     pair_weight: float = 1.0
     max_false_change: float = 0.05
     """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed."""
@@ -120,7 +123,7 @@ class SetDifference(Method):
     config_class = SetDifferenceConfig
     config: SetDifferenceConfig
     name: ClassVar[str] = "set_difference/answer"
-    supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity")
+    supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity", "boxes")
 
     def __init__(self, config: SetDifferenceConfig, tokenizer: Any = None) -> None:
         super().__init__(config, tokenizer)
@@ -174,10 +177,13 @@ class SetDifference(Method):
             "levels": cumulative_ordinal(torch.cat([current.severity, prior.severity]), self.level_cuts, ranks, values),
             "opacity": self._opacity_term(current, prior, batch),
         }
-        weights = {"findings": config.findings_weight, "levels": config.levels_weight, "opacity": config.opacity_weight}
+        terms["boxes"] = _boxes_term(batch, (current.maps, prior.maps), (now == 1, then == 1))
+        weights = {"findings": config.findings_weight, "levels": config.levels_weight}
+        weights |= {"opacity": config.opacity_weight, "boxes": config.boxes_weight}
         if self.pair is not None:
-            _, added = self.pair(current.features, prior.features)
-            _, missing = self.pair(prior.features, current.features)
+            here, added = self.pair(current.features, prior.features)
+            there, missing = self.pair(prior.features, current.features)
+            terms["boxes"] += _boxes_term(batch, (here, there), ((now == 1) & (then == 0), (then == 1) & (now == 0)))
             # NaN on either side stays NaN: an unknown finding teaches nothing about its change.
             terms["pair"] = 0.5 * (masked_bce(added, now * (1 - then)) + masked_bce(missing, then * (1 - now)))
             weights["pair"] = config.pair_weight
@@ -351,6 +357,14 @@ class SetDifference(Method):
         level, _ = tune_global((seen["level"] * both)[:, None], (moved & both)[:, None], 1.0)
         self.level_threshold.fill_(level)
         return {"change_f1": reached, "threshold": float(np.median(threshold)), "level_threshold": level}
+
+
+def _boxes_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
+    """maps of the current and of the prior film, each held to the boxes of that film."""
+    boxes = batch.get("boxes_current"), batch.get("boxes_prior")
+    if boxes[0] is None:
+        return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
+    return outside_boxes(torch.cat(maps), torch.cat(boxes), torch.cat(counted))
 
 
 GRID = np.linspace(0.05, 0.95, 37)
