@@ -213,7 +213,7 @@ def test_augmentation_shares_what_it_must() -> None:
 def test_exposures_differ_and_the_film_remains() -> None:
     pixels = chest(128, 128)
     rng = np.random.default_rng(0)
-    seen = [Augment(frame=0).exposure(pixels.copy(), rng) for _ in range(30)]
+    seen = [Augment(frame=0, collimation=0).exposure(pixels.copy(), rng) for _ in range(30)]
     assert all(film.dtype == np.float32 and film.min() >= 0 and film.max() <= 1 for film in seen)
     usual = standardise(pixels)
     likeness = [np.corrcoef(standardise(film).ravel(), usual.ravel())[0, 1] for film in seen]
