@@ -55,6 +55,7 @@ def training_arguments(config: TrainConfig, folder: RunFolder, steps_per_epoch: 
         weight_decay=config.weight_decay,
         max_grad_norm=config.grad_clip,
         bf16=precision == "bf16",
+        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
         fp16=precision == "fp16",
         seed=config.seed,
         dataloader_num_workers=config.workers,
