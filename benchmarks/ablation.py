@@ -2,8 +2,8 @@
 
     python benchmarks/ablation.py --train prepared/train --test prepared/eval --out runs/ablation --minutes 6
 
-Every row has the same CPU minutes. Interrupted, the same command continues. The seeds of a row are pooled (each case once a
-seed) and rows are compared by a paired bootstrap over patients. The paper prints no readable numbers for this table.
+Every row has the same CPU minutes. Interrupted, the same command continues. The seeds of a row are pooled (each case
+once a seed) and rows are compared by a paired bootstrap over patients. The paper prints no readable numbers for this table.
 """
 
 from __future__ import annotations
@@ -74,14 +74,20 @@ def main() -> None:
         answers = dict(zip([(row, seed) for row, seed, *_ in jobs], pool.map(run, jobs), strict=True))
     files = [pooled(row, [answers[row, seed] for seed in range(chosen.seeds)], chosen.out) for row in ROWS]
     scores = score(files, meteor=False)
-    each = {row: [score(answers[row, seed], meteor=False).files[0].figures for seed in range(chosen.seeds)] for row in ROWS}
+    each = {
+        row: [score(answers[row, seed], meteor=False).files[0].figures for seed in range(chosen.seeds)] for row in ROWS
+    }
     shown = ("change.findings.micro.f1", "change.micro.f1", "change.false_change.rate", "text.bleu4", "text.cider_d")
     result = {
         "minutes": chosen.minutes,
         "rows": {
             row: {
                 "seeds": [{name: figures[name] for name in shown} for figures in each[row]],
-                "pooled": {key: value for key, value in one.figures.items() if key.startswith((*shown, "floors.question_only.change"))},
+                "pooled": {
+                    key: value
+                    for key, value in one.figures.items()
+                    if key.startswith((*shown, "floors.question_only.change"))
+                },
             }
             for row, one in zip(ROWS, scores.files, strict=True)
         },

@@ -2,10 +2,10 @@
 
     python benchmarks/evidence.py RUN --train prepared/train --patients 150 --out benchmarks/results/evidence.json
 
-- pointing game: the peak of the changed finding's map lies inside its true extent (one map cell of tolerance), beside the
-  same game played by the mean map of that finding over training pairs (one map for everybody)
+- pointing game: the peak of the changed finding's map lies inside its true extent (one map cell of tolerance), beside
+  the same game played by the mean map of that finding over training pairs (one map for everybody)
 - correlation between the maps of different patients, for the same finding
-- erasing: the film is rendered again without the lesion, everything else held; does the probability of the finding fall?
+- erasing: the film is rendered again without the lesion, everything else held; does its probability fall?
 """
 
 from __future__ import annotations
@@ -137,7 +137,10 @@ def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> d
     table = {
         name: {
             "pairs": len(chosen := [row for row in rows if row[0] == name]),
-            **{key: float(np.mean([row[place] for row in chosen])) for place, key in enumerate(("hit", "mean_hit", "fell"), 1)},
+            **{
+                key: float(np.mean([row[place] for row in chosen]))
+                for place, key in enumerate(("hit", "mean_hit", "fell"), 1)
+            },
         }
         for name in names
     }

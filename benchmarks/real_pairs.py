@@ -63,7 +63,13 @@ def main() -> None:
     severity = pd.read_csv(chosen.real / "severity.csv").set_index("image_id").brixia_senior_global.dropna()
     scored = pairs.dropna(subset=["brixia_senior_ref", "brixia_senior_main"])
     labelled = pairs[pairs.change_label.isin(["worsened", "improved"])]
-    wanted = {*labelled.ref_image_id, *labelled.main_image_id, *scored.ref_image_id, *scored.main_image_id, *severity.index}
+    wanted = {
+        *labelled.ref_image_id,
+        *labelled.main_image_id,
+        *scored.ref_image_id,
+        *scored.main_image_id,
+        *severity.index,
+    }
     known = {name: burden(model, chosen.real / images.loc[name, "file"]) for name in sorted(wanted)}
 
     labels = (labelled.change_label == "worsened").to_numpy(int)
@@ -74,6 +80,7 @@ def main() -> None:
     rise = np.sign((moved.brixia_senior_main - moved.brixia_senior_ref).to_numpy())
     ours = np.sign((moved.main_image_id.map(known) - moved.ref_image_id.map(known)).to_numpy())
     both = moved[moved.change_label.isin(["worsened", "improved"])]
+    moved_with_label = np.sign((both.brixia_senior_main - both.brixia_senior_ref).to_numpy())
     label_rise = np.where(both.change_label == "worsened", 1, -1)
     result = {
         "labelled_pairs": len(labelled),
@@ -88,7 +95,7 @@ def main() -> None:
         ),
         "brixia_pairs_that_move": len(moved),
         "brixia_sign_agreement": float((rise == ours).mean()),
-        "label_and_brixia_agree": f"{int((np.sign((both.brixia_senior_main - both.brixia_senior_ref).to_numpy()) == label_rise).sum())} of {len(both)}",
+        "label_and_brixia_agree": f"{int((moved_with_label == label_rise).sum())} of {len(both)}",
     }
     text = json.dumps(result, indent=1, default=lambda value: value if isinstance(value, list) else list(value))
     chosen.out.write_text(text + "\n", encoding="utf-8")

@@ -77,7 +77,9 @@ def agreement(model, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str
     same, total = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for prior, current in pairs:
-            forms = zip(write_forms(prior, Path(folder), "prior"), write_forms(current, Path(folder), "current"), strict=True)
+            forms = zip(
+                write_forms(prior, Path(folder), "prior"), write_forms(current, Path(folder), "current"), strict=True
+            )
             changes = [grammar.parse(model.answer(*paths).answer).change for paths in forms]
             same += all(one == other for one, other in itertools.pairwise(changes))
             total += 1

@@ -1,6 +1,6 @@
 """Copy a finished run into the package as the demo model: weights as float16, without checkpoints and logs.
 
-    python examples/bundle.py runs/demo
+python examples/bundle.py runs/demo
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from intervalchange.inference import DEMO
 
 LIMIT = 10 * 2**20
 KEPT = ("name", "stage", "size", "version", "commit", "split_hash", "simulated", "stored_pixels", "seed", "hardware")
-KEPT += ("training_cases", "training_patients", "training_answers", "selected", "steps", "calibrated", "seconds", "finished")
+KEPT += (
+    "training_cases",
+    "training_patients",
+    "training_answers",
+    "selected",
+    "steps",
+    "calibrated",
+    "seconds",
+    "finished",
+)
 
 
 def bundle(run: Path) -> None:
@@ -30,7 +39,10 @@ def bundle(run: Path) -> None:
         shutil.copy(run / name, DEMO / name)
     tensors = load_file(run / "model.safetensors")
     # Thresholds stay exact; half precision moves a probability by less than a thousandth.
-    half = {name: value.half() if value.ndim > 1 and value.dtype == torch.float32 else value for name, value in tensors.items()}
+    half = {
+        name: value.half() if value.ndim > 1 and value.dtype == torch.float32 else value
+        for name, value in tensors.items()
+    }
     save_file(half, DEMO / "model.safetensors", metadata={"format": "pt"})
     short = {name: facts[name] for name in KEPT if name in facts} | {"name": "demo"}
     # The floors need the commonest answers only.

@@ -1,6 +1,6 @@
 """The demo: answers on bundled real pairs and on simulated pairs whose truth is known; writes demo/report.html.
 
-    python examples/demo.py --out demo
+python examples/demo.py --out demo
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def real_entries(model: Predictor) -> list[Entry]:
     for pair in pd.read_csv(SAMPLES / "pairs.csv").itertuples():
         answered = model.answer_shown(SAMPLES / str(pair.prior), SAMPLES / str(pair.current))
         note = (
-            f"Real films, {pair.prior_view} then {pair.current_view}, {pair.days_between} days apart; by eye (not a radiologist): "
-            f"{pair.seen_by_eye}. COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
+            f"Real films, {pair.prior_view} then {pair.current_view}, {pair.days_between} days apart; "
+            f"by eye (not a radiologist): {pair.seen_by_eye}. COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
         )
         entries.append(Entry(f"Real pair, patient {pair.patient_id}", answered, note=note))
     return entries
@@ -70,7 +70,10 @@ def main() -> None:
         model = ic.load("demo")
     with console.status("answering on the bundled real pairs"):
         entries = real_entries(model)
-    with console.status("simulating pairs (the renderer compiles once) and answering"), tempfile.TemporaryDirectory() as folder:
+    with (
+        console.status("simulating pairs (the renderer compiles once) and answering"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         entries += simulated_entries(model, chosen.simulated, Path(folder))
     table = Table("pair", "answer", "truth", title="What has changed compared to the reference image?", show_lines=True)
     for entry in entries:

@@ -29,6 +29,8 @@ LABELS = (
     "levels_prior",
     "opacity_current",
     "opacity_prior",
+    "boxes_current",
+    "boxes_prior",
     "regions",
     "report_current",
     "report_prior",

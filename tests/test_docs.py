@@ -16,7 +16,7 @@ PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md")
 def commands(page: str) -> list[list[str]]:
     """Every `intervalchange ...` line of the fenced blocks of a page."""
     inside, found = False, []
-    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if line.startswith("```"):
             inside = not inside
         elif inside and line.startswith("intervalchange "):
@@ -38,7 +38,10 @@ def test_every_page_has_commands() -> None:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small cohort in the true layout, which stands in for the real one too."""
     folder = tmp_path_factory.mktemp("cohort") / "sim"
-    assert cli.main(["simulate", str(folder), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"]) == 0
+    assert (
+        cli.main(["simulate", str(folder), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"])
+        == 0
+    )
     return folder
 
 
@@ -57,7 +60,12 @@ def test_the_documented_commands_run(page: str, cohort: Path, tmp_path: Path, mo
 
 def scaled(command: list[str], cohort: Path) -> list[str]:
     """A documented command at a size a test can bear: the prepared cohort for any data, the tiny preset, few pixels."""
-    small = [word.replace("PREPARED", "prepared/any").replace("/path/to/mimic", str(cohort)) for word in command]
+    small = [
+        word.replace("PREPARED", "prepared/any")
+        .replace("cohorts/toy/prepared", "prepared/any")
+        .replace("/path/to/mimic", str(cohort))
+        for word in command
+    ]
     if small[0] == "simulate":
         return ["simulate", str(cohort), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"]
     if small[0] == "prepare":

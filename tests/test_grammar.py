@@ -23,9 +23,7 @@ def changes(draw: st.DrawFn) -> Change:
 
 
 def test_the_published_forms() -> None:
-    change = Change.of(
-        ["lung opacity", "pneumonia"], ["edema"], [("pleural effusion", "small", "moderate to severe")]
-    )
+    change = Change.of(["lung opacity", "pneumonia"], ["edema"], [("pleural effusion", "small", "moderate to severe")])
     assert render(change) == (
         "the level of pleural effusion has changed from small to moderate to severe. "
         "the main image has additional findings of lung opacity, and pneumonia than the reference image. "
@@ -87,7 +85,10 @@ def test_every_alias_reads_as_its_finding() -> None:
         ("There is a new opacity and consolidation.", Change.of(["lung opacity", "consolidation"])),
         ("the pneumothorax has resolved.", Change.of((), ["pneumothorax"])),
         ("pulmonary edema is no longer seen", Change.of((), ["edema"])),
-        ("pleural effusion has increased from small to moderate", Change.of(levels=[("pleural effusion", "small", "moderate")])),
+        (
+            "pleural effusion has increased from small to moderate",
+            Change.of(levels=[("pleural effusion", "small", "moderate")]),
+        ),
         ("additional findings of edema and hernia", Change.of(["edema", "hernia"])),
         ("the current image is missing the finding of chf", Change.of((), ["heart failure"])),
     ],

@@ -29,7 +29,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train("set_difference/answer", prepared, tmp_path_factory.mktemp("run") / "r", "tiny", overrides={"train.max_steps": 3})
+    return train(
+        "set_difference/answer",
+        prepared,
+        tmp_path_factory.mktemp("run") / "r",
+        "tiny",
+        overrides={"train.max_steps": 3},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +175,10 @@ def test_force_reads_a_lateral(run: Path, films: tuple[Path, Path], tmp_path: Pa
 
 def test_the_report_is_one_page_without_outside_parts(run: Path, films: tuple[Path, Path], tmp_path: Path) -> None:
     report = tmp_path / "answer.html"
-    assert cli.main(["answer", str(run), "--prior", str(films[0]), "--current", str(films[1]), "--report", str(report)]) == 0
+    assert (
+        cli.main(["answer", str(run), "--prior", str(films[0]), "--current", str(films[1]), "--report", str(report)])
+        == 0
+    )
     page = report.read_text(encoding="utf-8")
     assert "Research use only" in page and page.count("data:image/jpeg;base64,") >= 2
     assert "http://" not in page and "https://" not in page and "<script" not in page
@@ -199,7 +208,10 @@ def test_mistakes_on_the_command_line(arguments: list[str], tmp_path: Path, monk
 def test_help_is_quick_and_has_examples() -> None:
     for verb in ("simulate", "prepare", "train", "predict", "answer", "score"):
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "intervalchange.cli", verb, "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-X", "importtime", "-m", "intervalchange.cli", verb, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "examples:" in done.stdout and "Research use only" in done.stdout
         assert "torch" not in {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}

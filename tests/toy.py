@@ -55,6 +55,15 @@ def opacity(findings: set[str]) -> np.ndarray:
     return picture.reshape(1, GRID, SIDE // GRID, GRID, SIDE // GRID).mean(axis=(2, 4))
 
 
+def boxes(findings: set[str]) -> np.ndarray:
+    """(f, 4) float32: x1, y1, x2, y2 of the marks as shares of the side, NaN elsewhere."""
+    values = np.full((len(FINDINGS), 4), np.nan, np.float32)
+    for finding in findings:
+        down, right = PLACES[finding]
+        values[FINDINGS.index(finding)] = np.array([right.start, down.start, right.stop, down.stop]) / SIDE
+    return values
+
+
 def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dict[str, Any]:
     """One case with the fields of `Batch`, as `PairDataset` gives it."""
     prior, current = draw_findings(rng), draw_findings(rng)
@@ -79,6 +88,8 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "levels_prior": unknown,
         "opacity_current": opacity(current),
         "opacity_prior": np.full((1, GRID, GRID), np.nan, np.float32) if single else opacity(prior),
+        "boxes_current": boxes(current),
+        "boxes_prior": boxes(set() if single else prior),
         "tags": (),
         "regions": {"current": (), "prior": ()},
     }

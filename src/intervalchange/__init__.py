@@ -1,9 +1,9 @@
 """Difference visual question answering on longitudinal chest X-rays. Research use only; not a medical device.
 
-    import intervalchange as ic
-    model = ic.load("demo")
-    result = model.answer(prior="2019.png", current="2020.dcm")
-    result.answer, result.change, result.confidence, result.evidence
+import intervalchange as ic
+model = ic.load("demo")
+result = model.answer(prior="2019.png", current="2020.dcm")
+result.answer, result.change, result.confidence, result.evidence
 """
 
 from __future__ import annotations

@@ -75,9 +75,13 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; for pairs, the CSV")
     verb.add_argument("out", type=Path, metavar="OUT", help="prepared folder to write")
     verb.add_argument("--pixels", type=_positive, default=512, help="side of the stored square films")
-    verb.add_argument("--split", default="official", help="official, patient (8:1:1 by patient), or a CSV of patient_id,split")
+    verb.add_argument(
+        "--split", default="official", help="official, patient (8:1:1 by patient), or a CSV of patient_id,split"
+    )
     for name, what in (("images", "films"), ("reports", "report texts"), ("questions", "question tables")):
-        verb.add_argument(f"--{name}", type=Path, default=None, help=f"folder of the {what}, where it is not under ROOT")
+        verb.add_argument(
+            f"--{name}", type=Path, default=None, help=f"folder of the {what}, where it is not under ROOT"
+        )
     verb.add_argument("--workers", type=_positive, default=None)
     verb.add_argument("--dry-run", action="store_true", help="read only the tables")
     verb.set_defaults(run=_run_prepare)
@@ -97,7 +101,14 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--data", type=Path, help="prepared folder")
     verb.add_argument("--out", type=Path, help="run folder")
     verb.add_argument("--size", default="small", help="tiny, small or paper, or a preset file of your own")
-    verb.add_argument("--from", dest="sources", action="append", default=[], metavar="RUN", help="start from the weights of a run; may repeat")
+    verb.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="start from the weights of a run; may repeat",
+    )
     verb.add_argument_group("overrides of the preset", "--model.NAME VALUE and --train.NAME VALUE, as often as needed")
     verb.set_defaults(run=_run_train)
 
@@ -114,9 +125,19 @@ def _predict(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--data", type=Path, required=True, help="prepared folder")
     verb.add_argument("--split", choices=("test", "val", "train", "all"), default="test")
     verb.add_argument("--out", type=Path, default=Path("predictions.jsonl"))
-    verb.add_argument("--controls", action="store_true", help="also with the films exchanged, one film twice, and blank")
-    verb.add_argument("--all-kinds", action="store_true", help="all seven question types, not only those it was trained on")
-    verb.add_argument("--abstain-at", type=float, default=None, metavar="P", help="mark answers surer than P as given, others as abstained")
+    verb.add_argument(
+        "--controls", action="store_true", help="also with the films exchanged, one film twice, and blank"
+    )
+    verb.add_argument(
+        "--all-kinds", action="store_true", help="all seven question types, not only those it was trained on"
+    )
+    verb.add_argument(
+        "--abstain-at",
+        type=float,
+        default=None,
+        metavar="P",
+        help="mark answers surer than P as given, others as abstained",
+    )
     verb.add_argument("--batch-size", type=_positive, default=32)
     verb.set_defaults(run=_run_predict)
 
@@ -126,7 +147,7 @@ def _answer(verbs: argparse._SubParsersAction) -> None:
         verbs,
         "answer",
         "answer one question about two radiographs (PNG, JPEG, DICOM)",
-        '  intervalchange answer demo --prior 2019.png --current 2020.dcm\n'
+        "  intervalchange answer demo --prior 2019.png --current 2020.dcm\n"
         '  intervalchange answer demo --prior a.png --current b.png "is there pleural effusion?" --json\n'
         "  intervalchange answer runs/real --prior a.png --current b.png --report answer.html",
     )
@@ -135,8 +156,14 @@ def _answer(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--prior", type=Path, default=None, help="the earlier film")
     verb.add_argument("--current", type=Path, required=True, help="the later film")
     verb.add_argument("--json", action="store_true", help="print one Prediction object")
-    verb.add_argument("--report", type=Path, default=None, help="write a page with films, change, probabilities and heat map")
-    verb.add_argument("--force", action="store_true", help="read films that look like a lateral, another body part or a colour picture")
+    verb.add_argument(
+        "--report", type=Path, default=None, help="write a page with films, change, probabilities and heat map"
+    )
+    verb.add_argument(
+        "--force",
+        action="store_true",
+        help="read films that look like a lateral, another body part or a colour picture",
+    )
     verb.set_defaults(run=_run_answer)
 
 
@@ -204,11 +231,20 @@ def _run_train(options: argparse.Namespace) -> None:
     if options.list:
         training.print_stages()
         return
-    missing = [name for name, value in (("METHOD/STAGE", options.stage), ("--data", options.data), ("--out", options.out)) if value is None]
+    missing = [
+        name
+        for name, value in (("METHOD/STAGE", options.stage), ("--data", options.data), ("--out", options.out))
+        if value is None
+    ]
     if missing:
         raise ConfigError(f"train needs {', '.join(missing)}.", remedy="See `intervalchange train --help`.")
     training.train(
-        options.stage, options.data, options.out, size=options.size, sources=options.sources, overrides=options.overrides
+        options.stage,
+        options.data,
+        options.out,
+        size=options.size,
+        sources=options.sources,
+        overrides=options.overrides,
     )
 
 

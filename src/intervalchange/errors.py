@@ -1,11 +1,11 @@
 """What can go wrong, each with what to do next.
 
-    IntervalChangeError
-    ├── InputError            the input's fault: exit code 2
-    │   ├── ImageError        a film that cannot be read or must not be
-    │   ├── SourceError       a data set folder or table that is not what it should be
-    │   └── ConfigError       an option, preset or configuration that does not fit
-    └── RunError              a run folder that cannot be used as asked: exit code 2
+IntervalChangeError
+├── InputError            the input's fault: exit code 2
+│   ├── ImageError        a film that cannot be read or must not be
+│   ├── SourceError       a data set folder or table that is not what it should be
+│   └── ConfigError       an option, preset or configuration that does not fit
+└── RunError              a run folder that cannot be used as asked: exit code 2
 """
 
 from __future__ import annotations

@@ -116,9 +116,14 @@ _NOTHING = re.compile(
     r"(?:nothing (?:has |is )?(?:changed|new|different)|(?:there (?:is|are|has been) )?no (?:significant |relevant "
     r"|interval |acute )*(?:changes?|difference)(?: (?:is|are) seen)?|unchanged|no longer different)"
 )
-_GONE = r"(?:has|have|is|are) (?:now |completely |fully )?(?:resolved|cleared|disappeared|no longer (?:seen|present|visible))"
+_GONE = (
+    r"(?:has|have|is|are) (?:now |completely |fully )?"
+    r"(?:resolved|cleared|disappeared|no longer (?:seen|present|visible))"
+)
 _CHANGED = r"(?:has |have |is |are )?(?:changed|increased|decreased|worsened|improved|progressed|regressed)"
-_FILLER = frozenset({"a", "an", "the", "and", "or", "of", "is", "are", "with", "also", "both", "there", "finding", "findings"})
+_FILLER = frozenset(
+    {"a", "an", "the", "and", "or", "of", "is", "are", "with", "also", "both", "there", "finding", "findings"}
+)
 
 
 @cache
@@ -204,9 +209,11 @@ class _Parser:
             trailing = self.level(sentence)
             if _residue(trailing):
                 self.unread.append(_residue(trailing))
-        elif match := re.fullmatch(r"(?:there (?:is|are) )?(?:an? |the )?(?:new|additional) (.+?)(?: (?:is|are) seen)?", sentence):
-            self.items(match.group(1), self.added)
-        elif match := re.fullmatch(r"(?:the )?(.+?) (?:is|are) new", sentence):
+        elif (
+            match := re.fullmatch(
+                r"(?:there (?:is|are) )?(?:an? |the )?(?:new|additional) (.+?)(?: (?:is|are) seen)?", sentence
+            )
+        ) or (match := re.fullmatch(r"(?:the )?(.+?) (?:is|are) new", sentence)):
             self.items(match.group(1), self.added)
         else:
             self.unread.append(_residue(sentence))

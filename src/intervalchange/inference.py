@@ -61,7 +61,12 @@ class Predictor:
         return frozenset(self.run.get("training_patients", ()))
 
     def answer(
-        self, prior: str | Path | None, current: str | Path, question: str = grammar.DIFFERENCE_QUESTION, *, force: bool = False
+        self,
+        prior: str | Path | None,
+        current: str | Path,
+        question: str = grammar.DIFFERENCE_QUESTION,
+        *,
+        force: bool = False,
     ) -> Prediction:
         """Answer a question about two files (PNG, JPEG, DICOM), or about `current` alone where it needs no prior.
 
@@ -71,7 +76,12 @@ class Predictor:
         return self.answer_shown(prior, current, question, force=force).prediction
 
     def answer_shown(
-        self, prior: str | Path | None, current: str | Path, question: str = grammar.DIFFERENCE_QUESTION, *, force: bool = False
+        self,
+        prior: str | Path | None,
+        current: str | Path,
+        question: str = grammar.DIFFERENCE_QUESTION,
+        *,
+        force: bool = False,
     ) -> Answered:
         """As `answer`, with the films as the model saw them."""
         # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
@@ -118,7 +128,9 @@ class Predictor:
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
         """The cases that `predict` answers: of the kinds the model was trained on unless others are named."""
-        return PairDataset(prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels)
+        return PairDataset(
+            prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels
+        )
 
     def _refuse_training_patients(self, dataset: PairDataset, split: str) -> None:
         if split == "train":
@@ -190,11 +202,17 @@ def load(run: str | Path) -> Predictor:
     folder = DEMO if str(run) == "demo" else Path(run)
     record = folder / "run.json"
     if not record.is_file():
-        raise RunError("not a run folder: run.json is missing.", where=folder, remedy="Give the folder that `train` wrote, or `demo`.")
+        raise RunError(
+            "not a run folder: run.json is missing.",
+            where=folder,
+            remedy="Give the folder that `train` wrote, or `demo`.",
+        )
     facts = json.loads(record.read_text(encoding="utf-8"))
     if not facts.get("finished", False):
         raise RunError(
-            "this run has not finished.", where=folder, remedy="Run the same train command again: it continues where it stopped."
+            "this run has not finished.",
+            where=folder,
+            remedy="Run the same train command again: it continues where it stopped.",
         )
     model = method_class(facts["stage"]).from_pretrained(folder)
     return Predictor(model, facts)

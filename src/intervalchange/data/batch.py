@@ -29,33 +29,37 @@ TENSORS = (
 
 @dataclass
 class Batch(ModelOutput):
-    """b cases. f = len(findings.FINDINGS), in that order. A field that is None is not there (`batch.keys()`)."""
+    """b cases. f = len(findings.FINDINGS), in that order. A field that is None is not there (`batch.keys()`).
 
-    current: torch.Tensor | None = None
+    Fields without `| None` in their type are in every batch that `collate` makes of cases with labels; ModelOutput
+    wants a default all the same.
+    """
+
+    current: torch.Tensor = None  # type: ignore[assignment]
     """(b, 1, h, w) float32, standardised."""
-    prior: torch.Tensor | None = None
+    prior: torch.Tensor = None  # type: ignore[assignment]
     """(b, 1, h, w) float32, standardised; zeros where absent."""
-    has_prior: torch.Tensor | None = None
+    has_prior: torch.Tensor = None  # type: ignore[assignment]
     """(b) bool."""
-    question: list[str] | None = None
+    question: list[str] = None  # type: ignore[assignment]
     answer: list[str] | None = None
     report_current: list[str] | None = None
     report_prior: list[str] | None = None
-    kind: list[str] | None = None
-    case_id: list[str] | None = None
-    patient_id: list[str] | None = None
-    findings_current: torch.Tensor | None = None
+    kind: list[str] = None  # type: ignore[assignment]
+    case_id: list[str] = None  # type: ignore[assignment]
+    patient_id: list[str] = None  # type: ignore[assignment]
+    findings_current: torch.Tensor = None  # type: ignore[assignment]
     """(b, f) float32: 1 present, 0 absent, NaN unknown."""
-    findings_prior: torch.Tensor | None = None
+    findings_prior: torch.Tensor = None  # type: ignore[assignment]
     """(b, f) float32; NaN where there is no prior."""
-    levels_current: torch.Tensor | None = None
+    levels_current: torch.Tensor = None  # type: ignore[assignment]
     """(b, f) float32: rank of the level, NaN where there is none."""
-    levels_prior: torch.Tensor | None = None
+    levels_prior: torch.Tensor = None  # type: ignore[assignment]
     opacity_current: torch.Tensor | None = None
     """(b, 1, g, g) float32 in [0, 1] in the frame of `current`; NaN where unknown."""
     opacity_prior: torch.Tensor | None = None
     boxes_current: torch.Tensor | None = None
-    """(b, f, 4) float32: x1, y1, x2, y2 around each finding, as shares of the side of `current`; NaN where not known."""
+    """(b, f, 4) float32: x1, y1, x2, y2 around each finding, as shares of the side; NaN where not known."""
     boxes_prior: torch.Tensor | None = None
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None

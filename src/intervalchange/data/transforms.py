@@ -91,8 +91,8 @@ class Augment:
         return cls(**scaled) if strength > 0 else None
 
     frame: float = 0.1
-    """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half of
-    the films."""
+    """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half
+    of the films."""
 
     def geometry(self, rng: np.random.Generator, films: int) -> list[Affine]:
         """One motion for each film: the shared one, then its own."""

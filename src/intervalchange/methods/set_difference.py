@@ -125,6 +125,10 @@ class SetDifference(Method):
     name: ClassVar[str] = "set_difference/answer"
     supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity", "boxes")
 
+    change_threshold: Tensor
+    finding_threshold: Tensor
+    level_threshold: Tensor
+
     def __init__(self, config: SetDifferenceConfig, tokenizer: Any = None) -> None:
         super().__init__(config, tokenizer)
         findings = len(FINDINGS)
@@ -196,7 +200,7 @@ class SetDifference(Method):
             return logits.sum() * 0
         maps = torch.cat([batch["opacity_current"], batch["opacity_prior"]])
         # The stored maps may be finer than the grid; a mean over each cell is what the cell can say.
-        targets = F.adaptive_avg_pool2d(maps, logits.shape[-2:])
+        targets = F.adaptive_avg_pool2d(maps, (logits.shape[-2], logits.shape[-1]))
         return opacity_loss(logits, targets)
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -233,7 +237,10 @@ class SetDifference(Method):
         chances = {name: value.cpu().numpy() for name, value in self.probabilities(current, prior).items()}
         ranks = [self._ranks(look).argmax(-1).cpu().numpy() for look in (current, prior)]
         changes = self._changes(chances, *ranks)
-        answers, confidence, warnings, given = [], [], [], []
+        answers: list[str] = []
+        confidence: list[Mapping[str, float]] = []
+        warnings: list[tuple[str, ...]] = []
+        given: list[Change | None] = []
         places = self._places(current, prior) if evidence or "location" in batch.kind else None
         for index, kind in enumerate(batch.kind):
             if kind == "difference":
@@ -362,9 +369,9 @@ class SetDifference(Method):
 def _boxes_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
     """maps of the current and of the prior film, each held to the boxes of that film."""
     boxes = batch.get("boxes_current"), batch.get("boxes_prior")
-    if boxes[0] is None:
+    if boxes[0] is None or boxes[1] is None:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
-    return outside_boxes(torch.cat(maps), torch.cat(boxes), torch.cat(counted))
+    return outside_boxes(torch.cat(maps), torch.cat([boxes[0], boxes[1]]), torch.cat(counted))
 
 
 GRID = np.linspace(0.05, 0.95, 37)

@@ -35,14 +35,18 @@ STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --add: #c0392b; --gone: #1f7a8c; --level: #a66b00; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1020px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-.notice { border: 1px solid var(--line); border-left: 4px solid var(--add); padding: .5rem .8rem; background: var(--soft); }
+.notice { border: 1px solid var(--line);
+  border-left: 4px solid var(--add); padding: .5rem .8rem; background: var(--soft); }
 .films { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: .8rem; margin: .8rem 0; }
 figure { margin: 0; } figure img { width: 100%; border-radius: 4px; display: block; background: #000; }
 figcaption { font-size: .85rem; opacity: .8; padding-top: .25rem; }
-.answer { font-size: 1.15rem; margin: .4rem 0; } .truth { margin: .2rem 0; } .right { color: #1e8449; } .wrong { color: #b9770e; }
-table { border-collapse: collapse; width: 100%; margin: .6rem 0; } th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
+.answer { font-size: 1.15rem; margin: .4rem 0; } .truth { margin: .2rem 0; }
+.right { color: #1e8449; } .wrong { color: #b9770e; }
+table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 .bar { display: inline-block; height: .7em; border-radius: 2px; vertical-align: baseline; margin-right: .5em; }
-.added { background: var(--add); } .missing { background: var(--gone); } .level { background: var(--level); } .maybe { opacity: .45; }
+.added { background: var(--add); } .missing { background: var(--gone); } .level { background: var(--level); }
+.maybe { opacity: .45; }
 small { opacity: .75; }
 """
 
@@ -66,8 +70,14 @@ def _section(entry: Entry) -> str:
     films.append(_figure(entry.answered.current, "Current (the main image)"))
     heat = (prediction.evidence or {}).get("change")
     if heat is not None:
-        films.append(_figure(entry.answered.current, "Where the change was seen, on the current film", np.asarray(heat)))
-    nowhere = "" if heat is not None or prediction.evidence is None else "<p><small>No change was seen, so there is no heat map.</small></p>"
+        films.append(
+            _figure(entry.answered.current, "Where the change was seen, on the current film", np.asarray(heat))
+        )
+    nowhere = (
+        ""
+        if heat is not None or prediction.evidence is None
+        else "<p><small>No change was seen, so there is no heat map.</small></p>"
+    )
     warnings = "".join(f"<li>{html.escape(text)}</li>" for text in prediction.warnings)
     return (
         f"<section><h2>{html.escape(entry.title)}</h2>"
@@ -106,12 +116,17 @@ def _table(change: Change | None, confidence: dict[str, float]) -> str:
         way, finding = key.split(":", 1)
         chance = confidence[key]
         said = "named" if key in chosen else "considered, not named"
+        change_word = way if way != "level" else f"level {html.escape(words.get(key, ''))}"
         bar = f"<span class='bar {way}{'' if key in chosen else ' maybe'}' style='width:{90 * chance:.0f}px'></span>"
         lines.append(
-            f"<tr><td>{html.escape(finding)}</td><td>{way if way != 'level' else 'level ' + html.escape(words.get(key, ''))}"
-            f"</td><td>{bar}{chance:.2f}</td><td>{said}</td></tr>"
+            f"<tr><td>{html.escape(finding)}</td><td>{change_word}</td><td>{bar}{chance:.2f}</td><td>{said}</td></tr>"
         )
-    whole = f"<p><small>Probability of the whole answer, findings taken as independent: {confidence['answer']:.2f}</small></p>" if "answer" in confidence else ""
+    whole = (
+        "<p><small>Probability of the whole answer, findings taken as independent: "
+        f"{confidence['answer']:.2f}</small></p>"
+        if "answer" in confidence
+        else ""
+    )
     head = "<tr><th>Finding</th><th>Change</th><th>Probability</th><th></th></tr>"
     return f"<table>{head}{''.join(lines)}</table>{whole}"
 
@@ -121,7 +136,9 @@ def _figure(shown: Shown, caption: str, heat: np.ndarray | None = None) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"<figure><img alt='{html.escape(caption)}' src='data:image/jpeg;base64,{data}'><figcaption>{html.escape(caption)}</figcaption></figure>"
+    words = html.escape(caption)
+    image = f"<img alt='{words}' src='data:image/jpeg;base64,{data}'>"
+    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
 
 def overlay(film: np.ndarray, heat: np.ndarray | None = None, side: int = SIDE) -> Image.Image:
