@@ -34,7 +34,8 @@ def real_entries(model: Predictor) -> list[Entry]:
         answered = model.answer_shown(SAMPLES / str(pair.prior), SAMPLES / str(pair.current))
         note = (
             f"Real films, {pair.prior_view} then {pair.current_view}, {pair.days_between} days apart; "
-            f"by eye (not a radiologist): {pair.seen_by_eye}. COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
+            f"by eye (not a radiologist): {pair.seen_by_eye}. "
+            "COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
         )
         entries.append(Entry(f"Real pair, patient {pair.patient_id}", answered, note=note))
     return entries
