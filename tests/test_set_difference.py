@@ -72,11 +72,16 @@ def test_thresholds_keep_the_bound_on_false_changes() -> None:
     score = np.clip(0.25 * target + 0.6 * rng.random(target.shape), 0, 1)
     unchanged = ~target.any(axis=(1, 2))
     for bound in (0.02, 0.1, 1.0):
-        one, reached_by_one = tune_global(score, target, bound)
-        each, reached = tune(score, target, bound)
+        one, reached_by_one = tune_global(score, target, unchanged, bound)
+        each, reached = tune(score, target, unchanged, bound)
         assert (score > each)[unchanged].any(axis=(1, 2)).mean() <= bound
         assert (score > one)[unchanged].any(axis=(1, 2)).mean() <= bound
-        assert reached >= reached_by_one
+        assert reached >= reached_by_one > 0
+
+
+def test_without_a_threshold_that_keeps_the_bound_nothing_is_said() -> None:
+    score = np.ones((4, 1, 2)) * 0.99
+    assert tune_global(score, np.zeros((4, 1, 2), bool), np.ones(4, bool), 0.0) == (1.0, 0.0)
 
 
 def test_calibration_raises_the_change_score() -> None:
