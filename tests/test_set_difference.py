@@ -87,7 +87,7 @@ def test_without_a_threshold_that_keeps_the_bound_nothing_is_said() -> None:
 def test_calibration_raises_the_change_score() -> None:
     torch.manual_seed(0)
     model = SetDifference(
-        SetDifferenceConfig(pixels=64, widths=(16, 16, 32, 32), width=32, max_false_change=1.0)
+        SetDifferenceConfig(pixels=64, widths=(16, 16, 32, 32), width=32, max_false_change=2.0)
     ).eval()
     batch = toy.batch(64)
     set_to = model.calibrate([batch])

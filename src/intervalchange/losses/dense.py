@@ -37,7 +37,9 @@ def opacity(
     return loss + dice * soft_dice(logits, targets, across=across) if dice else loss
 
 
-def outside_boxes(logits: Tensor, boxes: Tensor, counted: Tensor) -> Tensor:
+def outside_boxes(
+    logits: Tensor, boxes: Tensor, counted: Tensor, across: Callable[[Tensor], Tensor] = identity
+) -> Tensor:
     """Masked binary cross-entropy that wants nothing outside the box of a finding that is there.
 
     logits: (b, f, g, g) of places. boxes: (b, f, 4) x1, y1, x2, y2 as shares of the side, NaN where not known. counted:
@@ -47,8 +49,8 @@ def outside_boxes(logits: Tensor, boxes: Tensor, counted: Tensor) -> Tensor:
     low = torch.arange(grid, device=logits.device) / grid
     high = low + 1 / grid
     x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(2)
-    across, down = (high > x1) & (low < x2), (high > y1) & (low < y2)
+    inside_x, inside_y = (high > x1) & (low < x2), (high > y1) & (low < y2)
     known = counted & ~torch.isnan(boxes).any(-1)
-    outside = ~(down.unsqueeze(-1) & across.unsqueeze(-2)) & known[..., None, None]
+    outside = ~(inside_y.unsqueeze(-1) & inside_x.unsqueeze(-2)) & known[..., None, None]
     targets = torch.zeros_like(logits, dtype=torch.float32).masked_fill(~outside, float("nan"))
-    return masked_bce(logits, targets)
+    return masked_bce(logits, targets, across=across)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange import grammar
+from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid, ResidualBlock
 from intervalchange.findings import ALIASES, FINDINGS, GRADES, SIZED
 from intervalchange.losses.dense import opacity as opacity_loss
@@ -176,20 +177,26 @@ class SetDifference(Method):
         then = batch["findings_prior"].masked_fill(absent[:, None], float("nan"))
         ranks = torch.cat([batch["levels_current"], batch["levels_prior"].masked_fill(absent[:, None], float("nan"))])
         values = torch.tensor(CUTS, device=ranks.device)
+        joined: dict[str, Any] = {"across": average_over_processes}
+        films = torch.cat([current.findings, prior.findings])
+        severity = torch.cat([current.severity, prior.severity])
         terms = {
-            "findings": masked_bce(torch.cat([current.findings, prior.findings]), torch.cat([now, then])),
-            "levels": cumulative_ordinal(torch.cat([current.severity, prior.severity]), self.level_cuts, ranks, values),
+            "findings": masked_bce(films, torch.cat([now, then]), **joined),
+            "levels": cumulative_ordinal(severity, self.level_cuts, ranks, values, **joined),
             "opacity": self._opacity_term(current, prior, batch),
+            "boxes": _boxes_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
         }
-        terms["boxes"] = _boxes_term(batch, (current.maps, prior.maps), (now == 1, then == 1))
         weights = {"findings": config.findings_weight, "levels": config.levels_weight}
         weights |= {"opacity": config.opacity_weight, "boxes": config.boxes_weight}
         if self.pair is not None:
             here, added = self.pair(current.features, prior.features)
             there, missing = self.pair(prior.features, current.features)
-            terms["boxes"] += _boxes_term(batch, (here, there), ((now == 1) & (then == 0), (then == 1) & (now == 0)))
+            came, went = (now == 1) & (then == 0), (then == 1) & (now == 0)
+            terms["boxes"] = terms["boxes"] + _boxes_term(batch, (here, there), (came, went))
             # NaN on either side stays NaN: an unknown finding teaches nothing about its change.
-            terms["pair"] = 0.5 * (masked_bce(added, now * (1 - then)) + masked_bce(missing, then * (1 - now)))
+            terms["pair"] = 0.5 * (
+                masked_bce(added, now * (1 - then), **joined) + masked_bce(missing, then * (1 - now), **joined)
+            )
             weights["pair"] = config.pair_weight
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
@@ -201,7 +208,7 @@ class SetDifference(Method):
         maps = torch.cat([batch["opacity_current"], batch["opacity_prior"]])
         # The stored maps may be finer than the grid; a mean over each cell is what the cell can say.
         targets = F.adaptive_avg_pool2d(maps, (logits.shape[-2], logits.shape[-1]))
-        return opacity_loss(logits, targets)
+        return opacity_loss(logits, targets, across=average_over_processes)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -359,19 +366,19 @@ class SetDifference(Method):
         now, then, moved, differ = (np.concatenate(truth[name]) for name in ("now", "then", "moved", "differ"))
         score = np.stack([seen["added"], seen["missing"]], axis=1)
         target = np.stack([(now == 1) & (then == 0), (now == 0) & (then == 1)], axis=1)
-        unchanged = ~(target.any(axis=(1, 2)) | moved.any(axis=1))
+        unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | moved.any(axis=1))
         # Levels may spend what added and missing leave of the bound.
         threshold, reached = tune(score, target, unchanged, 0.7 * self.config.max_false_change)
         self.change_threshold.copy_(torch.from_numpy(threshold))
-        chosen = (score > threshold).any(axis=1)
-        spent = chosen[unchanged].any(axis=1).mean() if unchanged.any() else 0.0
+        chosen: np.ndarray = np.any(score > threshold, axis=1)
+        spent = _false(chosen[:, None], unchanged)
         level, _ = tune_global(
             (seen["level"] * differ * ~chosen)[:, None], moved[:, None], unchanged, self.config.max_false_change - spent
         )
         self.level_threshold.fill_(level)
         per_film = np.concatenate([seen["current"], seen["prior"]])[:, None]
         there = (np.concatenate([now, then]) == 1)[:, None]
-        presence, _ = tune(per_film, there, ~there.any(axis=(1, 2)), 1.0)
+        presence, _ = tune(per_film, there, np.logical_not(there.any(axis=(1, 2))), 1.0)
         self.finding_threshold.copy_(torch.from_numpy(presence))
         return {"change_f1": reached, "threshold": float(np.median(threshold)), "level_threshold": level}
 
@@ -381,7 +388,7 @@ def _boxes_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: 
     boxes = batch.get("boxes_current"), batch.get("boxes_prior")
     if boxes[0] is None or boxes[1] is None:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
-    return outside_boxes(torch.cat(maps), torch.cat([boxes[0], boxes[1]]), torch.cat(counted))
+    return outside_boxes(torch.cat(maps), torch.cat([boxes[0], boxes[1]]), torch.cat(counted), average_over_processes)
 
 
 GRID = np.linspace(0.05, 0.95, 37)
