@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import DEMO
 
 LIMIT = 10 * 2**20
@@ -45,12 +46,8 @@ def bundle(run: Path) -> None:
     }
     save_file(half, DEMO / "model.safetensors", metadata={"format": "pt"})
     short = {name: facts[name] for name in KEPT if name in facts} | {"name": "demo"}
-    # The floors need the commonest answers only.
-    short["training_answers"] = {
-        question: dict(sorted(counts.items(), key=lambda pair: -pair[1])[:200])
-        for question, counts in facts["training_answers"].items()
-        if question == "what has changed compared to the reference image?"
-    }
+    # The floors of `score` need the training answers of the difference question.
+    short["training_answers"] = {DIFFERENCE_QUESTION: facts["training_answers"][DIFFERENCE_QUESTION]}
     (DEMO / "run.json").write_text(json.dumps(short) + "\n", encoding="utf-8")
     size = sum(file.stat().st_size for file in DEMO.iterdir())
     if size > LIMIT:

@@ -5,9 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 ic=.venv/bin/intervalchange
 
-$ic simulate cohorts/train --patients 3000 --seed 1 --pixels 256 --splits 9:1:0
+$ic simulate cohorts/train --patients 2400 --seed 1 --pixels 256 --splits 9:1:0
 $ic prepare mimic_diff_vqa cohorts/train prepared/train --pixels 256
-$ic train set_difference/answer --data prepared/train --out runs/demo --size small
+# Two passes of the learning rate: the second starts from the first, with half the augmentation.
+$ic train set_difference/answer --data prepared/train --out runs/demo-first --size small
+$ic train set_difference/answer --data prepared/train --out runs/demo --size small --from runs/demo-first \
+  --train.epochs 14 --train.augment 0.5 --train.eval_cases 600
 
 $ic simulate cohorts/eval --patients 300 --seed 900000 --pixels 256 --splits 0:0:1
 $ic prepare mimic_diff_vqa cohorts/eval prepared/eval --pixels 256

@@ -60,8 +60,9 @@ class SetDifferenceConfig(MethodConfig):
     boxes_weight: float = 0.3
     """How much a map is held to the box of its finding, where boxes are known."""
     pair_weight: float = 1.0
-    max_false_change: float = 0.06
-    """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed."""
+    max_false_change: float = 0.04
+    """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Half of what is
+    wanted on other patients: many thresholds are tried on a hundred or so unchanged pairs, which flatters."""
 
 
 class Look(NamedTuple):
