@@ -56,7 +56,7 @@ class Single:
 def square(pixels: np.ndarray, side: int) -> np.ndarray:
     """(h, w) film in [0, 1] -> the stored 8-bit square."""
     height, width = pixels.shape
-    return film_square(Image(pixels.astype(np.float32), height, width), side)[0]
+    return film_square(Image(pixels.astype(np.float32), height, width), side).pixels
 
 
 def singles(patients: int, side: int) -> Iterator[Single]:

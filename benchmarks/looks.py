@@ -28,8 +28,8 @@ def real_films(folder: Path, count: int) -> list[Image.Image]:
 
 def simulated_films(count: int) -> list[Image.Image]:
     """The last film of each of `count` patients of an evaluation seed."""
-    films = [simulate_patient(SEED, index, pixels=512).films[-1] for index in range(count)]
-    return [Image.fromarray((255 * film.pixels).astype(np.uint8)) for film in films]
+    films = [simulate_patient(SEED, index, pixels=512).studies[-1].film for index in range(count)]
+    return [Image.fromarray((255 * film.pixels).astype(np.uint8)) for film in films if film is not None]
 
 
 def sheet(simulated: list[Image.Image], real: list[Image.Image]) -> Image.Image:
