@@ -207,6 +207,8 @@ def test_augmentation_shares_what_it_must() -> None:
     assert np.abs(angles).max() <= augment.degrees * (1 + augment.jitter)
     assert Augment.of_strength(0) is None
     assert Augment.of_strength(0.5).degrees == augment.degrees / 2
+    assert Augment.of_strength(0.5).frame == augment.frame / 2
+    assert Augment.of_strength(0.5).jitter == augment.jitter
     assert Augment.of_strength(1) == augment
 
 

@@ -21,7 +21,7 @@ from intervalchange.errors import ConfigError, RunError
 from intervalchange.records import Prediction
 from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
-from intervalchange.training.stage import augmentation, refuse_evaluation_data, start_from
+from intervalchange.training.stage import refuse_evaluation_data, start_from
 from intervalchange.training.trainer import SELECTION, EpochSampler, rate_at, selection_scores
 
 STAGE = "real/answer"
@@ -213,13 +213,6 @@ def test_selection_scores_by_hand() -> None:
     assert scores["exact"] == pytest.approx(1 / 3)
     assert selection_scores([one("yes", "yes", "presence"), one("no", "yes", "presence")])[SELECTION] == 0.5
     assert selection_scores([one("nothing has changed.", "nothing has changed.")])[SELECTION] == 0.0
-
-
-def test_augmentation_strength() -> None:
-    assert augmentation(0) is None
-    half, full = augmentation(0.5), augmentation(1.0)
-    assert half.degrees == full.degrees / 2
-    assert half.jitter == full.jitter
 
 
 def test_half_written_checkpoints_do_not_count(tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ class Augment:
     """Standard deviation of the noise, up to; half of the films."""
     collimation: float = 0.06
     """Depth of a black border on one side, up to; a quarter of the films."""
+    frame: float = 0.1
+    """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half
+    of the films."""
 
     @classmethod
     def of_strength(cls, strength: float) -> Augment | None:
@@ -89,10 +92,6 @@ class Augment:
         usual = cls()
         scaled = {entry.name: getattr(usual, entry.name) * strength for entry in fields(cls) if entry.name != "jitter"}
         return cls(**scaled) if strength > 0 else None
-
-    frame: float = 0.1
-    """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half
-    of the films."""
 
     def geometry(self, rng: np.random.Generator, films: int) -> list[Affine]:
         """One motion for each film: the shared one, then its own."""

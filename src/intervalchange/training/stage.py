@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,20 +191,11 @@ def training_sets(prepared: Prepared, preset: Preset, pixels: int) -> tuple[Pair
     """The augmented training cases, and at most `eval_cases` validation cases (None where there are none)."""
     train = preset.train
     kinds = train.kinds or None
-    training = PairDataset(prepared, "train", kinds, pixels, augmentation(train.augment), train.seed)
+    training = PairDataset(prepared, "train", kinds, pixels, Augment.of_strength(train.augment), train.seed)
     if not len(prepared.case_rows("val", kinds)):
         _say("no validation case: the last weights will be kept.")
         return training, None
     return training, PairDataset(prepared, "val", kinds, pixels, limit=train.eval_cases)
-
-
-def augmentation(strength: float) -> Augment | None:
-    """The ranges of data/transforms.py times a strength; None for 0."""
-    if not strength:
-        return None
-    plain = Augment()
-    shared = {name: value * strength for name, value in asdict(plain).items() if name != "jitter"}
-    return replace(plain, **shared)
 
 
 def facts_of(preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]) -> dict[str, Any]:
