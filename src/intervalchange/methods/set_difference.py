@@ -299,7 +299,7 @@ class SetDifference(Method):
                 whole += float(np.log(chance if finding in chosen else 1 - chance))
                 if finding in chosen or chance > 0.02:
                     sure[f"{way}:{finding}"] = chance
-        for level in change.levels:
+        for level in sorted(change.levels):
             sure[f"level:{level.finding}"] = float(chances["level"][row, FINDINGS.index(level.finding)])
         return {"answer": float(np.exp(whole)), **sure}
 
@@ -460,9 +460,9 @@ def _side(heat: np.ndarray) -> str:
 
 def _evidence(places: Mapping[str, np.ndarray], change: Change, row: int) -> dict[str, np.ndarray]:
     """Heat maps of what changed, and their maximum as `change`; empty where nothing did."""
-    heat = {finding: places["added"][row, FINDINGS.index(finding)] for finding in change.added}
-    heat |= {finding: places["missing"][row, FINDINGS.index(finding)] for finding in change.missing}
-    for level in change.levels:
+    heat = {finding: places["added"][row, FINDINGS.index(finding)] for finding in sorted(change.added)}
+    heat |= {finding: places["missing"][row, FINDINGS.index(finding)] for finding in sorted(change.missing)}
+    for level in sorted(change.levels):
         place = FINDINGS.index(level.finding)
         heat[level.finding] = np.maximum(places["current"][row, place], places["prior"][row, place])
     return heat | ({"change": np.max(list(heat.values()), axis=0)} if heat else {})
