@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Half the cores each would starve the films; the fast suite is split over both instead.
 WORKERS ?= 2
 
-.PHONY: help setup demo check format test slow bench docs clean demo-model
+.PHONY: help setup demo check format test slow docs clean demo-model
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,9 +34,6 @@ test: setup  ## The fast suite (under five minutes)
 
 slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
 	$(BIN)/python -m pytest -m slow --durations=10
-
-bench: setup  ## Ratios against named peers, written to benchmarks/results
-	$(BIN)/python benchmarks/speed.py
 
 demo-model: setup  ## Train the bundled demo model from nothing (about an hour on two cores)
 	bash examples/train_demo.sh
