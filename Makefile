@@ -35,7 +35,7 @@ test: setup  ## The fast suite (under five minutes)
 slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
 	$(BIN)/python -m pytest -m slow --durations=10
 
-demo-model: setup  ## Train the bundled demo model from nothing (about an hour on two cores)
+demo-model: setup  ## Train the bundled demo model from nothing (simulates 2,400 patients first)
 	bash examples/train_demo.sh
 
 docs: setup  ## Build the site into site/

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The bundled demo model from nothing: a simulated cohort, a prepared folder, one preset, and the weights into the package.
-# About an hour on two cores. The evaluation cohort is of another seed and never seen in training.
+# The steps were run one by one, this file not yet end to end. The evaluation cohort is of another seed and never seen in training.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ic=.venv/bin/intervalchange
