@@ -61,8 +61,8 @@ class SetDifferenceConfig(MethodConfig):
     """How much a map is held to the box of its finding, where boxes are known."""
     pair_weight: float = 1.0
     max_false_change: float = 0.04
-    """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Set to half of
-    the wanted 8% after .07 gave 13% on a test cohort (docs/log.md): many thresholds are tried on a hundred or so unchanged pairs, which flatters."""
+    """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Half of the
+    wanted 8%, after .07 gave 13% on a test cohort (docs/log.md): many tried thresholds flatter a hundred pairs."""
 
 
 class Look(NamedTuple):
