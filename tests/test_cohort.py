@@ -21,10 +21,11 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from intervalchange import grammar
+from intervalchange.data import run_length
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT, FINDINGS, SIMULATED
 from intervalchange.records import KINDS, Change, Study
-from intervalchange.simulation import cohort, export, run_length
+from intervalchange.simulation import cohort, export
 from intervalchange.simulation.course import sample_acquisition, sample_course
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, patient_number, study_id, subject_id
 from intervalchange.simulation.scene import REFERENCE, Film, State

@@ -10,6 +10,7 @@ import torch
 from intervalchange.losses import (
     answer_nll,
     cumulative_ordinal,
+    inside_and_outside,
     masked_bce,
     opacity,
     residual_alignment,
@@ -160,18 +161,33 @@ def test_opacity_is_the_sum_of_its_parts() -> None:
     assert torch.allclose(opacity(logits.flip(-1), targets.flip(-1)), opacity(logits, targets))
 
 
-def test_outside_boxes_counts_only_what_is_outside() -> None:
-    from intervalchange.losses.dense import outside_boxes
-
-    logits = torch.full((1, 1, 4, 4), -20.0)
-    box = torch.tensor([[[0.0, 0.0, 0.5, 0.5]]])
+def test_inside_and_outside_weigh_the_same() -> None:
+    places = torch.zeros(1, 1, 4, 4)
+    places[..., :2, :2] = 1
     yes = torch.ones(1, 1, dtype=torch.bool)
-    logits[..., :2, :2] = 20.0
-    assert outside_boxes(logits, box, yes) < 1e-6, "inside is free"
+    logits = torch.where(places == 1, 20.0, -20.0)
+    assert inside_and_outside(logits, places, yes) < 1e-6
     logits[..., 3, 3] = 3.0
-    # One of the twelve cells outside says yes: -log(1 - sigmoid(3)) / 12.
-    torch.testing.assert_close(outside_boxes(logits, box, yes), torch.tensor(3.0485873 / 12))
-    assert outside_boxes(logits, box, ~yes) == 0, "not counted"
-    assert outside_boxes(logits, torch.full_like(box, float("nan")), yes) == 0, "not known"
-    mirrored = torch.tensor([[[0.5, 0.0, 1.0, 0.5]]])
-    torch.testing.assert_close(outside_boxes(logits.flip(-1), mirrored, yes), outside_boxes(logits, box, yes))
+    # One of the twelve cells outside says yes: a twelfth of -log(1 - sigmoid(3)), and the outside is one half of two.
+    torch.testing.assert_close(inside_and_outside(logits, places, yes), torch.tensor(3.0485873 / 24))
+    logits[..., 0, 0] = -3.0
+    torch.testing.assert_close(inside_and_outside(logits, places, yes), torch.tensor(3.0485873 / 24 + 3.0485873 / 8))
+    assert inside_and_outside(logits, places, ~yes) == 0, "not counted"
+    assert inside_and_outside(logits, torch.full_like(places, NAN), yes) == 0, "not known"
+    torch.testing.assert_close(
+        inside_and_outside(logits.flip(-1), places.flip(-1), yes), inside_and_outside(logits, places, yes)
+    )
+
+
+def test_a_box_without_a_mask_only_says_what_is_outside() -> None:
+    places = torch.zeros(1, 1, 8, 8)
+    places[..., :4, :4] = NAN
+    yes = torch.ones(1, 1, dtype=torch.bool)
+    logits = torch.full((1, 1, 4, 4), -20.0, requires_grad=True)
+    with torch.no_grad():
+        logits[..., 3, 3] = 3.0
+    loss = inside_and_outside(logits, places, yes)
+    # The map is half as fine: two by two of its cells are in the box, twelve outside, and there is no inside half.
+    torch.testing.assert_close(loss.detach(), torch.tensor(3.0485873 / 12))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert not gradient[..., :2, :2].any()

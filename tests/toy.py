@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from intervalchange.data import places as data_places
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.prepare import prepare
 from intervalchange.findings import FINDINGS
@@ -55,12 +56,14 @@ def opacity(findings: set[str]) -> np.ndarray:
     return picture.reshape(1, GRID, SIDE // GRID, GRID, SIDE // GRID).mean(axis=(2, 4))
 
 
-def boxes(findings: set[str]) -> np.ndarray:
-    """(f, 4) float32: x1, y1, x2, y2 of the marks as shares of the side, NaN elsewhere."""
-    values = np.full((len(FINDINGS), 4), np.nan, np.float32)
+def places(findings: set[str]) -> np.ndarray:
+    """(f, 32, 32) float32: 1 on the marks, 0 elsewhere; NaN for what is not there."""
+    step = SIDE // data_places.GRID
+    values = np.full((len(FINDINGS), data_places.GRID, data_places.GRID), np.nan, np.float32)
     for finding in findings:
-        down, right = PLACES[finding]
-        values[FINDINGS.index(finding)] = np.array([right.start, down.start, right.stop, down.stop]) / SIDE
+        picture = np.zeros((SIDE, SIDE), np.float32)
+        picture[PLACES[finding]] = 1
+        values[FINDINGS.index(finding)] = picture[::step, ::step]
     return values
 
 
@@ -88,8 +91,8 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "levels_prior": unknown,
         "opacity_current": opacity(current),
         "opacity_prior": np.full((1, GRID, GRID), np.nan, np.float32) if single else opacity(prior),
-        "boxes_current": boxes(current),
-        "boxes_prior": boxes(set() if single else prior),
+        "places_current": places(current),
+        "places_prior": places(set() if single else prior),
         "tags": (),
         "regions": {"current": (), "prior": ()},
     }

@@ -22,8 +22,8 @@ TENSORS = (
     "levels_prior",
     "opacity_current",
     "opacity_prior",
-    "boxes_current",
-    "boxes_prior",
+    "places_current",
+    "places_prior",
 )
 
 
@@ -58,9 +58,9 @@ class Batch(ModelOutput):
     opacity_current: torch.Tensor | None = None
     """(b, 1, g, g) float32 in [0, 1] in the frame of `current`; NaN where unknown."""
     opacity_prior: torch.Tensor | None = None
-    boxes_current: torch.Tensor | None = None
-    """(b, f, 4) float32: x1, y1, x2, y2 around each finding, as shares of the side; NaN where not known."""
-    boxes_prior: torch.Tensor | None = None
+    places_current: torch.Tensor | None = None
+    """(b, f, g, g) float32: 1 where a finding is, 0 where it is not, NaN where not known."""
+    places_prior: torch.Tensor | None = None
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None
     """One a case: "current" and "prior" -> regions, boxes in pixels of the (h, w) shown here."""

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from intervalchange.data.images import resize, standardise
+from intervalchange.data.places import Place, place_maps, places_of
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment
 from intervalchange.errors import ConfigError
@@ -18,7 +19,6 @@ from intervalchange.findings import FINDINGS
 from intervalchange.records import Region
 
 STILL = Affine()
-_PLACE = {finding: place for place, finding in enumerate(FINDINGS)}
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -66,6 +66,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()
         self._findings, self._levels, self._regions = prepared.findings, prepared.levels, prepared.boxes_of
+        self._place_cache: dict[int, tuple[Place, ...]] = {}
         self._unknown = np.full(len(FINDINGS), np.nan, np.float32)
 
     def __len__(self) -> int:
@@ -96,13 +97,13 @@ class PairDataset(Dataset[dict[str, Any]]):
             item[f"report_{name}"] = self._reports[study]
             item[f"findings_{name}"], item[f"levels_{name}"] = self._findings[study], self._levels[study]
             item["regions"][name] = self._moved(study, motion)
-            item[f"boxes_{name}"] = finding_boxes(item["regions"][name], self.pixels)
+            item[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
             if self.prepared.maps is not None:
                 item[f"opacity_{name}"] = self._opacity(study, motion)
         if len(names) == 1:
             item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
             item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
-            item["boxes_prior"] = np.full_like(item["boxes_current"], np.nan)
+            item["places_prior"] = np.full_like(item["places_current"], np.nan)
             if self.prepared.maps is not None:
                 item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
         return item
@@ -116,6 +117,14 @@ class PairDataset(Dataset[dict[str, Any]]):
         shown = (boxes if motion is STILL else motion.boxes(boxes)) * self.pixels
         return tuple(Region(kind, name, tuple(box)) for (kind, name), box in zip(names, shown.tolist(), strict=True))
 
+    def _places(self, study: int) -> tuple[Place, ...]:
+        """Where the findings of a study are. Masks are decoded the first time a study is asked for."""
+        if study not in self._place_cache:
+            regions = self.prepared.regions_of.get(study, ())
+            geometry = self.prepared.geometry(study)
+            self._place_cache[study] = places_of(regions, geometry, self.prepared.pixels.shape[0])
+        return self._place_cache[study]
+
     def _opacity(self, study: int, motion: Affine) -> np.ndarray:
         """(1, g, g) float32 in [0, 1], NaN where unknown."""
         maps, row = self.prepared.maps, int(self._rows["opacity_row"][study])
@@ -128,15 +137,6 @@ class PairDataset(Dataset[dict[str, Any]]):
 
 def _number(case_id: str) -> int:
     return int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
-
-
-def finding_boxes(regions: Sequence[Region], side: int) -> np.ndarray:
-    """(f, 4) float32: the box around each finding as shares of the side, NaN where there is none."""
-    boxes = np.full((len(FINDINGS), 4), np.nan, np.float32)
-    for region in regions:
-        if region.kind == "finding" and region.name in _PLACE:
-            boxes[_PLACE[region.name]] = np.asarray(region.box, np.float32) / side
-    return boxes
 
 
 def item_from_films(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.language import identity
@@ -37,20 +38,19 @@ def opacity(
     return loss + dice * soft_dice(logits, targets, across=across) if dice else loss
 
 
-def outside_boxes(
-    logits: Tensor, boxes: Tensor, counted: Tensor, across: Callable[[Tensor], Tensor] = identity
+def inside_and_outside(
+    logits: Tensor, places: Tensor, counted: Tensor, across: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
-    """Masked binary cross-entropy that wants nothing outside the box of a finding that is there.
+    """Binary cross-entropy that wants a map high where its finding is and low where it is not, both halves alike.
 
-    logits: (b, f, g, g) of places. boxes: (b, f, 4) x1, y1, x2, y2 as shares of the side, NaN where not known. counted:
-    (b, f) bool: which findings to look at. A cell is outside when its whole square is. Inside, the pooled loss decides.
+    logits: (b, f, g, g). places: (b, f, k, k), 1 where the finding is, 0 where it is not, NaN where not known (inside a
+    box without a mask: there the pooled loss decides). counted: (b, f) bool: which maps to look at. A cell of g that
+    holds any 1 is inside, one that holds only 0 is outside. The mean over the inside of a map and the mean over its
+    outside weigh the same, however small the lesion; nothing known gives 0.
     """
-    grid = logits.shape[-1]
-    low = torch.arange(grid, device=logits.device) / grid
-    high = low + 1 / grid
-    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(2)
-    inside_x, inside_y = (high > x1) & (low < x2), (high > y1) & (low < y2)
-    known = counted & ~torch.isnan(boxes).any(-1)
-    outside = ~(inside_y.unsqueeze(-1) & inside_x.unsqueeze(-2)) & known[..., None, None]
-    targets = torch.zeros_like(logits, dtype=torch.float32).masked_fill(~outside, float("nan"))
-    return masked_bce(logits, targets, across=across)
+    size = (logits.shape[-2], logits.shape[-1])
+    inside = F.adaptive_max_pool2d((places == 1).to(logits.dtype), size)
+    outside = 1 - F.adaptive_max_pool2d((places != 0).to(logits.dtype), size)
+    halves = [half / half.sum(dim=(-2, -1), keepdim=True).clamp(min=1) for half in (inside, outside)]
+    weight = (halves[0] + halves[1]).float() * counted[..., None, None]
+    return masked_bce(logits, inside, weight=weight, across=across)

@@ -26,8 +26,8 @@ from intervalchange import grammar
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid, ResidualBlock
 from intervalchange.findings import ALIASES, FINDINGS, GRADES, SIZED
+from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
-from intervalchange.losses.dense import outside_boxes
 from intervalchange.losses.labels import cumulative_ordinal, masked_bce
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 from intervalchange.records import Change, LevelChange, Prediction
@@ -57,8 +57,8 @@ class SetDifferenceConfig(MethodConfig):
     findings_weight: float = 1.0
     levels_weight: float = 0.3
     opacity_weight: float = 0.3
-    boxes_weight: float = 0.3
-    """How much a map is held to the box of its finding, where boxes are known."""
+    places_weight: float = 1.0
+    """How much a map is held to the place of its finding, where masks or boxes are known."""
     pair_weight: float = 1.0
     max_false_change: float = 0.04
     """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Half of the
@@ -81,25 +81,29 @@ class Look(NamedTuple):
 
 
 class Pooling(nn.Module):
-    """(n, f, g, g) logits of places -> (n, f) logits of the film: a smooth maximum plus a word from the whole.
+    """(n, f, g, g) logits of places -> (n, f) logits of the film: a smooth maximum.
 
     Log-mean-exp with a learned sharpness (Pinheiro and Collobert, CVPR 2015): one place is enough, more are surer.
+    Nothing but the map speaks for the film, so a finding that is said is a finding that is shown.
     """
 
-    def __init__(self, width: int, findings: int) -> None:
+    def __init__(self, findings: int) -> None:
         super().__init__()
         self.sharpness = nn.Parameter(torch.empty(findings))
-        self.whole = nn.Linear(width, findings)
+        self.scale = nn.Parameter(torch.empty(findings))
+        self.shift = nn.Parameter(torch.empty(findings))
 
     def draw_weights(self, init: Any) -> None:
-        """All findings start at sharpness softplus(3)."""
-        init.constant_(self.sharpness, 3.0)
+        """All findings start at sharpness and scale softplus(1) = 1.3, without a shift."""
+        init.constant_(self.sharpness, 1.0)
+        init.constant_(self.scale, 1.0)
+        init.zeros_(self.shift)
 
-    def forward(self, maps: Tensor, features: Tensor) -> Tensor:
-        sharpness = F.softplus(self.sharpness)[:, None]
+    def forward(self, maps: Tensor) -> Tensor:
+        sharpness, scale = F.softplus(self.sharpness), F.softplus(self.scale)
         places = maps.float().flatten(2)
-        peak = torch.logsumexp(sharpness * places, dim=-1) - np.log(places.shape[-1])
-        return peak / sharpness.squeeze(-1) + self.whole(features.mean(dim=(2, 3)))
+        peak = torch.logsumexp(sharpness[:, None] * places, dim=-1) - np.log(places.shape[-1])
+        return scale * peak / sharpness + self.shift
 
 
 class PairBranch(nn.Module):
@@ -110,13 +114,13 @@ class PairBranch(nn.Module):
         self.mix = nn.Conv2d(3 * width, width, 1)
         self.block = ResidualBlock(width, width)
         self.maps = nn.Conv2d(width, findings, 1)
-        self.pooling = Pooling(width, findings)
+        self.pooling = Pooling(findings)
 
     def forward(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """(b, d, g, g) twice -> maps (b, f, g, g) and logits (b, f)."""
         features = self.block(F.relu(self.mix(torch.cat([one, other, one - other], dim=1))))
         maps = self.maps(features)
-        return maps, self.pooling(maps, features)
+        return maps, self.pooling(maps)
 
 
 class SetDifference(Method):
@@ -125,8 +129,9 @@ class SetDifference(Method):
     config_class = SetDifferenceConfig
     config: SetDifferenceConfig
     name: ClassVar[str] = "set_difference/answer"
-    supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity", "boxes")
+    supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity", "masks")
 
+    gate: Tensor
     change_threshold: Tensor
     finding_threshold: Tensor
     level_threshold: Tensor
@@ -136,11 +141,12 @@ class SetDifference(Method):
         findings = len(FINDINGS)
         self.encoder = FeaturePyramid(config.widths, config.width, config.depth)
         self.maps = nn.Conv2d(config.width, findings, 1)
-        self.pooling = Pooling(config.width, findings)
+        self.pooling = Pooling(findings)
         self.severity = nn.Linear(2 * config.width, findings)
         self.level_cuts = nn.Parameter(torch.empty(findings, len(CUTS)))
         self.opacity = nn.Conv2d(config.width, 1, 1)
         self.pair = PairBranch(config.width, findings) if config.pair else None
+        self.register_buffer("gate", torch.tensor(0.0))
         self.register_buffer("change_threshold", torch.full((findings,), 0.5))
         self.register_buffer("finding_threshold", torch.full((findings,), 0.5))
         self.register_buffer("level_threshold", torch.tensor(0.5))
@@ -157,7 +163,7 @@ class SetDifference(Method):
         features = self.encoder(films)
         maps = self.maps(features)
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
-        return Look(features, maps, self.pooling(maps, features), self.severity(pooled).float(), self.opacity(features))
+        return Look(features, maps, self.pooling(maps), self.severity(pooled).float(), self.opacity(features))
 
     def opacity_burden(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) standardised -> (n): mean of the predicted opacity map, a severity of the whole film."""
@@ -185,15 +191,15 @@ class SetDifference(Method):
             "findings": masked_bce(films, torch.cat([now, then]), **joined),
             "levels": cumulative_ordinal(severity, self.level_cuts, ranks, values, **joined),
             "opacity": self._opacity_term(current, prior, batch),
-            "boxes": _boxes_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
+            "places": _places_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
         }
         weights = {"findings": config.findings_weight, "levels": config.levels_weight}
-        weights |= {"opacity": config.opacity_weight, "boxes": config.boxes_weight}
+        weights |= {"opacity": config.opacity_weight, "places": config.places_weight}
         if self.pair is not None:
             here, added = self.pair(current.features, prior.features)
             there, missing = self.pair(prior.features, current.features)
             came, went = (now == 1) & (then == 0), (then == 1) & (now == 0)
-            terms["boxes"] = terms["boxes"] + _boxes_term(batch, (here, there), (came, went))
+            terms["places"] = terms["places"] + _places_term(batch, (here, there), (came, went))
             # NaN on either side stays NaN: an unknown finding teaches nothing about its change.
             terms["pair"] = 0.5 * (
                 masked_bce(added, now * (1 - then), **joined) + masked_bce(missing, then * (1 - now), **joined)
@@ -215,7 +221,7 @@ class SetDifference(Method):
 
     @torch.no_grad()
     def probabilities(self, current: Look, prior: Look) -> dict[str, Tensor]:
-        """(b, f) each: current, prior (presence), added, missing, and level (that it differs)."""
+        """(b, f) each: current, prior (presence), added, missing, level (that it differs); (b): any, of all changes."""
         now, then = torch.sigmoid(current.findings.float()), torch.sigmoid(prior.findings.float())
         if self.config.hard:
             seen, was = (side > self.finding_threshold for side in (now, then))
@@ -228,7 +234,12 @@ class SetDifference(Method):
             added = (added + torch.sigmoid(pair_added)) / 2
             missing = (missing + torch.sigmoid(pair_missing)) / 2
         same = (self._ranks(current) * self._ranks(prior)).sum(-1)
-        return {"current": now, "prior": then, "added": added, "missing": missing, "level": now * then * (1 - same)}
+        level = now * then * (1 - same)
+        # The chance that anything changed at all, if findings were independent.
+        items = torch.stack([added, missing, level], dim=-1)
+        nothing = (1 - items).clamp(min=1e-6).log().sum(dim=(-2, -1))
+        chances = {"current": now, "prior": then, "added": added, "missing": missing, "level": level}
+        return {**chances, "any": 1 - nothing.exp()}
 
     def _ranks(self, look: Look) -> Tensor:
         """(b, f, 4) probabilities of the ranks 1 to 4 of a finding that is there."""
@@ -273,9 +284,10 @@ class SetDifference(Method):
         """Thresholds -> sets. now, then: (b, f) ranks from 0."""
         threshold = self.change_threshold.cpu().numpy()
         added, missing = chances["added"] > threshold, chances["missing"] > threshold
-        added &= chances["added"] >= chances["missing"]
-        missing &= chances["missing"] > chances["added"]
-        differs = (chances["level"] > float(self.level_threshold)) & (now != then) & ~added & ~missing
+        opened = (chances["any"] > float(self.gate))[:, None]
+        added &= opened & (chances["added"] >= chances["missing"])
+        missing &= opened & (chances["missing"] > chances["added"])
+        differs = (chances["level"] > float(self.level_threshold)) & (now != then) & opened & ~added & ~missing
         return [
             Change(
                 frozenset(FINDINGS[place] for place in np.flatnonzero(added[row])),
@@ -348,7 +360,7 @@ class SetDifference(Method):
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> Mapping[str, float]:
         """Fix the thresholds on validation pairs: change F1, under a bound on false changes of unchanged pairs."""
-        chances: dict[str, list[np.ndarray]] = {name: [] for name in ("current", "prior", "added", "missing", "level")}
+        chances: dict[str, list[np.ndarray]] = {name: [] for name in KINDS_OF_CHANCE}
         truth: dict[str, list[np.ndarray]] = {"now": [], "then": [], "moved": [], "differ": []}
         for batch in batches:
             current, prior = self.look_at_pair(batch.current, batch.prior)
@@ -369,29 +381,41 @@ class SetDifference(Method):
         target = np.stack([(now == 1) & (then == 0), (now == 0) & (then == 1)], axis=1)
         unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | moved.any(axis=1))
         # Levels may spend what added and missing leave of the bound.
-        threshold, reached = tune(score, target, unchanged, 0.7 * self.config.max_false_change)
+        gate, threshold, reached = tune_gated(score, seen["any"], target, unchanged, 0.7 * self.config.max_false_change)
+        self.gate.fill_(gate)
         self.change_threshold.copy_(torch.from_numpy(threshold))
-        chosen: np.ndarray = np.any(score > threshold, axis=1)
+        opened = (seen["any"] > gate)[:, None]
+        chosen: np.ndarray = np.any(score > threshold, axis=1) & opened
         spent = _false(chosen[:, None], unchanged)
         level, _ = tune_global(
-            (seen["level"] * differ * ~chosen)[:, None], moved[:, None], unchanged, self.config.max_false_change - spent
+            (seen["level"] * differ * ~chosen * opened)[:, None],
+            moved[:, None],
+            unchanged,
+            self.config.max_false_change - spent,
         )
         self.level_threshold.fill_(level)
         per_film = np.concatenate([seen["current"], seen["prior"]])[:, None]
         there = (np.concatenate([now, then]) == 1)[:, None]
         presence, _ = tune(per_film, there, np.logical_not(there.any(axis=(1, 2))), 1.0)
         self.finding_threshold.copy_(torch.from_numpy(presence))
-        return {"change_f1": reached, "threshold": float(np.median(threshold)), "level_threshold": level}
+        return {
+            "change_f1": reached,
+            "gate": gate,
+            "threshold": float(np.median(threshold)),
+            "level_threshold": level,
+        }
 
 
-def _boxes_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
-    """maps of the current and of the prior film, each held to the boxes of that film."""
-    boxes = batch.get("boxes_current"), batch.get("boxes_prior")
-    if boxes[0] is None or boxes[1] is None:
+def _places_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
+    """maps of the current and of the prior film, each held to where the findings of that film are."""
+    places = batch.get("places_current"), batch.get("places_prior")
+    if places[0] is None or places[1] is None:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
-    return outside_boxes(torch.cat(maps), torch.cat([boxes[0], boxes[1]]), torch.cat(counted), average_over_processes)
+    where = torch.cat([places[0], places[1]])
+    return inside_and_outside(torch.cat(maps), where, torch.cat(counted), average_over_processes)
 
 
+KINDS_OF_CHANCE = ("current", "prior", "added", "missing", "level", "any")
 GRID = np.linspace(0.05, 0.95, 37)
 """Thresholds that are tried."""
 
@@ -430,6 +454,22 @@ def tune(
                 if (gained := _f1(chosen, target)) > reached + 1e-4 and _false(chosen, unchanged) <= max_false:
                     threshold, reached = moved, gained
     return threshold, reached
+
+
+def tune_gated(
+    score: np.ndarray, gate: np.ndarray, target: np.ndarray, unchanged: np.ndarray, max_false: float
+) -> tuple[float, np.ndarray, float]:
+    """Detect, then describe: a bar that a pair must pass before anything is said of it, and `tune` behind that bar.
+
+    gate: (n), the chance that anything changed. Whether a pair changed at all is surer than what changed, so with a
+    bar the bound on false changes need not be paid by every single finding. Returns bar, thresholds and F1.
+    """
+    bars = {0.0}
+    if unchanged.any() and max_false < 1:
+        shares = np.clip(max_false * np.array([0.5, 0.75, 1, 1.5, 2, 3, 5]), 0, 1)
+        bars |= set(np.quantile(gate[unchanged], 1 - shares).tolist())
+    tried = [(bar, *tune(score * (gate > bar)[:, None, None], target, unchanged, max_false)) for bar in sorted(bars)]
+    return max(tried, key=lambda one: one[2])
 
 
 def _false(chosen: np.ndarray, unchanged: np.ndarray) -> float:

@@ -24,10 +24,11 @@ from typing import Literal
 import numpy as np
 
 import intervalchange
+from intervalchange.data import run_length
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS, SIMULATED
 from intervalchange.records import Region, Study
-from intervalchange.simulation import export, reports, run_length
+from intervalchange.simulation import export, reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.course import Attributes, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id

@@ -23,14 +23,14 @@ SEARCH_AREA_CM2 = MappingProxyType(
         "edema": 300.0,
         "hernia": 10.0,
         "pneumothorax": 45.0,
-        "lung opacity": 26.0,
+        "lung opacity": 80.0,
         "scoliosis": 380.0,
         "gastric distention": 150.0,
         "tortuosity of the thoracic aorta": 50.0,
         "emphysema": 700.0,
         "granuloma": 0.6,
         "consolidation": 130.0,
-        "fracture": 2.2,
+        "fracture": 6.0,
     }
 )
 """Area of clutter a reader weighs each finding against. Wide where healthy people differ in the same way, so that a
