@@ -32,6 +32,8 @@ from intervalchange.simulation import export, reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.course import Attributes, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
+from intervalchange.simulation.layouts import LAYOUTS
+from intervalchange.simulation.layouts import layout as layout_of
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import Acquisition, Film, Lesion, State
 from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
@@ -148,7 +150,6 @@ def _regions(film: Film, seen: dict[str, Attributes]) -> Iterator[Region]:
 
 # --- the cohort ------------------------------------------------------------------------------------------------
 
-LAYOUTS = ("mimic_diff_vqa",)
 _WORK = ".simulating"
 
 
@@ -240,7 +241,7 @@ def simulate(
         for _ in _run(job, todo, workers):
             advance()
     fragments = [json.loads((work / f"{index}.json").read_text("utf-8")) for index in range(patients)]
-    export.write_tables(fragments, out, work, split_of_patients(config), config.seed, config.quirks)
+    layout_of(config.layout).write_tables(fragments, out, work, split_of_patients(config), config.seed, config.quirks)
     export.write_atomically(out / "SIMULATED", work, _marker(config).encode())
     shutil.rmtree(work)
     return out
@@ -249,7 +250,7 @@ def simulate(
 def _simulate_one(config: CohortConfig, out: Path, work: Path, index: int) -> int:
     """Simulate and write one patient; the fragment is written last and says that the patient is complete."""
     patient = simulate_patient(config.seed, index, config.pixels, config.style)
-    fragment = export.write_patient(patient, out, work, config.release, config.quirks)
+    fragment = layout_of(config.layout).write_patient(patient, out, work, config.release, config.quirks)
     export.write_atomically(work / f"{index}.json", work, json.dumps(fragment).encode())
     return index
 

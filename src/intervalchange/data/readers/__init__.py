@@ -13,6 +13,21 @@ from intervalchange.errors import ConfigError, SourceError
 READERS = {
     "mimic_diff_vqa": "intervalchange.data.readers.mimic_diff_vqa",
     "pairs": "intervalchange.data.readers.pairs",
+    "mimic_cxr": "intervalchange.data.readers.mimic_cxr",
+    "imagenome": "intervalchange.data.readers.imagenome",
+    "nih": "intervalchange.data.readers.nih",
+    "chexpert": "intervalchange.data.readers.chexpert",
+    "rsna": "intervalchange.data.readers.rsna",
+    "siim": "intervalchange.data.readers.siim",
+    "object_cxr": "intervalchange.data.readers.object_cxr",
+    "covidx": "intervalchange.data.readers.covidx",
+    "ms_cxr": "intervalchange.data.readers.ms_cxr",
+    "ms_cxr_t": "intervalchange.data.readers.ms_cxr_t",
+    "vindr": "intervalchange.data.readers.vindr",
+    "openi": "intervalchange.data.readers.openi",
+    "cxr_longitudinal": "intervalchange.data.readers.cxr_longitudinal",
+    "dicom": "intervalchange.data.readers.dicom",
+    "reports": "intervalchange.data.readers.reports",
 }
 """Name of a source -> the module whose `read` knows it."""
 
