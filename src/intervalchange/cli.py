@@ -14,29 +14,37 @@ from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.records import CONDITIONS
 
 NOTICE = "Research use only. Not a medical device."
-LAYOUTS = tuple(
-    ["mimic_diff_vqa", "nih", "chexpert", "rsna", "siim", "vindr", "ms_cxr", "ms_cxr_t", "openi", "dicom", "pairs"]
+LAYOUTS = (
+    "mimic_diff_vqa",
+    "nih",
+    "chexpert",
+    "rsna",
+    "siim",
+    "vindr",
+    "ms_cxr",
+    "ms_cxr_t",
+    "openi",
+    "dicom",
+    "pairs",
 )
-SOURCES = tuple(
-    [
-        "mimic_diff_vqa",
-        "pairs",
-        "mimic_cxr",
-        "imagenome",
-        "nih",
-        "chexpert",
-        "rsna",
-        "siim",
-        "object_cxr",
-        "covidx",
-        "ms_cxr",
-        "ms_cxr_t",
-        "vindr",
-        "openi",
-        "cxr_longitudinal",
-        "dicom",
-        "reports",
-    ]
+SOURCES = (
+    "mimic_diff_vqa",
+    "pairs",
+    "mimic_cxr",
+    "imagenome",
+    "nih",
+    "chexpert",
+    "rsna",
+    "siim",
+    "object_cxr",
+    "covidx",
+    "ms_cxr",
+    "ms_cxr_t",
+    "vindr",
+    "openi",
+    "cxr_longitudinal",
+    "dicom",
+    "reports",
 )
 
 
