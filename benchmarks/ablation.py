@@ -37,6 +37,7 @@ SIZE = {
     "model.projection_feedforward": 192,
     "model.decoder_width": 96,
     "model.decoder_layers": 1,
+    "model.dropout": 0.0,
     "train.augment": 0.0,
     "train.precision": "bf16",
     "train.epochs": 0,
