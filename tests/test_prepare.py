@@ -60,6 +60,7 @@ def test_pairs_are_prepared(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "bad_films.json",
         "cases.parquet",
+        "contact_sheet.jpg",
         "doctor.txt",
         "manifest.json",
         "pixels-00000.npy",
@@ -191,7 +192,7 @@ def test_another_preparation_is_not_overwritten(tmp_path: Path) -> None:
         quietly("pairs", csv, tmp_path / "small", pixels=8)
 
 
-@pytest.mark.parametrize("place", ["write_shard", "_finish", "clear"])
+@pytest.mark.parametrize("place", ["write_shard", "_finish", "_close"])
 def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     csv = write_pairs(tmp_path / "in")
     monkeypatch.setattr(store, "SHARD_BYTES", 4 * 64 * 64)
@@ -207,7 +208,7 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(preparing, place, stopping)
     with pytest.raises(KeyboardInterrupt):
         quietly("pairs", csv, tmp_path / "out", pixels=64)
-    if place != "clear":
+    if place != "_close":
         with pytest.raises(SourceError, match="not finished"):
             Prepared(tmp_path / "out")
     monkeypatch.setattr(preparing, place, plain)
@@ -306,3 +307,15 @@ def test_a_simulated_cohort_reads_forward_in_time(tmp_path: Path, release: str) 
         if case.question == DIFFERENCE_QUESTION:
             assert parse(case.answer).change == Change.between(case.prior, case.current)
         assert case.current.regions
+
+
+def test_the_sheet_shows_a_pair_of_each_patient(tmp_path: Path) -> None:
+    csv = write_pairs(tmp_path / "in")
+    quietly("pairs", csv, tmp_path / "out", pixels=64)
+    sheet = read_image(tmp_path / "out" / "contact_sheet.jpg", force=True).pixels
+    # Six patients, two across: three rows of pictures, and a line of words.
+    assert sheet.shape == (3 * (224 + 64) + 24, 2 * (2 * 224 + 16))
+    shown = sheet[4:228, 4:228], sheet[4:228, 232:456]
+    for picture in shown:
+        assert picture.std() > 0.05, "a film, not a blank"
+    assert np.abs(shown[0] - shown[1]).mean() > 0.01, "two films, not one twice"

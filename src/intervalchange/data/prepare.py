@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from intervalchange.data import doctor, tables
+from intervalchange.data.contact_sheet import contact_sheet
 from intervalchange.data.images import Geometry, film_from_file, fit, read_image
+from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.source import Source
 from intervalchange.data.splits import assign, split_hash
@@ -33,6 +35,8 @@ from intervalchange.records import Case, Study
 FORMAT = 1
 MAP_PIXELS = 32
 """Side of the stored opacity maps."""
+SHEET = "contact_sheet.jpg"
+"""The first pairs, for a person to look at."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def prepare(
         return _shown(_finish(None, source, splits, how, pixels, {}), progress)
     plan = {"format": FORMAT, "source": source.name, "pixels": pixels, "split": how, "digest": _digest(source, splits)}
     if _begin(out, plan):
-        clear(out)
+        _close(out)
         return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
     films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
     read_film = partial(_film, source.image_root, pixels)
@@ -94,13 +98,17 @@ def prepare(
         broken = [record for record in maps if record.error]
         if broken:
             raise SourceError(broken[0].error, where=source.maps[broken[0].image], remedy="Write the source again.")
-    return _shown(_finish(out, source, splits, how, pixels, {record.image: record for record in records}), progress)
+    return _shown(
+        _finish(out, source, splits, how, pixels, {record.image: record for record in records}), progress, out
+    )
 
 
-def _shown(manifest: dict[str, Any], shown: bool) -> dict[str, Any]:
+def _shown(manifest: dict[str, Any], shown: bool, out: Path | None = None) -> dict[str, Any]:
     """The manifest, its doctor's page printed to stderr."""
     if shown:
         print(doctor.page(manifest["doctor"]), file=sys.stderr, end="")
+        if out is not None:
+            print(f"\nlook at  {out / SHEET}", file=sys.stderr)
     return manifest
 
 
@@ -238,7 +246,7 @@ def _finish(
     files = {name: _sha256(out / name) for name in kept}
     manifest |= {"plan": plan, "files": files, "hash": hashlib.sha256(_json(files)).hexdigest()}
     write_atomically(out / "manifest.json", _json(manifest))
-    clear(out)
+    _close(out)
     return manifest
 
 
@@ -270,8 +278,10 @@ def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
     return replace(study, view=study.view or record.view, acquired_at=study.acquired_at or record.date)
 
 
-def clear(out: Path) -> None:
-    """Remove the traces of work in progress from a complete folder."""
+def _close(out: Path) -> None:
+    """Add the contact sheet to a complete folder and remove the traces of work in progress."""
+    if not (out / SHEET).is_file():
+        write_atomically(out / SHEET, contact_sheet(Prepared(out)))
     shutil.rmtree(out / "progress", ignore_errors=True)
     (out / "plan.json").unlink(missing_ok=True)
     for unfinished in out.glob("*.partial"):

@@ -34,7 +34,8 @@ SEARCH_AREA_CM2 = MappingProxyType(
     }
 )
 """Area of clutter a reader weighs each finding against. Wide where healthy people differ in the same way, so that a
-heart a little larger than it might have been is no finding; chosen so that severity 0.2 to 0.3 is on the threshold."""
+heart a little larger than it might have been is no finding; chosen so that a finding on the threshold can just be found
+by eye without its counterpart (docs/decisions/006)."""
 
 
 def visible(anatomy: Anatomy, state: State, pixels: int = 256) -> dict[str, float]:
