@@ -123,7 +123,10 @@ def train(
     if checkpoint:
         _say(f"continuing from step {checkpoint.step}.")
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    _conclude(trainer, folder)
+    every_pair = (
+        PairDataset(prepared, "val", preset.train.kinds or None, config.pixels) if sets[1] is not None else None
+    )
+    _conclude(trainer, folder, every_pair)
     return folder.path
 
 
@@ -154,15 +157,18 @@ def start_from(model: Method, run: Path) -> str:
     return f"{run}: {len(fitting)} tensors loaded, {missing} missing, {unexpected} unexpected."
 
 
-def _conclude(trainer: MethodTrainer, folder: RunFolder) -> None:
-    """Take the best weights, calibrate them on the validation split, write them, and mark the run as finished."""
+def _conclude(trainer: MethodTrainer, folder: RunFolder, every_pair: PairDataset | None) -> None:
+    """Take the best weights, calibrate them on the whole validation split, write them, mark the run as finished.
+
+    Selection looks at `eval_cases` of that split only; thresholds want every case they can get.
+    """
     model, state = trainer.accelerator.unwrap_model(trainer.model), trainer.state
     chosen = state.best_global_step or state.global_step
     load_weights(model, folder.checkpoints / f"checkpoint-{chosen}")
     model.eval()
     calibrated: Mapping[str, float] = {}
-    if trainer.validation is not None:
-        calibrated = model.calibrate(batches(trainer.validation, trainer.config.batch_size))
+    if every_pair is not None:
+        calibrated = model.calibrate(batches(every_pair, trainer.config.batch_size))
     if trainer.args.should_save:
         model.save_pretrained(folder.path)
         folder.finish(

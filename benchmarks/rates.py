@@ -1,0 +1,160 @@
+"""How fast films are made, prepared and read, as ratios against the plain way of doing it in the same run.
+
+    python benchmarks/rates.py --films 200 --many 20000
+
+- rendering: simulated films a second, with labels, masks and visibility, on one process and on two
+- preparing: JPEG -> prepared folder with one and two workers, against the naive loop (Pillow open, resize, save a PNG)
+- DICOM: our reader against pydicom's own decoding with `apply_voi_lut`
+- an epoch: reading every film from the memory-mapped store against decoding every JPEG
+- memory: peak resident size while preparing `--many` films against a tenth of them (few files, many names)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+from intervalchange.data.images import read_image
+from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
+from intervalchange.simulation.cohort import simulate
+from intervalchange.simulation.dicom_files import dicom_bytes
+
+PIXELS = 256
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall seconds of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def rendering(folder: Path, patients: int, pixels: int) -> dict[str, float]:
+    """Films a second of `simulate`, after the kernels are compiled."""
+    simulate(folder / "compiled", patients=1, pixels=64, workers=1, progress=False)
+    rates = {}
+    for workers in (1, 2):
+        out = folder / f"cohort{pixels}-{workers}"
+        took = seconds(
+            lambda out=out, workers=workers: simulate(
+                out, patients, 0, "mimic_diff_vqa", pixels, workers=workers, progress=False
+            )
+        )
+        rates[f"films_per_second_{workers}"] = len(list(out.rglob("*.jpg"))) / took
+    return rates
+
+
+def preparing(cohort: Path, folder: Path) -> dict[str, float]:
+    """Films a second of `prepare` (one and two workers) and of the naive loop, and an epoch both ways."""
+    films = sorted(cohort.rglob("*.jpg"))
+
+    def naive() -> None:
+        (folder / "naive").mkdir()
+        for number, film in enumerate(films):
+            Image.open(film).convert("L").resize((PIXELS, PIXELS)).save(folder / "naive" / f"{number}.png")
+
+    result = {"naive_films_per_second": len(films) / seconds(naive)}
+    for workers in (1, 2):
+        out = folder / f"prepared-{workers}"
+        took = seconds(
+            lambda out=out, workers=workers: prepare(
+                "mimic_diff_vqa", cohort, out, PIXELS, workers=workers, progress=False
+            )
+        )
+        result[f"films_per_second_{workers}"] = len(films) / took
+    prepared = Prepared(folder / "prepared-2")
+    order = np.random.default_rng(0).permutation(len(prepared.pixels))
+    stored = seconds(
+        lambda: [prepared.pixels.read(order[start : start + 64]).sum() for start in range(0, len(order), 64)]
+    )
+    decoded = seconds(lambda: [np.asarray(Image.open(films[place])).sum() for place in order % len(films)])
+    result |= {"epoch_films_per_second": len(order) / stored, "jpeg_epoch_films_per_second": len(order) / decoded}
+    shards = sum(file.stat().st_size for file in (folder / "prepared-2").iterdir())
+    return result | {
+        "bytes_per_film": shards / len(prepared.pixels),
+        "jpeg_bytes_per_film": sum(f.stat().st_size for f in films) / len(films),
+    }
+
+
+def dicom_reading(folder: Path, films: int) -> dict[str, float]:
+    """DICOM films a second, ours and pydicom's."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(films):
+        path = folder / f"{number}.dcm"
+        picture = np.clip(rng.normal(0.5, 0.1, (1024, 1024)), 0, 1)
+        path.write_bytes(
+            dicom_bytes(
+                picture, patient_id=str(number), study_uid=f"1.2.{number}", instance_uid=f"1.3.{number}", bits=12
+            )
+        )
+        paths.append(path)
+
+    def theirs() -> None:
+        for path in paths:
+            file = pydicom.dcmread(path)
+            apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
+
+    ours = seconds(lambda: [read_image(path) for path in paths])
+    return {"films_per_second": films / ours, "pydicom_films_per_second": films / seconds(theirs)}
+
+
+def peak_megabytes(folder: Path, cohort: Path, films: int) -> float:
+    """Peak resident size of a process that prepares so many films, which are few files under many names."""
+    source = sorted(cohort.rglob("*.jpg"))[:50]
+    root = folder / f"many-{films}"
+    root.mkdir()
+    lines = ["patient,prior,current,answer"]
+    for number in range(0, films, 2):
+        for side in (number, number + 1):
+            os.link(source[side % len(source)], root / f"{side}.jpg")
+        lines.append(f"p{number},{number}.jpg,{number + 1}.jpg,nothing has changed.")
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n")
+    call = [sys.executable, __file__, "--prepare-only", str(root / "pairs.csv"), str(folder / f"out-{films}")]
+    return float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--patients", type=int, default=30)
+    options.add_argument("--films", type=int, default=60, help="DICOM films")
+    options.add_argument("--many", type=int, default=20_000)
+    options.add_argument("--out", type=Path, default=Path("benchmarks/results/rates.json"))
+    options.add_argument("--prepare-only", nargs=2, metavar=("CSV", "OUT"), help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.prepare_only:
+        prepare("pairs", chosen.prepare_only[0], chosen.prepare_only[1], PIXELS, split="patient", progress=False)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        result: dict[str, Any] = {"cores": os.cpu_count()}
+        for pixels in (256, 512):
+            result[f"rendering_{pixels}"] = rendering(folder, chosen.patients, pixels)
+        cohort = folder / "cohort512-2"
+        result["preparing"] = preparing(cohort, folder)
+        result["dicom"] = dicom_reading(folder, chosen.films)
+        result["peak_megabytes"] = {
+            count: peak_megabytes(folder, cohort, count) for count in (chosen.many // 10, chosen.many)
+        }
+    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
