@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from intervalchange.simulation import devices, film, pathology, rays, regions, splatting
+from intervalchange.simulation import devices, film, foreign_objects, pathology, rays, regions, splatting
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.pathology import WATER
@@ -45,6 +45,7 @@ class Exposure:
         scene = build(shape, acquisition.view)
         pathology.afflict(scene, shape, state, acquisition.view)
         devices.attach(scene, shape, state, acquisition)
+        foreign_objects.attach(scene, shape, state.objects)
         camera = Camera.of(acquisition)
         solids, blobs = scene.pack(camera)
         return cls(shape, state, acquisition, camera, scene, solids, blobs, anatomy)
@@ -176,6 +177,9 @@ def _with_truth(exposure: Exposure, channels: dict[str, np.ndarray], image: np.n
         lung=right | left,
         opacity=opacity.astype(np.float32),
         finding_masks=masks,
+        object_masks=tuple(
+            foreign_objects.mask(item, exposure.anatomy, exposure.camera, pixels) for item in exposure.state.objects
+        ),
         region_boxes=regions.region_boxes(exposure.anatomy, exposure.scene, exposure.camera, right, left),
     )
 

@@ -35,12 +35,22 @@ class Lesion:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignObject:
+    """Something left on the patient that hides the chest. Its seed says where it lies and how it is made."""
+
+    kind: Literal["button", "necklace", "clip", "coin", "pin"]
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything that is ill, or attached, at one visit."""
 
     lesions: tuple[Lesion, ...] = ()
     devices: tuple[str, ...] = ()
     """Unlabelled nuisance: "leads", "endotracheal tube", "central line", "pacemaker"."""
+    objects: tuple[ForeignObject, ...] = ()
+    """Only in the layouts that label them."""
 
     def severity(self, finding: str) -> float:
         """Largest latent severity of a finding, 0 where there is none."""
@@ -99,5 +109,7 @@ class Film:
     (effusion, consolidation, opacity, edema, atelectasis); 0 outside the lung field and when healthy."""
     finding_masks: dict[str, np.ndarray] = field(default_factory=dict)
     """Finding name -> (h, w) bool."""
+    object_masks: tuple[np.ndarray, ...] = ()
+    """(h, w) bool of each foreign object, in the order of the state."""
     region_boxes: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """Anatomy name of Chest ImaGenome -> (x1, y1, x2, y2) in pixels; a region out of view is missing."""
