@@ -17,6 +17,8 @@ from intervalchange.simulation.thorax import UNCUT, Scene, dome_top, heights, lu
 
 WATER = 0.19
 """Attenuation of soft tissue per cm at the mean energy behind the patient."""
+PERIPHERAL = "peripheral"
+"""Type of a lung opacity that follows the pleura, for the layouts that ask for COVID-19."""
 ZONES = {"upper": (0.08, 0.36), "middle": (0.36, 0.66), "lower": (0.66, 0.96)}
 """Height in the lung, 0 at the apex and 1 at the dome."""
 
@@ -214,9 +216,14 @@ def _opacity(scene: Scene, a: Anatomy, lesion: Lesion, view: str) -> None:
     sides = sides_of(lesion, rng)
     several = 5 if lesion.type in ("multifocal", "multi-focal", "scattered") else (3 if lesion.type == "patchy" else 1)
     glass = lesion.type == "ground-glass"
+    # As in COVID-19: many ground-glass patches along the pleura, most of them low and towards the back.
+    peripheral = lesion.type == PERIPHERAL
+    several, glass = (9, True) if peripheral else (several, glass)
     for side in sides:
         for _ in range(several):
             height, across, depth = _height(lesion, rng), rng.uniform(0.35, 0.85), rng.uniform(-0.5, 0.5)
+            if peripheral:
+                height, across, depth = 0.3 + 0.7 * height, 0.82 + 0.3 * (across - 0.35), depth - 0.2
             radius = (1.6 + 2.2 * s) * (1.0 if several == 1 else 0.62) * (1.25 if glass else 1.0)
             amplitude = (0.12 + 0.42 * s) * (0.7 if glass else 1.15)
             _cluster(scene, rng, side, _place(a, side, height, across, depth), radius, 7, amplitude, UNCUT)
