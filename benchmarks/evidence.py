@@ -29,7 +29,6 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
-from intervalchange.simulation.anatomy import sample_anatomy
 from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import State
@@ -63,7 +62,6 @@ def singles(patients: int, side: int) -> Iterator[Single]:
     """Consecutive pairs with exactly one item of change, which is an added or a missing finding."""
     for index in range(patients):
         patient = simulate_patient(SEED, index, pixels=side)
-        anatomy = sample_anatomy(np.random.default_rng(np.random.SeedSequence([SEED, index]).spawn(4)[0]))
         for prior, current in itertools.pairwise(patient.studies):
             items = ic.Change.between(prior.study, current.study).items
             if len(items) != 1 or next(iter(items))[0] == "level":
@@ -74,7 +72,7 @@ def singles(patients: int, side: int) -> Iterator[Single]:
                 continue
             state = shown.visit.state
             healthy = State(tuple(lesion for lesion in state.lesions if lesion.finding != finding), state.devices)
-            erased = render(anatomy, healthy, shown.visit.acquisition, side, truth=False)
+            erased = render(patient.anatomy, healthy, shown.visit.acquisition, side, truth=False)
             mask = shown.film.finding_masks.get(finding)
             if mask is None or not mask.any():
                 continue

@@ -16,7 +16,7 @@ STILL = Acquisition(noise=0.0, detail=0.0)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mask_is_where_the_shadow_is(kind: str) -> None:
     anatomy = sample_anatomy(np.random.default_rng(3))
-    shown = render(anatomy, State(objects=(ForeignObject(kind, 5),)), STILL, 256)  # type: ignore[arg-type]
+    shown = render(anatomy, State(objects=(ForeignObject(kind, 5),)), STILL, 256)
     plain = render(anatomy, State(), STILL, 256)
     (mask,) = shown.object_masks
     difference = np.abs(shown.pixels - plain.pixels)

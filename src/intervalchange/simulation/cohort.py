@@ -70,6 +70,8 @@ class SimulatedPatient:
     seed: int
     index: int
     reason: str
+    anatomy: Anatomy
+    """Healthy, as sampled."""
     studies: tuple[SimulatedStudy, ...]
 
 
@@ -93,7 +95,7 @@ def simulate_patient(
         studies.append(
             _study((seed, index, number), anatomy, visit, acquired, contrast, prior, reason, words_rng, pixels, films)
         )
-    return SimulatedPatient(subject_id(seed, index), seed, index, reason, tuple(studies))
+    return SimulatedPatient(subject_id(seed, index), seed, index, reason, anatomy, tuple(studies))
 
 
 def _study(

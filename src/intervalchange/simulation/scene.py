@@ -38,7 +38,8 @@ class Lesion:
 class ForeignObject:
     """Something left on the patient that hides the chest. Its seed says where it lies and how it is made."""
 
-    kind: Literal["button", "necklace", "clip", "coin", "pin"]
+    kind: str
+    """One of `foreign_objects.KINDS`."""
     seed: int = 0
 
 

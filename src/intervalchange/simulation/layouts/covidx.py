@@ -1,0 +1,91 @@
+"""The simulated cohort as COVIDx 9A: `train_COVIDx9A.txt`, `test_COVIDx9A.txt`, `train/`, `test/`.
+
+A patient is normal, has pneumonia (one focal consolidation) or COVID-19 (ground-glass along the pleura on both sides),
+at up to two visits, exposed with the acquisitions of the cohort. Nothing else is wrong with them: the list knows only
+the class. As in the real lists a source is nearly a class: COVID-19 comes from ricord or sirm, the rest from rsna.
+Quirks: a patient id with a blank in it (sirm), and `rnsa`. Val patients are in the list of the test films.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from intervalchange.simulation.atomic import write_atomically
+from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films
+from intervalchange.simulation.pathology import PERIPHERAL
+from intervalchange.simulation.rendering import render
+from intervalchange.simulation.scene import Lesion, State
+
+if TYPE_CHECKING:
+    from intervalchange.simulation.cohort import SimulatedPatient
+    from intervalchange.simulation.layouts import Fragment
+
+SHARES = {"normal": 0.35, "pneumonia": 0.3, "COVID-19": 0.35}
+VISITS = 2
+PENDING = "films"
+"""Films wait here until the splits are known."""
+
+
+def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
+    """The films of one patient and the fields of their lines."""
+    word, state = illness(patient.seed, patient.index)
+    films = []
+    for number, study in enumerate(patient.studies[:VISITS]):
+        name_of_patient, name, source = _names(patient, number, word, quirks)
+        if study.film is not None:
+            film = render(patient.anatomy, state, study.visit.acquisition, len(study.film.pixels), truth=False)
+            picture = Image.fromarray(np.round(np.clip(film.pixels, 0, 1) * 255).astype(np.uint8))
+            png = io.BytesIO()
+            picture.save(png, "PNG")
+            write_atomically(out / PENDING / name, work, png.getvalue())
+        films.append({"line": f"{name_of_patient} {name} {word} {source}", "name": name})
+    return {"films": films}
+
+
+def illness(seed: int, index: int) -> tuple[str, State]:
+    """Class of a patient, and what is wrong with the lungs."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1200,)))
+    word = list(SHARES)[int(rng.choice(len(SHARES), p=list(SHARES.values())))]
+    severity, lesion_seed = float(rng.uniform(0.4, 0.9)), int(rng.integers(2**31))
+    side, zone = ("left", "right")[int(rng.integers(2))], ("upper", "middle", "lower")[int(rng.integers(3))]
+    if word == "normal":
+        return word, State()
+    if word == "pneumonia":
+        return word, State((Lesion("consolidation", severity, side, zone, "focal", lesion_seed),))  # type: ignore[arg-type]
+    return word, State((Lesion("lung opacity", severity, "both", "", PERIPHERAL, lesion_seed),))
+
+
+def _names(patient: SimulatedPatient, visit: int, word: str, quirks: bool) -> tuple[str, str, str]:
+    """Patient id, file name and source of one film."""
+    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1201, visit)))
+    code = digest(patient.seed, patient.index, visit, "covidx")
+    person = digest(patient.seed, patient.index, 0, "covidx patient")
+    if word != "COVID-19":
+        uuid = "-".join((code[:8], code[8:12], code[12:16], code[16:20], code[20:32]))
+        source = "rnsa" if quirks and rng.random() < 0.05 else "rsna"
+        return person[:16], f"{uuid}.png", source
+    if quirks and patient.index % 4 == 0:
+        number = int(person[:6], 16)
+        return f"COVID {number}", f"COVID({number}.{visit}).png", "sirm"
+    return f"MIDRC-RICORD-1C-{person[:6]}", f"MIDRC-RICORD-1C-{person[:6]}-{code[:6]}-{visit}.png", "ricord"
+
+
+def write_tables(
+    fragments: Sequence[Fragment], out: Path, work: Path, splits: Sequence[str], seed: int, quirks: bool
+) -> None:
+    """Both lists, without a header, and the films to the folder of their split."""
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    places = {}
+    for film, split in films_with_split(fragments, splits):
+        part = "train" if split == "train" else "test"
+        lines[part].append(film["line"])
+        places[f"{PENDING}/{film['name']}"] = f"{part}/{film['name']}"
+    move_films(out, places)
+    for part, found in lines.items():
+        write_atomically(out / f"{part}_COVIDx9A.txt", work, "".join(f"{line}\n" for line in found).encode())
