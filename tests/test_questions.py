@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from intervalchange import grammar
+from intervalchange.data.extraction import questions
 from intervalchange.findings import FINDINGS, LEVELS, PRE_LOCATIONS, RANKED_LEVELS, SIMULATED, TYPES
 from intervalchange.records import KINDS, Change, Study
-from intervalchange.simulation import questions, reports
+from intervalchange.simulation import reports
 from intervalchange.simulation.course import ILLNESSES, Attributes, describe, level_of
 from intervalchange.simulation.reports import Account
 from intervalchange.simulation.scene import Lesion

@@ -20,6 +20,8 @@ LAYOUTS = (
     "chexpert",
     "rsna",
     "siim",
+    "object_cxr",
+    "covidx",
     "vindr",
     "ms_cxr",
     "ms_cxr_t",
@@ -108,7 +110,8 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--split", default="official", help="official, patient (8:1:1 by patient), or a CSV of patient_id,split"
     )
-    for name, what in (("images", "films"), ("reports", "report texts"), ("questions", "question tables")):
+    places = {"images": "films", "reports": "report texts", "questions": "question tables", "graphs": "scene graphs"}
+    for name, what in places.items():
         verb.add_argument(
             f"--{name}", type=Path, default=None, help=f"folder of the {what}, where it is not under ROOT"
         )
@@ -250,6 +253,7 @@ def _run_prepare(options: argparse.Namespace) -> None:
         images=options.images,
         reports=options.reports,
         questions=options.questions,
+        graphs=options.graphs,
         workers=options.workers,
         dry_run=options.dry_run,
     )

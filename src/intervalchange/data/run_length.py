@@ -48,3 +48,45 @@ def decode(counts: str, height: int, width: int) -> np.ndarray:
         raise SourceError(f"the mask holds {sum(runs)} pixels, not {height} x {width}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape((height, width), order="F")
+
+
+# --- the form of SIIM-ACR ------------------------------------------------------------------------------------------
+
+
+def encode_gaps(mask: np.ndarray) -> str:
+    """(h, w) bool -> pairs of `gap length` down the columns, each gap counted from the end of the run before it.
+
+    Empty where the mask is.
+    """
+    flat = np.asarray(mask, dtype=np.int8).ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))
+    starts, ends = edges[0::2], edges[1::2]
+    gaps = starts - np.concatenate(([0], ends))[: len(starts)]
+    return " ".join(map(str, np.stack((gaps, ends - starts), axis=1).ravel().tolist()))
+
+
+def decode_gaps(text: str, height: int, width: int, absolute: bool = False) -> np.ndarray:
+    """Pairs of `gap length` down the columns -> (h, w) bool.
+
+    absolute: each first number is the place of its run, counted from 0 at the top left, not the gap before it.
+    Raises SourceError where the text is no list of pairs, runs overlap, or one leaves the film.
+    """
+    try:
+        numbers = np.array(text.split(), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise SourceError("the mask is not a list of whole numbers") from error
+    if len(numbers) % 2:
+        raise SourceError(f"the mask has {len(numbers)} numbers, which are no pairs")
+    firsts, lengths = numbers[0::2], numbers[1::2]
+    if (numbers < 0).any() or (numbers > height * width).any() or not lengths.all():
+        raise SourceError("a run of the mask is empty or cannot be on the film")
+    ends = firsts + lengths if absolute else np.cumsum(firsts + lengths)
+    starts = ends - lengths
+    if len(ends) and ends[-1] > height * width:
+        raise SourceError(f"the mask leaves the film of {height} x {width} pixels")
+    if (starts[1:] < ends[:-1]).any():
+        raise SourceError("runs of the mask overlap")
+    steps = np.zeros(height * width + 1, np.int8)
+    np.add.at(steps, starts, 1)
+    np.add.at(steps, ends, -1)
+    return (np.cumsum(steps[:-1], dtype=np.int8) > 0).reshape((height, width), order="F")

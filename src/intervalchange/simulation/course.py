@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from intervalchange.data.extraction.account import Attributes
 from intervalchange.findings import SIMULATED
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.scene import Acquisition, Lesion, Side, State
@@ -300,18 +301,6 @@ def sample_acquisition(
 
 
 # --- words -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What a report says of one finding, in the vocabulary of Medical-Diff-VQA."""
-
-    locations: tuple[str, ...] = ()
-    """Words before the name, of `findings.PRE_LOCATIONS`."""
-    post_location: str = ""
-    """Phrase after the name, such as "the left lower lung"."""
-    types: tuple[str, ...] = ()
-    level: str = ""
 
 
 def describe(lesion: Lesion) -> Attributes:

@@ -3,6 +3,7 @@
     mimic-cxr-jpg/     films as equalised JPEG, metadata, split and label tables
     mimic-cxr/         reports, record and study lists
     medical-diff-vqa/  mimic_pair_questions.csv, mimic_all.csv, all_diseases.json
+    chest-imagenome/   scene graphs and split lists, see layouts/imagenome.py
     simulated-truth/   what no real data set has: regions, latent and studies.parquet,
                        same_state.csv, opacity/
 
@@ -17,7 +18,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -28,10 +28,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from intervalchange.data.extraction import questions
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING, FINDINGS
-from intervalchange.simulation import questions
+from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.course import Attributes
 from intervalchange.simulation.identifiers import dicom_id
+from intervalchange.simulation.layouts import imagenome
 
 if TYPE_CHECKING:
     from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
@@ -75,14 +77,6 @@ def _study_path(subject_id: str, study_id: str) -> str:
     return f"files/p{subject_id[:2]}/p{subject_id}/s{study_id}"
 
 
-def write_atomically(path: Path, work: Path, content: bytes) -> None:
-    """Write a file that exists whole or not at all. work: folder for the unfinished file, on the same disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = work / f"{path.name}.{os.getpid()}.part"
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
-
-
 def equalise(pixels: np.ndarray) -> np.ndarray:
     """(h, w) float -> (h, w) uint8: stretched to 0..255, then globally equalised, as MIMIC-CXR-JPG was made."""
     low, high = float(pixels.min()), float(pixels.max())
@@ -108,6 +102,7 @@ def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str
     )
     for study in patient.studies:
         _write_study(patient.patient_id, study, out, work)
+    imagenome.write_patient(patient, out, work, quirks)
     return {
         "subject_id": patient.patient_id,
         "studies": [_study_rows(patient, number, quirk_rng, quirks) for number in range(len(patient.studies))],
@@ -283,6 +278,7 @@ def write_tables(
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         write_atomically(out / TRUTH / name, work, buffer.getvalue())
+    imagenome.write_tables(fragments, out, work, splits, seed, quirks)
 
 
 def _image_names(studies: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.findings import RANKED_LEVELS, SIMULATED
-from intervalchange.records import Study
-from intervalchange.simulation.course import Attributes
 
 COLUMNS = 79
 
@@ -42,17 +40,6 @@ _DEVICES: Mapping[str, str] = {
     "central line": "A central venous line is in place.",
     "pacemaker": "A pacemaker with its leads is seen.",
 }
-
-
-@dataclass(frozen=True)
-class Account:
-    """A study with what its report says of each visible finding."""
-
-    study: Study
-    attributes: Mapping[str, Attributes]
-    """Finding -> place, type, grade; exactly the findings that are present."""
-    denied: tuple[str, ...] = ()
-    """Absent findings that the report denies in words."""
 
 
 def denials(rng: np.random.Generator, present: Mapping[str, Attributes]) -> tuple[str, ...]:

@@ -40,8 +40,6 @@ from intervalchange.findings import FINDINGS
 from intervalchange.grammar import parse, reverse
 from intervalchange.records import KINDS, Case, Change, Study
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
-FRONTAL = {"postero-anterior": "PA", "antero-posterior": "AP", "pa": "PA", "ap": "AP"}
 NEEDED = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer")
 RANK = {"test": 2, "val": 1}
 
@@ -131,7 +129,7 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
             notes["studies without a view"] += 1
         rank = moment(order) if len(order.strip()) < 8 else math.nan
         films[files.plain_id(study)] = Film(
-            files.plain_id(subject), dicom.strip(), FRONTAL.get(word, word), days, rank, when
+            files.plain_id(subject), dicom.strip(), files.FRONTAL.get(word, word), days, rank, when
         )
     return films
 
@@ -145,7 +143,7 @@ def _rows(places: files.Places, films: Mapping[str, Film], notes: Counter[str]) 
         *(table[n] for n in NEEDED[:3]), *(table[n] for n in NEEDED[3:]), splits, strict=True
     ):
         kind, split = kind.strip().lower(), split.strip().lower()
-        if kind not in KINDS or split not in SPLITS:
+        if kind not in KINDS or split not in files.SPLITS:
             notes["rows with an unknown question type or split (skipped)"] += 1
             continue
         study, subject = files.plain_id(study), files.plain_id(subject)
@@ -154,7 +152,7 @@ def _rows(places: files.Places, films: Mapping[str, Film], notes: Counter[str]) 
         if trouble:
             notes[f"rows {trouble} (skipped)"] += 1
             continue
-        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), SPLITS[split])
+        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), files.SPLITS[split])
 
 
 def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, Film]) -> str:

@@ -24,6 +24,10 @@ WHERE = {
     "images": "Fetch them from https://physionet.org/content/mimic-cxr-jpg/ (credentialed), or pass --images.",
     "reports": "Fetch them from https://physionet.org/content/mimic-cxr/ (mimic-cxr-reports.zip), or pass --reports.",
 }
+FRONTAL = {"postero-anterior": "PA", "antero-posterior": "AP", "pa": "PA", "ap": "AP"}
+"""A view in any of its spellings, in lower case -> PA or AP. What is not here is not frontal."""
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
+"""A split in any of its spellings -> ours."""
 METADATA = "mimic-cxr-2.0.0-metadata.csv"
 PATTERNS = ("files/p{top}/p{subject}/s{study}/{dicom}", "p{top}/p{subject}/s{study}/{dicom}", "{dicom}")
 ENDINGS = (".jpg", ".png", ".dcm", ".jpeg")
@@ -32,18 +36,24 @@ PROBED = 200
 
 
 @dataclass(frozen=True)
-class Places:
-    """The files found."""
+class FilmPlaces:
+    """Where the films are, and what lies beside them."""
+
+    images: Path
+    reports: Path | None
+    truth: Path | None
+    simulated: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Places(FilmPlaces):
+    """The files of Medical-Diff-VQA too."""
 
     questions: Path
     pair_questions: Path
     all_studies: Path
     all_diseases: Path | None
-    images: Path
-    reports: Path | None
-    truth: Path | None
     release: str
-    simulated: Mapping[str, Any]
 
 
 class HasIds(Protocol):
@@ -57,39 +67,61 @@ class HasIds(Protocol):
 
 def locate(root: Path, images: Path | None, reports: Path | None, questions: Path | None) -> Places:
     """Find everything, or say at once all that is missing and where to get it."""
-    asked = _folder(questions or root / "medical-diff-vqa", "mimic_pair_questions.csv")
-    films = _folder(images or root / "mimic-cxr-jpg", "files", METADATA)
+    asked = folder_with(questions or root / "medical-diff-vqa", "mimic_pair_questions.csv")
     missing = []
     for name in ("mimic_pair_questions.csv", "mimic_all.csv"):
-        if _plain_or_gzip(asked, name) is None:
+        if plain_or_gzip(asked, name) is None:
             missing.append(f"{asked / name} ({WHERE['questions']})")
+    films = locate_films(root, images, reports, missing, "medical-diff-vqa and mimic-cxr-jpg")
+    return Places(
+        images=films.images,
+        reports=films.reports,
+        truth=films.truth,
+        simulated=films.simulated,
+        questions=asked,
+        pair_questions=plain_or_gzip(asked, "mimic_pair_questions.csv") or asked,
+        all_studies=plain_or_gzip(asked, "mimic_all.csv") or asked,
+        all_diseases=asked / "all_diseases.json" if (asked / "all_diseases.json").is_file() else None,
+        release=version_of(asked),
+    )
+
+
+def locate_films(
+    root: Path,
+    images: Path | None,
+    reports: Path | None,
+    missing: Sequence[str] = (),
+    expected: str = "mimic-cxr-jpg",
+) -> FilmPlaces:
+    """Find the films and what lies beside them, or say all that is missing.
+
+    missing: what the caller lacks already. expected: the folders that ROOT should hold, in words.
+    """
+    films = folder_with(images or root / "mimic-cxr-jpg", "files", METADATA)
     if not films.is_dir():
-        missing.append(f"{films}/ ({WHERE['images']})")
+        missing = [*missing, f"{films}/ ({WHERE['images']})"]
     if missing:
-        raise SourceError(
-            "missing: " + "; ".join(missing), where=root, remedy="ROOT holds medical-diff-vqa and mimic-cxr-jpg."
-        )
-    texts = _folder(reports or root / "mimic-cxr", "files", "mimic-cxr-reports")
+        raise SourceError("missing: " + "; ".join(missing), where=root, remedy=f"ROOT holds {expected}.")
+    texts = folder_with(reports or root / "mimic-cxr", "files", "mimic-cxr-reports")
     if (texts / "mimic-cxr-reports").is_dir():
         texts = texts / "mimic-cxr-reports"
     if reports is not None and not texts.is_dir():
         raise SourceError("there is no such folder of reports.", where=reports, remedy=WHERE["reports"])
     truth = root / "simulated-truth"
-    version = next((part for part in reversed(asked.resolve().parts) if re.fullmatch(r"\d+\.\d+\.\d+", part)), "")
-    return Places(
-        questions=asked,
-        pair_questions=_plain_or_gzip(asked, "mimic_pair_questions.csv") or asked,
-        all_studies=_plain_or_gzip(asked, "mimic_all.csv") or asked,
-        all_diseases=asked / "all_diseases.json" if (asked / "all_diseases.json").is_file() else None,
+    return FilmPlaces(
         images=films,
         reports=texts if texts.is_dir() else None,
         truth=truth if truth.is_dir() else None,
-        release=version,
-        simulated=_marker(root / "SIMULATED"),
+        simulated=marker(root / "SIMULATED"),
     )
 
 
-def _folder(given: Path, *expected: str) -> Path:
+def version_of(folder: Path) -> str:
+    """The release, where a folder of the path is named after it; else empty."""
+    return next((part for part in reversed(folder.resolve().parts) if re.fullmatch(r"\d+\.\d+\.\d+", part)), "")
+
+
+def folder_with(given: Path, *expected: str) -> Path:
     """The folder itself, or the newest version folder in it, whichever holds what is expected."""
     versions = sorted((p for p in given.glob("[0-9]*.[0-9]*") if p.is_dir()), reverse=True) if given.is_dir() else []
     for folder in (given, *versions):
@@ -98,11 +130,12 @@ def _folder(given: Path, *expected: str) -> Path:
     return given
 
 
-def _plain_or_gzip(folder: Path, name: str) -> Path | None:
+def plain_or_gzip(folder: Path, name: str) -> Path | None:
+    """The table as it is named, or gzipped, or None."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def _marker(path: Path) -> dict[str, Any]:
+def marker(path: Path) -> dict[str, Any]:
     """What SIMULATED says; a marker that is not JSON still marks."""
     if not path.is_file():
         return {}
@@ -117,6 +150,12 @@ def plain_id(text: object) -> str:
     """69990002, "69990002", "69990002.0" and "s69990002" are one id."""
     plain = str(text).strip().removesuffix(".0")
     return plain[1:] if plain[:1] in ("s", "p") and plain[1:].isdigit() else plain
+
+
+def ids_of_path(path: str) -> tuple[str, str, str] | None:
+    """`[files/]p29/p29990001/s69990002/<dicom>[.jpg]` -> subject, study, dicom_id; None where it is no such path."""
+    found = re.search(r"p(\d+)/s(\d+)/([^/\\]+?)(?:\.(?:jpe?g|dcm|png))?$", path.strip())
+    return (found[1], found[2], found[3]) if found else None
 
 
 def short_hash(text: str) -> str:
@@ -137,22 +176,29 @@ def iso(days: float) -> str:
 class FilmMetadata:
     """One row of the MIMIC-CXR-JPG metadata."""
 
+    subject: str
+    study: str
     view: str
     days: float
+    """Time as a number of days, NaN where unknown."""
     acquired_at: str
+    height: int
+    """Pixels of the film; 0 where unknown."""
+    width: int
 
 
-def metadata(places: Places, notes: Counter[str]) -> dict[str, FilmMetadata]:
+def metadata(places: FilmPlaces, notes: Counter[str]) -> dict[str, FilmMetadata]:
     """dicom_id -> metadata; empty, with a note, where the table is not there."""
-    path = _plain_or_gzip(places.images, METADATA)
+    path = plain_or_gzip(places.images, METADATA)
     if path is None:
         notes[f"{METADATA}.gz is not there: time comes from study_date and study_order"] = 1
         return {}
     table = read_table(path, WHERE["images"])
-    wanted = ("dicom_id", "ViewPosition", "ViewCodeSequence_CodeMeaning", "StudyDate", "StudyTime")
-    table = table.reindex(columns=list(wanted), fill_value="")
+    wanted = ["dicom_id", "ViewPosition", "ViewCodeSequence_CodeMeaning", "StudyDate", "StudyTime"]
+    wanted += ["subject_id", "study_id", "Rows", "Columns"]
+    table = table.reindex(columns=wanted, fill_value="")
     found = {}
-    for dicom, position, meaning, date, time in zip(*(table[name] for name in wanted), strict=True):
+    for dicom, position, meaning, date, time, *ids, rows, columns in zip(*(table[n] for n in wanted), strict=True):
         view = position.strip() if position.strip() in ("PA", "AP") else meaning.strip() or position.strip()
         days = moment(date)
         clock = _clock(time)
@@ -160,8 +206,15 @@ def metadata(places: Places, notes: Counter[str]) -> dict[str, FilmMetadata]:
             notes["metadata dates that cannot be read"] += 1
         elif clock is not None:
             days += clock / 86400
-        found[dicom.strip()] = FilmMetadata(view, days, "" if math.isnan(days) else iso(days))
+        subject, study = (plain_id(one) for one in ids)
+        acquired_at = "" if math.isnan(days) else iso(days)
+        found[dicom.strip()] = FilmMetadata(subject, study, view, days, acquired_at, _pixels(rows), _pixels(columns))
     return found
+
+
+def _pixels(text: str) -> int:
+    plain = text.strip().removesuffix(".0")
+    return int(plain) if plain.isdigit() else 0
 
 
 def _clock(text: str) -> float | None:
@@ -174,7 +227,7 @@ def _clock(text: str) -> float | None:
     return hours * 3600 + minutes * 60 + seconds if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
-def film_pattern(places: Places, ids: Sequence[tuple[str, str, str]], tables_only: bool) -> str:
+def film_pattern(places: FilmPlaces, ids: Sequence[tuple[str, str, str]], tables_only: bool) -> str:
     """How films are named under the image folder: MIMIC-CXR-JPG's tree, one without `files/`, or a flat folder.
 
     ids: (subject, study, dicom) in use; the first that are found decide.
@@ -186,7 +239,7 @@ def film_pattern(places: Places, ids: Sequence[tuple[str, str, str]], tables_onl
                 return pattern
     if ids and not tables_only:
         raise SourceError(
-            "none of the films that the questions name is here.", where=places.images, remedy=WHERE["images"]
+            "none of the films that the tables name is here.", where=places.images, remedy=WHERE["images"]
         )
     return PATTERNS[0] + ENDINGS[0]
 
@@ -195,7 +248,7 @@ def film_pattern(places: Places, ids: Sequence[tuple[str, str, str]], tables_onl
 
 
 def with_reports(
-    places: Places, films: Mapping[str, HasIds], studies: Mapping[str, Study], notes: Counter[str]
+    places: FilmPlaces, films: Mapping[str, HasIds], studies: Mapping[str, Study], notes: Counter[str]
 ) -> dict[str, Study]:
     """The studies with the text of their reports."""
     if places.reports is None:
@@ -228,7 +281,7 @@ class Truth:
 
 
 def with_truth(
-    places: Places, films: Mapping[str, HasIds], studies: Mapping[str, Study]
+    places: FilmPlaces, films: Mapping[str, HasIds], studies: Mapping[str, Study]
 ) -> tuple[dict[str, Study], Truth]:
     """The studies with the regions, age, sex and devices of `simulated-truth/`, where it is there."""
     folder = places.truth

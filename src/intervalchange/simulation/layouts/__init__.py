@@ -24,6 +24,8 @@ LAYOUTS = {
     "chexpert": "intervalchange.simulation.layouts.chexpert",
     "rsna": "intervalchange.simulation.layouts.rsna",
     "siim": "intervalchange.simulation.layouts.siim",
+    "object_cxr": "intervalchange.simulation.layouts.object_cxr",
+    "covidx": "intervalchange.simulation.layouts.covidx",
     "vindr": "intervalchange.simulation.layouts.vindr",
     "ms_cxr": "intervalchange.simulation.layouts.ms_cxr",
     "ms_cxr_t": "intervalchange.simulation.layouts.ms_cxr_t",

@@ -1,4 +1,8 @@
-"""The seven kinds of question of Medical-Diff-VQA, asked of simulated studies in its wording."""
+"""The seven kinds of question of Medical-Diff-VQA, in its wording, asked of what is said of a study.
+
+The simulated cohort and the source `reports` ask with the same functions. What is unknown is never asked about, and
+no film is called free of abnormalities while something is in doubt.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from intervalchange import grammar
+from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Change
-from intervalchange.simulation.course import Attributes
-from intervalchange.simulation.reports import Account
 
 AREA_SHARE = 0.1
 """Share of the pairs with a level change in a common place that are asked about that place alone."""
@@ -79,6 +82,8 @@ def _abnormality(rng: np.random.Generator, account: Account) -> Asked | None:
     if form == 1 and single:
         name = _any(rng, single)
         return "abnormality", in_place.format(location=account.attributes[name].post_location), name
+    if not names and account.doubtful:
+        return None
     return "abnormality", any_at_all, "yes" if names else "no"
 
 
@@ -86,7 +91,7 @@ def _presence(rng: np.random.Generator, account: Account) -> Asked:
     evidence, plain, in_area, in_place, bilateral = grammar.QUESTIONS["presence"]
     names = list(account.attributes)
     if not names or rng.random() < 0.5:
-        absent = [name for name in FINDINGS if name not in account.attributes]
+        absent = [name for name in FINDINGS if name not in account.attributes and name not in account.unknown]
         name = _any(rng, account.denied if account.denied and rng.random() < 0.5 else absent)
         return "presence", _any(rng, (evidence, plain)).format(finding=name), "no"
     name = _any(rng, names)

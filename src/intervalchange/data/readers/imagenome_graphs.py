@@ -1,0 +1,265 @@
+"""The scene graphs of Chest ImaGenome: words, frames, and one graph read into what it says of a film.
+
+An attribute is `category|relation|label`, relation yes or no, listed by region and sentence. Within a region the last
+sentence that names a label wins. A finding is present where any region has it, absent where some region is said not
+to have it and none to have it, and unknown where nothing is said.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from intervalchange.data.readers.mimic_files import plain_id
+from intervalchange.findings import RANKED_LEVELS
+from intervalchange.records import Box
+
+SMALL = 224
+"""Side of the square frame in which the boxes were found."""
+
+BOX_REGIONS = {
+    "right lung": "Right lung",
+    "right upper lung zone": "Right upper lung zone",
+    "right mid lung zone": "Right mid lung zone",
+    "right lower lung zone": "Right lower lung zone",
+    "right hilar structures": "Hilar Area of the Right Lung",
+    "right apical zone": "Apical zone of right lung",
+    "right costophrenic angle": "right costophrenic sulcus;;Right costodiaphragmatic recess",
+    "right cardiophrenic angle": "right cardiophrenic sulcus",
+    "right hemidiaphragm": "Right hemidiaphragm",
+    "left lung": "Left lung",
+    "left upper lung zone": "Left upper lung zone",
+    "left mid lung zone": "Left mid lung zone",
+    "left lower lung zone": "Left lower lung zone",
+    "left hilar structures": "Hilar Area of the Left Lung",
+    "left apical zone": "Apical zone of left lung",
+    "left costophrenic angle": "left costophrenic sulcus;;Left costodiaphragmatic recess",
+    "left hemidiaphragm": "Left hemidiaphragm",
+    "trachea": "Trachea&&Main Bronchus",
+    "spine": "Vertebral column",
+    "right clavicle": "Right clavicle",
+    "left clavicle": "Left clavicle",
+    "aortic arch": "Aortic arch structure",
+    "mediastinum": "Mediastinum",
+    "upper mediastinum": "Superior mediastinum",
+    "svc": "Superior vena cava structure",
+    "cardiac silhouette": "Cardiac shadow viewed radiologically;;Heart",
+    "left cardiac silhouette": "Structure of left margin of heart",
+    "right cardiac silhouette": "Right border of heart viewed radiologically",
+    "cavoatrial junction": "cavoatrial",
+    "right atrium": "Right atrial structure",
+    "descending aorta": "Descending aorta",
+    "carina": "Structure of carina",
+    "left upper abdomen": "Structure of left upper quadrant of abdomen",
+    "right upper abdomen": "Structure of right upper quadrant of abdomen",
+    "abdomen": "Abdominal cavity",
+    "left cardiophrenic angle": "left cardiophrenic sulcus",
+}
+"""Region that has a box -> its UMLS text, in the order of the files."""
+WITHOUT_TEXT = (
+    *("right cardiophrenic angle", "left cardiophrenic angle", "left cardiac silhouette", "right cardiac silhouette"),
+    *("descending aorta", "left upper abdomen", "right upper abdomen"),
+)
+"""Regions with a box of which no report speaks; the other 29 have both."""
+TEXT_REGIONS = ("neck", *(f"{s} {p}" for p in ("chest wall", "shoulder", "arm", "breast") for s in ("left", "right")))
+"""Regions of reports that have no box (`unknown` is another)."""
+
+FINDING_OF_LABEL = {
+    "airspace opacity": "lung opacity",
+    "linear/patchy atelectasis": "atelectasis",
+    "lobar/segmental collapse": "atelectasis",
+    "pulmonary edema/hazy opacity": "edema",
+    "costophrenic angle blunting": "blunting of the costophrenic angle",
+    "enlarged cardiac silhouette": "enlargement of the cardiac silhouette",
+    "tortuous aorta": "tortuosity of the thoracic aorta",
+    "rib fracture": "fracture",
+    "clavicle fracture": "fracture",
+    "spinal fracture": "fracture",
+    "fluid overload/heart failure": "heart failure",
+    "copd/emphysema": "emphysema",
+    "granulomatous disease": "granuloma",
+}
+"""Label -> finding of the library where the meaning is the same; another label is a finding of its own."""
+NARROWER = frozenset(
+    {"linear/patchy atelectasis", "lobar/segmental collapse", "rib fracture", "clavicle fracture", "spinal fracture"}
+)
+"""Labels that are one kind of their finding: present says that it is there, absent says nothing."""
+DISEASE_CATEGORIES = ("anatomicalfinding", "disease")
+DEVICE_CATEGORIES = ("tubesandlines", "device")
+PROGRESSION = ("improved", "worsened", "no change")
+
+
+@dataclass(frozen=True)
+class SmallFrame:
+    """How a film was brought into the small square: its longer side fills it, the shorter one is centred.
+
+    small = original * ratio + (left, top); back by truncation.
+    """
+
+    ratio: float
+    left: int
+    top: int
+
+    @classmethod
+    def of(cls, height: int, width: int) -> SmallFrame:
+        """The frame of a film of this size in pixels."""
+        ratio = SMALL / max(height, width)
+        return cls(ratio, (SMALL - int(width * ratio)) // 2, (SMALL - int(height * ratio)) // 2)
+
+    def original(self, x: float, y: float) -> tuple[int, int]:
+        """A point of the small square in pixels of the film."""
+        return int((x - self.left) / self.ratio), int((y - self.top) / self.ratio)
+
+    def small(self, x: float, y: float) -> tuple[int, int]:
+        """The whole point of the small square that comes back nearest to a point of the film."""
+        across, down = x * self.ratio + self.left, y * self.ratio + self.top
+        return (
+            min(_whole(across), key=lambda one: abs(self.original(one, 0)[0] - x)),
+            min(_whole(down), key=lambda one: abs(self.original(0, one)[1] - y)),
+        )
+
+
+def _whole(value: float) -> tuple[int, int]:
+    return math.floor(value), math.ceil(value)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What a sentence says of one region against the study before."""
+
+    prior: str
+    """dicom_id of the earlier film."""
+    findings: frozenset[str]
+    word: str
+    """improved, worsened, no change; empty where the sentence says two of them."""
+
+
+@dataclass(frozen=True)
+class SceneGraph:
+    """What one graph says of a film."""
+
+    dicom: str
+    subject: str
+    study: str
+    view: str
+    when: str
+    """Date and time as ISO, or empty."""
+    sex: str
+    boxes: tuple[tuple[str, Box | None, Box | None], ...]
+    """Region, box in pixels of the film, box in the small square."""
+    findings: Mapping[str, float]
+    levels: Mapping[str, str]
+    devices: tuple[str, ...]
+    relations: tuple[Relation, ...]
+
+
+def read_graph(data: bytes) -> SceneGraph:
+    """One `<dicom>_SceneGraph.json`. Raises ValueError, KeyError, TypeError or AttributeError where it is none."""
+    plain = json.loads(data.decode("utf-8-sig"))
+    states, levels = _states(plain["attributes"])
+    findings = _findings(states)
+    return SceneGraph(
+        dicom=str(plain["image_id"]).removesuffix(".dcm"),
+        subject=plain_id(plain["patient_id"]),
+        study=plain_id(plain["study_id"]),
+        view=str(plain.get("viewpoint") or ""),
+        when=str(plain.get("StudyDateTime") or "").removesuffix("UTC").strip(),
+        sex=str(plain.get("gender") or ""),
+        boxes=tuple((str(one["bbox_name"]), _box(one, "original_"), _box(one, "")) for one in plain["objects"]),
+        findings=findings,
+        levels={name: level for name, level in levels.items() if findings.get(name) == 1},
+        devices=tuple(sorted({label for (_, category, label), yes in states.items() if yes and _is_device(category)})),
+        relations=tuple(_relations(plain["relationships"])),
+    )
+
+
+def _is_device(category: str) -> bool:
+    return category in DEVICE_CATEGORIES
+
+
+def _box(plain: Mapping[str, Any], prefix: str) -> Box | None:
+    try:
+        x1, y1, x2, y2 = (float(plain[f"{prefix}{name}"]) for name in ("x1", "y1", "x2", "y2"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return None if any(math.isnan(edge) for edge in (x1, y1, x2, y2)) else (x1, y1, x2, y2)
+
+
+def _parts(attributes: Iterable[str]) -> Iterator[tuple[str, bool, str]]:
+    """Each `category|relation|label` as category, whether it is said to be so, label."""
+    for text in attributes:
+        category, relation, label = (*str(text).split("|", 2), "", "")[:3]
+        if relation in ("yes", "no"):
+            yield category.strip(), relation == "yes", label.strip().lower()
+
+
+def _states(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[tuple[str, str, str], bool], dict[str, str]]:
+    """(region, category, label) -> what the last sentence says; and finding -> the highest level of any region."""
+    states: dict[tuple[str, str, str], bool] = {}
+    levels: dict[str, str] = {}
+    for entry in entries:
+        region, graded = str(entry["bbox_name"]), {}
+        severities = entry.get("severity_cues") or []
+        for place, sentence in enumerate(entry["attributes"]):
+            present = set()
+            for category, yes, label in _parts(sentence):
+                states[region, category, label] = yes
+                if yes and category in DISEASE_CATEGORIES:
+                    present.add(FINDING_OF_LABEL.get(label, label))
+            words = {w for _, yes, w in _parts(severities[place] if place < len(severities) else []) if yes}
+            words &= RANKED_LEVELS.keys()
+            # A grade belongs to a finding only where the sentence has one of each.
+            if len(present) == len(words) == 1:
+                graded[present.pop()] = words.pop()
+        for finding, word in graded.items():
+            levels[finding] = max(levels.get(finding, word), word, key=lambda one: RANKED_LEVELS[one])
+    return states, levels
+
+
+def _findings(states: Mapping[tuple[str, str, str], bool]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for (_, category, label), yes in states.items():
+        if category not in DISEASE_CATEGORIES or (label in NARROWER and not yes):
+            continue
+        name = FINDING_OF_LABEL.get(label, label)
+        found[name] = max(found.get(name, 0.0), float(yes))
+    return found
+
+
+def _relations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Relation]:
+    for entry in entries:
+        words = {word for _, yes, word in _parts(entry["relationship_names"]) if yes and word in PROGRESSION}
+        named = {
+            FINDING_OF_LABEL.get(label, label)
+            for category, _, label in _parts(entry["attributes"])
+            if category in DISEASE_CATEGORIES
+        }
+        if words and named:
+            prior = str(entry["object_id"]).split("_")[0]
+            yield Relation(prior, frozenset(named), words.pop() if len(words) == 1 else "")
+
+
+def film_box(graph_box: tuple[str, Box | None, Box | None], height: int, width: int, notes: Counter[str]) -> Box | None:
+    """The box of a region in pixels of the film, cut at its edges; None, counted, where nothing is left.
+
+    height, width: of the film, 0 where unknown. Without original coordinates the small square is turned back.
+    """
+    _, box, small = graph_box
+    if box is None and small is not None and height and width:
+        frame = SmallFrame.of(height, width)
+        box = (*map(float, frame.original(*small[:2])), *map(float, frame.original(*small[2:])))  # type: ignore[assignment]
+    if box is None:
+        notes["regions without coordinates (dropped)"] += 1
+        return None
+    x1, x2 = (min(max(x, 0.0), width or math.inf) for x in (box[0], box[2]))
+    y1, y2 = (min(max(y, 0.0), height or math.inf) for y in (box[1], box[3]))
+    if x2 <= x1 or y2 <= y1:
+        notes["region boxes that are empty or beside the film (dropped)"] += 1
+        return None
+    if (x1, y1, x2, y2) != box:
+        notes["region boxes that reach beyond the film (cut)"] += 1
+    return x1, y1, x2, y2

@@ -1,0 +1,61 @@
+"""Masks in the form of SIIM-ACR: round trips, a hand-made mask, and what is no mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intervalchange.data.run_length import decode, decode_gaps, encode, encode_gaps
+from intervalchange.errors import SourceError
+
+
+def test_by_hand_down_the_columns_with_relative_starts() -> None:
+    mask = np.zeros((4, 3), bool)
+    mask[1:3, 0] = mask[0, 1] = mask[3, 2] = True
+    assert encode_gaps(mask) == "1 2 1 1 6 1"
+    assert np.array_equal(decode_gaps("1 2 1 1 6 1", 4, 3), mask)
+    assert np.array_equal(decode_gaps("1 2 4 1 11 1", 4, 3, absolute=True), mask)
+    assert encode_gaps(np.zeros((4, 3))) == ""
+    assert not decode_gaps("", 4, 3).any()
+    assert np.array_equal(decode_gaps("0 6 0 6", 4, 3), np.ones((4, 3), bool)), "runs may touch"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_round_trips_of_random_masks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 70, 2)
+    mask = rng.random((height, width)) < rng.random()
+    text = encode_gaps(mask)
+    assert np.array_equal(decode_gaps(text, height, width), mask)
+    numbers = np.array(text.split(), int)
+    starts = np.cumsum(numbers)[0::2]
+    starts[1:] = (np.cumsum(numbers[0::2] + numbers[1::2]) - numbers[1::2])[1:]
+    places = np.stack((starts, numbers[1::2]), 1).ravel()
+    assert np.array_equal(decode_gaps(" ".join(map(str, places)), height, width, absolute=True), mask)
+    assert np.array_equal(decode(encode(mask), height, width), mask), "COCO's form says the same"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1 2 3", "no pairs"),
+        ("1 two", "whole numbers"),
+        ("1 2.5", "whole numbers"),
+        ("1 99999999999999999999", "whole numbers"),
+        ("-1", "no pairs"),
+        ("-1 3", "cannot be on the film"),
+        ("1 0", "empty"),
+        ("1 9223372036854775807", "cannot be on the film"),
+        ("5 5 2 1", "leaves the film"),
+    ],
+)
+def test_what_is_no_mask(text: str, what: str) -> None:
+    with pytest.raises(SourceError, match=what):
+        decode_gaps(text, 4, 3)
+
+
+def test_absolute_runs_that_overlap() -> None:
+    with pytest.raises(SourceError, match="overlap"):
+        decode_gaps("1 4 3 2", 4, 3, absolute=True)
+    with pytest.raises(SourceError, match="leaves"):
+        decode_gaps("1 4 11 2", 4, 3, absolute=True)
