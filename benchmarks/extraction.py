@@ -2,9 +2,10 @@
 
     python benchmarks/extraction.py --reports ../shared/data/reports
 
-Reports whose id hash (SHA-256, first byte) is even were used to tune the rules; the claim is made on the odd ones, once.
-A finding counts as read where the extractor says "present"; uncertain is not present (chosen on the even half). A report
-that was not coded ("No Indexing") is left out. The table of labels, `openi_mesh.RULES`, was fixed before any score.
+Reports whose id hash (SHA-256, first byte) is even were used to tune the rules; the claim is made on the odd ones,
+once. A finding counts as read where the extractor says "present"; uncertain is not present (chosen on the even half). A
+report that was not coded ("No Indexing") is left out. The table of labels, `openi_mesh.RULES`, was fixed before any
+score.
 
 Scored are the findings named by at least 30 coded reports of the whole collection; beside it stands the micro F1 over
 those with 30 in the half itself. Always saying "absent" has a recall and an F1 of 0; its accuracy is the floor shown.
@@ -96,7 +97,9 @@ def main() -> None:
     for name, result in results.items():
         print(f"{name}: {result['reports']} reports, micro {result['micro']}")
         for finding, told in result["findings"].items():  # type: ignore[attr-defined]
-            print(f"  {finding:36}" + "  ".join(f"{key} {told[key]}" for key in ("support", "precision", "recall", "f1")))
+            print(
+                f"  {finding:36}" + "  ".join(f"{key} {told[key]}" for key in ("support", "precision", "recall", "f1"))
+            )
     if chosen.half == "both":
         text = {"target": TARGET, "claim": "odd", "tuning": "even", "least_reports": LEAST, **results}
         chosen.out.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")

@@ -64,7 +64,7 @@ def test_films_equal_the_truth(root: Path, truth: Truth) -> None:
     assert {case.current.study_id for case in source.cases} == truth.keys()
     assert (source.release, source.simulated["seed"]) == ("1.0.0", SEED)
     for case in source.cases:
-        patient, study = truth[case.current.study_id]
+        _, study = truth[case.current.study_id]
         assert case.current.findings == expected(study)
         seen = [name for name in FINDINGS if case.current.findings.get(name) == 1]
         normal = not any(study.study.findings.values())
@@ -96,7 +96,7 @@ def compare_boxes(case: Case, study: SimulatedStudy) -> None:
             assert any(np.allclose(box, one, atol=1) for one in wanted[name])
 
 
-def test_true_layout(root: Path, truth: Truth) -> None:
+def test_true_layout(root: Path) -> None:
     tables = {
         name: (root / "annotations" / f"{name}.csv").read_text().splitlines()
         for name in ("image_labels_train", "image_labels_test", "annotations_train", "annotations_test")

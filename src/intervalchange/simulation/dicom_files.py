@@ -117,7 +117,7 @@ def _grey(shape: tuple[int, ...], bits: int, inverted: bool) -> dict[str, object
 def _stored(pixels: np.ndarray, bits: int, inverted: bool) -> np.ndarray:
     """(h, w) float in [0, 1] -> (h, w) whole numbers of `bits` bits."""
     shown = 1 - pixels if inverted else pixels
-    whole = np.rint(np.clip(shown, 0, 1).astype(np.float64) * ((1 << bits) - 1))
+    whole: np.ndarray = np.rint(np.clip(shown, 0, 1).astype(np.float64) * ((1 << bits) - 1))
     return whole.astype(np.uint8 if bits == 8 else np.uint16)
 
 

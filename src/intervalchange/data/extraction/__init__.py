@@ -1,4 +1,4 @@
-"""Report text -> findings with place, type and grade -> questions and answers. Rules only, the same answer every time."""
+"""Report text -> findings with place, type and grade -> questions and answers. By rules alone."""
 
 from intervalchange.data.extraction.reading import Statement, extract, statements
 

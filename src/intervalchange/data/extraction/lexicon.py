@@ -20,8 +20,8 @@ _AORTA = r"(?:thoracic )?(?:aorta|aortic(?: (?:arch|knob|contour|xxxx))?)"
 _TORTUOUS = r"(?:tortuous|tortuosity|unfolded|unfolding|ectatic|ectasia|uncoiled|uncoiling)"
 _ANGLES = r"(?:costophrenic|costodiaphragmatic|cp)(?: (?:angles?|sulcus|sulci|recess(?:es)?|xxxx|___))?"
 _CALCIFIED = (
-    r"(?:lymph (?:nodes?|xxxx)|nodes?|adenopathy|lymphadenopathy|aorta|aortic|arch|knob|mediastinal|hilar|hilum|hila|thoracic"
-    r"|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular|tracheobronchial"
+    r"(?:lymph (?:nodes?|xxxx)|nodes?|adenopathy|lymphadenopathy|aorta|aortic|arch|knob|mediastinal|hilar|hilum|hila"
+    r"|thoracic|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular|tracheobronchial"
     r"|bronchi|costal|cartilage)"
 )
 
@@ -95,10 +95,10 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "hypertensive heart disease": (r"hypertensive heart disease",),
         "hematoma": (r"h(?:a)?ematomas?",),
         "tortuosity of the thoracic aorta": (
-            rf"{_TORTUOUS}(?:,? (?:and|calcified|of|the|or|dilated|\w+ly|elongated|a|to|descending|\w*sclerosis|\w*sclerotic"
-            rf"|\w+ation|{_TORTUOUS}))* {_AORTA}",
-            rf"{_AORTA}(?:,? (?:is|appears?|remains|again|are|calcifications?|\w+ly|calcified|and|mild|\w*sclerotic|enlarged"
-            rf"|dilated|somewhat|elongated|stable|unchanged|shows|demonstrates|noted|to|be|{_TORTUOUS}))*"
+            rf"{_TORTUOUS}(?:,? (?:and|calcified|of|the|or|dilated|\w+ly|elongated|a|to|descending|\w*sclerosis"
+            rf"|\w*sclerotic|\w+ation|{_TORTUOUS}))* {_AORTA}",
+            rf"{_AORTA}(?:,? (?:is|appears?|remains|again|are|calcifications?|\w+ly|calcified|and|mild|\w*sclerotic"
+            rf"|enlarged|dilated|somewhat|elongated|stable|unchanged|shows|demonstrates|noted|to|be|{_TORTUOUS}))*"
             rf"[ /]{_TORTUOUS}",
         ),
         "contusion": (r"contusions?",),
@@ -153,8 +153,8 @@ OTHER_TERMS: tuple[str, ...] = (
 )
 
 NORMAL_FILM = (
-    r"(?:no|without)(?: evidence of)?(?: an?)? (?:acute|active|significant|radiographic)?(?: \w+)*? ?(?:abnormalit(?:y|ies)"
-    r"|process|disease|findings?|pathology)"
+    r"(?:no|without)(?: evidence of)?(?: an?)? (?:acute|active|significant|radiographic)?(?: \w+)*? ?"
+    r"(?:abnormalit(?:y|ies)|process|disease|findings?|pathology)"
     r"|(?:normal|unremarkable|negative) (?:\w+ )?(?:chest|study|exam\w*|radiograph|film)"
     r"|chest (?:is )?(?:normal|unremarkable)|within normal limits"
 )
@@ -170,9 +170,9 @@ RIVALS: frozenset[tuple[str, str]] = frozenset(
 
 NOT_MEANT: tuple[str, ...] = (
     r"joint effusions?",
-    r"densit(?:y|ies)(?= (?:\w+ ){0,3}?(?:overlying|over|of|in|at|along|surrounding|adjacent|near)(?: [\w-]+){0,5} (?:\d\w+ )?"
-    r"(?:ribs?|mediastinum|clavicle|glenoid|humerus|humeral|sternum|heart|spine|vertebra\w*|scapula|breast|tissues?"
-    r"|costophrenic|bones?|abdomen|neck))",
+    r"densit(?:y|ies)(?= (?:\w+ ){0,3}?(?:overlying|over|of|in|at|along|surrounding|adjacent|near)(?: [\w-]+){0,5} "
+    r"(?:\d\w+ )?(?:ribs?|mediastinum|clavicle|glenoid|humerus|humeral|sternum|heart|spine|vertebra\w*|scapula|breast"
+    r"|tissues?|costophrenic|bones?|abdomen|neck))",
     r"(?:paratracheal|substernal|mediastinal|sclerotic|synovial|osseous|paraspinal) densit(?:y|ies)",
     r"(?:vertebral|vertebra|vertebral body|tracheal|endplate) collapse",
     r"(?:inguinal|umbilical|ventral|incisional|abdominal) hernias?",
@@ -222,14 +222,16 @@ STAYS: tuple[str, ...] = (
     r"not (?:\w+ly )?(?:changed|increased|decreased|improved|worsened|progressed|cleared|resolved)",
     r"without (?:\w+ ){0,3}?(?:change|interval change|increase|progression|improvement)",
     r"not only",
-    r"(?:incomplete|partial|near complete|nearly complete|near-complete|some|without|no) (?:interval )?(?:resolution|clearing)",
+    r"(?:incomplete|partial|near complete|nearly complete|near-complete|some|without|no) (?:interval )?"
+    r"(?:resolution|clearing)",
     r"(?:nearly|partially|incompletely|almost|mostly|largely)(?: \w+)? (?:resolved|cleared)",
     r"no doubt",
 )
 """Phrases with a "no" or a "resolved" that deny nothing."""
 
 DENIES_WHAT_FOLLOWS: tuple[str, ...] = (
-    r"no(?: \w+){0,2}? (?:evidence|sign|signs|suggestion|indication|findings?|features|radiographic evidence) (?:of|for|to suggest)",
+    r"no(?: \w+){0,2}? (?:evidence|sign|signs|suggestion|indication|findings?|features|radiographic evidence) "
+    r"(?:of|for|to suggest)",
     r"no",
     r"not",
     r"without",
@@ -290,7 +292,8 @@ DOUBTS_WHAT_FOLLOWS: tuple[str, ...] = (
 )
 
 DOUBTS_WHAT_PRECEDES: tuple[str, ...] = (
-    r"(?:cannot|can not|could not|not)(?: \w+)*? (?:be )?(?:entirely |completely |definitively )?(?:excluded|ruled out)",
+    r"(?:cannot|can not|could not|not)(?: \w+)*? (?:be )?(?:entirely |completely |definitively )?"
+    r"(?:excluded|ruled out)",
     r"(?:is|are|not|would be|seems?|felt)(?: \w+)? (?:possible|questioned|suspected|questionable|less likely|unlikely)",
     r"not excluded",
     r"(?:should|could|may|might|must)(?: also)? be considered",
@@ -303,8 +306,8 @@ EITHER = r"(?:(?! (?:may|might|could|represent\w*|reflect\w*|likely|due|secondar
 """Follows the first of two findings of which one is meant."""
 
 OUT_OF_PLACE: tuple[str, ...] = (
-    r"(?:evaluate|evaluation|assess|assessment|look|looking|rule out|r/o|exclude|query|check|screen|screening|follow-?up"
-    r"|monitor) (?:for|of)?",
+    r"(?:evaluate|evaluation|assess|assessment|look|looking|rule out|r/o|exclude|query|check|screen|screening"
+    r"|follow-?up|monitor) (?:for|of)?",
     r"rule out",
     r"r/o",
     r"history of",
@@ -340,7 +343,8 @@ SCOPE_ENDS: tuple[str, ...] = (
     r"while",
     r"whereas",
     r"(?<!consistent )(?<!compatible )(?<!keeping )with(?! no)",
-    r"(?:and |(?<=, ))(?:there (?:is|are)|the|a|an|is|are|has|have|stable|unchanged|persistent|mild|moderate|again|minimal|small)",
+    r"(?:and |(?<=, ))(?:there (?:is|are)|the|a|an|is|are|has|have|stable|unchanged|persistent|mild|moderate|again"
+    r"|minimal|small)",
     r"there (?:is|are)(?! no)",
     r"(?:is|are)(?: \w+ly)? (?:seen|present|noted|identified|visualized|demonstrated|evident|appreciated),? and",
     r"because",

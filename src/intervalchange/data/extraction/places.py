@@ -13,7 +13,13 @@ REACH = 7
 
 GRADES = {
     **{level: level for level in RANKED_LEVELS},
-    **{"mildly": "mild", "moderately": "moderate", "minimally": "minimal", "severely": "severe", "massively": "massive"},
+    **{
+        "mildly": "mild",
+        "moderately": "moderate",
+        "minimally": "minimal",
+        "severely": "severe",
+        "massively": "massive",
+    },
     **{"trace": "minimal", "tiny": "minimal", "borderline": "minimal", "subtly": "subtle"},
     **{"slight": "mild", "slightly": "mild", "marked": "severe", "markedly": "severe", "large": "severe"},
     **{"small to moderate": "mild to moderate", "minimal to mild": "mild", "trace to small": "small"},
@@ -28,7 +34,12 @@ _WORDS = {
     **{"apex": "apical", "biapical": "bilateral apical", "bilaterally": "bilateral", "lingular": "left"},
 }
 """A word of place -> words of the library."""
-_TYPES = {"plate-like": "plate-like", "platelike": "plate-like", "plate like": "plate-like", "ground glass": "ground-glass"}
+_TYPES = {
+    "plate-like": "plate-like",
+    "platelike": "plate-like",
+    "plate like": "plate-like",
+    "ground glass": "ground-glass",
+}
 _TYPES |= {"groundglass": "ground-glass", "discoid": "plate-like", "streaky": "linear", "multi-focal": "multifocal"}
 _PLACE = frozenset({*PRE_LOCATIONS, *_WORDS})
 _STOPS = re.compile(r"[,:]|\b(?:and|or|of|in|at|with|is|are|has|have|there|no|than|from|the|to)\b")
@@ -44,10 +55,12 @@ _GRADE = re.compile(rf"\b(?:{_alternatives(list(GRADES))})\b")
 _TYPE = re.compile(rf"\b(?:{_alternatives([*TYPES, *_TYPES])})\b")
 _GRADE_AFTER = re.compile(
     rf"^ ?,? ?(?:(?:is|are|remains?|now|again|which|and|appears?|unchanged|stable)[, ]+)*"
-    rf"({_alternatives(list(GRADES))})\b(?! (?:left|right|bilateral|and|or|pleural|volume|amount)|[a-z ]*(?:effusion|opac))"
+    rf"({_alternatives(list(GRADES))})\b"
+    r"(?! (?:left|right|bilateral|and|or|pleural|volume|amount)|[a-z ]*(?:effusion|opac))"
 )
 _AFTER = re.compile(
-    r"^ ?,? ?(?:(?:is |are |again |also |now |present |seen |noted |identified |changes? |most |worse |best |located |and ))*"
+    r"^ ?,? ?(?:is |are |again |also |now |present |seen |noted |identified |changes? |most |worse |best |located "
+    r"|and )*"
     r"(?:in|at|of|within|on|over|overlying|along|involving|throughout|about)(?: (?:the|both))* "
     r"(?:(?P<base>(?:lung|bilateral lung|pulmonary) bases)|(?P<side>left|right|bilateral)?(?: ?hemi)?"
     r"(?: ?(?P<zone>mid to lower|upper|middle|mid|lower))?(?: ?(?P<part>lung base|base|lung apex|apex|lobes?|lungs?"
@@ -73,7 +86,11 @@ def _phrase_before(text: str) -> str:
     """The last words before a name that still belong to it."""
     text = _SIDES.sub("bilateral", text)
     text = _BOTH_OF.sub(r"\1 \2", text)
-    text = re.sub(r"\b(mild|moderate|small|minimal|mildly|moderately) to (moderate|severe|large|moderately|severely)\b", r"\1~\2", text)
+    text = re.sub(
+        r"\b(mild|moderate|small|minimal|mildly|moderately) to (moderate|severe|large|moderately|severely)\b",
+        r"\1~\2",
+        text,
+    )
     text = text.replace("mid to lower", "mid~lower")
     stops = list(_STOPS.finditer(text))
     tail = text[stops[-1].end() :] if stops else text

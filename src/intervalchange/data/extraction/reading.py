@@ -44,7 +44,7 @@ def extract(report: str) -> dict[str, Statement]:
 
 
 def statements(report: str) -> list[Statement]:
-    """Everything that a report says, sentence by sentence; also of `lexicon.OTHER`, which is no finding of the library."""
+    """Everything that a report says, sentence by sentence; also of `lexicon.OTHER`, which is no finding."""
     return [statement for sentence in sentences(report) for statement in in_sentence(sentence)]
 
 
@@ -94,7 +94,7 @@ def _names() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def _named(plain: str) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """(start, end, finding) of each name in order, and every span that is taken. The longest of overlapping names wins."""
+    """(start, end, finding) of each name in order, and every span taken. Of two that overlap the longer wins."""
     spans = [(m.start(), m.end(), finding) for finding, pattern in _names() for m in pattern.finditer(plain)]
     kept: list[tuple[int, int, str]] = []
     for start, end, finding in sorted(spans, key=lambda span: (span[0] - span[1], span[2] != "")):
@@ -138,23 +138,25 @@ def _cues() -> dict[str, re.Pattern[str]]:
 def _judge(plain: str, start: int, end: int) -> tuple[Label | None, str]:
     """present, absent or uncertain, and the rule; None where it is not said of this film."""
     cues = _cues()
-    masked = cues["stays"].sub(lambda match: "_" * len(match.group()), plain)
+    stays = [m for m in cues["stays"].finditer(plain) if m.end() <= start or end <= m.start()]
+    masked = plain
+    for match in stays:
+        masked = masked[: match.start()] + "_" * len(match.group()) + masked[match.end() :]
     if aside := _reaching(cues["aside"], masked, start, ends=True):
         return None, f"not of this film: {aside}"
-    if denial := _reaching(cues["denies next"], masked, start, ends=True):
-        return "absent", f"denied: {denial}"
+    if denied := _reaching(cues["denies next"], masked, start, ends=True):
+        return "absent", f"denied: {denied}"
     after = _after(masked, end)
-    if denial := cues["denies last"].search(after):
-        if not _restarts(after[: denial.start()]):
-            return "absent", f"gone: {denial.group()}"
-    if doubt := _reaching(cues["doubts next"], masked, start, ends=False):
-        return "uncertain", f"in doubt: {doubt}"
+    if (denial := cues["denies last"].search(after)) and not _restarts(after[: denial.start()]):
+        return "absent", f"gone: {denial.group()}"
+    if doubted := _reaching(cues["doubts next"], masked, start, ends=False):
+        return "uncertain", f"in doubt: {doubted}"
     if (doubt := cues["doubts last"].search(after)) and not _restarts(after[: doubt.start()]):
         return "uncertain", f"in doubt: {doubt.group()}"
     if re.match(lexicon.EITHER, after):
         return "uncertain", "in doubt: versus"
-    if stays := cues["stays"].search(plain):
-        return "present", f"stays: {stays.group()}"
+    if stays:
+        return "present", f"stays: {stays[0].group()}"
     return "present", "seen earlier" if cues["was"].search(plain[:start]) else "named"
 
 
@@ -176,7 +178,9 @@ def _parted(between: str) -> bool:
 def _after(text: str, end: int) -> str:
     """The rest of the clause."""
     rest = text[end:]
-    stop = re.search(r"\b(?:but|however|although|while|whereas)\b|;|, (?:and |which )?(?:there|the|no|without|heart)\b", rest)
+    stop = re.search(
+        r"\b(?:but|however|although|while|whereas)\b|;|, (?:and |which )?(?:there|the|no|without|heart)\b", rest
+    )
     return rest[: stop.start()] if stop else rest
 
 
@@ -221,7 +225,9 @@ def _together(best: Attributes, others: Sequence[Attributes]) -> Attributes:
     if {"left", "right"} <= sides:
         locations, post = ("bilateral",), ""
     elif not (locations or post):
-        locations, post = next(((o.locations, o.post_location) for o in others if o.locations or o.post_location), ((), ""))
+        locations, post = next(
+            ((o.locations, o.post_location) for o in others if o.locations or o.post_location), ((), "")
+        )
     types = best.types or next((other.types for other in others if other.types), ())
     level = best.level or next((other.level for other in others if other.level), "")
     return Attributes(locations, post, types, level)

@@ -1,9 +1,10 @@
 """Open-i, the Indiana University chest X-ray collection: reports with labels by people, one report a patient.
 
 **Size.** 3,955 reports, 7,470 films; 3,851 reports have at least one film.
-**Labels.** MeSH words given by curators who read the report (`MeSH/major`), mapped to findings by `openi_mesh`. A report
-labelled `No Indexing` was not coded: nothing is known of it.
-**Access.** Free, https://openi.nlm.nih.gov (NLMCXR_reports.tgz, NLMCXR_png.tgz). Every report file says CC BY-NC-ND 4.0.
+**Labels.** MeSH words given by curators who read the report (`MeSH/major`), mapped to findings by `openi_mesh`. A
+report labelled `No Indexing` was not coded: nothing is known of it.
+**Access.** Free, https://openi.nlm.nih.gov (NLMCXR_reports.tgz, NLMCXR_png.tgz). Every report file says
+CC BY-NC-ND 4.0.
 **Cite.** Demner-Fushman et al., JAMIA 2016;23(2):304-310, doi 10.1093/jamia/ocv080.
 **Defects handled.** No field says which film is frontal: the projections of the Kaggle copy are used where they are at
 hand, else the first film of a report is taken, counted, and may be lateral. Film ids with a third group of digits and
@@ -79,9 +80,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     return Source("openi", "NLMCXR", images or folder, cases, dict(+notes), {}, simulated)
 
 
-def _cases(
-    report: Report, projections: Mapping[str, str], pattern: str, notes: Counter[str]
-) -> Iterable[Case]:
+def _cases(report: Report, projections: Mapping[str, str], pattern: str, notes: Counter[str]) -> Iterable[Case]:
     """One case for each frontal film of a report."""
     if not report.images:
         notes["reports without a film (left out)"] += 1

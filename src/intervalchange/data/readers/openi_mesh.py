@@ -1,4 +1,4 @@
-"""The human MeSH labels of Open-i -> findings. Written from the labels' own words, and fixed, before any score was seen.
+"""The human MeSH labels of Open-i -> findings. Written from the labels' own words, fixed before any score was seen.
 
 A label is a heading with qualifiers behind slashes: `Opacity/lung/base/left/streaky`. Curators gave them after reading
 the report. Three labels say that there is nothing to read: `normal`, `No Indexing` (the report was not coded) and
@@ -14,9 +14,11 @@ NOT_CODED = "no indexing"
 """A report with this label has no labels; it says nothing of any finding."""
 
 OUTSIDE_THE_LUNG = frozenset(
-    "ribs,clavicle,sternum,spine,thoracic vertebrae,lumbar vertebrae,cervical vertebrae,humerus,shoulder,scapula,breast,"
-    "abdomen,neck,mediastinum,pleura,heart,aorta,costophrenic angle,cardiophrenic angle,paratracheal,diaphragm,stomach,"
-    "soft tissue".split(",")
+    (
+        *("ribs", "clavicle", "sternum", "spine", "thoracic vertebrae", "lumbar vertebrae", "cervical vertebrae"),
+        *("humerus", "shoulder", "scapula", "breast", "abdomen", "neck", "mediastinum", "pleura", "heart", "aorta"),
+        *("costophrenic angle", "cardiophrenic angle", "paratracheal", "diaphragm", "stomach", "soft tissue"),
+    )
 )
 """Qualifiers that place an opacity or a density somewhere else than in the lung."""
 
@@ -83,7 +85,7 @@ def findings_of(labels: Iterable[str]) -> frozenset[str]:
     for label in labels:
         heading, *qualifiers = (part.strip().lower() for part in label.split("/"))
         for rule in RULES:
-            if rule.heading == heading and not rule.without.intersection(qualifiers):
-                if not rule.needs or rule.needs.intersection(qualifiers):
-                    found.add(rule.finding)
+            needed = not rule.needs or rule.needs.intersection(qualifiers)
+            if rule.heading == heading and needed and not rule.without.intersection(qualifiers):
+                found.add(rule.finding)
     return frozenset(found)

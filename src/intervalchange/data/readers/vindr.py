@@ -6,9 +6,9 @@ to test with, read by 5 in consensus. Kaggle has the 15,000 with 14 findings, an
 **Access.** PhysioNet, credentialed: https://physionet.org/content/vindr-cxr/, doi 10.13026/3akn-b287. Kaggle: under the
 rules of the competition vinbigdata-chest-xray-abnormalities-detection.
 **Cite.** Nguyen et al., Sci Data 2022;9:429.
-**Defects handled.** Three readers a film (a label is present where `votes` of them see it); boxes that leave the film or
-have no area; films called `.dicom`; `Other diseases` to train with and `Other disease` to test with; sex and age blank
-or `000Y`. Polarity (MONOCHROME1 and 2) and bit depth are seen to when the film is decoded.
+**Defects handled.** Three readers a film (a label is present where `votes` of them see it); boxes that leave the film
+or have no area; films called `.dicom`; `Other diseases` to train with and `Other disease` to test with; sex and age
+blank or `000Y`. Polarity (MONOCHROME1 and 2) and bit depth are seen to when the film is decoded.
 **Not handled.** Readers R8, R9 and R10 drew most of the boxes, others mostly say `No finding`. Nothing says which films
 are of one person, and there are no dates: no pairs can be made.
 

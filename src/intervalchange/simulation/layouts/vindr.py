@@ -8,7 +8,7 @@
 The val patients are among the train films, for the set has no val. AP films are left out, for it has none. A label that
 VinDr does not have is told by the nearest of its own (`LABEL_OF_FINDING`). The boxes of two readers differ by less than
 a pixel. Quirks: readers who miss a finding or see one that is not there, never two of the three on one label; boxes
-without an area, and beyond the film; blank views, sex and age; ages of 000Y; headers that claim more bits than are used.
+without an area, and beyond the film; blank views, sex and age; ages of 000Y; headers that claim too many bits.
 """
 
 from __future__ import annotations

@@ -1,0 +1,202 @@
+"""Anyone's reports: a CSV with one row a film and the text of its report; questions and answers are made from the text.
+
+Column (other accepted spellings); upper and lower case, spaces, dashes and underscores are all the same:
+
+    patient   patient_id, subject, subject_id, person                needed
+    study     study_id, exam, exam_id, accession                     needed
+    date      study_date, exam_date, acquired_at, day                date, date-time or number of days; needed for pairs
+    report    report_text, text, note                                needed
+    image     image_path, path, file, film, filename                 needed; relative to the CSV
+    view      view_position, projection                              PA, AP, frontal, or lateral (left out)
+    split     set, subset, fold
+    age, sex
+
+The rules of `data.extraction` read each report; each film then gets at most one question of each of the six kinds about
+one film, and each two neighbouring studies of a patient a difference question, all in the wording of Medical-Diff-VQA
+and with answers that follow from the labels. Why a label is as it is: `reasons`.
+
+Not handled: what a report leaves out or gets wrong. Labels of text are not labels of films.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from intervalchange.data.extraction import questions, statements
+from intervalchange.data.extraction.account import Account
+from intervalchange.data.extraction.labels import account_of
+from intervalchange.data.readers.mimic_files import marker
+from intervalchange.data.readers.pairs import SPLITS
+from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.errors import SourceError
+from intervalchange.findings import FINDINGS
+from intervalchange.records import Case, Study
+
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "patient": ("patient", "patient_id", "subject", "subject_id", "person"),
+    "study": ("study", "study_id", "exam", "exam_id", "accession"),
+    "date": ("date", "study_date", "studydate", "exam_date", "acquired_at", "day"),
+    "report": ("report", "report_text", "text", "note"),
+    "image": ("image", "image_path", "path", "file", "film", "filename"),
+    "view": ("view", "view_position", "viewposition", "projection"),
+    "split": ("split", "set", "subset", "fold"),
+    "age": ("age", "patient_age"),
+    "sex": ("sex", "gender", "patient_sex"),
+}
+"""Meaning of a column -> its spellings, the first of them that is there counts."""
+NEEDED = ("patient", "study", "report", "image")
+EXAMPLE = "A first line such as: patient,study,date,report,image"
+FRONTAL = {"pa": "PA", "ap": "AP", "postero-anterior": "PA", "antero-posterior": "AP", "frontal": "", "": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a study has a label: the sentence of the report, word for word, and the rule that read it."""
+
+    study: str
+    finding: str
+    label: str
+    """present, absent or uncertain."""
+    sentence: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One film that can be used."""
+
+    patient: str
+    study: Study
+    split: str
+
+
+def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
+    """Read a CSV of reports, or the `reports.csv` of a folder. tables_only changes nothing here.
+
+    images: the folder that the paths of films are relative to, where that is not the folder of the CSV.
+    """
+    path = _table(root)
+    notes: Counter[str] = Counter()
+    cases = []
+    for patient, rows in _patients(path, notes).items():
+        cases += list(_of_patient(patient, rows, notes))
+    if not cases:
+        raise SourceError("no row could be used.", where=path, remedy=f"Noted: {dict(notes)}." if notes else EXAMPLE)
+    simulated = marker(path.parent / "SIMULATED")
+    return Source("reports", path.name, images or path.parent, cases, dict(+notes), {}, simulated)
+
+
+def reasons(root: Path) -> Iterator[Reason]:
+    """Every statement that the rules read, for every study of the CSV, in the order of the questions."""
+    for rows in _patients(_table(root), Counter()).values():
+        for row in rows:
+            for said in statements(row.study.report):
+                if said.finding in FINDINGS:
+                    yield Reason(row.study.study_id, said.finding, said.label, said.sentence, said.rule)
+
+
+def _of_patient(patient: str, rows: Sequence[_Row], notes: Counter[str]) -> Iterator[Case]:
+    """The cases of one patient, whose rows are in time order."""
+    accounts = [account_of(row.study, statements(row.study.report)) for row in rows]
+    for row, account in zip(rows, accounts, strict=True):
+        if not account.study.findings:
+            notes["reports that say nothing of any finding (no labels)"] += 1
+        for kind, question, answer in questions.ask(_random(patient, row.study.study_id), account):
+            name = f"{row.study.study_id}-{kind}"
+            yield Case(name, patient, account.study, None, question, answer, kind, row.split)
+    for (row, prior), (_, current) in itertools.pairwise(zip(rows, accounts, strict=True)):
+        if _follow(prior, current, notes):
+            pair = f"{current.study.study_id}-{prior.study.study_id}"
+            kind, question, answer = questions.ask_difference(_random(patient, pair), prior, current)
+            split = row.split
+            yield Case(f"{pair}-{kind}", patient, current.study, prior.study, question, answer, kind, split)
+
+
+def _follow(prior: Account, current: Account, notes: Counter[str]) -> bool:
+    """Whether a change can be told between two neighbours."""
+    if math.isnan(prior.study.order) or math.isnan(current.study.order):
+        notes["neighbouring studies without a date (no pair)"] += 1
+    elif prior.study.order == current.study.order:
+        notes["neighbouring studies at the same time (no pair)"] += 1
+    elif not prior.study.findings.keys() & current.study.findings.keys():
+        notes["neighbouring studies of which nothing is known on both (no pair)"] += 1
+    else:
+        return True
+    return False
+
+
+def _random(patient: str, what: str) -> np.random.Generator:
+    """The same questions for the same study, on every machine and whatever else the CSV holds."""
+    return np.random.default_rng(list(hashlib.sha256(f"{patient}/{what}".encode()).digest()[:16]))
+
+
+# --- the table ----------------------------------------------------------------------------------------------------
+
+
+def _table(root: Path) -> Path:
+    return root / "reports.csv" if root.is_dir() else root
+
+
+def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
+    """Patient -> usable rows in time order, those without a date last."""
+    found: dict[str, list[_Row]] = {}
+    seen: set[str] = set()
+    table = read_table(path, "Give the CSV of reports itself. " + EXAMPLE)
+    plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
+    columns = {meaning: plain[name] for meaning, names in COLUMNS.items() for name in reversed(names) if name in plain}
+    missing = [name for name in NEEDED if name not in columns]
+    if missing:
+        raise SourceError(
+            f"no column for {', '.join(missing)} among: {', '.join(table.columns)}.", where=path, remedy=EXAMPLE
+        )
+    for cells in table.to_dict("records"):
+        row = _row({meaning: cells[name].strip() for meaning, name in columns.items()}, notes)
+        if row is None:
+            continue
+        if row.study.study_id in seen:
+            notes["further films of a study (left out)"] += 1
+            continue
+        seen.add(row.study.study_id)
+        found.setdefault(row.patient, []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: (math.inf if math.isnan(row.study.order) else row.study.order, row.study.study_id))
+    return found
+
+
+def _row(value: Mapping[str, str], notes: Counter[str]) -> _Row | None:
+    """One row, or None with the reason counted."""
+    if not all(value[name] for name in NEEDED):
+        notes["rows without patient, study, report or image (skipped)"] += 1
+        return None
+    view = value.get("view", "").lower()
+    if view not in FRONTAL:
+        notes["lateral and other films that are not frontal (left out)"] += 1
+        return None
+    split = value.get("split", "").lower()
+    if split not in SPLITS:
+        notes["rows with an unknown split (used without one)"] += 1
+    date = value.get("date", "")
+    order = moment(date)
+    if date and math.isnan(order):
+        notes["dates that cannot be read"] += 1
+    age, sex = value.get("age", ""), value.get("sex", "").upper()[:1]
+    study = Study(
+        study_id=value["study"],
+        image=value["image"],
+        view=FRONTAL[view],
+        acquired_at="" if math.isnan(order) else date,
+        order=order,
+        report=value["report"],
+        age=float(age) if re.fullmatch(r"\d{1,3}(?:\.\d+)?", age) else math.nan,
+        sex=sex if sex in ("F", "M") else "",
+    )
+    return _Row(value["patient"], study, SPLITS.get(split, ""))
