@@ -111,14 +111,14 @@ def _of_patient(patient: str, rows: Sequence[_Row], notes: Counter[str]) -> Iter
         if not account.study.findings:
             notes["reports that say nothing of any finding (no labels)"] += 1
         for kind, question, answer in questions.ask(_random(patient, row.study.study_id), account):
-            name = f"{row.study.study_id}-{kind}"
+            name = f"{patient}-{row.study.study_id}-{kind}"
             yield Case(name, patient, account.study, None, question, answer, kind, row.split)
-    for (row, prior), (_, current) in itertools.pairwise(zip(rows, accounts, strict=True)):
+    for (_, prior), (row, current) in itertools.pairwise(zip(rows, accounts, strict=True)):
         if _follow(prior, current, notes):
             pair = f"{current.study.study_id}-{prior.study.study_id}"
             kind, question, answer = questions.ask_difference(_random(patient, pair), prior, current)
-            split = row.split
-            yield Case(f"{pair}-{kind}", patient, current.study, prior.study, question, answer, kind, split)
+            name = f"{patient}-{pair}-{kind}"
+            yield Case(name, patient, current.study, prior.study, question, answer, kind, row.split)
 
 
 def _follow(prior: Account, current: Account, notes: Counter[str]) -> bool:
@@ -149,7 +149,7 @@ def _table(root: Path) -> Path:
 def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
     """Patient -> usable rows in time order, those without a date last."""
     found: dict[str, list[_Row]] = {}
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     table = read_table(path, "Give the CSV of reports itself. " + EXAMPLE)
     plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
     columns = {meaning: plain[name] for meaning, names in COLUMNS.items() for name in reversed(names) if name in plain}
@@ -162,10 +162,10 @@ def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
         row = _row({meaning: cells[name].strip() for meaning, name in columns.items()}, notes)
         if row is None:
             continue
-        if row.study.study_id in seen:
+        if (row.patient, row.study.study_id) in seen:
             notes["further films of a study (left out)"] += 1
             continue
-        seen.add(row.study.study_id)
+        seen.add((row.patient, row.study.study_id))
         found.setdefault(row.patient, []).append(row)
     for rows in found.values():
         rows.sort(key=lambda row: (math.inf if math.isnan(row.study.order) else row.study.order, row.study.study_id))
