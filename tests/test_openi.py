@@ -16,7 +16,7 @@ from intervalchange.errors import SourceError
 from intervalchange.simulation.cohort import SimulatedStudy, simulate, simulate_patient
 from intervalchange.simulation.layouts.openi import MESH, image_id, report_id
 
-PATIENTS, PIXELS, SEED = 6, 64, 88
+PATIENTS, PIXELS, SEED = 4, 64, 88
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,8 @@ def test_projections_of_the_kaggle_copy_say_which_film_is_frontal(small: Path) -
 def test_the_kaggle_form(tmp_path: Path) -> None:
     (tmp_path / "indiana_reports.csv").write_text(
         "\ufeffuid,MeSH,Problems,image,indication,comparison,findings,impression\n"
-        '9001,Opacity/lung/base;Cardiomegaly/mild,Opacity;Cardiomegaly,x,,,"Heart, enlarged.",\n9002,normal,normal,x,,,,Normal.\n'
+        '9001,Opacity/lung/base;Cardiomegaly/mild,Opacity;Cardiomegaly,x,,,"Heart, enlarged.",\n'
+        "9002,normal,normal,x,,,,Normal.\n"
     )
     (tmp_path / "indiana_projections.csv").write_text(
         "uid,filename,projection\n9001,9001_IM-0001-3001.dcm.png,Lateral\n9001,9001_IM-0001-4001.dcm.png,Frontal\n"

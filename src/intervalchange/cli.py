@@ -115,6 +115,7 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:
         verb.add_argument(
             f"--{name}", type=Path, default=None, help=f"folder of the {what}, where it is not under ROOT"
         )
+    verb.add_argument("--salt", type=Path, default=None, help="dicom only: the file of your secret for patient ids")
     verb.add_argument("--workers", type=_positive, default=None)
     verb.add_argument("--dry-run", action="store_true", help="read only the tables")
     verb.set_defaults(run=_run_prepare)
@@ -254,6 +255,7 @@ def _run_prepare(options: argparse.Namespace) -> None:
         reports=options.reports,
         questions=options.questions,
         graphs=options.graphs,
+        salt=options.salt,
         workers=options.workers,
         dry_run=options.dry_run,
     )

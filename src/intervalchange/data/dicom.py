@@ -76,14 +76,27 @@ def read_dicom(path: Path, force: bool = False) -> Image:
 
 
 @contextmanager
-def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[None]:
-    """Whatever a parser or decoder raises becomes ImageError; warnings and log lines, which may quote the header, are
-    kept from the screen."""
+def silenced() -> Iterator[list[warnings.WarningMessage]]:
+    """Python's warnings and pydicom's log lines, which may quote the header, are kept from the screen.
+
+    Yields the warnings so far. One block at a time, whatever the thread.
+    """
     log, silent = logging.getLogger("pydicom"), logging.NullHandler()
     with _one_at_a_time, warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         log.propagate = False
         log.addHandler(silent)
+        try:
+            yield heard
+        finally:
+            log.removeHandler(silent)
+            log.propagate = True
+
+
+@contextmanager
+def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[None]:
+    """Whatever a parser or decoder raises becomes ImageError; what it says is kept in `complaints`."""
+    with silenced() as heard:
         try:
             yield
         except ImageError:
@@ -92,9 +105,6 @@ def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[
             # Not chained: the message of a parser may quote the header.
             kind = type(error).__name__
             raise ImageError(f"the DICOM file is damaged or cut short ({kind}).", where=path, remedy=DAMAGED) from None
-        finally:
-            log.removeHandler(silent)
-            log.propagate = True
         complaints += heard
 
 
@@ -110,14 +120,21 @@ def decode_elsewhere(data: bytes, plugin: str, path: Path) -> np.ndarray:
     return pixels
 
 
+def transfer_syntax(data: bytes) -> str:
+    """The transfer syntax of the first bytes of a file, empty where there is none.
+
+    Found by hand: pydicom would already inflate a deflated file to tell its syntax.
+    """
+    place = data.find(b"\x02\x00\x10\x00UI", 132, 8192)
+    length = int.from_bytes(data[place + 6 : place + 8], "little") if place > 0 else 0
+    return data[place + 8 : place + 8 + length].decode("ascii", "replace").strip("\0 ")
+
+
 def _parsed(data: bytes, path: Path) -> Any:
     """The data set, after a look at its transfer syntax."""
     import pydicom
 
-    # Found by hand: pydicom would already inflate a deflated file to tell its syntax.
-    place = data.find(b"\x02\x00\x10\x00UI", 132, 8192)
-    length = int.from_bytes(data[place + 6 : place + 8], "little") if place > 0 else 0
-    syntax = data[place + 8 : place + 8 + length].decode("ascii", "replace").strip("\0 ")
+    syntax = transfer_syntax(data)
     if syntax not in PLUGINS:
         named = syntax if re.fullmatch(r"[\d.]{1,64}", syntax) else "none that is valid"
         raise ImageError(
@@ -131,7 +148,7 @@ def _parsed(data: bytes, path: Path) -> Any:
 def _judged(header: Any, path: Path, force: bool) -> list[str]:
     """Refuse before decoding what is no single chest film; warnings for what was forced or is not said."""
     notes = []
-    modality = _code(header, "Modality")
+    modality = code(header, "Modality")
     if modality not in MODALITIES:
         named = modality if modality in OTHERS else "in its header"
         raise ImageError(f"the modality {named} is not a radiograph.", where=path, remedy="Give a CR or DX chest film.")
@@ -146,10 +163,10 @@ def _judged(header: Any, path: Path, force: bool) -> list[str]:
         what = f"{layout[1]} x {layout[0]} bits a pixel, {header.BitsStored} stored, is no film that is read here."
         raise ImageError(what, where=path, remedy="Export it with 8 to 16 bits.")
     _check_stream(header, path)
-    body = _code(header, "BodyPartExamined")
+    body = code(header, "BodyPartExamined")
     if body and not any(word in body for word in CHEST):
         notes.append(refuse_unless(force, path, "the header says another part of the body"))
-    if not _is_frontal(header):
+    if not is_frontal(header):
         notes.append(refuse_unless(force, path, "the header says that the view is not frontal"))
     if modality in ("OT", "SC", ""):
         notes.append("the header does not say that this is a radiograph")
@@ -188,9 +205,9 @@ def _jpeg_2000_size(stream: bytes) -> tuple[int, int] | None:
     return right - left, down - top
 
 
-def _is_frontal(header: Any) -> bool:
+def is_frontal(header: Any) -> bool:
     """By view position, else view code, else patient orientation; a header that is silent passes."""
-    view = _code(header, "ViewPosition")
+    view = code(header, "ViewPosition")
     if view:
         return view in FRONTAL
     meaning = _view_meaning(header)
@@ -203,6 +220,15 @@ def _is_frontal(header: Any) -> bool:
     return not first.startswith(("A", "P"))
 
 
+def view_of(header: Any) -> str:
+    """PA, AP, or empty: by view position, else view code."""
+    view = code(header, "ViewPosition")
+    if not view:
+        meaning = _view_meaning(header)
+        view = "PA" if "postero" in meaning[:8] else "AP" if "antero" in meaning[:8] else ""
+    return view[:2] if view[:2] in ("PA", "AP") else ""
+
+
 def _view_meaning(header: Any) -> str:
     codes = header.get("ViewCodeSequence")
     return str(codes[0].get("CodeMeaning", "")).strip().lower() if codes else ""
@@ -212,7 +238,7 @@ def _shown(header: Any, decoded: np.ndarray, path: Path, force: bool) -> tuple[n
     """(h, w) float32 in [0, 1], white = dense."""
     if decoded.shape[:2] != (int(header.Rows), int(header.Columns)):
         raise ImageError("its pixels do not have the size of its header.", where=path, remedy=DAMAGED)
-    photometric = _code(header, "PhotometricInterpretation")
+    photometric = code(header, "PhotometricInterpretation")
     if photometric in COLOUR and int(header.get("SamplesPerPixel", 1)) == 3:
         return to_grey(decoded, path, force)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
@@ -265,7 +291,7 @@ def _windowed(values: np.ndarray, header: Any) -> tuple[np.ndarray, list[str]]:
     width, centre = _number(header, "WindowWidth", math.nan), _number(header, "WindowCenter", math.nan)
     if math.isnan(width) or math.isnan(centre) or high <= low:
         return whole, []
-    function = _code(header, "VOILUTFunction") or "LINEAR"
+    function = code(header, "VOILUTFunction") or "LINEAR"
     if function == "SIGMOID" and width > 0:
         return (1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -60, 60)))).astype(np.float32), []
     if function == "LINEAR":
@@ -279,10 +305,6 @@ def _windowed(values: np.ndarray, header: Any) -> tuple[np.ndarray, list[str]]:
 
 def _kept(header: Any) -> dict[str, str]:
     """All that leaves the reader."""
-    view = _code(header, "ViewPosition")
-    if not view:
-        meaning = _view_meaning(header)
-        view = "PA" if "postero" in meaning[:8] else "AP" if "antero" in meaning[:8] else ""
     date, time = (str(header.get(name) or "") for name in ("StudyDate", "StudyTime"))
     if not (len(date) == 8 and date.isdigit()):
         date = ""
@@ -290,9 +312,9 @@ def _kept(header: Any) -> dict[str, str]:
         date = f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:6]}"
     else:
         date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
-    photometric, modality = _code(header, "PhotometricInterpretation"), _code(header, "Modality")
+    photometric, modality = code(header, "PhotometricInterpretation"), code(header, "Modality")
     return {
-        "view": view[:2] if view[:2] in ("PA", "AP") else "",
+        "view": view_of(header),
         "date": date,
         "photometric": photometric if photometric in ("MONOCHROME1", "MONOCHROME2", *COLOUR) else "",
         "modality": modality if modality in MODALITIES else "",
@@ -300,7 +322,7 @@ def _kept(header: Any) -> dict[str, str]:
     }
 
 
-def _code(header: Any, name: str) -> str:
+def code(header: Any, name: str) -> str:
     """A code string in capitals, empty where absent."""
     return str(header.get(name) or "").strip().upper()
 

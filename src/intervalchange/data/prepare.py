@@ -88,7 +88,7 @@ def prepare(
         _close(out)
         return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
     films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
-    read_film = partial(_film, source.image_root, pixels)
+    read_film = partial(_film, source, pixels)
     with _bar(progress, "films", len(films)) as advance:
         records = list(_shards(out, "pixels", films, pixels, read_film, workers, advance))
     mapped = [image for image in films if image in source.maps]
@@ -182,14 +182,14 @@ def _shards(
                 yield FilmRecord(**{**plain, "warnings": tuple(plain["warnings"])})
 
 
-def _film(root: Path, pixels: int, image: str) -> tuple[np.ndarray | None, FilmRecord]:
+def _film(source: Source, pixels: int, image: str) -> tuple[np.ndarray | None, FilmRecord]:
     """One film for the shards; a film that cannot be used becomes a blank row with its reason."""
     try:
-        film = film_from_file(root / image, pixels)
+        film = film_from_file(source.files.get(image, source.image_root / image), pixels)
     except ImageError as error:
         return None, FilmRecord(image, error=error.what)
     digest = hashlib.sha256(film.pixels.tobytes()).hexdigest()[:16]
-    view, date = film.header.get("view", ""), film.header.get("date", "")
+    view, date = film.header.get("view", ""), "" if image in source.files else film.header.get("date", "")
     return film.pixels, FilmRecord(image, film.geometry, digest, view, date, film.warnings)
 
 

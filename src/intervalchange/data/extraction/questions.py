@@ -87,11 +87,13 @@ def _abnormality(rng: np.random.Generator, account: Account) -> Asked | None:
     return "abnormality", any_at_all, "yes" if names else "no"
 
 
-def _presence(rng: np.random.Generator, account: Account) -> Asked:
+def _presence(rng: np.random.Generator, account: Account) -> Asked | None:
     evidence, plain, in_area, in_place, bilateral = grammar.QUESTIONS["presence"]
     names = list(account.attributes)
     if not names or rng.random() < 0.5:
         absent = [name for name in FINDINGS if name not in account.attributes and name not in account.unknown]
+        if not absent:
+            return None
         name = _any(rng, account.denied if account.denied and rng.random() < 0.5 else absent)
         return "presence", _any(rng, (evidence, plain)).format(finding=name), "no"
     name = _any(rng, names)

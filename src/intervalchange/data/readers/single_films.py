@@ -97,12 +97,12 @@ def read_header(path: Path, notes: Counter[str]) -> FilmHeader:
         frontal=view in FRONTAL,
         height=int(data.get("Rows") or 0),
         width=int(data.get("Columns") or 0),
-        age=_years(text("PatientAge"), notes),
+        age=years(text("PatientAge"), notes),
         sex=sex if sex in ("F", "M") else "",
     )
 
 
-def _years(text: str, notes: Counter[str]) -> float:
+def years(text: str, notes: Counter[str]) -> float:
     """`051Y`, `018M` or plain `51` -> years; NaN for nothing, nought years, and ages that nobody reaches."""
     said = re.fullmatch(r"(\d{1,3})([YMWD]?)", text)
     if said is None:

@@ -28,6 +28,8 @@ class Source:
     """Study.image -> 8-bit picture of the opacity map in the frame of the film, where the truth is known."""
     simulated: Mapping[str, object] = field(default_factory=dict)
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Study.image -> the file itself, where its name must not be kept. The date in its header is then not kept either."""
 
 
 def read_table(path: Path, hint: str) -> pd.DataFrame:

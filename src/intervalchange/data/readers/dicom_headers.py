@@ -1,0 +1,246 @@
+"""What may be known of one DICOM file of a hospital: its header, judged, and nothing in it that names a person."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from intervalchange.data.dicom import CHEST, MODALITIES, PLUGINS, code, is_frontal, transfer_syntax, view_of
+from intervalchange.data.images import MAX_FILE_BYTES
+from intervalchange.data.readers.pseudonyms import Pseudonyms
+from intervalchange.data.readers.single_films import years
+
+HEAD_BYTES = 65_536
+"""Read of a file at first; nearly every header is shorter."""
+LAST_TAG = 0x0054_0220
+"""View Code Sequence: nothing of a higher tag is asked for."""
+TAGS = (
+    *("ImageType", "SOPInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "StudyTime"),
+    *("SeriesTime", "AcquisitionTime", "ContentTime", "Modality", "PresentationIntentType", "StudyDescription"),
+    *("SeriesDescription", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "BodyPartExamined"),
+    *("ProtocolName", "ViewPosition", "StudyInstanceUID", "SeriesNumber", "InstanceNumber", "PatientOrientation"),
+    *("NumberOfFrames", "Rows", "Columns", "BurnedInAnnotation", "ViewCodeSequence"),
+)
+DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")
+"""Asked for the view in this order: the last is about all films of a study."""
+VIEW_WORDS = {
+    "PA": r"\bp\.?a\b|postero[- ]?anterior",
+    "AP": r"\ba\.?p\b|antero[- ]?posterior|portable|bedside|supine",
+    "lateral": r"\b(lat|lateral|ll|rl|seitlich|profil|profile)\b|oblique|\blao\b|\brao\b",
+}
+CHEST_WORDS = r"chest|thora|lung|\bcxr\b|pulmon"
+OTHER_PARTS = (
+    r"abdom|pelvi|\bhip|knee|hand\b|wrist|foot|ankle|should|elbow|spine|skull|femur|tibia|humer|forearm|finger|\btoe"
+    r"|sinus|cervic|lumb|mammo|\bleg\b|\barm\b|\bkub\b"
+)
+OLDEST_TOLD = 90
+"""Years that stand for all ages above 89, which may point at a person."""
+
+NO_DICOM = "files that are not DICOM (left out)"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A frontal chest film. The ids are pseudonyms."""
+
+    path: Path
+    patient: str
+    study: str
+    instance: str
+    view: str
+    """PA, AP, or empty."""
+    age: float
+    """Years, at most OLDEST_TOLD."""
+    sex: str
+    day: int | None
+    """Of the proleptic calendar, for differences only."""
+    clock: str
+    """Time of the day, to sort by; empty where unknown."""
+    born: str
+    """A pseudonym of the date of birth, to see whether two people share a PatientID."""
+    choice: tuple[int, ...]
+    """The film of a study with the smallest one is taken."""
+    doubts: tuple[str, ...] = ()
+    """To be counted."""
+
+
+def look(path: Path, pseudonyms: Pseudonyms) -> Film | str:
+    """What one file is, or in words why it is left out. Raises nothing: one bad file must not lose the rest.
+
+    Called inside `silenced()`: pydicom's complaints quote the header.
+    """
+    try:
+        header = _header(path)
+        if isinstance(header, str):
+            return header
+        return _why_left_out(header) or _film(path, header, pseudonyms)
+    except OSError:
+        return "files that cannot be opened (left out)"
+    except Exception:  # a foreign parser fails in every way there is
+        return "damaged DICOM files (left out)"
+
+
+def _header(path: Path) -> Any:
+    """The elements of TAGS, or why they are not read. Lengths in the file cannot make the parser allocate more."""
+    with path.open("rb") as file:
+        head = file.read(132)
+        if head[128:] != b"DICM":
+            return NO_DICOM
+        head += file.read(HEAD_BYTES - len(head))
+        if transfer_syntax(head) not in PLUGINS:
+            return "DICOM files in a transfer syntax that is not read here (left out)"
+        header, complete = _parsed(head)
+        if not complete:
+            header, _ = _parsed(head + file.read(MAX_FILE_BYTES))
+    return header
+
+
+def _parsed(data: bytes) -> tuple[Any, bool]:
+    """The data set, and whether it was there up to the last tag that is asked for."""
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.filereader import read_partial
+
+    passed = []
+
+    def beyond(tag: int, vr: str | None, length: int) -> bool:
+        if tag > LAST_TAG:
+            passed.append(tag)
+        return tag > LAST_TAG
+
+    tags: list[Any] = [tag_for_keyword(name) for name in TAGS]
+    return read_partial(io.BytesIO(data), beyond, specific_tags=tags), bool(passed)
+
+
+def _why_left_out(header: Any) -> str:
+    """Empty for a film that can be used, as `data.dicom` will judge it and, where headers are vague, more sternly."""
+    if code(header, "Modality") not in MODALITIES:
+        return "DICOM files of another modality than a radiograph (left out)"
+    if int(header.get("NumberOfFrames") or 1) != 1:
+        return "films of several frames (left out)"
+    if not (header.get("Rows") and header.get("Columns")):
+        return "DICOM files without a picture (left out)"
+    body = code(header, "BodyPartExamined")
+    said = " ".join(_descriptions(header))
+    if body and not any(word in body for word in CHEST):
+        return "films of another part of the body (left out)"
+    if not body and re.search(OTHER_PARTS, said) and not re.search(CHEST_WORDS, said):
+        return "films of another part of the body (left out)"
+    if not is_frontal(header):
+        return "films that are not frontal (left out)"
+    if not (code(header, "ViewPosition") or view_of(header) or header.get("PatientOrientation")):
+        view = _described_view(header)
+        if view == "lateral":
+            return "films that are not frontal (left out)"
+        if view == "either":
+            return "films that may be frontal or lateral by their descriptions (left out)"
+    if code(header, "BurnedInAnnotation") == "YES":
+        return "films with text burned into the pixels, which may name the patient (left out)"
+    if not _raw(header, "StudyInstanceUID") or not _raw(header, "SOPInstanceUID"):
+        return "films without the UID of their study or their own (left out)"
+    return ""
+
+
+def _descriptions(header: Any) -> list[str]:
+    """In lower case, with underscores as blanks."""
+    return [_text(header, name).lower().replace("_", " ") for name in DESCRIPTIONS]
+
+
+def _described_view(header: Any) -> str:
+    """PA, AP, lateral, `either` where a description names a frontal and a lateral view, or empty."""
+    for text in _descriptions(header):
+        named = [view for view, words in VIEW_WORDS.items() if re.search(words, text)]
+        if len(named) == 1:
+            return named[0]
+        if "lateral" in named:
+            return "either"
+    return ""
+
+
+def _film(path: Path, header: Any, pseudonyms: Pseudonyms) -> Film:
+    doubts: Counter[str] = Counter()
+    person, study = _raw(header, "PatientID"), _raw(header, "StudyInstanceUID")
+    if not person:
+        doubts["films without a PatientID (each study counts as a patient)"] += 1
+    view = view_of(header)
+    if not view:
+        described = _described_view(header)
+        view = described if described in ("PA", "AP") else ""
+    if not view:
+        doubts["films whose view is not said (taken as frontal)"] += 1
+    day, clock = _moment(header, doubts)
+    born, sex = _text(header, "PatientBirthDate"), _text(header, "PatientSex")
+    return Film(
+        path=path,
+        patient=pseudonyms.of("P", person or b"study " + study),
+        # With the patient, for two people must not share a study, and apart from the ids of patients.
+        study=pseudonyms.of("S", person + b"\0" + study),
+        instance=pseudonyms.of("I", _raw(header, "SOPInstanceUID")),
+        view=view,
+        age=_age(_text(header, "PatientAge"), born, day, doubts),
+        sex=sex if sex in ("F", "M") else "",
+        day=day,
+        clock=clock,
+        born=pseudonyms.of("B", born.encode()) if born else "",
+        choice=_choice(header, view),
+        doubts=tuple(doubts),
+    )
+
+
+def _choice(header: Any, view: str) -> tuple[int, ...]:
+    """PA before AP before unknown, for display before for processing, original before derived, then by number."""
+    numbers = (_text(header, name) for name in ("SeriesNumber", "InstanceNumber"))
+    return (
+        ("PA", "AP", "").index(view),
+        int(code(header, "PresentationIntentType") == "FOR PROCESSING"),
+        int("DERIVED" in _text(header, "ImageType").upper()),
+        *(int(number) if re.fullmatch(r"\d{1,9}", number) else 10**9 for number in numbers),
+    )
+
+
+def _moment(header: Any, doubts: Counter[str]) -> tuple[int | None, str]:
+    """Day and time of the first of study, series, acquisition and content that has a day."""
+    unread = False
+    for what in ("Study", "Series", "Acquisition", "Content"):
+        day = _day(_text(header, f"{what}Date"))
+        unread = unread or (day is None and bool(_text(header, f"{what}Date")))
+        if day is not None:
+            time = re.match(r"(\d\d):?(\d\d)(?::?(\d\d(?:\.\d+)?))?", _text(header, f"{what}Time"))
+            return day, "".join(part or "00" for part in time.groups()) if time else ""
+    if unread:
+        doubts["dates that cannot be read"] += 1
+    return None, ""
+
+
+def _day(text: str) -> int | None:
+    """YYYYMMDD, or YYYY.MM.DD of before 1993."""
+    found = re.fullmatch(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)", text)
+    try:
+        return date(*map(int, found.groups())).toordinal() if found else None  # type: ignore[arg-type]
+    except ValueError:
+        return None
+
+
+def _age(said: str, born: str, day: int | None, doubts: Counter[str]) -> float:
+    """Years, as said or from the date of birth; NaN where unknown."""
+    age = years(said.upper(), doubts)
+    birth = _day(born)
+    if math.isnan(age) and birth is not None and day is not None and day >= birth:
+        age = years(f"{int((day - birth) / 365.25)}", doubts)
+    return min(age, float(OLDEST_TOLD)) if not math.isnan(age) else age
+
+
+def _raw(header: Any, name: str) -> bytes:
+    """An element as it is written, without padding: whatever its character set, the same text is the same bytes."""
+    item = header.get_item(name)
+    value = None if item is None else item.value
+    return (value if isinstance(value, bytes) else b"" if value is None else str(value).encode()).strip(b"\0 ")
+
+
+def _text(header: Any, name: str) -> str:
+    return _raw(header, name).decode("latin-1")
