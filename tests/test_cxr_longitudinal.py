@@ -92,8 +92,8 @@ def test_nih_pairs_become_questions(shared: Path) -> None:
 
 # --- small folders ---------------------------------------------------------------------------------------------------
 
-CASES = """\ufeffimage_id,patient_id,study_index,study_offset_days,view,findings,image_note,case_note,sex,age,width,height,\
-file,lung_mask,source,licence\r
+CASES = """\ufeffimage_id,patient_id,study_index,study_offset_days,view,findings,image_note,case_note,sex,age,\
+width,height,file,lung_mask,source,licence\r
 a-1,a,1,0,PA,COVID-19|ARDS,First note.,The end.,F,50,60,80,images/a-1.png,lung_masks/a-1.png,Journal,CC BY 4.0\r
 a-2,a,2,4,AP Supine,Pneumonia,Second note.,The end.,F,50,60,80,images/a-2.png,lung_masks/a-2.png,Journal,CC BY 4.0\r
 a-3,a,3,9,L,COVID-19,,,F,50,60,80,images/a-3.png,,Journal,CC BY 4.0\r

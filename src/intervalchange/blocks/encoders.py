@@ -1,19 +1,25 @@
 """Image encoders: films (b, 1, h, w) -> feature map (b, c, g, g), read as n = g * g tokens of width c.
 
 `ConvEncoder` is small, trained from scratch, with group normalisation so that a batch of one is like any other.
+`PyramidEncoder` is the trunk of set_difference, and can start from a run of it: an encoder that has seen chest films.
 `ResNetEncoder` is ResNet-50 of transformers with one input channel; published weights are loaded by name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
-Backbone = Literal["conv", "resnet50"]
+from intervalchange.blocks.pyramid import FeaturePyramid
+from intervalchange.errors import ConfigError
+
+Backbone = Literal["conv", "pyramid", "resnet50"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,34 @@ class ConvEncoder(nn.Module):
         return Features(self.stages(films))
 
 
+class PyramidEncoder(nn.Module):
+    """`FeaturePyramid` (stride 8). Weights are loaded from a run folder of set_difference of the same widths."""
+
+    def __init__(self, widths: tuple[int, ...], width: int, depth: int = 1) -> None:
+        super().__init__()
+        self.network = FeaturePyramid(widths, width, depth)
+        self.width = width
+
+    def forward(self, films: Tensor) -> Features:
+        return Features(self.network(films))
+
+    def load_published(self, name: str) -> None:
+        """The encoder of a set_difference run."""
+        path = Path(name) / "model.safetensors"
+        if not path.is_file():
+            raise ConfigError("there are no weights of an encoder.", where=name, remedy="Give a finished run folder.")
+        prefix = "encoder."
+        theirs = {key.removeprefix(prefix): value for key, value in load_file(path).items() if key.startswith(prefix)}
+        try:
+            self.network.load_state_dict(theirs)
+        except RuntimeError as error:
+            raise ConfigError(
+                "the encoder of this run has another shape.",
+                where=name,
+                remedy="Give it the same widths: encoder_widths and pyramid_width here, widths and width there.",
+            ) from error
+
+
 class ResNetEncoder(nn.Module):
     """ResNet-50 (He et al. 2016; 23.5 M parameters, stride 32, width 2048) on one channel, as in transformers."""
 
@@ -96,11 +130,20 @@ class ResNetEncoder(nn.Module):
         self.network.load_state_dict(published)
 
 
+Encoder = ConvEncoder | PyramidEncoder | ResNetEncoder
+
+
 def build_encoder(
-    backbone: Backbone, widths: tuple[int, ...], depth: int, stem_stride: int
-) -> ConvEncoder | ResNetEncoder:
-    """The encoder a configuration names; `widths`, `depth` and `stem_stride` are for `conv` only."""
-    return ResNetEncoder() if backbone == "resnet50" else ConvEncoder(widths, depth, stem_stride)
+    backbone: Backbone, widths: tuple[int, ...], depth: int, stem_stride: int, pyramid_width: int
+) -> Encoder:
+    """The encoder a configuration names; `stem_stride` is for `conv`, `pyramid_width` for `pyramid` alone."""
+    if backbone == "resnet50":
+        return ResNetEncoder()
+    return (
+        PyramidEncoder(widths, pyramid_width, depth)
+        if backbone == "pyramid"
+        else ConvEncoder(widths, depth, stem_stride)
+    )
 
 
 def sincos_2d(width: int, rows: int, columns: int, like: Tensor) -> Tensor:

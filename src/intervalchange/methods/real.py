@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.encoders import Backbone, ConvEncoder, ResNetEncoder, build_encoder
+from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build_encoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
@@ -75,13 +75,16 @@ class RealConfig(MethodConfig):
     """Add a learned embedding a slot."""
 
     backbone: Backbone = "conv"
-    """`conv`: small, from scratch. `resnet50`: the paper's."""
+    """`conv`: small, from scratch. `pyramid`: the trunk of set_difference. `resnet50`: the paper's."""
     backbone_weights: str = ""
-    """Hub name or folder of published ResNet-50 weights for E_I and E_R, loaded once when training starts."""
+    """Weights for E_I and E_R, loaded once when training starts. `resnet50`: hub name or folder of a published one;
+    `pyramid`: a run folder of set_difference, whose labels the model has then seen as well."""
     encoder_widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of each stage of `conv`."""
+    """Channels of each stage of `conv` and `pyramid`."""
     encoder_depth: int = 1
-    """Residual blocks a stage of `conv`."""
+    """Residual blocks a stage of `conv` and `pyramid`."""
+    pyramid_width: int = 48
+    """Channels of the map of `pyramid`."""
     stem_stride: int = 4
     """Stride of the first stage of `conv`; the others halve."""
 
@@ -120,7 +123,9 @@ class RealConfig(MethodConfig):
         if self.alignment and not self.residual:
             raise ConfigError("alignment needs the residual.", remedy="Set --model.alignment false too.")
         if self.backbone_weights and self.backbone == "conv":
-            raise ConfigError("there are no published weights for 'conv'.", remedy="Set --model.backbone resnet50 too.")
+            raise ConfigError(
+                "there are no published weights for 'conv'.", remedy="Set --model.backbone resnet50 (or pyramid) too."
+            )
         if abs(self.con_sign) != 1:
             raise ConfigError(f"model option 'con_sign' is {self.con_sign}.", remedy="It is 1 or -1.")
         length = 3 * self.queries + self.question_tokens + 1 + self.answer_tokens
@@ -153,18 +158,18 @@ class Real(Method):
     name = "real/answer"
     supervision = ("answers",)
 
-    film_encoder: ConvEncoder | ResNetEncoder
+    film_encoder: Encoder
     film_projection: QueryProjection
-    residual_encoder: ConvEncoder | ResNetEncoder
+    residual_encoder: Encoder
     residual_projection: QueryProjection
 
     def __init__(self, config: RealConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
-        conv = (config.backbone, config.encoder_widths, config.encoder_depth, config.stem_stride)
-        self.film_encoder = build_encoder(*conv)
+        sizes = (config.encoder_widths, config.encoder_depth, config.stem_stride, config.pyramid_width)
+        self.film_encoder = build_encoder(config.backbone, *sizes)
         self.film_projection = self._projection(self.film_encoder.width)
         if config.residual:
-            self.residual_encoder = build_encoder(*conv)
+            self.residual_encoder = build_encoder(config.backbone, *sizes)
             self.residual_projection = self._projection(self.residual_encoder.width)
         if config.slots:
             self.slots = nn.Embedding(3, config.decoder_width)
@@ -197,7 +202,7 @@ class Real(Method):
         """The backbones that the configuration names, into a model that is about to be trained."""
         encoders = [self.film_encoder, *([self.residual_encoder] if self.config.residual else [])]
         for encoder in encoders:
-            if self.config.backbone_weights and isinstance(encoder, ResNetEncoder):
+            if self.config.backbone_weights and not isinstance(encoder, ConvEncoder):
                 encoder.load_published(self.config.backbone_weights)
         if self.config.decoder_weights:
             self.decoder.load_published(self.config.decoder_weights)

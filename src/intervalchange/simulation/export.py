@@ -151,7 +151,7 @@ def _study_rows(patient: SimulatedPatient, number: int, rng: np.random.Generator
         "date": int(study.acquired.strftime("%Y%m%d")),
         "view": images[0]["ViewCodeSequence_CodeMeaning"],
         "images": images,
-        "labels": _labels(study),
+        "labels": said_labels(study),
         "entity": {name: _entity(name, account.attributes[name]) for name in account.attributes},
         "no_entity": list(account.denied),
         "regions": [[study.dicom_id, region.kind, region.name, *region.box, region.rle] for region in record.regions],
@@ -201,7 +201,7 @@ def _metadata(study: SimulatedStudy, dicom_id: str, view: str, height: int, widt
     }
 
 
-def _labels(study: SimulatedStudy) -> dict[str, float]:
+def said_labels(study: SimulatedStudy) -> dict[str, float]:
     """CheXpert label -> 1 said to be there, 0 denied; not mentioned where missing."""
     labels = {CHEXPERT_OF_FINDING[name]: 0.0 for name in study.account.denied if name in CHEXPERT_OF_FINDING}
     labels |= {CHEXPERT_OF_FINDING[name]: 1.0 for name in study.account.attributes if name in CHEXPERT_OF_FINDING}

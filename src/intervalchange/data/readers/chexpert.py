@@ -1,0 +1,209 @@
+"""CheXpert v1.0 and v1.0-small.
+
+**Size.** 224,316 films of 65,240 patients of Stanford Hospital. train.csv 223,414 rows, 64,540 patients, 187,641
+studies (191,027 of the rows frontal); valid.csv 234 rows, 200 patients; test 500 studies. 30,976 patients have several
+studies, up to 91.
+**Labels.** Fourteen, by study, made from the reports: 1.0 present, 0.0 absent, -1.0 uncertain, empty not mentioned.
+Those of valid and test are a majority of radiologists.
+**Access.** Stanford's research use agreement, after registration; non-commercial.
+**Cite.** Irvin et al., AAAI 2019, arXiv:1901.07031.
+**Defects handled.** The `Path` that begins with the name of the root folder; the same rows in the small and the large
+copy (one of them is read); the order of the labels, which is not that of MIMIC-CXR (columns are taken by name), and
+`Airspace Opacity`; lateral films, and frontal rows that are called LL or RL; age 0; the only order in time, which is the
+number of the study. Patients of the 5x200 test set, which are patients of train, are kept out of it.
+**Not handled.** An age of 90 stands for 90 and more. There are no dates and no reports here, so intervals are unknown.
+
+ROOT holds train.csv and train/, or a folder `CheXpert-v1.0` or `CheXpert-v1.0-small` that does. The test set is read
+where `test_labels.csv` or `test.csv` is beside train.csv, and `chexpert_5x200.csv` too, there or in ROOT.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from intervalchange.data.readers.label_states import findings_of, uncertain_value
+from intervalchange.data.readers.labelled_series import change_cases
+from intervalchange.data.readers.mimic_files import SPLITS, marker, plain_or_gzip
+from intervalchange.data.readers.single_films import film_case, need_columns, number
+from intervalchange.data.readers.source import Source, read_table
+from intervalchange.errors import SourceError
+from intervalchange.findings import CHEXPERT
+from intervalchange.records import Case, Study
+
+WHERE = "Fetch it from https://stanfordmlgroup.github.io/competitions/chexpert/ (registration)."
+COPIES = ("CheXpert-v1.0", "CheXpert-v1.0-small")
+"""Names of the folder, the better one first."""
+TABLES = ("train.csv", "valid.csv", "test_labels.csv", "test.csv")
+FIVE_BY_200 = "chexpert_5x200.csv"
+FIVE_BY_200_TAG = "chexpert_5x200"
+LABELS = (*CHEXPERT, "Airspace Opacity")
+VIEWS = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
+NO_FINDING = "no finding"
+
+
+@dataclass(frozen=True, slots=True)
+class FilmName:
+    """What the path of a film says."""
+
+    root: str
+    """The folder that it begins with; empty where it has none."""
+    image: str
+    """From train/, valid/ or test/ on, whatever the root was called."""
+    split: str
+    patient: str
+    study: int
+    frontal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    name: FilmName
+    study: Study
+
+
+def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tables_only: bool = False) -> Source:
+    """Read the tables.
+
+    images: folder that holds `train/` and `valid/`, if not that of the tables. uncertain: what an uncertain label
+    becomes: unknown, present or absent. tables_only: do not look whether the films are there.
+    """
+    policy = uncertain_value(uncertain)
+    notes: Counter[str] = Counter()
+    folder = _folder(root, notes)
+    held_out = _five_by_200(folder, root, notes)
+    series: dict[str, list[_Film]] = {}
+    seen: set[str] = set()
+    for table in TABLES:
+        for film in _films(folder, table, policy, notes):
+            if film.name.image in seen:
+                notes["films given twice (the first is kept)"] += 1
+                continue
+            seen.add(film.name.image)
+            series.setdefault(film.name.patient, []).append(film)
+    films = [film for several in series.values() for film in several]
+    _need_films(images or folder, films, tables_only)
+    cases = [case for patient, several in series.items() for case in _cases(patient, several, held_out, notes)]
+    if not cases:
+        raise SourceError("no frontal film could be used.", where=folder, remedy=f"Noted: {dict(notes)}.")
+    release = next((film.name.root for film in films if film.name.root), folder.name).removeprefix("CheXpert-")
+    simulated = marker(root / "SIMULATED") or marker(folder / "SIMULATED") or marker(folder.parent / "SIMULATED")
+    return Source("chexpert", release, images or folder, cases, dict(+notes), {}, simulated)
+
+
+def _folder(root: Path, notes: Counter[str]) -> Path:
+    """The folder that holds train.csv: ROOT, or one of the copies in it."""
+    places = (root, *(root / copy for copy in COPIES))
+    found = [place for place in places if any(plain_or_gzip(place, name) for name in TABLES[:2])]
+    if not found:
+        what = f"neither train.csv nor valid.csv is here, nor in {' or '.join(COPIES)}."
+        raise SourceError(what, where=root, remedy=WHERE)
+    if len(found) > 1:
+        notes[f"two copies are here, which hold the same films: {found[0].name} is read (give ROOT/{COPIES[1]})"] = 1
+    return found[0]
+
+
+# --- films -----------------------------------------------------------------------------------------------------------
+
+
+def _films(folder: Path, name: str, policy: float, notes: Counter[str]) -> Iterator[_Film]:
+    """The frontal films of one table; none, with a note, where it is not there."""
+    path = plain_or_gzip(folder, name)
+    if path is None:
+        if name in TABLES[:2]:
+            notes[f"{name} is not there"] = 1
+        return
+    table = read_table(path, WHERE)
+    need_columns(table, ("Path", "Cardiomegaly"), path, WHERE)
+    labels = [label for label in LABELS if label in table.columns]
+    optional = table.reindex(columns=VIEWS, fill_value="")
+    columns = (table["Path"], *(optional[column] for column in VIEWS), *(table[label] for label in labels))
+    for text, sex, age, plane, view, *cells in zip(*columns, strict=True):
+        named = film_name(text)
+        if named is None:
+            notes["rows whose path names no film (skipped)"] += 1
+        elif (plane.strip().lower() or ("frontal" if named.frontal else "lateral")) != "frontal":
+            notes["lateral films (left out)"] += 1
+        elif view.strip() not in ("", "AP", "PA"):
+            notes["frontal films that are called LL or RL (left out)"] += 1
+        else:
+            findings = findings_of(dict(zip(labels, cells, strict=True)), policy, notes)
+            yield _Film(named, _study(named, sex, age, view.strip(), findings, notes))
+
+
+def _study(name: FilmName, sex: str, age: str, view: str, findings: Mapping[str, float], notes: Counter[str]) -> Study:
+    years = number(age)
+    if years == 0:
+        notes["ages of 0 (unknown)"] += 1
+        years = math.nan
+    return Study(
+        study_id=f"{name.patient}-study{name.study}",
+        image=name.image,
+        view=view,
+        order=float(name.study),
+        findings=findings,
+        age=years,
+        sex=sex.strip()[:1] if sex.strip() in ("Female", "Male", "F", "M") else "",
+    )
+
+
+def film_name(path: str) -> FilmName | None:
+    """`CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg`, with any root or none."""
+    found = re.search(
+        r"^(?:.*?([^/]*)/)?((train|valid|test)/(patient\d+)/study(\d+)/view\d+_(frontal|lateral)\.(?:jpe?g|png))$",
+        path.strip().replace("\\", "/"),
+    )
+    if found is None:
+        return None
+    root, image, split, patient, study, plane = found.groups()
+    return FilmName(root or "", image, SPLITS[split], patient, int(study), plane == "frontal")
+
+
+def _need_films(folder: Path, films: Sequence[_Film], tables_only: bool) -> None:
+    """Raise SourceError where none of some two hundred films is on disk."""
+    probed = films[:: max(1, len(films) // 200)]
+    if probed and not tables_only and not any((folder / film.name.image).is_file() for film in probed):
+        raise SourceError("none of the films that the tables name is here.", where=folder, remedy=WHERE)
+
+
+def _five_by_200(folder: Path, root: Path, notes: Counter[str]) -> frozenset[str]:
+    """The patients of the 5x200 test set, whose films are in train.csv too; none where its table is not there."""
+    path = next((path for place in (folder, root) if (path := plain_or_gzip(place, FIVE_BY_200))), None)
+    if path is None:
+        return frozenset()
+    table = read_table(path, "It has a column Path, as train.csv.")
+    need_columns(table, ("Path",), path, "It has a column Path, as train.csv.")
+    named = [film_name(text) for text in table["Path"]]
+    notes[f"rows of {FIVE_BY_200} whose path names no film"] = named.count(None)
+    return frozenset(film.patient for film in named if film is not None)
+
+
+# --- cases -----------------------------------------------------------------------------------------------------------
+
+
+def _cases(patient: str, films: list[_Film], held_out: frozenset[str], notes: Counter[str]) -> list[Case]:
+    """A case a film, and one for each two neighbouring studies, shown by their PA film or else their first."""
+    films = sorted(films, key=lambda film: (film.name.study, film.study.view != "PA", film.name.image))
+    splits = {film.name.split for film in films}
+    split = next(name for name in ("test", "val", "train") if name in splits)
+    tags: tuple[str, ...] = ()
+    if len(splits) > 1:
+        notes["patients in several splits (the rarest is taken for all of their films)"] += 1
+    if patient in held_out:
+        notes["patients of 5x200 (kept out of train: tag chexpert_5x200, split test)"] += 1
+        split, tags = "test", (FIVE_BY_200_TAG,)
+    shown: dict[int, Study] = {}
+    cases = []
+    for film in films:
+        normal = film.study.findings.get(NO_FINDING) == 1
+        case = replace(film_case(film.study, patient, normal=normal, split=split), tags=tags)
+        if film.name.study in shown:
+            case = replace(case, case_id=f"{film.study.study_id}-{Path(film.name.image).stem}-film")
+        shown.setdefault(film.name.study, film.study)
+        notes["films without a named finding that are not said to be normal (their answer is empty)"] += not case.answer
+        cases.append(case)
+    return cases + list(change_cases(list(shown.values()), patient, split, notes, tags))

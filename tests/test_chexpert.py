@@ -1,0 +1,277 @@
+"""CheXpert: read from a simulated tree and from broken ones."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from film_files import chest, save
+from simulated_tree import write_with_truth
+
+from intervalchange.data.prepare import prepare
+from intervalchange.data.readers import read_source
+from intervalchange.data.readers.chexpert import film_name
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING, FINDINGS
+from intervalchange.grammar import NOTHING, render
+from intervalchange.records import Case, Change, Study
+from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import chexpert
+
+PIXELS, SEED, PATIENTS = 64, 89, 6
+SMALL = chexpert.COPY
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SimulatedPatient]]:
+    out = tmp_path_factory.mktemp("chexpert") / "cohort"
+    return write_with_truth(out, "chexpert", "4:1:1", PATIENTS, SEED, PIXELS)
+
+
+@pytest.fixture(scope="module")
+def root(written: tuple[Path, list[SimulatedPatient]]) -> Path:
+    return written[0]
+
+
+@pytest.fixture(scope="module")
+def patients(written: tuple[Path, list[SimulatedPatient]]) -> list[SimulatedPatient]:
+    return written[1]
+
+
+def truth_of(study: SimulatedStudy, split: str) -> dict[str, float]:
+    """What a labeller makes of the report (train), or what can be seen (val, test); NaN where uncertain."""
+    seen = {CHEXPERT_OF_FINDING[name].lower() for name, value in study.study.findings.items() if value == 1
+            and name in CHEXPERT_OF_FINDING}  # fmt: skip
+    seen |= {"support devices"} if set(study.study.devices) - {"leads"} else set()
+    seen |= set() if study.account.attributes else {"no finding"}
+    if split != "train":
+        return {label.lower(): float(label.lower() in seen) for label in CHEXPERT}
+    denied = {CHEXPERT_OF_FINDING[name].lower() for name in study.account.denied if name in CHEXPERT_OF_FINDING}
+    latent = {CHEXPERT_OF_FINDING[name].lower() for name in study.severity if name in CHEXPERT_OF_FINDING}
+    return dict.fromkeys(latent, math.nan) | dict.fromkeys(denied, 0.0) | dict.fromkeys(seen, 1.0)
+
+
+def films_of(cases: list[Case]) -> dict[str, Case]:
+    return {case.current.study_id: case for case in cases if case.prior is None}
+
+
+def pairs_of(cases: list[Case]) -> dict[tuple[str, str], Case]:
+    return {(case.prior.study_id, case.current.study_id): case for case in cases if case.prior is not None}
+
+
+def plain(findings: dict[str, float]) -> dict[str, float | None]:
+    """NaN as None, so that they compare."""
+    return {name: None if math.isnan(value) else value for name, value in findings.items()}
+
+
+def test_films_equal_the_truth(root: Path, patients: list[SimulatedPatient]) -> None:
+    source = read_source("chexpert", root)
+    films = films_of(source.cases)
+    assert len(films) == sum(len(patient.studies) for patient in patients)
+    assert (source.release, source.simulated["seed"], source.image_root.name) == ("v1.0-small", SEED, SMALL)
+    splits, unsure, answers = set(), 0, set()
+    for patient in patients:
+        for number, study in enumerate(patient.studies, start=1):
+            case, record = films[f"patient{patient.patient_id}-study{number}"], study.study
+            wanted = truth_of(study, case.split)
+            assert plain(dict(case.current.findings)) == plain(wanted)
+            known = [name for name in FINDINGS if wanted.get(name) == 1]
+            assert case.answer == (", ".join(known) or ("no abnormality" if wanted.get("no finding") == 1 else ""))
+            assert (case.patient_id, case.current.order) == (f"patient{patient.patient_id}", number)
+            if case.split != "test":
+                who = (case.current.view, case.current.sex, case.current.age)
+                assert who == (record.view, record.sex, record.age)
+            assert (source.image_root / case.current.image).is_file()
+            splits.add(case.split)
+            answers.add(case.answer)
+            unsure += sum(math.isnan(value) for value in case.current.findings.values())
+    assert splits == {"train", "val", "test"}
+    assert source.notes["uncertain labels"] == unsure > 0
+    assert source.notes["lateral films (left out)"] > 0
+    assert len(answers) > 2
+
+
+def test_pairs_equal_the_truth(root: Path, patients: list[SimulatedPatient]) -> None:
+    source = read_source("chexpert", root)
+    pairs, split = pairs_of(source.cases), {case.patient_id: case.split for case in source.cases}
+    wanted = {}
+    for patient in patients:
+        name = f"patient{patient.patient_id}"
+        numbered = [(f"{name}-study{n}", truth_of(s, split[name])) for n, s in enumerate(patient.studies, start=1)]
+        for (one, then), (other, now) in pairwise(numbered):
+            known = [f for f in FINDINGS if not math.isnan(then.get(f, math.nan) + now.get(f, math.nan))]
+            change = Change.between(
+                Study("", "", findings={f: then[f] for f in known}), Study("", "", findings={f: now[f] for f in known})
+            )
+            if known:
+                wanted[one, other] = render(change)
+    assert {pair: case.answer for pair, case in pairs.items()} == wanted
+    assert len(set(wanted.values())) > 1
+    assert all(case.split == split[case.patient_id] for case in source.cases)
+
+
+def test_preparation(root: Path, tmp_path: Path) -> None:
+    manifest = prepare("chexpert", root, tmp_path / "out", pixels=64, workers=1, progress=False)
+    assert (manifest["split"], manifest["doctor"]["films"]["bad"]) == ("official", 0)
+    assert manifest["simulated"]["layout"] == "chexpert"
+    assert manifest["doctor"]["pairs"] == len(pairs_of(read_source("chexpert", root).cases))
+
+
+# --- a small tree with everything that goes wrong ------------------------------------------------------------------
+
+
+def row(path: str, who: str = "Female,61,Frontal,AP", **labels: str) -> str:
+    cells = ",".join(labels.get(name.replace(" ", "_"), "") for name in chexpert.LABELS)
+    return f"CheXpert-v1.0/{path},{who},{cells}"
+
+
+TRAIN = [
+    chexpert.HEADER,
+    row("train/patient90001/study10/view1_frontal.jpg", Edema="1.0", Lung_Lesion="1.0", Pneumonia="-1.0"),
+    row("train/patient90001/study2/view1_frontal.jpg", Edema="0.0", Lung_Lesion="0.0", Pneumonia="0.0"),
+    row("train/patient90001/study1/view1_frontal.jpg", No_Finding="1.0", Edema="0.0", Pneumonia="1.0"),
+    row("train/patient90001/study2/view2_frontal.jpg", "Female,61,Frontal,PA", Edema="0.0", Pneumonia="0.0"),
+    row("train/patient90001/study2/view3_lateral.jpg", "Female,61,Lateral,", Edema="0.0"),
+    row("train/patient90002/study1/view1_frontal.jpg", "Unknown,0,Frontal,PA", Support_Devices="1.0"),
+    row("train/patient90002/study2/view1_frontal.jpg", "Male,90,Frontal,PA", Edema="perhaps", Fracture="1.0"),
+    row("train/patient90003/study1/view1_frontal.jpg", "Male,60,Frontal,LL", Edema="1.0"),
+    row("train/patient90003/study2/view1_frontal.jpg", "Male,60,Frontal,AP", Edema="1.0"),
+    row("train/patient90003/study2/view1_frontal.jpg", "Male,60,Frontal,AP", Edema="1.0"),
+    row("train/patient90003/study3/view1_frontal.jpg", "Male,59,Frontal,AP", Edema="1.0"),
+    row("train/notes.txt"),
+]
+VALID = [chexpert.HEADER, row("valid/patient90003/study4/view1_frontal.jpg", "Male,60,Frontal,AP", Edema="0.0")]
+TEST = ["Airspace Opacity,Cardiomegaly,Path", "1,0,test/patient90004/study1/view1_frontal.jpg"]
+TEST += ["0,1,CheXpert/test/patient90004/study2/view1_frontal.jpg"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    folder = root / "CheXpert-v1.0"
+    for number, line in enumerate(TRAIN + VALID + TEST):
+        named = film_name(next((cell for cell in line.split(",") if cell.endswith(".jpg")), ""))
+        if named is not None:
+            save(chest(64, 52, number), folder / named.image)
+    for name, lines in (("train.csv", TRAIN), ("valid.csv", VALID), ("test_labels.csv", TEST)):
+        (folder / name).write_text("\ufeff" + "".join(f"{line}\r\n" for line in lines))
+    return root
+
+
+def test_order_is_the_number_of_the_study(tree: Path) -> None:
+    source = read_source("chexpert", tree)
+    pairs = pairs_of(source.cases)
+    first, second = ("patient90001-study1", "patient90001-study2"), ("patient90001-study2", "patient90001-study10")
+    assert [pair for pair in pairs if "90001" in pair[0]] == [first, second]
+    assert pairs[first].answer == render(Change.of(missing=["pneumonia"]))
+    assert pairs[first].current.view == "PA", "a study is shown by its PA film"
+    assert pairs[second].answer == render(Change.of(added=["edema"])), "an uncertain pneumonia is unknown"
+    assert source.release == "v1.0"
+    assert all((source.image_root / case.current.image).is_file() for case in source.cases)
+    assert len({case.case_id for case in source.cases}) == len(source.cases)
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer"),
+    [
+        ("present", render(Change.of(added=["edema", "pneumonia"]))),
+        ("absent", render(Change.of(added=["edema"]))),
+    ],
+)
+def test_policies_for_uncertain_labels(tree: Path, policy: str, answer: str) -> None:
+    source = read_source("chexpert", tree, uncertain=policy)
+    pair = pairs_of(source.cases)["patient90001-study2", "patient90001-study10"]
+    assert pair.answer == answer
+    assert pair.current.findings["pneumonia"] == (1 if policy == "present" else 0)
+    with pytest.raises(ConfigError, match="unknown, absent, present"):
+        read_source("chexpert", tree, uncertain="maybe")
+
+
+def test_every_defect_is_counted(tree: Path) -> None:
+    source = read_source("chexpert", tree)
+    films = films_of(source.cases)
+    assert films["patient90001-study1"].answer == "pneumonia"
+    assert films["patient90002-study1"].answer == ""
+    first, second = (films[f"patient90002-study{number}"].current for number in (1, 2))
+    assert (first.sex, second.sex, second.age) == ("", "M", 90)
+    assert math.isnan(first.age)
+    assert films["patient90004-study1"].answer == "lung opacity", "the test labels call it Airspace Opacity"
+    assert {case.patient_id: case.split for case in source.cases} == {
+        "patient90001": "train",
+        "patient90002": "train",
+        "patient90003": "val",
+        "patient90004": "test",
+    }
+    (tested,) = [case for case in pairs_of(source.cases).values() if case.patient_id == "patient90004"]
+    assert tested.answer == render(Change.of(added=["cardiomegaly"], missing=["lung opacity"]))
+    notes = dict(source.notes)
+    assert notes.pop("films without a named finding that are not said to be normal (their answer is empty)") == 4
+    assert set(notes.values()) == {1}
+    for part in (
+        "lateral films (left out)",
+        "frontal films that are called LL or RL (left out)",
+        "films given twice (the first is kept)",
+        "rows whose path names no film (skipped)",
+        "ages of 0 (unknown)",
+        "uncertain labels",
+        "labels that are not 1, 0, -1 or empty (left out)",
+        "patients in several splits (the rarest is taken for all of their films)",
+        "patients whose age falls along the order of their films, which must be wrong (no pair is made)",
+        "neighbouring studies without a finding known on both (no pair is made)",
+    ):
+        assert part in notes, part
+
+
+def test_patients_of_5x200_are_kept_out_of_train(tree: Path) -> None:
+    lines = "Path,Edema\nCheXpert-v1.0-small/train/patient90001/study2/view1_frontal.jpg,1\nnowhere.jpg,0\n"
+    for place in (tree / "CheXpert-v1.0", tree):
+        (place / "chexpert_5x200.csv").write_text(lines)
+        source = read_source("chexpert", tree)
+        tagged = [case for case in source.cases if "chexpert_5x200" in case.tags]
+        assert tagged == [case for case in source.cases if case.patient_id == "patient90001"]
+        assert len(tagged) == 6
+        assert {case.split for case in tagged} == {"test"}
+        assert source.notes["patients of 5x200 (kept out of train: tag chexpert_5x200, split test)"] == 1
+        assert source.notes["rows of chexpert_5x200.csv whose path names no film"] == 1
+        (place / "chexpert_5x200.csv").unlink()
+    (tree / "chexpert_5x200.csv").write_text("File\n")
+    with pytest.raises(SourceError, match="columns Path are missing"):
+        read_source("chexpert", tree)
+
+
+def test_a_changed_label_without_a_word_is_tagged(tree: Path) -> None:
+    train = tree / "CheXpert-v1.0" / "train.csv"
+    train.write_text(train.read_text(encoding="utf-8-sig").replace("1.0,1.0,,-1.0", "1.0,0.0,,0.0"))
+    where = row("train/patient90001/study2/view2_frontal.jpg", "Female,61,Frontal,PA", Edema="0.0", Pneumonia="0.0")
+    lesion = row("train/patient90001/study2/view2_frontal.jpg", "Female,61,Frontal,PA", Edema="1.0", Lung_Lesion="0.0")
+    train.write_text(train.read_text().replace(where, lesion))
+    pair = pairs_of(read_source("chexpert", tree).cases)["patient90001-study2", "patient90001-study10"]
+    assert (pair.answer, pair.tags) == (NOTHING, ("other_labels_changed",))
+
+
+def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"neither train\.csv nor valid\.csv.*CheXpert-v1\.0-small.*stanford"):
+        read_source("chexpert", tmp_path)
+    folder = tree / "CheXpert-v1.0"
+    assert read_source("chexpert", folder).release == "v1.0"
+    shutil.copytree(folder, tree / SMALL)
+    source = read_source("chexpert", tree)
+    assert source.image_root == folder
+    assert any("two copies are here" in note for note in source.notes)
+    for part in ("train", "valid", "test"):
+        shutil.move(folder / part, tmp_path / "films" / part)
+    with pytest.raises(SourceError, match=r"none of the films.*stanford"):
+        read_source("chexpert", tree)
+    assert read_source("chexpert", tree, images=tmp_path / "films").image_root == tmp_path / "films"
+    (folder / "valid.csv").unlink()
+    assert read_source("chexpert", tree, tables_only=True).notes["valid.csv is not there"] == 1
+    (folder / "train.csv").write_text("Path,Edema\n")
+    with pytest.raises(SourceError, match="columns Cardiomegaly are missing"):
+        read_source("chexpert", tree, tables_only=True)
+    (folder / "train.csv").write_text(chexpert.HEADER + "\n")
+    (folder / "test_labels.csv").unlink()
+    with pytest.raises(SourceError, match="no frontal film could be used"):
+        read_source("chexpert", tree, tables_only=True)
