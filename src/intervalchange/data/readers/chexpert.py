@@ -9,8 +9,8 @@ Those of valid and test are a majority of radiologists.
 **Cite.** Irvin et al., AAAI 2019, arXiv:1901.07031.
 **Defects handled.** The `Path` that begins with the name of the root folder; the same rows in the small and the large
 copy (one of them is read); the order of the labels, which is not that of MIMIC-CXR (columns are taken by name), and
-`Airspace Opacity`; lateral films, and frontal rows that are called LL or RL; age 0; the only order in time, which is the
-number of the study. Patients of the 5x200 test set, which are patients of train, are kept out of it.
+`Airspace Opacity`; lateral films, and frontal rows that are called LL or RL; age 0; the only order in time, which is
+the number of the study. Patients of the 5x200 test set, which are patients of train, are kept out of it.
 **Not handled.** An age of 90 stands for 90 and more. There are no dates and no reports here, so intervals are unknown.
 
 ROOT holds train.csv and train/, or a folder `CheXpert-v1.0` or `CheXpert-v1.0-small` that does. The test set is read

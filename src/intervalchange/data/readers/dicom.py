@@ -43,7 +43,7 @@ from intervalchange.grammar import QUESTIONS
 from intervalchange.records import Case, Study
 
 READERS_AT_ONCE = 8
-"""Threads that read headers. Parsing takes turns (0.6 ms a file, and two processes were no faster), waiting does not: of
+"""Threads that read headers. Parsing takes turns (0.6 ms a file; two processes were no faster), waiting does not: of
 files that take 5 ms to arrive, eight threads read 1,220 a second and one 150."""
 PLACE_IN_DAY = 1e-3
 """Days by which a later study of the same day is told from an earlier one, in place of the time."""

@@ -94,7 +94,7 @@ def _header(path: Path) -> Any:
             return NO_DICOM
         head += file.read(HEAD_BYTES - len(head))
         if transfer_syntax(head) not in PLUGINS:
-            return "DICOM files in a transfer syntax that is not read here (left out)"
+            return "DICOM files in a transfer syntax that is not read here, or without one (left out)"
         header, complete = _parsed(head)
         if not complete:
             header, _ = _parsed(head + file.read(MAX_FILE_BYTES))
@@ -124,7 +124,7 @@ def _why_left_out(header: Any) -> str:
     if int(header.get("NumberOfFrames") or 1) != 1:
         return "films of several frames (left out)"
     if not (header.get("Rows") and header.get("Columns")):
-        return "DICOM files without a picture (left out)"
+        return "DICOM files without a picture, or cut short (left out)"
     body = code(header, "BodyPartExamined")
     said = " ".join(_descriptions(header))
     if body and not any(word in body for word in CHEST):

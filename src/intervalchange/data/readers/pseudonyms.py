@@ -34,14 +34,8 @@ class Pseudonyms:
             if place.is_file():
                 return cls(_read(place))
             salt = secrets.token_bytes(SALT_BYTES)
-            if throwaway:
-                return cls(salt)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(salt.hex() + "\n")
-        except FileExistsError:
-            return cls(_read(place))
+            if not throwaway:
+                _make(place, salt)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise SourceError(f"the salt cannot be kept here: {reason}.", where=place, remedy=REMEDY) from error
@@ -57,6 +51,14 @@ def usual_place() -> Path:
     settings = os.environ.get("XDG_CONFIG_HOME") or ""
     folder = Path(settings) if settings else Path.home() / ".config"
     return folder / "intervalchange" / "salt"
+
+
+def _make(path: Path, salt: bytes) -> None:
+    """Write the salt where nothing is yet. Raises OSError, also where another process was faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(salt.hex() + "\n")
 
 
 def _read(path: Path) -> bytes:
