@@ -7,7 +7,7 @@ import torch
 
 from intervalchange import grammar
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.encoders import ConvEncoder, ResNetEncoder, build_encoder, sincos_2d
+from intervalchange.blocks.encoders import ConvEncoder, PyramidEncoder, ResNetEncoder, build_encoder, sincos_2d
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode, load_tokenizer, template_tokenizer
@@ -86,10 +86,28 @@ def test_conv_encoder_shape_and_independence() -> None:
 
 def test_build_encoder_names_the_published_backbone() -> None:
     with torch.device("meta"):
-        encoder = build_encoder("resnet50", (), 0, 0)
+        encoder = build_encoder("resnet50", (), 0, 0, 0)
     assert isinstance(encoder, ResNetEncoder)
     count = sum(parameter.numel() for parameter in encoder.parameters())
     assert count == pytest.approx(23.5e6, rel=0.01)
+
+
+def test_a_pyramid_starts_from_a_run_of_set_difference(tmp_path) -> None:
+    from intervalchange.methods.set_difference import SetDifference, SetDifferenceConfig
+
+    torch.manual_seed(0)
+    run = SetDifference(SetDifferenceConfig(pixels=64, widths=(8, 8, 16, 16), width=16)).eval()
+    run.save_pretrained(tmp_path)
+    encoder = build_encoder("pyramid", (8, 8, 16, 16), 1, 0, 16)
+    assert isinstance(encoder, PyramidEncoder) and encoder.width == 16
+    films = torch.randn(2, 1, 64, 64)
+    assert not torch.equal(encoder(films).map, run.encoder(films))
+    encoder.load_published(str(tmp_path))
+    assert torch.equal(encoder(films).map, run.encoder(films))
+    with pytest.raises(ConfigError, match="another shape"):
+        build_encoder("pyramid", (8, 8, 16, 24), 1, 0, 16).load_published(str(tmp_path))
+    with pytest.raises(ConfigError, match="no weights"):
+        encoder.load_published(str(tmp_path / "nowhere"))
 
 
 def test_published_weights_of_three_channels_are_summed(tmp_path) -> None:

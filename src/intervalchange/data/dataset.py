@@ -37,8 +37,12 @@ class PairDataset(Dataset[dict[str, Any]]):
         augment: Augment | None = None,
         seed: int = 0,
         limit: int | None = None,
+        answered: bool = False,
     ) -> None:
-        """kinds: None for all. limit: at most so many cases, spread evenly over the split."""
+        """kinds: None for all. limit: at most so many cases, spread evenly over the split.
+
+        answered: leave out the cases whose answer is not known.
+        """
         stored = prepared.pixels.shape[0]
         if pixels > stored:
             raise ConfigError(
@@ -46,7 +50,7 @@ class PairDataset(Dataset[dict[str, Any]]):
                 where=prepared.folder,
                 remedy=f"Run: {prepared.prepare_command(pixels)}",
             )
-        rows = prepared.case_rows(split, kinds)
+        rows = prepared.case_rows(split, kinds, answered)
         if limit is not None and limit < len(rows):
             rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
         if not len(rows):

@@ -85,8 +85,11 @@ class Prepared:
         sides = (int(row["height"]), int(row["width"]))
         return Geometry(*sides, float(row["scale"]), int(row["offset_x"]), int(row["offset_y"]))
 
-    def case_rows(self, split: str, kinds: Sequence[str] | None = None) -> np.ndarray:
-        """Row numbers of the cases table: of a split (train, val, test, all), of these kinds (None: all)."""
+    def case_rows(self, split: str, kinds: Sequence[str] | None = None, answered: bool = False) -> np.ndarray:
+        """Row numbers of the cases table: of a split (train, val, test, all), of these kinds (None: all).
+
+        answered: without the cases whose answer is empty, which is not known.
+        """
         if split not in SPLITS:
             raise ConfigError(f"there is no split '{split}'.", remedy=f"Choose one of {', '.join(SPLITS)}.")
         unknown = sorted(set(kinds or ()) - set(KINDS))
@@ -95,6 +98,8 @@ class Prepared:
         chosen = np.ones(len(self.cases), bool) if split == "all" else (self.cases["split"] == split).to_numpy()
         if kinds is not None:
             chosen = chosen & self.cases["kind"].isin(list(kinds)).to_numpy()
+        if answered:
+            chosen = chosen & (self.cases["answer"] != "").to_numpy()
         return np.flatnonzero(chosen)
 
     def case_records(self, split: str, kinds: Sequence[str] | None = None) -> list[Case]:

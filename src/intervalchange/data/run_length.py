@@ -18,6 +18,28 @@ def encode(mask: np.ndarray) -> str:
     runs = np.diff(np.concatenate(([0], edges, [flat.size]))).tolist()
     if flat.size and flat[0]:
         runs.insert(0, 0)
+    return _written(runs)
+
+
+def encode_part(part: np.ndarray, left: int, top: int, height: int, width: int) -> str:
+    """`encode` of a mask that is empty but for `part`, without making all of it.
+
+    part: (h, w) bool, wholly on the film, its first pixel at (left, top). height, width: pixels of the film.
+    """
+    # Column by column, so that a run ends where its column does.
+    steps = np.diff(np.asarray(part, dtype=np.int8).T, axis=1, prepend=0, append=0)
+    starts, ends = (
+        (columns + left) * height + rows + top for columns, rows in (np.nonzero(steps == 1), np.nonzero(steps == -1))
+    )
+    apart = starts[1:] != ends[:-1]
+    starts, ends = starts[np.append(True, apart)[: len(starts)]], ends[np.append(apart, True)[: len(ends)]]
+    edges = np.stack((starts, ends), axis=1).ravel()
+    runs = np.diff(np.concatenate(([0], edges, [height * width]))).tolist()
+    return _written(runs[:-1] if runs[-1] == 0 and len(runs) > 1 else runs)
+
+
+def _written(runs: list[int]) -> str:
+    """Lengths of runs, of which the first is of zeros -> text."""
     text = bytearray()
     for place, run in enumerate(runs):
         value = run - runs[place - 2] if place > 2 else run

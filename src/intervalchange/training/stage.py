@@ -123,9 +123,7 @@ def train(
     if checkpoint:
         _say(f"continuing from step {checkpoint.step}.")
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    every_pair = (
-        PairDataset(prepared, "val", preset.train.kinds or None, config.pixels) if sets[1] is not None else None
-    )
+    every_pair = _validation(prepared, preset, config.pixels)
     _conclude(trainer, folder, every_pair)
     return folder.path
 
@@ -197,17 +195,29 @@ def training_sets(prepared: Prepared, preset: Preset, pixels: int) -> tuple[Pair
     """The augmented training cases, and at most `eval_cases` validation cases (None where there are none)."""
     train = preset.train
     kinds = train.kinds or None
-    training = PairDataset(prepared, "train", kinds, pixels, Augment.of_strength(train.augment), train.seed)
-    if not len(prepared.case_rows("val", kinds)):
+    augment = Augment.of_strength(train.augment)
+    training = PairDataset(prepared, "train", kinds, pixels, augment, train.seed, answered=True)
+    unknown = len(prepared.case_rows("train", kinds)) - len(training)
+    if unknown:
+        _say(f"{unknown:,} training cases without a known answer are left out.")
+    validation = _validation(prepared, preset, pixels, train.eval_cases)
+    if validation is None:
         _say("no validation case: the last weights will be kept.")
-        return training, None
-    return training, PairDataset(prepared, "val", kinds, pixels, limit=train.eval_cases)
+    return training, validation
+
+
+def _validation(prepared: Prepared, preset: Preset, pixels: int, limit: int | None = None) -> PairDataset | None:
+    """The validation cases whose answer is known, at most `limit`; None where there are none."""
+    kinds = preset.train.kinds or None
+    if not len(prepared.case_rows("val", kinds, answered=True)):
+        return None
+    return PairDataset(prepared, "val", kinds, pixels, limit=limit, answered=True)
 
 
 def facts_of(preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]) -> dict[str, Any]:
     """What run.json says of a run. Two calls with one fingerprint are the same run."""
     manifest = prepared.manifest
-    cases = prepared.cases.iloc[prepared.case_rows("train", preset.train.kinds or None)]
+    cases = prepared.cases.iloc[prepared.case_rows("train", preset.train.kinds or None, answered=True)]
     answers: dict[str, Counter[str]] = {}
     for question, answer in zip(cases["question"], cases["answer"], strict=True):
         answers.setdefault(question, Counter())[answer] += 1

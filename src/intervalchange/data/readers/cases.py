@@ -28,10 +28,21 @@ def film_case(study: Study, patient: str, split: str = "", tags: Iterable[str] =
 
 
 def change_case(prior: Study, current: Study, patient: str, split: str = "", tags: Iterable[str] = ()) -> Case:
-    """Two films in time order and the difference of their labels, over the findings known on both."""
+    """Two films in time order and the difference of their labels, over the findings known on both.
+
+    Where only labels outside FINDINGS differ (a mass, an infiltration), the answer is empty: "nothing has changed" would
+    be false, and there is no word for what has.
+    """
     case_id = f"{current.study_id}-{prior.study_id}-difference"
-    answer = render(Change.between(_known_names(prior), _known_names(current)))
+    change = Change.between(_known_names(prior), _known_names(current))
+    answer = "" if not change and other_labels_changed(prior, current) else render(change)
     return Case(case_id, patient, current, prior, DIFFERENCE_QUESTION, answer, "difference", split, tuple(tags))
+
+
+def other_labels_changed(prior: Study, current: Study) -> bool:
+    """Whether a label that no answer has a word for came or went."""
+    change = Change.between(prior, current)
+    return bool((change.added | change.missing) - set(FINDINGS) - {"no finding", "support devices"})
 
 
 def neighbours(studies: Sequence[Study]) -> Iterator[tuple[Study, Study]]:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from intervalchange.data.readers.cases import change_case, neighbours
+from intervalchange.data.readers.cases import change_case, neighbours, other_labels_changed
 from intervalchange.data.readers.mimic_studies import known
-from intervalchange.findings import FINDINGS
-from intervalchange.records import Case, Change, Study
+from intervalchange.records import Case, Study
 
 OTHER_LABELS_CHANGED = "other_labels_changed"
-"""Tag of a pair that differs in labels outside FINDINGS (mass, infiltration, ...), of which its answer says nothing."""
+"""Tag of a pair that differs in labels outside FINDINGS (mass, infiltration, ...), of which its answer says nothing;
+where nothing else changed the answer is empty."""
 
 
 def change_cases(
@@ -43,12 +43,7 @@ def tagged_change_case(
 ) -> Case:
     """One pair, with a tag where labels differ that the answer has no word for."""
     case = change_case(prior, current, patient, split, tags)
-    if not _other_labels_changed(prior, current):
+    if not other_labels_changed(prior, current):
         return case
     notes["pairs that differ in labels the answers have no word for (tag other_labels_changed)"] += 1
     return replace(case, tags=(*case.tags, OTHER_LABELS_CHANGED))
-
-
-def _other_labels_changed(prior: Study, current: Study) -> bool:
-    change = Change.between(prior, current)
-    return bool((change.added | change.missing) - set(FINDINGS) - {"no finding"})

@@ -31,6 +31,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from intervalchange.data.readers.mimic_files import marker
 from intervalchange.data.readers.source import Source, moment, read_table
 from intervalchange.errors import SourceError
 from intervalchange.findings import ALIASES
@@ -89,7 +90,8 @@ def read(root: Path, tag_columns: Sequence[str] = TAG_COLUMNS, tables_only: bool
         cases.append(case)
     if not cases:
         raise SourceError("no row could be used.", where=path, remedy=f"Noted: {dict(notes)}." if notes else EXAMPLE)
-    return Source("pairs", path.name, path.parent, cases, dict(notes))
+    simulated = marker(path.parent / "SIMULATED")
+    return Source("pairs", path.name, path.parent, cases, dict(notes), {}, simulated)
 
 
 def read_columns(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -10,7 +10,7 @@ a text file. There is no table, and nothing says what is seen on a film.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts.single_films import digest
 
 if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+    from intervalchange.simulation.cohort import SimulatedPatient
     from intervalchange.simulation.layouts import Fragment
 
 EXPORT = "EXPORT"
@@ -81,46 +81,40 @@ def _study_files(
     if quirks and rng.random() < 0.3:
         spoken = {"ViewPosition": "", "SeriesDescription": SAID[view][int(rng.integers(2))]}
 
-    def file(series: int, number: int, pixels: np.ndarray = pixels, **elements: object) -> bytes:
+    def file(series: int, number: int, other: Mapping[str, object], pixels: np.ndarray = pixels) -> bytes:
         return dicom_bytes(
             pixels,
             patient_id=patient.patient_id,
             study_uid=study_uid(patient.seed, patient.index, visit),
             series_uid=uid(patient.seed, patient.index, visit, "dicom series", series),
             instance_uid=uid(patient.seed, patient.index, visit, "dicom film", series, number),
-            **_when_and_how(study),
+            study_date=f"{study.acquired:%Y%m%d}",
+            study_time=f"{study.acquired:%H%M%S}",
+            view=view,
             modality=modality,
             bits=bits,
             inverted=bool(rng.random() < 0.3),
-            elements={**person, "SeriesNumber": series, "InstanceNumber": number, **elements},
+            sex=study.study.sex,
+            age=study.study.age,
+            description="CHEST",
+            elements={**person, "SeriesNumber": series, "InstanceNumber": number, **other},
         )
 
-    film = file(1, 1, **spoken)
+    film = file(1, 1, spoken)
     files = [(1, film)]
     if not quirks:
         return files
     if view == "PA" and rng.random() < 0.3:
-        files.append((1, file(1, 2, ViewPosition="LL")))
+        files.append((1, file(1, 2, {"ViewPosition": "LL"})))
     if rng.random() < 0.15:
-        files.append((1, file(1, 3, pixels[::2, ::2], **spoken)))
+        files.append((1, file(1, 3, spoken, pixels[::2, ::2])))
     if rng.random() < 0.1:
-        files.append((2, file(2, 1, Modality="CT")))
+        files.append((2, file(2, 1, {"Modality": "CT"})))
     if rng.random() < 0.1:
         files.append((9, film))
     if rng.random() < 0.1:
         files.append((9, film[:300]))
     return files
-
-
-def _when_and_how(study: SimulatedStudy) -> dict[str, object]:
-    return {
-        "study_date": f"{study.acquired:%Y%m%d}",
-        "study_time": f"{study.acquired:%H%M%S}",
-        "view": study.study.view,
-        "sex": study.study.sex,
-        "age": study.study.age,
-        "description": "CHEST",
-    }
 
 
 def write_tables(

@@ -1,0 +1,171 @@
+"""Object-CXR (JF Healthcare, MIDL 2020): foreign objects on chest films, boxed, circled or outlined.
+
+**Size.** 10,000 frontal films of about 300 township hospitals: 8,000 to train with and 1,000 to develop with, half of
+each with an object; 1,000 test films were never published.
+**Labels.** Present or absent, and the place of every object as a rectangle, an ellipse or a polygon. Support devices
+are not annotated.
+**Access.** CC BY-NC 4.0. The original site is gone; archives of it hold `train.zip`, `dev.zip` and both tables.
+**Cite.** JF Healthcare, "object-CXR: automatic detection of foreign objects on chest X-rays", MIDL 2020.
+**Defects handled.** `image_path` where the table should say `image_name`; corners in any order; outlines that leave the
+film (clipped); objects without an area, or that cannot be read; a film in several rows.
+**Not handled.** Nothing says who a film is of, when it was taken, or its view: every film counts as a patient.
+
+ROOT holds `train.csv`, `dev.csv`, `train/*.jpg` and `dev/*.jpg`; dev becomes `val`. The finding is "foreign object". No
+answer has a word for it, and nothing else is known of a film, so all answers are empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from intervalchange.data import run_length
+from intervalchange.data.images import picture_size
+from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
+from intervalchange.data.readers.single_films import PROBED, film_case, number, within_film
+from intervalchange.data.readers.source import Source, read_table
+from intervalchange.errors import SourceError
+from intervalchange.records import Box, Region, Study
+
+WHERE = "The original site is gone: look for an archived copy of object-CXR (train.csv, dev.csv, train.zip, dev.zip)."
+FINDING = "foreign object"
+PARTS = {"train": "train", "dev": "val"}
+"""Table and folder -> split."""
+NAMES = ("image_name", "image_path")
+RECTANGLE, ELLIPSE, POLYGON = "0", "1", "2"
+HEAD_BYTES = 65_536
+"""Read of a film at first, to learn its size."""
+
+Shape = tuple[str, list[tuple[float, float]]]
+"""RECTANGLE or ELLIPSE with two opposite corners, or POLYGON with all of its corners; x, y in pixels."""
+
+
+def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
+    """Read both tables, and the sizes of the films unless tables_only: without them there are boxes but no masks.
+
+    images: the folder that holds `train/` and `dev/`, or all films, if it is not ROOT.
+    """
+    notes: Counter[str] = Counter()
+    folder = images or root
+    tables = {part: path for part in PARTS if (path := plain_or_gzip(root, f"{part}.csv")) is not None}
+    if not tables:
+        raise SourceError("neither train.csv nor dev.csv is here.", where=root, remedy=WHERE)
+    cases = []
+    for part, path in tables.items():
+        films = _films(path, notes)
+        prefix = _prefix(folder, part, list(films), tables_only)
+        for name, shapes in films.items():
+            image = prefix + name
+            size = None if tables_only else _size(folder / image, notes)
+            study_id = f"{part}-{Path(name).stem}"
+            regions = tuple(_regions(shapes, size, notes))
+            findings = {FINDING: float(shapes is not None)}
+            study = Study(study_id, image, findings=findings, regions=regions)
+            cases.append(film_case(study, study_id, normal=False, split=PARTS[part]))
+    if not cases:
+        raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
+    notes["films of which nobody knows the patient (each counts as one)"] = len(cases)
+    return Source("object_cxr", "", folder, cases, dict(+notes), {}, marker(root / "SIMULATED"))
+
+
+# --- the tables ----------------------------------------------------------------------------------------------------
+
+
+def _films(path: Path, notes: Counter[str]) -> dict[str, list[Shape] | None]:
+    """File name -> shapes of its objects, None where it has no object."""
+    table = read_table(path, WHERE)
+    column = next((name for name in NAMES if name in table.columns), None)
+    if column is None or "annotation" not in table.columns:
+        raise SourceError("columns image_name and annotation are missing.", where=path, remedy=WHERE)
+    films: dict[str, list[Shape] | None] = {}
+    for cell, annotation in zip(table[column], table["annotation"], strict=True):
+        name = cell.strip().replace("\\", "/").rsplit("/", 1)[-1]
+        if not name:
+            notes["rows without the name of a film (skipped)"] += 1
+            continue
+        if name in films:
+            notes["films in several rows (their objects are put together)"] += 1
+        known = films.get(name)
+        said = [text for text in annotation.split(";") if text.strip()]
+        shapes = [] if said or known is not None else None
+        for text in said:
+            shape = parse(text)
+            if shape is None:
+                notes["objects that cannot be read (left out; the film still counts as with one)"] += 1
+            elif shapes is not None and shape not in (known or []):
+                shapes.append(shape)
+        films[name] = shapes if shapes is None else [*(known or []), *shapes]
+    return films
+
+
+def parse(text: str) -> Shape | None:
+    """`type v v v ...` of one object; None where it is not that."""
+    kind, *cells = text.split()
+    values = [number(cell) for cell in cells]
+    complete = len(values) == 4 if kind in (RECTANGLE, ELLIPSE) else kind == POLYGON and len(values) >= 6
+    if not complete or len(values) % 2 or not all(map(math.isfinite, values)):
+        return None
+    return kind, list(zip(values[0::2], values[1::2], strict=True))
+
+
+# --- the films -----------------------------------------------------------------------------------------------------
+
+
+def _prefix(folder: Path, part: str, names: list[str], tables_only: bool) -> str:
+    """`train/` or empty: how films are named under the folder. Raises SourceError where none is there."""
+    probed = names[:: max(1, len(names) // PROBED)]
+    for prefix in (f"{part}/", ""):
+        if any((folder / f"{prefix}{name}").is_file() for name in probed):
+            return prefix
+    if names and not tables_only:
+        raise SourceError(f"none of the films of {part}.csv is here.", where=folder, remedy=WHERE)
+    return f"{part}/"
+
+
+def _size(path: Path, notes: Counter[str]) -> tuple[int, int] | None:
+    """(height, width) as the head of the file says; None, and counted, where it cannot be read."""
+    size = None
+    try:
+        with path.open("rb") as file:
+            data = file.read(HEAD_BYTES)
+            size = picture_size(data) or picture_size(data + file.read())
+    except OSError:
+        pass  # counted below; prepare says what is wrong with the film
+    if size is None:
+        notes["films that are missing or whose size cannot be read (their objects have no masks)"] += 1
+        return None
+    return size[1], size[0]
+
+
+def _regions(shapes: list[Shape] | None, size: tuple[int, int] | None, notes: Counter[str]) -> list[Region]:
+    """Objects that have an area on the film. Masks only where its size is known."""
+    height, width = size or (0, 0)
+    regions = []
+    for kind, points in shapes or ():
+        xs, ys = zip(*points, strict=True)
+        box = within_film((min(xs), min(ys), max(xs), max(ys)), height, width, notes)
+        if box is not None:
+            rle = None if size is None else mask_of(kind, points, box, height, width)
+            regions.append(Region("finding", FINDING, box, rle))
+    return regions
+
+
+def mask_of(kind: str, points: list[tuple[float, float]], box: Box, height: int, width: int) -> str:
+    """The COCO mask of a shape. box: its part on the film of height x width pixels."""
+    left, top = math.floor(box[0]), math.floor(box[1])
+    right, bottom = min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
+    if kind == RECTANGLE:
+        return run_length.encode_part(np.ones((bottom - top, right - left), bool), left, top, height, width)
+    picture = Image.new("1", (right - left, bottom - top))
+    moved = [(x - left, y - top) for x, y in points]
+    if kind == POLYGON:
+        ImageDraw.Draw(picture).polygon(moved, fill=1, outline=1)
+    else:
+        (x1, x2), (y1, y2) = (sorted(values) for values in zip(*moved, strict=True))
+        # Pillow fills the last row and column too.
+        ImageDraw.Draw(picture).ellipse((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), fill=1)
+    return run_length.encode_part(np.asarray(picture), left, top, height, width)
