@@ -39,6 +39,8 @@ NAMES = ("image_name", "image_path")
 RECTANGLE, ELLIPSE, POLYGON = "0", "1", "2"
 HEAD_BYTES = 65_536
 """Read of a film at first, to learn its size."""
+FARTHEST = 100_000.0
+"""Pixels; what lies further from the corner of the film is a slip of the keyboard, which would take minutes to draw."""
 
 Shape = tuple[str, list[tuple[float, float]]]
 """RECTANGLE or ELLIPSE with two opposite corners, or POLYGON with all of its corners; x, y in pixels."""
@@ -54,6 +56,8 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     tables = {part: path for part in PARTS if (path := plain_or_gzip(root, f"{part}.csv")) is not None}
     if not tables:
         raise SourceError("neither train.csv nor dev.csv is here.", where=root, remedy=WHERE)
+    for part in PARTS.keys() - tables.keys():
+        notes[f"{part}.csv is not there: none of its films is read"] = 1
     cases = []
     for part, path in tables.items():
         films = _films(path, notes)
@@ -89,17 +93,25 @@ def _films(path: Path, notes: Counter[str]) -> dict[str, list[Shape] | None]:
             continue
         if name in films:
             notes["films in several rows (their objects are put together)"] += 1
-        known = films.get(name)
-        said = [text for text in annotation.split(";") if text.strip()]
-        shapes = [] if said or known is not None else None
-        for text in said:
-            shape = parse(text)
-            if shape is None:
-                notes["objects that cannot be read (left out; the film still counts as with one)"] += 1
-            elif shapes is not None and shape not in (known or []):
-                shapes.append(shape)
-        films[name] = shapes if shapes is None else [*(known or []), *shapes]
+        films[name] = _with_shapes(films.get(name), annotation, notes)
     return films
+
+
+def _with_shapes(known: list[Shape] | None, annotation: str, notes: Counter[str]) -> list[Shape] | None:
+    """What is known of a film with the shapes of one more cell; None where neither has an object."""
+    said = [text for text in annotation.split(";") if text.strip()]
+    if not said:
+        return known
+    shapes = list(known or [])
+    for text in said:
+        shape = parse(text)
+        if shape is None:
+            notes["objects that cannot be read (left out; the film still counts as with one)"] += 1
+        elif shape in shapes:
+            notes["objects that stand twice (kept once)"] += 1
+        else:
+            shapes.append(shape)
+    return shapes
 
 
 def parse(text: str) -> Shape | None:
@@ -107,7 +119,7 @@ def parse(text: str) -> Shape | None:
     kind, *cells = text.split()
     values = [number(cell) for cell in cells]
     complete = len(values) == 4 if kind in (RECTANGLE, ELLIPSE) else kind == POLYGON and len(values) >= 6
-    if not complete or len(values) % 2 or not all(map(math.isfinite, values)):
+    if not complete or len(values) % 2 or not all(abs(value) <= FARTHEST for value in values):
         return None
     return kind, list(zip(values[0::2], values[1::2], strict=True))
 
@@ -148,8 +160,12 @@ def _regions(shapes: list[Shape] | None, size: tuple[int, int] | None, notes: Co
     for kind, points in shapes or ():
         xs, ys = zip(*points, strict=True)
         box = within_film((min(xs), min(ys), max(xs), max(ys)), height, width, notes)
-        if box is not None:
-            rle = None if size is None else mask_of(kind, points, box, height, width)
+        if box is None:
+            continue
+        rle = None if size is None else mask_of(kind, points, box, height, width)
+        if rle == run_length.encode_part(np.zeros((0, 0), bool), 0, 0, height, width):
+            notes["outlines that lie beside the film, though their boxes touch it (left out)"] += 1
+        else:
             regions.append(Region("finding", FINDING, box, rle))
     return regions
 

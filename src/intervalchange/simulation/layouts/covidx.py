@@ -2,7 +2,8 @@
 
 A patient is normal, has pneumonia (one focal consolidation) or COVID-19 (ground-glass along the pleura on both sides),
 at up to two visits, exposed with the acquisitions of the cohort. Nothing else is wrong with them: the list knows only
-the class. As in the real lists a source is nearly a class: COVID-19 comes from ricord or sirm, the rest from rsna.
+the class. As in the real lists a source is nearly a class: COVID-19 comes from ricord or sirm, the rest from rsna,
+whose patient id is that of the film.
 Quirks: a patient id with a blank in it (sirm), and `rnsa`. Val patients are in the list of the test films.
 """
 
@@ -37,7 +38,7 @@ def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str
     word, state = illness(patient.seed, patient.index)
     films = []
     for number, study in enumerate(patient.studies[:VISITS]):
-        name_of_patient, name, source = _names(patient, number, word, quirks)
+        name_of_patient, name, source = names_of_film(patient, number, word, quirks)
         if study.film is not None:
             film = render(patient.anatomy, state, study.visit.acquisition, len(study.film.pixels), truth=False)
             picture = Image.fromarray(np.round(np.clip(film.pixels, 0, 1) * 255).astype(np.uint8))
@@ -61,19 +62,19 @@ def illness(seed: int, index: int) -> tuple[str, State]:
     return word, State((Lesion("lung opacity", severity, "both", "", PERIPHERAL, lesion_seed),))
 
 
-def _names(patient: SimulatedPatient, visit: int, word: str, quirks: bool) -> tuple[str, str, str]:
+def names_of_film(patient: SimulatedPatient, visit: int, word: str, quirks: bool) -> tuple[str, str, str]:
     """Patient id, file name and source of one film."""
     rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1201, visit)))
     code = digest(patient.seed, patient.index, visit, "covidx")
-    person = digest(patient.seed, patient.index, 0, "covidx patient")
+    number = int(digest(patient.seed, patient.index, 0, "covidx patient")[:6], 16)
     if word != "COVID-19":
-        uuid = "-".join((code[:8], code[8:12], code[12:16], code[16:20], code[20:32]))
-        source = "rnsa" if quirks and rng.random() < 0.05 else "rsna"
-        return person[:16], f"{uuid}.png", source
+        # A UUID of version 8 that begins with noughts; real ones are of version 4. It names the film, not its owner.
+        uuid = f"00000000-{code[:4]}-8{code[4:7]}-8{code[7:10]}-{code[10:22]}"
+        return uuid, f"{uuid}.png", "rnsa" if quirks and rng.random() < 0.05 else "rsna"
     if quirks and patient.index % 4 == 0:
-        number = int(person[:6], 16)
         return f"COVID {number}", f"COVID({number}.{visit}).png", "sirm"
-    return f"MIDRC-RICORD-1C-{person[:6]}", f"MIDRC-RICORD-1C-{person[:6]}-{code[:6]}-{visit}.png", "ricord"
+    person = f"SITE9-{number:08d}"
+    return person, f"MIDRC-RICORD-1C-{person}-{int(code[:4], 16):05d}-{visit}.png", "ricord"
 
 
 def write_tables(
