@@ -30,8 +30,8 @@ def film_case(study: Study, patient: str, split: str = "", tags: Iterable[str] =
 def change_case(prior: Study, current: Study, patient: str, split: str = "", tags: Iterable[str] = ()) -> Case:
     """Two films in time order and the difference of their labels, over the findings known on both.
 
-    Where only labels outside FINDINGS differ (a mass, an infiltration), the answer is empty: "nothing has changed" would
-    be false, and there is no word for what has.
+    Where only labels outside FINDINGS differ (a mass, an infiltration), the answer is empty: "nothing has changed"
+    would be false, and there is no word for what has.
     """
     case_id = f"{current.study_id}-{prior.study_id}-difference"
     change = Change.between(_known_names(prior), _known_names(current))

@@ -29,7 +29,7 @@ class Source:
     simulated: Mapping[str, object] = field(default_factory=dict)
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Study.image -> the file itself, where its name must not be kept. The date in its header is then not kept either."""
+    """Study.image -> the file itself, where its name must not be kept; nor is then the date in its header."""
 
 
 def read_table(path: Path, hint: str) -> pd.DataFrame:
