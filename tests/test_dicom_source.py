@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pydicom
 import pytest
+from dicom_archive import SALT, Archive, of_kind, pseudonym, study_id
 from film_files import chest, save
 from pydicom.dataset import Dataset
 from simulated_tree import write_with_truth
@@ -23,13 +23,11 @@ from intervalchange.data.readers import read_source
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.errors import IntervalChangeError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, QUESTIONS
-from intervalchange.records import Case
 from intervalchange.simulation.cohort import SimulatedPatient
-from intervalchange.simulation.dicom_files import dicom_bytes, uid
+from intervalchange.simulation.dicom_files import uid
 from intervalchange.simulation.layouts import dicom
 
 SEED = 87
-SALT = bytes(range(32))
 PERSONAL = (
     *("PatientName", "PatientID", "PatientBirthDate", "OtherPatientIDs", "PatientAddress", "ReferringPhysicianName"),
     *("AccessionNumber", "InstitutionName", "StationName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
@@ -52,18 +50,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Simula
 @pytest.fixture(autouse=True)
 def no_salt_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-
-
-def pseudonym(prefix: str, name: str) -> str:
-    return prefix + hashlib.sha256(SALT + name.encode()).hexdigest()[:12]
-
-
-def study_id(person: str, study: str) -> str:
-    return pseudonym("S", f"{person}\0{study}")
-
-
-def of_kind(cases: list[Case], kind: str) -> list[Case]:
-    return [case for case in cases if case.kind == kind]
 
 
 # --- a simulated hospital ------------------------------------------------------------------------------------------
@@ -224,31 +210,6 @@ def test_the_salt_decides_and_is_kept(written: tuple[Path, list[SimulatedPatient
 
 
 # --- a small tree with everything that goes wrong ------------------------------------------------------------------
-
-
-class Archive:
-    """Writes small DICOM files of one hospital."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.count = 0
-
-    def add(self, study: str, path: str = "", person: str = "A1", date: str = "20200105", **header: object) -> Path:
-        self.count += 1
-        place = self.root / (path or f"{self.count:04d}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        film = chest(48, 40, seed=self.count)
-        ids = {"study_uid": uid(study), "instance_uid": uid(study, self.count)}
-        known = {"modality": "DX", "view": "PA", "study_time": "081500"}
-        given = {name: header.pop(name) for name in tuple(header) if name in (*known, "age", "sex", "description")}
-        values = {**known, **given, "study_date": date, "patient_id": person}
-        place.write_bytes(dicom_bytes(film, **ids, **values, elements=header))
-        return place
-
-    def read(self, salt: Path) -> tuple[dict[str, Case], dict[str, int]]:
-        """Study -> its case about the view, and the notes."""
-        source = read_source("dicom", self.root, salt=salt)
-        return {case.current.study_id: case for case in of_kind(source.cases, "view")}, dict(source.notes)
 
 
 @pytest.fixture

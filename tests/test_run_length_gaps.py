@@ -1,11 +1,11 @@
-"""Masks in the form of SIIM-ACR: round trips, a hand-made mask, and what is no mask."""
+"""Masks in the form of SIIM-ACR: round trips, a hand-made mask, and what is no mask; part of a mask in COCO's form."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from intervalchange.data.run_length import decode, decode_gaps, encode, encode_gaps
+from intervalchange.data.run_length import decode, decode_gaps, encode, encode_gaps, encode_part
 from intervalchange.errors import SourceError
 
 
@@ -59,3 +59,15 @@ def test_absolute_runs_that_overlap() -> None:
         decode_gaps("1 4 3 2", 4, 3, absolute=True)
     with pytest.raises(SourceError, match="leaves"):
         decode_gaps("1 4 11 2", 4, 3, absolute=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_part_is_encoded_as_the_whole_would_be(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        height, width = (int(side) for side in rng.integers(1, 12, 2))
+        part = rng.random((rng.integers(height + 1), rng.integers(width + 1))) < rng.choice([0, 0.3, 0.7, 1])
+        top, left = (int(rng.integers(room + 1)) for room in (height - part.shape[0], width - part.shape[1]))
+        whole = np.zeros((height, width), bool)
+        whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+        assert encode_part(part, left, top, height, width) == encode(whole)
