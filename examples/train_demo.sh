@@ -7,7 +7,10 @@ ic=.venv/bin/intervalchange
 
 $ic simulate cohorts/train --patients 3600 --seed 2 --pixels 256 --splits 85:15:0
 $ic prepare mimic_diff_vqa cohorts/train prepared/train --pixels 256
-$ic train set_difference/answer --data prepared/train --out runs/demo --size small
+# A second, short pass: less augmentation, and thresholds for at most 5% false changes on validation.
+$ic train set_difference/answer --data prepared/train --out runs/demo-first --size small
+$ic train set_difference/answer --data prepared/train --out runs/demo --size small --from runs/demo-first \
+  --train.epochs 1 --train.learning_rate 0.0003 --train.augment 0.3 --model.max_false_change 0.05
 
 $ic simulate cohorts/eval --patients 300 --seed 900001 --pixels 256 --splits 0:0:1
 $ic prepare mimic_diff_vqa cohorts/eval prepared/eval --pixels 256

@@ -53,11 +53,17 @@ def _written(runs: list[int]) -> str:
 
 
 def decode(counts: str, height: int, width: int) -> np.ndarray:
-    """The `counts` string of COCO -> (h, w) bool."""
+    """The `counts` string of COCO -> (h, w) bool.
+
+    Raises SourceError where the text is no such string, or not of a mask of this size.
+    """
     runs: list[int] = []
     value, shift = 0, 0
-    for code in counts.encode("ascii"):
+    for code in counts.encode("utf-8", "surrogatepass"):
         bits = code - 48
+        # Beyond 60 bits there is no film, and without a limit a long text would make an endless number.
+        if not 0 <= bits < 64 or shift > 60:
+            raise SourceError("the mask is no run-length string of COCO")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -65,7 +71,11 @@ def decode(counts: str, height: int, width: int) -> np.ndarray:
         if bits & 16:
             value -= 1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        if runs[-1] < 0:
+            raise SourceError("a run of the mask is shorter than nothing")
         value, shift = 0, 0
+    if shift:
+        raise SourceError("the mask is cut short")
     if sum(runs) != height * width:
         raise SourceError(f"the mask holds {sum(runs)} pixels, not {height} x {width}")
     values = np.arange(len(runs)) % 2 == 1

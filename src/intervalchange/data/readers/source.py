@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,7 +42,14 @@ def read_table(path: Path, hint: str) -> pd.DataFrame:
         raise SourceError("no such file.", where=path, remedy=hint)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as error:
         raise SourceError("this is not a CSV in UTF-8.", where=path, remedy=hint) from error
     table.columns = [str(name).strip() for name in table.columns]
     return table[[name for name in table.columns if name and not name.startswith("Unnamed:")]]
