@@ -1,6 +1,6 @@
 """The three rows of ReAl's ablation on one simulated cohort: no residual, + residual, + alignment; three seeds each.
 
-    python benchmarks/ablation.py --train prepared/train --test prepared/eval --out runs/ablation --minutes 7
+    python benchmarks/ablation.py --train prepared/train --test prepared/eval --out runs/ablation --minutes 12
 
 The paper starts from encoders that have seen a million pictures. From nothing, these minutes are not enough to look at
 the films (docs/log.md), so every run starts E_I and E_R from one small encoder trained first, for --encoder-minutes, by
@@ -54,6 +54,7 @@ SIZE = {
     "model.decoder_width": 96,
     "model.decoder_layers": 1,
     "model.dropout": 0.0,
+    "model.encoder_rate": 0.1,
     "train.augment": 0.0,
     "train.precision": "bf16",
     "train.epochs": 0,
@@ -99,7 +100,7 @@ def main() -> None:
     options.add_argument("--test", type=Path, required=True)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--minutes", type=float, default=7.0, help="CPU minutes a run")
+    options.add_argument("--minutes", type=float, default=12.0, help="CPU minutes a run")
     options.add_argument("--encoder-minutes", type=float, default=9.0, help="CPU minutes of the encoder")
     options.add_argument("--results", type=Path, default=Path("benchmarks/results/real_ablation.json"))
     chosen = options.parse_args()

@@ -83,7 +83,9 @@ def singles(patients: int, side: int) -> Iterator[Single]:
 def hit(heat: np.ndarray, mask: np.ndarray) -> bool:
     """Whether the peak cell of a (g, g) map, with its neighbours, touches the mask."""
     grid = heat.shape[0]
-    cells = mask.reshape(grid, mask.shape[0] // grid, grid, -1).any(axis=(1, 3))
+    cells = np.zeros((grid, grid), bool)
+    rows, columns = np.nonzero(mask)
+    cells[rows * grid // len(mask), columns * grid // len(mask)] = True
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     return bool(cells[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
 

@@ -205,10 +205,10 @@ def random_mask(rng: Rng) -> np.ndarray:
 
 
 def mutated_coco(rng: Rng) -> tuple[str, int, int]:
-    """(counts, height, width): COCO's form of a random mask, damaged; sometimes of another size."""
+    """(counts, height, width): COCO's form of a random mask, mostly damaged; sometimes of another size."""
     mask = random_mask(rng)
     text = list(run_length.encode(mask))
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(4))):
         place, act = int(rng.integers(len(text) + 1)), rng.integers(5)
         if act == 0:
             text.insert(place, chr(int(rng.choice((rng.integers(48, 112), rng.integers(128), rng.integers(0x3000))))))

@@ -9,7 +9,7 @@ from intervalchange import grammar
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.encoders import ConvEncoder, PyramidEncoder, ResNetEncoder, build_encoder, sincos_2d
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.projection import QueryProjection
+from intervalchange.blocks.projection import FirstBatchNorm, QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode, load_tokenizer, template_tokenizer
 from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS, LEVELS, PRE_LOCATIONS, TYPES
@@ -208,3 +208,18 @@ def test_generation_starts_from_the_bos_of_training(decoder: AnswerDecoder, monk
 
 def test_one_process_needs_no_agreement() -> None:
     assert average_over_processes(torch.tensor(3.0)) == 3.0
+
+
+def test_channels_are_standardised_by_the_first_training_batch() -> None:
+    torch.manual_seed(0)
+    norm = FirstBatchNorm(3)
+    first = torch.randn(64, 10, 3) * torch.tensor([1.0, 5.0, 0.1]) + torch.tensor([0.0, 6.0, -2.0])
+    assert torch.equal(norm.eval()(first), first), "untrained, it does nothing"
+    shown = norm.train()(first)
+    torch.testing.assert_close(shown.mean(dim=(0, 1)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(shown.flatten(0, 1).std(dim=0, correction=0), torch.ones(3), atol=1e-3, rtol=0)
+    later = norm(first[:1] + 100.0)
+    torch.testing.assert_close(norm.eval()(first[:1] + 100.0), later, msg="kept: no later batch changes it")
+    again = FirstBatchNorm(3)
+    again.load_state_dict(norm.state_dict())
+    assert torch.equal(again.train()(first), norm.train()(first)), "and saved with the weights"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from mimic_tree import AREA, EDEMA, EFFUSION, GAINED, dicom_id, film, write_tree
 
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.mimic_files import iso
-from intervalchange.data.readers.source import moment
+from intervalchange.data.readers.source import moment, read_table
 from intervalchange.data.splits import assign, by_patient, split_hash
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, parse
@@ -342,3 +343,12 @@ def test_split_by_patient_and_by_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such split file"):
         assign(cases, "no.json")
     assert split_hash(["a", "b"], ["train", "test"]) == split_hash(["b", "a"], ["test", "train"])
+
+
+def test_a_table_whose_compressed_bytes_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    data = bytearray(gzip.compress(b"a,b\n" + b"1,2\n" * 100))
+    data[12:20] = b"\xff" * 8
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="not a CSV"):
+        read_table(path, "Fetch it again.")

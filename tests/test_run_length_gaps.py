@@ -71,3 +71,9 @@ def test_a_part_is_encoded_as_the_whole_would_be(seed: int) -> None:
         whole = np.zeros((height, width), bool)
         whole[top : top + part.shape[0], left : left + part.shape[1]] = part
         assert encode_part(part, left, top, height, width) == encode(whole)
+
+
+@pytest.mark.parametrize("text", ["é9", "\ud800", " 4", "q", "T", "o" * 100_000, "10K6", "99"])
+def test_what_is_no_mask_of_coco(text: str) -> None:
+    with pytest.raises(SourceError, match="mask"):
+        decode(text, 2, 2)

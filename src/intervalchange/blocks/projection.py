@@ -8,12 +8,48 @@ import torch
 from torch import Tensor, nn
 
 from intervalchange.blocks.encoders import sincos_2d
+from intervalchange.blocks.processes import average_over_processes
+
+
+class FirstBatchNorm(nn.Module):
+    """Standardises channels by the mean and deviation of the first training batch, and keeps these (ActNorm's start;
+    Kingma and Dhariwal, NeurIPS 2018).
+
+    What differs between two films is a fraction of what all films share: unless the shared part is taken away, the
+    decoder sees a constant. Fixed numbers, so a film's tokens do not depend on its batch mates.
+    """
+
+    centre: Tensor
+    spread: Tensor
+    seen: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def _look(self, tokens: Tensor) -> None:
+        values = tokens.float().flatten(0, -2)
+        centre = average_over_processes(values.mean(dim=0))
+        square = average_over_processes(values.square().mean(dim=0))
+        self.centre.copy_(centre)
+        self.spread.copy_((square - centre.square()).clamp(min=1e-6).sqrt())
+        self.seen.fill_(True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(b, n, c) -> (b, n, c)."""
+        if self.training and not self.seen:
+            self._look(tokens)
+        return (tokens - self.centre) / self.spread
 
 
 class QueryProjection(nn.Module):
     """ReAl's projection, "a transformer decoder and fully connected layers" (MICCAI 2024).
 
-    A feature map (b, c, h, w) is widened to (b, n, d) by a linear layer plus fixed 2-D positions; `queries` learned
+    A feature map (b, c, h, w), its channels standardised, is widened to (b, n, d) by a linear layer plus fixed 2-D
+    positions; `queries` learned
     vectors attend to it through `layers` decoder layers; a linear layer gives (b, queries, out_width).
     """
 
@@ -30,6 +66,7 @@ class QueryProjection(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.norm = FirstBatchNorm(in_width)
         self.enter = nn.Linear(in_width, width)
         self.queries = nn.Parameter(torch.empty(queries, width))
         layer = nn.TransformerDecoderLayer(width, heads, feedforward, dropout, batch_first=True, norm_first=True)
@@ -43,7 +80,7 @@ class QueryProjection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         batch, _, rows, columns = features.shape
-        memory = self.enter(features.flatten(2).transpose(1, 2))
+        memory = self.enter(self.norm(features.flatten(2).transpose(1, 2)))
         memory = memory + sincos_2d(memory.shape[-1], rows, columns, like=memory)
         queries = self.queries.expand(batch, -1, -1)
         return self.leave(self.decoder(queries, memory))

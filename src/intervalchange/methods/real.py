@@ -18,6 +18,8 @@ Differs: L_con is taken on the feature maps before projection (`con_at="tokens"`
 Differs: learned slot embeddings tell the three groups of visual tokens apart; the paper names none (`slots=False`).
 Differs: the residual is halved so that its range is that of a film (`residual_scale=1.0` is literal).
 Differs: the question is read by the decoder's own embedding table; the paper's text encoder is not specified.
+Differs: the channels of the feature maps are standardised before projection (`blocks/projection.py`), without which
+    the projection sees what all films share and little else (docs/log.md, 2026-11-24).
 Differs: a film that is absent is masked, with its residual, so questions about one film can be answered too.
 Differs: no ImageNet or GPT-2 weights unless named (`backbone_weights`, `decoder_weights`); films have one channel.
 Differs: training reads whole films with the paired augmentation of data/transforms.py, not random 512 px patches with
@@ -102,6 +104,8 @@ class RealConfig(MethodConfig):
     """Longest sequence: visual tokens, question, answer."""
     decoder_weights: str = ""
     """Hub name or folder of a published GPT-2 of this size, loaded once when training starts."""
+    encoder_rate: float = 1.0
+    """Learning rate of the two encoders relative to the rest."""
     decoder_rate: float = 1.0
     """Learning rate of the decoder relative to the rest."""
     vocab_size: int = 0
@@ -208,7 +212,8 @@ class Real(Method):
             self.decoder.load_published(self.config.decoder_weights)
 
     def rate_factors(self) -> dict[str, float]:
-        return {"decoder.": self.config.decoder_rate}
+        rates = dict.fromkeys(("film_encoder.", "residual_encoder."), self.config.encoder_rate)
+        return {**rates, "decoder.": self.config.decoder_rate}
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
         self._detached = epoch < self.config.detach_epochs
