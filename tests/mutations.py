@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import re
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def plain_films(folder: Path) -> list[bytes]:
 
 
 def pngs() -> list[bytes]:
-    """Of every mode: 8 and 16 bits, colour, palette, transparency, two levels, interlaced by hand of nobody."""
+    """Of every mode: 8 and 16 bits, colour, palette, transparency, two levels."""
     film = chest(48, 40)
     grey = Pillow.fromarray(np.rint(film * 255).astype(np.uint8))
     deep = Pillow.fromarray(np.rint(film * 65535).astype(np.uint16))
@@ -114,8 +114,6 @@ def jpegs() -> list[bytes]:
 
 
 def _saved(picture: Pillow.Image, format: str, **options: object) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
@@ -208,6 +206,10 @@ def mutated_coco(rng: Rng) -> tuple[str, int, int]:
     """(counts, height, width): COCO's form of a random mask, mostly damaged; sometimes of another size."""
     mask = random_mask(rng)
     text = list(run_length.encode(mask))
+    if rng.random() < 0.1:
+        # The right number of pixels, with a run shorter than nothing.
+        moved = int(rng.integers(2, 9))
+        text = list(run_length._written([moved, 1 - moved, mask.size - 1]))
     for _ in range(int(rng.integers(4))):
         place, act = int(rng.integers(len(text) + 1)), rng.integers(5)
         if act == 0:
@@ -227,7 +229,7 @@ def mutated_coco(rng: Rng) -> tuple[str, int, int]:
 def mutated_gaps(rng: Rng) -> tuple[str, int, int]:
     """(text, height, width): SIIM's form of a random mask, damaged."""
     mask = random_mask(rng)
-    words = re.split(" ", run_length.encode_gaps(mask))
+    words = run_length.encode_gaps(mask).split(" ")
     for _ in range(int(rng.integers(1, 4))):
         place, act = int(rng.integers(len(words) + 1)), rng.integers(4)
         if act == 0:

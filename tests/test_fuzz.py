@@ -30,7 +30,7 @@ from intervalchange.data.readers.source import read_table
 from intervalchange.errors import ImageError, IntervalChangeError, SourceError
 
 SEED = 20_241_107
-COUNTS = {"png": 1900, "jpeg": 1900, "dicom": 2900, "dicom elsewhere": 100, "table": 1400, "coco": 900, "gaps": 900}
+COUNTS = {"png": 1900, "jpeg": 1900, "dicom": 2800, "dicom elsewhere": 200, "table": 1400, "coco": 900, "gaps": 900}
 CHUNK = 50
 SECONDS = 5.0
 """Of computing, for one file: the clock of a busy machine runs on while others compute."""

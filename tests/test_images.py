@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from film_files import NAME, chest, dicom, encoded, equalise, png_claiming, save
+from mutations import HEAD, changed_bytes, lossless_jpeg, plain_films
 from PIL import Image as Pillow
 
 from intervalchange.data.images import (
@@ -199,26 +200,6 @@ def test_dicom_compressed_without_loss(tmp_path: Path, syntax: str) -> None:
     header.compress(syntax, encoding_plugin="pyjpegls" if syntax.endswith("80") else "pydicom")
     header.save_as(path)
     assert same(read_image(path).pixels, film) > 0.9999
-
-
-def lossless_jpeg(path: Path, stored: np.ndarray) -> Path:
-    """A film of 12 bits as JPEG lossless, the usual form in a hospital archive."""
-    import gdcm
-
-    dicom(path, stored, 12)
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-    return path
 
 
 def test_dicom_jpeg_lossless_and_a_decoder_that_aborts(tmp_path: Path) -> None:
@@ -424,21 +405,12 @@ def test_dicom_with_absurd_lengths_does_not_allocate(tmp_path: Path) -> None:
 
 
 def test_no_mutated_header_escapes(tmp_path: Path) -> None:
-    """A thousand files with a few bytes changed: a film or an ImageError, nothing else."""
+    """A thousand files with a few bytes changed: a film or an ImageError, nothing else. More of it: test_fuzz."""
     rng = np.random.default_rng(0)
-    film = chest(48, 40)
-    sources = [
-        dicom(tmp_path / "a.dcm", film * 4095).read_bytes(),
-        dicom(tmp_path / "b.dcm", film * 255, 8, JPEG_BASELINE, PixelData=encoded(film, "JPEG")).read_bytes(),
-        encoded(film, "PNG"),
-        encoded(film, "JPEG"),
-    ]
+    sources = plain_films(tmp_path)
     path = tmp_path / "mutant"
     for number in range(1000):
-        data = bytearray(sources[number % len(sources)])
-        for _ in range(int(rng.integers(1, 6))):
-            data[int(rng.integers(min(len(data), 1200)))] = int(rng.integers(256))
-        path.write_bytes(data)
+        path.write_bytes(changed_bytes(sources[number % len(sources)], rng, HEAD))
         quoted = ""
         try:
             read_image(path)
