@@ -182,7 +182,13 @@ def lossless_jpeg(path: Path, stored: np.ndarray) -> Path:
 def mutated_table(rng: Rng) -> tuple[str, bytes]:
     """(file name, bytes) of a table of films: damaged as a text, as bytes, or as a gzip archive."""
     rows = [f'p{n},film {n}.png,"PA, upright",{n}.5,2020-01-0{n % 9 + 1}' for n in range(int(rng.integers(1, 30)))]
-    text = "\r\n".join(["patient,film , view,value,date", *rows]) + "\r\n"
+    names = (
+        "patient,film , view,value,date",
+        "patient,film,film ,value,date",
+        "patient,film,view,value",
+        "film,,film,,",
+    )
+    text = "\r\n".join([names[max(0, int(rng.integers(-4, 4)))], *rows]) + "\r\n"
     for _ in range(int(rng.integers(4))):
         place = int(rng.integers(len(text)))
         piece = CELLS[rng.integers(len(CELLS))]

@@ -46,6 +46,13 @@ Outcome = tuple[str, float]
 # --- what is done with one damaged file or string ------------------------------------------------------------------
 
 
+def _refused(error: IntervalChangeError, path: Path) -> str:
+    """The beginning of a refusal, which names the file and says what to do."""
+    assert error.remedy and error.where == path
+    assert "SECRET" not in str(error), "a header is quoted"
+    return f"refused: {error.what[:24]}"
+
+
 def _film(data: bytes, folder: Path) -> str:
     """`read`, or the refusal of a film; whatever else is wrong is raised."""
     path = folder / "mutant"
@@ -53,9 +60,7 @@ def _film(data: bytes, folder: Path) -> str:
     try:
         image = read_image(path)
     except ImageError as error:
-        assert error.remedy and error.where == path
-        assert "SECRET" not in str(error), "a header is quoted"
-        return f"refused: {error.what[:24]}"
+        return _refused(error, path)
     assert image.pixels.dtype == np.float32 and image.pixels.shape == (image.height, image.width)
     assert np.isfinite(image.pixels).all()
     assert image.pixels.min() >= 0 and image.pixels.max() <= 1
@@ -78,8 +83,7 @@ def _table(rng: mutations.Rng, folder: Path) -> str:
     try:
         table = read_table(folder / name, "Fetch it again.")
     except SourceError as error:
-        assert error.remedy and error.where == folder / name
-        return "refused"
+        return _refused(error, folder / name)
     assert table.columns.is_unique
     assert all(isinstance(cell, str) for column in table.columns for cell in table[column])
     return "read"

@@ -345,6 +345,19 @@ def test_split_by_patient_and_by_file(tmp_path: Path) -> None:
     assert split_hash(["a", "b"], ["train", "test"]) == split_hash(["b", "a"], ["test", "train"])
 
 
+def test_tables_whose_rows_and_names_do_not_match(tmp_path: Path) -> None:
+    def table(text: str) -> dict[str, list[str]]:
+        (tmp_path / "a.csv").write_text(text)
+        return read_table(tmp_path / "a.csv", "Fetch it again.").to_dict("list")
+
+    assert table("a,b\n1\n1,2\n") == {"a": ["1", "1"], "b": ["", "2"]}
+    assert table("a,b,\n1,2,\n") == {"a": ["1"], "b": ["2"]}
+    assert table("a,b,a \n1,2,3\n") == {"a": ["1"], "b": ["2"]}
+    for text in ("a,b\n1,2,3\n4,5,6\n", "a,b\n1,2,\n", "a,b\n1,2\n1,2,3\n"):
+        with pytest.raises(SourceError, match=r"a\.csv: .* Fetch it again"):
+            table(text)
+
+
 def test_a_table_whose_compressed_bytes_are_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
     data = bytearray(gzip.compress(b"a,b\n" + b"1,2\n" * 100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,12 +37,20 @@ class Source:
 def read_table(path: Path, hint: str) -> pd.DataFrame:
     """A CSV, gzipped or not, all cells as strings, "" where empty; column names stripped, unnamed columns dropped.
 
-    hint: what to do where it cannot be read.
+    Of columns with the same name the first is kept. hint: what to do where it cannot be read.
     """
     if not path.is_file():
         raise SourceError("no such file.", where=path, remedy=hint)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        with warnings.catch_warnings():
+            # Left to itself pandas takes the first cell of rows that are too long for their name, and all others shift.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, index_col=False
+            )
+    except pd.errors.ParserWarning as error:
+        what = "its rows have more cells than its first line has names (a comma at the end of a row begins a cell)."
+        raise SourceError(what, where=path, remedy=hint) from error
     except (
         pd.errors.ParserError,
         pd.errors.EmptyDataError,
@@ -52,6 +61,7 @@ def read_table(path: Path, hint: str) -> pd.DataFrame:
     ) as error:
         raise SourceError("this is not a CSV in UTF-8.", where=path, remedy=hint) from error
     table.columns = [str(name).strip() for name in table.columns]
+    table = table.loc[:, ~table.columns.duplicated()]
     return table[[name for name in table.columns if name and not name.startswith("Unnamed:")]]
 
 
