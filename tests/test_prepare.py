@@ -319,3 +319,16 @@ def test_the_sheet_shows_a_pair_of_each_patient(tmp_path: Path) -> None:
     for picture in shown:
         assert picture.std() > 0.05, "a film, not a blank"
     assert np.abs(shown[0] - shown[1]).mean() > 0.01, "two films, not one twice"
+
+
+def test_stopped_before_the_plan_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    csv = write_pairs(tmp_path / "in", patients=1)
+
+    def stopping(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "write_atomically", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")
+    assert quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")["doctor"]["patients"] == 1

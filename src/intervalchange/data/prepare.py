@@ -145,8 +145,9 @@ def _begin(out: Path, plan: Mapping[str, Any]) -> bool:
     elif out.is_dir() and any(path.name != "plan.json.partial" for path in out.iterdir()):
         raise ConfigError("the folder is not empty and not a prepared folder.", where=out, remedy=remedy)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "progress").mkdir(exist_ok=True)
+    # The plan first: a folder that holds anything else without it would be taken for somebody else's.
     write_atomically(started, _json(plan))
+    (out / "progress").mkdir(exist_ok=True)
     return False
 
 
