@@ -81,3 +81,18 @@ def test_foundation_needs_no_torch() -> None:
 def test_every_module_has_a_name_of_its_own() -> None:
     nameless = {"utils", "helpers", "common", "misc"}
     assert not [path for path in MODULES if path.stem in nameless or path.parent.name in nameless]
+
+
+def test_the_command_line_knows_every_source_and_layout() -> None:
+    """It lists them itself, so that `--help` imports nothing."""
+    from intervalchange import cli
+    from intervalchange.data.readers import READERS
+    from intervalchange.simulation.layouts import LAYOUTS
+
+    assert sorted(cli.SOURCES) == sorted(READERS)
+    assert sorted(cli.LAYOUTS) == sorted(LAYOUTS)
+    for module in (*READERS.values(), *LAYOUTS.values()):
+        path = PACKAGE.parent / (module.replace(".", "/") + ".py")
+        assert path.is_file(), f"{module} is named and not there"
+    docs = PACKAGE.parent.parent / "docs" / "data"
+    assert all((docs / f"{name}.md").is_file() for name in READERS), "a page for every source"
