@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -139,7 +139,9 @@ def main() -> None:
     chosen = options.parse_args()
     if chosen.prepare_only:
         prepare("pairs", chosen.prepare_only[0], chosen.prepare_only[1], PIXELS, split="patient", progress=False)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # Not getrusage: its peak is inherited from the process that started this one.
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+        print(int(peak[1]) / 1024 if peak else float("nan"))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
