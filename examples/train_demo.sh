@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The bundled demo model from nothing: a simulated cohort, a prepared folder, one preset, and the weights into the package.
-# About an hour and a half on two cores. The evaluation cohort is of another seed and never seen in training.
+# About two hours on two cores; the steps were run one by one, this file not yet end to end. The evaluation cohort is of another seed and never seen in training.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ic=.venv/bin/intervalchange

@@ -131,7 +131,6 @@ class SetDifference(Method):
     name: ClassVar[str] = "set_difference/answer"
     supervision: ClassVar[tuple[str, ...]] = ("findings", "levels", "opacity", "masks")
 
-    gate: Tensor
     change_threshold: Tensor
     finding_threshold: Tensor
     level_threshold: Tensor
@@ -146,7 +145,6 @@ class SetDifference(Method):
         self.level_cuts = nn.Parameter(torch.empty(findings, len(CUTS)))
         self.opacity = nn.Conv2d(config.width, 1, 1)
         self.pair = PairBranch(config.width, findings) if config.pair else None
-        self.register_buffer("gate", torch.tensor(0.0))
         self.register_buffer("change_threshold", torch.full((findings,), 0.5))
         self.register_buffer("finding_threshold", torch.full((findings,), 0.5))
         self.register_buffer("level_threshold", torch.tensor(0.5))
@@ -221,7 +219,7 @@ class SetDifference(Method):
 
     @torch.no_grad()
     def probabilities(self, current: Look, prior: Look) -> dict[str, Tensor]:
-        """(b, f) each: current, prior (presence), added, missing, level (that it differs); (b): any, of all changes."""
+        """(b, f) each: current, prior (presence), added, missing, and level (that it differs)."""
         now, then = torch.sigmoid(current.findings.float()), torch.sigmoid(prior.findings.float())
         if self.config.hard:
             seen, was = (side > self.finding_threshold for side in (now, then))
@@ -235,11 +233,7 @@ class SetDifference(Method):
             missing = (missing + torch.sigmoid(pair_missing)) / 2
         same = (self._ranks(current) * self._ranks(prior)).sum(-1)
         level = now * then * (1 - same)
-        # The chance that anything changed at all, if findings were independent.
-        items = torch.stack([added, missing, level], dim=-1)
-        nothing = (1 - items).clamp(min=1e-6).log().sum(dim=(-2, -1))
-        chances = {"current": now, "prior": then, "added": added, "missing": missing, "level": level}
-        return {**chances, "any": 1 - nothing.exp()}
+        return {"current": now, "prior": then, "added": added, "missing": missing, "level": level}
 
     def _ranks(self, look: Look) -> Tensor:
         """(b, f, 4) probabilities of the ranks 1 to 4 of a finding that is there."""
@@ -284,10 +278,9 @@ class SetDifference(Method):
         """Thresholds -> sets. now, then: (b, f) ranks from 0."""
         threshold = self.change_threshold.cpu().numpy()
         added, missing = chances["added"] > threshold, chances["missing"] > threshold
-        opened = (chances["any"] > float(self.gate))[:, None]
-        added &= opened & (chances["added"] >= chances["missing"])
-        missing &= opened & (chances["missing"] > chances["added"])
-        differs = (chances["level"] > float(self.level_threshold)) & (now != then) & opened & ~added & ~missing
+        added &= chances["added"] >= chances["missing"]
+        missing &= chances["missing"] > chances["added"]
+        differs = (chances["level"] > float(self.level_threshold)) & (now != then) & ~added & ~missing
         return [
             Change(
                 frozenset(FINDINGS[place] for place in np.flatnonzero(added[row])),
@@ -381,14 +374,12 @@ class SetDifference(Method):
         target = np.stack([(now == 1) & (then == 0), (now == 0) & (then == 1)], axis=1)
         unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | moved.any(axis=1))
         # Levels may spend what added and missing leave of the bound.
-        gate, threshold, reached = tune_gated(score, seen["any"], target, unchanged, 0.7 * self.config.max_false_change)
-        self.gate.fill_(gate)
+        threshold, reached = tune(score, target, unchanged, 0.7 * self.config.max_false_change)
         self.change_threshold.copy_(torch.from_numpy(threshold))
-        opened = (seen["any"] > gate)[:, None]
-        chosen: np.ndarray = np.any(score > threshold, axis=1) & opened
+        chosen: np.ndarray = np.any(score > threshold, axis=1)
         spent = _false(chosen[:, None], unchanged)
         level, _ = tune_global(
-            (seen["level"] * differ * ~chosen * opened)[:, None],
+            (seen["level"] * differ * ~chosen)[:, None],
             moved[:, None],
             unchanged,
             self.config.max_false_change - spent,
@@ -400,7 +391,6 @@ class SetDifference(Method):
         self.finding_threshold.copy_(torch.from_numpy(presence))
         return {
             "change_f1": reached,
-            "gate": gate,
             "threshold": float(np.median(threshold)),
             "level_threshold": level,
         }
@@ -415,7 +405,7 @@ def _places_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted:
     return inside_and_outside(torch.cat(maps), where, torch.cat(counted), average_over_processes)
 
 
-KINDS_OF_CHANCE = ("current", "prior", "added", "missing", "level", "any")
+KINDS_OF_CHANCE = ("current", "prior", "added", "missing", "level")
 GRID = np.linspace(0.05, 0.95, 37)
 """Thresholds that are tried."""
 
@@ -454,22 +444,6 @@ def tune(
                 if (gained := _f1(chosen, target)) > reached + 1e-4 and _false(chosen, unchanged) <= max_false:
                     threshold, reached = moved, gained
     return threshold, reached
-
-
-def tune_gated(
-    score: np.ndarray, gate: np.ndarray, target: np.ndarray, unchanged: np.ndarray, max_false: float
-) -> tuple[float, np.ndarray, float]:
-    """Detect, then describe: a bar that a pair must pass before anything is said of it, and `tune` behind that bar.
-
-    gate: (n), the chance that anything changed. Whether a pair changed at all is surer than what changed, so with a
-    bar the bound on false changes need not be paid by every single finding. Returns bar, thresholds and F1.
-    """
-    bars = {0.0}
-    if unchanged.any() and max_false < 1:
-        shares = np.clip(max_false * np.array([0.5, 0.75, 1, 1.5, 2, 3, 5]), 0, 1)
-        bars |= set(np.quantile(gate[unchanged], 1 - shares).tolist())
-    tried = [(bar, *tune(score * (gate > bar)[:, None, None], target, unchanged, max_false)) for bar in sorted(bars)]
-    return max(tried, key=lambda one: one[2])
 
 
 def _false(chosen: np.ndarray, unchanged: np.ndarray) -> float:
