@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
+from intervalchange.methods.method import Method, answer_scores
 from intervalchange.records import Prediction
 from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
 from intervalchange.training.stage import refuse_evaluation_data, start_from
-from intervalchange.training.trainer import SELECTION, EpochSampler, rate_at, selection_scores
+from intervalchange.training.trainer import EpochSampler, rate_at
 
 STAGE = "real/answer"
 BRIEF = {"train.epochs": 2, "train.eval_every": 2, "train.batch_size": 16, "model.dropout": 0.1}
@@ -62,7 +63,7 @@ def test_a_run_folder_says_what_it_is(run: Path, prepared: Path) -> None:
     assert facts["fingerprint"]["model"]["queries"] == 4
     assert len(facts["fingerprint"]["data_manifest"]) == 64
     assert facts["hardware"]["torch"] == torch.__version__
-    assert facts["selected"]["metric"] == SELECTION
+    assert facts["selected"]["metric"] == Method.selection
     assert (run / "tokenizer.json").is_file()
     test_patients = {case.patient_id for case in Prepared(prepared).case_records("test")}
     assert not test_patients & set(facts["training_patients"])
@@ -71,7 +72,7 @@ def test_a_run_folder_says_what_it_is(run: Path, prepared: Path) -> None:
 def test_the_log_has_losses_terms_and_scores(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     losses = [line for line in lines if "loss" in line]
-    scores = [line for line in lines if SELECTION in line]
+    scores = [line for line in lines if Method.selection in line]
     assert [line["step"] for line in losses] == [2, 4, 6]
     assert [line["step"] for line in scores] == [2, 4, 6]
     assert {"generation", "alignment", "residual_cosine", "learning_rate"} <= losses[0].keys()
@@ -122,7 +123,7 @@ def test_deleting_or_changing_test_rows_changes_nothing(run: Path, tmp_path: Pat
 def test_training_without_validation_keeps_the_last_weights(tmp_path: Path) -> None:
     prepared = toy.cohort(tmp_path / "cohort", train=16, val=0, test=0)
     run = train(STAGE, prepared, tmp_path / "run", "tiny", overrides={**BRIEF, "train.epochs": 3})
-    assert read_json(run / "run.json")["selected"] == {"step": 3, "metric": SELECTION, "value": None}
+    assert read_json(run / "run.json")["selected"] == {"step": 3, "metric": Method.selection, "value": None}
 
 
 def test_a_budget_ends_training(prepared: Path, tmp_path: Path) -> None:
@@ -208,11 +209,11 @@ def test_selection_scores_by_hand() -> None:
 
     edema = "the main image has an additional finding of edema than the reference image."
     hernia = "the main image has an additional finding of hernia than the reference image."
-    scores = selection_scores([one(edema, edema), one(edema, hernia), one("nothing has changed.", hernia)])
-    assert scores[SELECTION] == pytest.approx(2 * 1 / (2 + 3))
+    scores = answer_scores([one(edema, edema), one(edema, hernia), one("nothing has changed.", hernia)])
+    assert scores[Method.selection] == pytest.approx(2 * 1 / (2 + 3))
     assert scores["exact"] == pytest.approx(1 / 3)
-    assert selection_scores([one("yes", "yes", "presence"), one("no", "yes", "presence")])[SELECTION] == 0.5
-    assert selection_scores([one("nothing has changed.", "nothing has changed.")])[SELECTION] == 0.0
+    assert answer_scores([one("yes", "yes", "presence"), one("no", "yes", "presence")])[Method.selection] == 0.5
+    assert answer_scores([one("nothing has changed.", "nothing has changed.")])[Method.selection] == 0.0
 
 
 def test_half_written_checkpoints_do_not_count(tmp_path: Path) -> None:

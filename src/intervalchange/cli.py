@@ -7,11 +7,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intervalchange import __version__
 from intervalchange.errors import ConfigError, IntervalChangeError
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.records import CONDITIONS
+
+if TYPE_CHECKING:
+    from intervalchange.inference import Predictor
 
 NOTICE = "Research use only. Not a medical device."
 LAYOUTS = (
@@ -151,7 +155,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:
     verb = _verb(
         verbs,
         "predict",
-        "answer every case of a split; the same command again continues",
+        "answer every case of a split; the same command again continues. A stage over films writes its figures",
         "  intervalchange predict runs/real --data prepared/sim --out predictions.jsonl --controls\n"
         "  intervalchange predict demo --data prepared/mine --split all --out demo.jsonl",
     )
@@ -287,9 +291,13 @@ def _run_train(options: argparse.Namespace) -> None:
 def _run_predict(options: argparse.Namespace) -> None:
     from intervalchange.inference import load, write_predictions
 
+    predictor = load(options.run_folder)
+    if predictor.model.unit == "films":
+        _write_figures(predictor, options)
+        return
     conditions = CONDITIONS if options.controls else ("given",)
     write_predictions(
-        load(options.run_folder),
+        predictor,
         options.data,
         options.out,
         split=options.split,
@@ -298,6 +306,16 @@ def _run_predict(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         abstain_at=options.abstain_at,
     )
+
+
+def _write_figures(predictor: Predictor, options: argparse.Namespace) -> None:
+    """A stage that sees films and answers nothing has figures instead of answers."""
+    from intervalchange.data.prepared import Prepared
+
+    figures = predictor.figures(Prepared(options.data), options.split, options.batch_size)
+    text = json.dumps({"stage": predictor.run["stage"], "split": options.split, **figures}, indent=1)
+    options.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def _run_answer(options: argparse.Namespace) -> None:

@@ -53,7 +53,9 @@ class TrainConfig:
     augment: float = 1.0
     """Strength of the augmentation: 0 none, 1 the ranges of data/transforms.py."""
     kinds: tuple[str, ...] = ("difference",)
-    """Question kinds to train on; an empty list for all."""
+    """Question kinds to train on; an empty list for all. Stages over films ask nothing and pay no heed."""
+    share: float = 1.0
+    """Share of the training patients that is used; a smaller share lies inside a larger one."""
     eval_every: int = 0
     """Steps between checkpoints, each with a validation; 0 for once an epoch."""
     eval_cases: int = 500
@@ -73,6 +75,8 @@ class TrainConfig:
             raise ConfigError(
                 f"train option 'warmup' is {self.warmup}.", remedy="It is a part of the training: 0 to 1."
             )
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"train option 'share' is {self.share}.", remedy="It is above 0 and at most 1.")
         if not (self.epochs or self.max_steps or self.minutes):
             raise ConfigError("nothing says how long to train.", remedy="Set epochs, max_steps or minutes.")
 

@@ -14,7 +14,7 @@ import torch
 
 from intervalchange import grammar
 from intervalchange.data.batch import Batch, collate
-from intervalchange.data.dataset import PairDataset, item_from_films
+from intervalchange.data.dataset import FilmDataset, FilmReader, PairDataset, item_from_films
 from intervalchange.data.images import film_from_file
 from intervalchange.errors import InputError, RunError
 from intervalchange.methods import method_class
@@ -126,13 +126,25 @@ class Predictor:
                 for prediction in self.model.answer(batch):
                     yield _abstained(replace(prediction, condition=condition), abstain_at)
 
+    def figures(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
+        """What a stage that answers no question reaches on the films of a split: its figures by dotted names."""
+        labels = getattr(self.model.config, "labels", ())
+        films = FilmDataset(prepared, split, self.model.config.pixels, needs=self.model.needs, labels=labels)
+        self._refuse_training_patients(films, split)
+        judged: list[Any] = []
+        with torch.no_grad():
+            for start in range(0, len(films), batch_size):
+                rows = range(start, min(start + batch_size, len(films)))
+                judged += self.model.judged(collate([films[row] for row in rows]))
+        return {"films.count": len(films), **self.model.validation_scores(judged)}
+
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
         """The cases that `predict` answers: of the kinds the model was trained on unless others are named."""
         return PairDataset(
             prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels
         )
 
-    def _refuse_training_patients(self, dataset: PairDataset, split: str) -> None:
+    def _refuse_training_patients(self, dataset: FilmReader, split: str) -> None:
         if split == "train":
             return
         seen = sorted(set(dataset.patient_ids) & self.training_patients)

@@ -24,6 +24,7 @@ TENSORS = (
     "opacity_prior",
     "places_current",
     "places_prior",
+    "labels_current",
 )
 
 
@@ -61,6 +62,8 @@ class Batch(ModelOutput):
     places_current: torch.Tensor | None = None
     """(b, f, g, g) float32: 1 where a finding is, 0 where it is not, NaN where not known."""
     places_prior: torch.Tensor | None = None
+    labels_current: torch.Tensor | None = None
+    """(b, l) float32: the labels that a method over films names in its configuration; 1, 0, NaN unknown."""
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None
     """One a case: "current" and "prior" -> regions, boxes in pixels of the (h, w) shown here."""
@@ -90,7 +93,7 @@ class Batch(ModelOutput):
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
-    """Items of `PairDataset` -> Batch."""
+    """Items of `PairDataset` or `FilmDataset` -> Batch."""
     fields: dict[str, Any] = {}
     for name in items[0]:
         values = [item[name] for item in items]

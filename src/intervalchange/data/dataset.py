@@ -21,28 +21,18 @@ from intervalchange.records import Region
 STILL = Affine()
 
 
-class PairDataset(Dataset[dict[str, Any]]):
-    """Cases of one split as dicts with the fields of `Batch`, without the batch dimension, arrays in NumPy.
+class FilmReader(Dataset[dict[str, Any]]):
+    """What the data sets of a prepared folder share: films and labels of a study, the epoch of the augmentation.
 
-    An item's films are (1, pixels, pixels) float32: stored pixels, area-averaged down, augmented, and standardised
-    last. With `augment`, an item is a function of (seed, epoch, case_id), whatever the order or the worker.
+    Films are (1, pixels, pixels) float32: stored pixels, area-averaged down, augmented, and standardised last.
     """
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        split: str,
-        kinds: Sequence[str] | None = None,
-        pixels: int = 128,
-        augment: Augment | None = None,
-        seed: int = 0,
-        limit: int | None = None,
-        answered: bool = False,
-    ) -> None:
-        """kinds: None for all. limit: at most so many cases, spread evenly over the split.
+    patient_ids: list[str]
+    """Patient of every item."""
 
-        answered: leave out the cases whose answer is not known.
-        """
+    def __init__(
+        self, prepared: Prepared, pixels: int, augment: Augment | None, seed: int, labels: Sequence[str] = ()
+    ) -> None:
         stored = prepared.pixels.shape[0]
         if pixels > stored:
             raise ConfigError(
@@ -50,31 +40,14 @@ class PairDataset(Dataset[dict[str, Any]]):
                 where=prepared.folder,
                 remedy=f"Run: {prepared.prepare_command(pixels)}",
             )
-        rows = prepared.case_rows(split, kinds, answered)
-        if limit is not None and limit < len(rows):
-            rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
-        if not len(rows):
-            raise ConfigError(
-                f"no case in split '{split}' for kinds {kinds}.", where=prepared.folder, remedy="See doctor.txt."
-            )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        chosen = prepared.cases.iloc[rows]
-        self._text = {n: chosen[n].tolist() for n in ("case_id", "patient_id", "kind", "question", "answer")}
-        self.case_ids: list[str] = self._text["case_id"]
-        self.patient_ids: list[str] = self._text["patient_id"]
-        self.answers: list[str] = self._text["answer"]
-        self._tags = [tuple(tags) for tags in chosen["tags"]]
-        self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
         studies = prepared.studies
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()
         self._findings, self._levels, self._regions = prepared.findings, prepared.levels, prepared.boxes_of
+        self._labels = prepared.labels(labels) if labels else None
         self._place_cache: dict[int, tuple[Place, ...]] = {}
-        self._unknown = np.full(len(FINDINGS), np.nan, np.float32)
-
-    def __len__(self) -> int:
-        return len(self._tags)
 
     @property
     def epoch(self) -> int:
@@ -85,32 +58,29 @@ class PairDataset(Dataset[dict[str, Any]]):
         """Draw other augmentations from now on, also in workers that already run."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        names = ["current"] + (["prior"] if self._studies["prior"][index] >= 0 else [])
-        studies = [int(self._studies[name][index]) for name in names]
+    def _shown(self, key: str, names: Sequence[str], studies: Sequence[int]) -> dict[str, Any]:
+        """Fields of `Batch` that belong to studies (rows of the studies table), by the side they stand on.
+
+        The augmentation is a function of (seed, epoch, key), whatever the order or the worker.
+        """
         films = list(resize(self.prepared.pixels.read(self._rows["row"][studies]), self.pixels))
         motions = [STILL] * len(films)
         if self.augment is not None:
-            rng = np.random.default_rng([self.seed, self.epoch, _number(self._text["case_id"][index])])
+            rng = np.random.default_rng([self.seed, self.epoch, _number(key)])
             motions = self.augment.geometry(rng, len(films))
             films = [self.augment.exposure(motion.warp(film), rng) for film, motion in zip(films, motions, strict=True)]
-        item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
-        item |= {"tags": self._tags[index], "has_prior": len(names) == 2, "regions": {"current": (), "prior": ()}}
+        fields: dict[str, Any] = {"regions": {"current": (), "prior": ()}}
         for name, study, film, motion in zip(names, studies, films, motions, strict=True):
-            item[name] = standardise(film)[None]
-            item[f"report_{name}"] = self._reports[study]
-            item[f"findings_{name}"], item[f"levels_{name}"] = self._findings[study], self._levels[study]
-            item["regions"][name] = self._moved(study, motion)
-            item[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
+            fields[name] = standardise(film)[None]
+            fields[f"report_{name}"] = self._reports[study]
+            fields[f"findings_{name}"], fields[f"levels_{name}"] = self._findings[study], self._levels[study]
+            if self._labels is not None:
+                fields[f"labels_{name}"] = self._labels[study]
+            fields["regions"][name] = self._moved(study, motion)
+            fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
             if self.prepared.maps is not None:
-                item[f"opacity_{name}"] = self._opacity(study, motion)
-        if len(names) == 1:
-            item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
-            item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
-            item["places_prior"] = np.full_like(item["places_current"], np.nan)
-            if self.prepared.maps is not None:
-                item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
-        return item
+                fields[f"opacity_{name}"] = self._opacity(study, motion)
+        return fields
 
     def _moved(self, study: int, motion: Affine) -> tuple[Region, ...]:
         """The regions of a study, boxes in pixels of the item. Masks stay behind."""
@@ -137,6 +107,141 @@ class PairDataset(Dataset[dict[str, Any]]):
             return np.full((1, side, side), np.nan, np.float32)
         map_ = maps.read([row])[0].astype(np.float32) / 255
         return (map_ if motion is STILL else motion.warp(map_))[None]
+
+
+class PairDataset(FilmReader):
+    """Cases of one split as dicts with the fields of `Batch`, without the batch dimension, arrays in NumPy.
+
+    With `augment`, an item is a function of (seed, epoch, case_id), whatever the order or the worker.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        split: str,
+        kinds: Sequence[str] | None = None,
+        pixels: int = 128,
+        augment: Augment | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        answered: bool = False,
+        share: float = 1.0,
+    ) -> None:
+        """kinds: None for all. limit: at most so many cases, spread evenly over the split.
+
+        answered: leave out the cases whose answer is not known. share: of the patients (`share_of_patients`).
+        """
+        super().__init__(prepared, pixels, augment, seed)
+        rows = prepared.case_rows(split, kinds, answered)
+        rows = rows[share_of_patients(prepared.cases["patient_id"].to_numpy()[rows], share)]
+        rows = _spread(rows, limit)
+        if not len(rows):
+            raise ConfigError(
+                f"no case in split '{split}' for kinds {kinds}.", where=prepared.folder, remedy="See doctor.txt."
+            )
+        chosen = prepared.cases.iloc[rows]
+        self._text = {n: chosen[n].tolist() for n in ("case_id", "patient_id", "kind", "question", "answer")}
+        self.case_ids: list[str] = self._text["case_id"]
+        self.patient_ids = self._text["patient_id"]
+        self.questions: list[str] = self._text["question"]
+        self.answers: list[str] = self._text["answer"]
+        self._tags = [tuple(tags) for tags in chosen["tags"]]
+        self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
+        self._unknown = np.full(len(FINDINGS), np.nan, np.float32)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        names = ["current"] + (["prior"] if self._studies["prior"][index] >= 0 else [])
+        studies = [int(self._studies[name][index]) for name in names]
+        item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
+        item |= {"tags": self._tags[index], "has_prior": len(names) == 2}
+        item |= self._shown(item["case_id"], names, studies)
+        if len(names) == 1:
+            item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
+            item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
+            item["places_prior"] = np.full_like(item["places_current"], np.nan)
+            if self.prepared.maps is not None:
+                item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
+        return item
+
+
+class FilmDataset(FilmReader):
+    """Films of one split, each once, whatever the number of cases that ask about it: the `current` side of `Batch`.
+
+    A film belongs to the split of its cases. `needs` names what a film must have to be kept: "findings" or "labels"
+    (at least one known), "regions" (a box of the anatomy), "reports" (a text).
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        split: str,
+        pixels: int = 128,
+        augment: Augment | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        needs: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        share: float = 1.0,
+    ) -> None:
+        """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`)."""
+        super().__init__(prepared, pixels, augment, seed, labels)
+        cases = prepared.cases.iloc[prepared.case_rows(split)]
+        rows = np.unique(cases[["current", "prior"]].to_numpy(np.int64))
+        rows = rows[rows >= 0]
+        for need in needs:
+            rows = rows[self._has(need)[rows]]
+        patients = prepared.studies["patient_id"].to_numpy()
+        rows = _spread(rows[share_of_patients(patients[rows], share)], limit)
+        if not len(rows):
+            wanted = f" with {' and '.join(needs)}" if needs else ""
+            raise ConfigError(
+                f"no film in split '{split}'{wanted}.",
+                where=prepared.folder,
+                remedy="See doctor.txt for what there is.",
+            )
+        self.studies = rows
+        """Rows of the studies table."""
+        self.patient_ids = patients[rows].tolist()
+        self.study_ids: list[str] = prepared.studies["study_id"].to_numpy()[rows].tolist()
+
+    def _has(self, need: str) -> np.ndarray:
+        """(studies,) bool: which films have what is needed."""
+        if need == "reports":
+            return np.array([bool(text.strip()) for text in self._reports])
+        if need == "regions":
+            has = np.zeros(len(self._reports), bool)
+            has[[study for study, (names, _) in self._regions.items() if any(k == "anatomy" for k, _ in names)]] = True
+            return has
+        if need == "labels" and self._labels is not None:
+            return ~np.isnan(self._labels).all(axis=1)
+        if need == "findings":
+            return (self.prepared.studies["findings"] != "{}").to_numpy()
+        raise ValueError(f"unknown need {need!r}")
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        study, name = int(self.studies[index]), self.study_ids[index]
+        item = {"case_id": name, "patient_id": self.patient_ids[index], "kind": "film", "has_prior": False}
+        return item | self._shown(name, ["current"], [study])
+
+
+def share_of_patients(patients: np.ndarray, share: float) -> np.ndarray:
+    """(n,) bool: the items of about this share of the patients. A smaller share lies inside a larger one."""
+    if share >= 1:
+        return np.ones(len(patients), bool)
+    return np.array([_number(f"share {patient}") < share * 2**64 for patient in patients], bool)
+
+
+def _spread(rows: np.ndarray, limit: int | None) -> np.ndarray:
+    """At most `limit` of the rows, evenly over all."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 
 def _number(case_id: str) -> int:

@@ -58,6 +58,19 @@ class Prepared:
         """(studies, f) float32: rank of the level by RANKED_LEVELS, NaN where there is none or it has no rank."""
         return self._by_finding("levels", lambda level: RANKED_LEVELS.get(level, math.nan))
 
+    def labels(self, names: Sequence[str]) -> np.ndarray:
+        """(studies, l) float32 of any label names of the data set, FINDINGS or its own: 1, 0, NaN unknown."""
+        known = [json.loads(text) for text in self.studies["findings"]]
+        seen = set().union(*known) if known else set()
+        strange = [name for name in names if name not in seen]
+        if strange:
+            raise ConfigError(
+                f"no film has the label {strange[0]!r}.",
+                where=self.folder,
+                remedy=f"The data set has: {', '.join(sorted(seen)) or 'no labels'}.",
+            )
+        return np.array([[found.get(name, math.nan) for name in names] for found in known], np.float32)
+
     @cached_property
     def regions_of(self) -> dict[int, tuple[Region, ...]]:
         """Row of the studies table -> its regions, boxes in original pixels."""

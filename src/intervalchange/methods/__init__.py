@@ -29,5 +29,9 @@ def method_class(stage: str) -> type[Method]:
 
 
 def method_of(model_type: str) -> type[Method]:
-    """The class whose weights a config.json with this `model_type` belongs to."""
-    return method_class(f"{model_type}/answer")
+    """The class whose weights a config.json with this `model_type` belongs to.
+
+    A stage's model type is its method's name for `answer`, and METHOD_STAGE for the others: c2f, c2f_anatomy.
+    """
+    fitting = [stage for stage in METHODS if model_type in (stage.replace("/", "_"), stage.removesuffix("/answer"))]
+    return method_class(fitting[0] if fitting else f"{model_type}/answer")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from transformers.utils import ModelOutput, logging
 from intervalchange import grammar
 from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.errors import ConfigError, InputError
+from intervalchange.evaluation.change import change_scores
 from intervalchange.records import Change, Prediction
 
 _BOOKKEEPING = {
@@ -106,6 +108,17 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
+def answer_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """What validation logs of answers. Without a question about change, the share of exact answers selects."""
+    exact = sum(one.answer == one.reference for one in predictions) / len(predictions) if predictions else 0.0
+    pairs = [(one.answer, one.reference or "") for one in predictions if one.kind == "difference"]
+    if not pairs:
+        return {Method.selection: exact, "exact": exact}
+    scores = change_scores(*map(list, zip(*pairs, strict=True)))
+    names = ("micro.f1", "findings.micro.f1", "exact.accuracy", "false_change.rate")
+    return {f"change.{name}": 0.0 if math.isnan(scores[name]) else scores[name] for name in names} | {"exact": exact}
+
+
 @dataclass
 class MethodOutput(ModelOutput):
     """What a method returns while training."""
@@ -135,6 +148,12 @@ class Method(PreTrainedModel):
     """What it learns from: answers, findings, levels, opacity, reports, regions. Printed beside its scores."""
     kinds: ClassVar[tuple[str, ...] | None] = ("difference",)
     """Question kinds it is trained on; None for all."""
+    unit: ClassVar[Literal["cases", "films"]] = "cases"
+    """What one item of its training is: a case, or a film with its labels (stages that answer no question)."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What a film must have to be trained on, as `FilmDataset` names it: findings, labels, regions, reports."""
+    selection: ClassVar[str] = "change.micro.f1"
+    """The figure of `validation_scores` that chooses the weights; larger is better."""
 
     def __init__(self, config: MethodConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config)
@@ -151,7 +170,18 @@ class Method(PreTrainedModel):
 
     def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
         """One prediction a case of a `Batch`, in order. `evidence` also computes heat maps (a backward pass)."""
-        raise NotImplementedError
+        raise InputError(
+            f"{self.name} is trained to see, and answers no question.",
+            remedy="Give it to a stage that answers: `intervalchange train METHOD/answer --from RUN`.",
+        )
+
+    def judged(self, batch: Any) -> list[Any]:
+        """What validation needs to know of each item of a batch, in order; gathered over processes."""
+        return self.answer(batch)
+
+    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+        """Figures of the validation split from what `judged` gave; `selection` is one of them."""
+        return answer_scores(judged)
 
     def calibrate(self, batches: Iterable[Any]) -> Mapping[str, float]:
         """Hook run once on validation batches after training (thresholds, temperatures); returns what it set.

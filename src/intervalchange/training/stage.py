@@ -18,17 +18,21 @@ from safetensors.torch import load_file
 
 import intervalchange
 from intervalchange.config import Preset, load_preset, preset_header, preset_sizes
-from intervalchange.data.dataset import PairDataset
+from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import METHODS, method_class
 from intervalchange.methods.method import Method
 from intervalchange.training.run_folder import RunFolder
-from intervalchange.training.trainer import SELECTION, MethodTrainer, batches, load_weights
+from intervalchange.training.trainer import MethodTrainer, batches, load_weights
 
 EVALUATION_SEED = 900_000
 """Simulated cohorts from this seed on are for evaluation only."""
+
+
+Items = PairDataset | FilmDataset
+"""What a stage is trained on: cases, or films."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,9 @@ def train(
     config = kind.config_class(**preset.model)
     prepared = Prepared(data)
     refuse_evaluation_data(prepared)
-    sets = training_sets(prepared, preset, config.pixels)
+    training, validation = training_sets(kind, prepared, preset, config)
     folder = RunFolder(out)
-    if folder.open(facts_of(preset, config, prepared, sources)):
+    if folder.open(facts_of(preset, config, prepared, training, sources)):
         _say(f"{folder.path} has finished already; nothing to do.")
         return folder.path
     checkpoint = folder.clear()
@@ -117,14 +121,14 @@ def train(
         partial(_new_model, kind, config, tuple(Path(source) for source in sources), checkpoint is None),
         preset.train,
         folder,
-        *sets,
+        training,
+        validation,
         spent=checkpoint.spent if checkpoint else 0.0,
     )
     if checkpoint:
         _say(f"continuing from step {checkpoint.step}.")
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    every_pair = _validation(prepared, preset, config.pixels)
-    _conclude(trainer, folder, every_pair)
+    _conclude(trainer, folder, _validation(kind, prepared, preset, config))
     return folder.path
 
 
@@ -155,7 +159,7 @@ def start_from(model: Method, run: Path) -> str:
     return f"{run}: {len(fitting)} tensors loaded, {missing} missing, {unexpected} unexpected."
 
 
-def _conclude(trainer: MethodTrainer, folder: RunFolder, every_pair: PairDataset | None) -> None:
+def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | None) -> None:
     """Take the best weights, calibrate them on the whole validation split, write them, mark the run as finished.
 
     Selection looks at `eval_cases` of that split only; thresholds want every case they can get.
@@ -165,13 +169,13 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_pair: PairDataset
     load_weights(model, folder.checkpoints / f"checkpoint-{chosen}")
     model.eval()
     calibrated: Mapping[str, float] = {}
-    if every_pair is not None:
-        calibrated = model.calibrate(batches(every_pair, trainer.config.batch_size))
+    if every_item is not None:
+        calibrated = model.calibrate(batches(every_item, trainer.config.batch_size))
     if trainer.args.should_save:
         model.save_pretrained(folder.path)
         folder.finish(
             {
-                "selected": {"step": chosen, "metric": SELECTION, "value": state.best_metric},
+                "selected": {"step": chosen, "metric": model.selection, "value": state.best_metric},
                 "steps": state.global_step,
                 "calibrated": dict(calibrated),
                 "seconds": round(trainer.spent(), 1),
@@ -191,36 +195,48 @@ def refuse_evaluation_data(prepared: Prepared) -> None:
         )
 
 
-def training_sets(prepared: Prepared, preset: Preset, pixels: int) -> tuple[PairDataset, PairDataset | None]:
-    """The augmented training cases, and at most `eval_cases` validation cases (None where there are none)."""
+def training_sets(kind: type[Method], prepared: Prepared, preset: Preset, config: Any) -> tuple[Items, Items | None]:
+    """The augmented training items, and at most `eval_cases` of validation (None where there are none)."""
     train = preset.train
-    kinds = train.kinds or None
     augment = Augment.of_strength(train.augment)
-    training = PairDataset(prepared, "train", kinds, pixels, augment, train.seed, answered=True)
-    unknown = len(prepared.case_rows("train", kinds)) - len(training)
-    if unknown:
-        _say(f"{unknown:,} training cases without a known answer are left out.")
-    validation = _validation(prepared, preset, pixels, train.eval_cases)
+    training = _items(kind, prepared, preset, config, "train", augment=augment, seed=train.seed, share=train.share)
+    if isinstance(training, PairDataset) and train.share == 1:
+        unknown = len(prepared.case_rows("train", train.kinds or None)) - len(training)
+        if unknown:
+            _say(f"{unknown:,} training cases without a known answer are left out.")
+    validation = _validation(kind, prepared, preset, config, train.eval_cases)
     if validation is None:
-        _say("no validation case: the last weights will be kept.")
+        _say("nothing to validate on: the last weights will be kept.")
     return training, validation
 
 
-def _validation(prepared: Prepared, preset: Preset, pixels: int, limit: int | None = None) -> PairDataset | None:
-    """The validation cases whose answer is known, at most `limit`; None where there are none."""
-    kinds = preset.train.kinds or None
-    if not len(prepared.case_rows("val", kinds, answered=True)):
+def _items(kind: type[Method], prepared: Prepared, preset: Preset, config: Any, split: str, **options: Any) -> Items:
+    """The items of a split that this method is trained on: cases whose answer is known, or films."""
+    if kind.unit == "films":
+        labels = getattr(config, "labels", ())
+        return FilmDataset(prepared, split, config.pixels, needs=kind.needs, labels=labels, **options)
+    return PairDataset(prepared, split, preset.train.kinds or None, config.pixels, answered=True, **options)
+
+
+def _validation(
+    kind: type[Method], prepared: Prepared, preset: Preset, config: Any, limit: int | None = None
+) -> Items | None:
+    """The validation items, at most `limit`; None where there are none."""
+    kinds = None if kind.unit == "films" else preset.train.kinds or None
+    if not len(prepared.case_rows("val", kinds, answered=kind.unit == "cases")):
         return None
-    return PairDataset(prepared, "val", kinds, pixels, limit=limit, answered=True)
+    return _items(kind, prepared, preset, config, "val", limit=limit)
 
 
-def facts_of(preset: Preset, config: Any, prepared: Prepared, sources: Sequence[str | Path]) -> dict[str, Any]:
+def facts_of(
+    preset: Preset, config: Any, prepared: Prepared, training: Items, sources: Sequence[str | Path]
+) -> dict[str, Any]:
     """What run.json says of a run. Two calls with one fingerprint are the same run."""
     manifest = prepared.manifest
-    cases = prepared.cases.iloc[prepared.case_rows("train", preset.train.kinds or None, answered=True)]
     answers: dict[str, Counter[str]] = {}
-    for question, answer in zip(cases["question"], cases["answer"], strict=True):
-        answers.setdefault(question, Counter())[answer] += 1
+    if isinstance(training, PairDataset):
+        for question, answer in zip(training.questions, training.answers, strict=True):
+            answers.setdefault(question, Counter())[answer] += 1
     fingerprint = {
         "stage": preset.stage,
         "size": preset.size,
@@ -241,8 +257,8 @@ def facts_of(preset: Preset, config: Any, prepared: Prepared, sources: Sequence[
         "stored_pixels": prepared.pixels.shape[0],
         "seed": preset.train.seed,
         "hardware": hardware(),
-        "training_cases": len(cases),
-        "training_patients": sorted(set(cases["patient_id"])),
+        "training_cases": len(training),
+        "training_patients": sorted(set(training.patient_ids)),
         "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
     }
 

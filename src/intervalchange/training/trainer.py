@@ -1,4 +1,4 @@
-"""transformers.Trainer for our methods: selection by change F1, checkpoints that survive `kill -9`, a budget.
+"""transformers.Trainer for our methods: selection on validation, checkpoints that survive `kill -9`, a budget.
 
 What makes an interrupted run end with the weights of an uninterrupted one: the order of cases and the augmentation are
 functions of (seed, epoch), the random numbers of a step are functions of (seed, step, process), and a checkpoint counts
@@ -28,12 +28,9 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.config import TrainConfig
 from intervalchange.data.batch import collate
 from intervalchange.errors import RunError
-from intervalchange.evaluation.change import change_scores
 from intervalchange.methods.method import Method
-from intervalchange.records import Prediction
 from intervalchange.training.run_folder import RunFolder
 
-SELECTION = "change.micro.f1"
 LOG_EVERY = 10
 ENDLESS = 10_000
 """Epochs of a run that only its budget ends."""
@@ -122,10 +119,10 @@ class Flow(TrainerCallback):
             self.bar.update(self.task, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and logs and ("loss" in logs or SELECTION in logs):
+        if state.is_world_process_zero and logs and ("loss" in logs or self.trainer.model.selection in logs):
             line = {"step": state.global_step, **logs}
             self.trainer.folder.append_log(line)
-            shown = {name: logs[name] for name in ("loss", SELECTION) if name in logs}
+            shown = {name: logs[name] for name in ("loss", self.trainer.model.selection) if name in logs}
             if self.bar.live.is_started and shown:
                 self.bar.update(self.task, note=" ".join(f"{name} {value:.4f}" for name, value in shown.items()))
 
@@ -262,24 +259,26 @@ class MethodTrainer(Trainer):
     # --- selection ---------------------------------------------------------------------------------------------
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Answer the validation cases; remember the step of the best score (of equals, the later one)."""
-        scores = selection_scores(self._answers(self.validation))
-        if self.state.best_metric is None or scores[SELECTION] >= self.state.best_metric:
-            self.state.best_metric, self.state.best_global_step = scores[SELECTION], self.state.global_step
+        """Judge the validation items; remember the step of the best score (of equals, the later one)."""
+        scores = self.model.validation_scores(self._judged(self.validation))
+        score = scores[self.model.selection]
+        if self.state.best_metric is None or score >= self.state.best_metric:
+            self.state.best_metric, self.state.best_global_step = score, self.state.global_step
         self.log(dict(scores))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
 
-    def _answers(self, validation: Any) -> list[Prediction]:
-        """Predictions of the validation cases, shared out over the processes."""
+    def _judged(self, validation: Any) -> list[Any]:
+        """What the model says of the validation items, shared out over the processes."""
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         mine = range(self.args.process_index, len(validation), self.args.world_size)
-        predictions: list[Prediction] = []
-        for batch in batches(validation, self.config.batch_size, mine):
-            predictions += model.answer(batch)
+        judged: list[Any] = []
+        with torch.no_grad():
+            for batch in batches(validation, self.config.batch_size, mine):
+                judged += model.judged(batch)
         model.train()
-        return gather_object(predictions)
+        return gather_object(judged)
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 
@@ -311,17 +310,6 @@ def rate_at(part: float, warmup: float) -> float:
     if part < warmup:
         return part / warmup
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (part - warmup) / (1 - warmup))))
-
-
-def selection_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """What validation logs. Without a question about change, the share of exact answers selects."""
-    exact = float(np.mean([one.answer == one.reference for one in predictions])) if predictions else 0.0
-    pairs = [(one.answer, one.reference or "") for one in predictions if one.kind == "difference"]
-    if not pairs:
-        return {SELECTION: exact, "exact": exact}
-    scores = change_scores(*map(list, zip(*pairs, strict=True)))
-    names = ("micro.f1", "findings.micro.f1", "exact.accuracy", "false_change.rate")
-    return {f"change.{name}": 0.0 if math.isnan(scores[name]) else scores[name] for name in names} | {"exact": exact}
 
 
 def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Iterator[Any]:
