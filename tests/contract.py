@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -50,6 +52,16 @@ class Subject:
         kind = method_class(self.stage)
         return kind(kind.config_class(**{**load_preset(self.stage, "tiny").model, **changes}))
 
+    @property
+    def answers(self) -> bool:
+        """Whether the stage answers questions; the others see films and give figures."""
+        return method_class(self.stage).unit == "cases"
+
+    def batch(self, size: int) -> Batch:
+        """What the stage is trained on: cases about change, or films."""
+        labels = getattr(self.model().config, "labels", ())
+        return toy.batch(size) if self.answers else toy.film_batch(size, names=labels)
+
     def still(self) -> Method:
         """The model in evaluation mode."""
         return self.model().eval()
@@ -84,7 +96,7 @@ def rows(batch: Batch, wanted: list[int]) -> Batch:
 
 def loss_is_finite(subject: Subject) -> None:
     for size in (1, 2, 5):
-        output = subject.model()(**toy.batch(size))
+        output = subject.model()(**subject.batch(size))
         assert output.loss.ndim == 0
         assert torch.isfinite(output.loss)
         assert output.terms
@@ -100,7 +112,7 @@ def loss_is_finite_without_prior(subject: Subject) -> None:
 def every_parameter_gets_a_gradient(subject: Subject) -> None:
     model = subject.model()
     model.progress(step=99, steps=100, epoch=99.0)
-    model(**toy.batch(8)).loss.backward()
+    model(**subject.batch(8)).loss.backward()
     idle = [
         name
         for name, parameter in model.named_parameters()
@@ -111,7 +123,7 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
 
 
 def a_step_lowers_the_loss(subject: Subject) -> None:
-    model, batch = subject.model(), toy.batch(8)
+    model, batch = subject.model(), subject.batch(8)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     before = model(**batch).loss
     before.backward()
@@ -229,25 +241,49 @@ def training_begins_as_answering_does(subject: Subject) -> None:
 
 
 def saved_and_loaded_is_the_same(subject: Subject, folder: Path) -> None:
-    model, batch = subject.still(), toy.batch(3)
+    model, batch = subject.still(), subject.batch(3)
     model.save_pretrained(folder)
     assert not [path for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
     again = method_class(subject.stage).from_pretrained(folder).eval()
-    assert close(model.answer(batch), again.answer(batch), tolerance=0)
+    assert numbers(model.judged(batch)) == numbers(again.judged(batch))
     assert again.config.to_dict().keys() >= {*again.config.options()}
     for (name, tensor), (_, other) in zip(model.state_dict().items(), again.state_dict().items(), strict=True):
         assert torch.equal(tensor, other), name
+
+
+def film_mates_do_not_matter(subject: Subject) -> None:
+    """What is judged of a film does not depend on the films beside it."""
+    model, batch = subject.still(), subject.batch(5)
+    with torch.no_grad():
+        together = model.judged(batch)
+        for row in range(5):
+            alone, beside = numbers(model.judged(rows(batch, [row]))), numbers(together[row : row + 1])
+            assert alone == pytest.approx(beside, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
+def numbers(judged: Any) -> list[float]:
+    """Every number in what a method judged, in order."""
+    if isinstance(judged, Prediction):
+        return facts(judged)
+    if isinstance(judged, torch.Tensor | np.ndarray):
+        return [float(value) for value in judged.reshape(-1).tolist()]
+    if dataclasses.is_dataclass(judged):
+        return numbers([getattr(judged, field.name) for field in dataclasses.fields(judged)])
+    if isinstance(judged, dict):
+        return numbers(list(judged.values()))
+    if isinstance(judged, list | tuple):
+        return [value for one in judged for value in numbers(one)]
+    return [float(judged)] if isinstance(judged, int | float) else []
 
 
 def tiny_is_tiny(subject: Subject) -> None:
     assert sum(parameter.numel() for parameter in subject.model().parameters()) < 1_000_000
 
 
-QUESTIONS = (
-    loss_is_finite,
+OF_EVERY_STAGE = (loss_is_finite, every_parameter_gets_a_gradient, a_step_lowers_the_loss, tiny_is_tiny)
+OF_FILM_STAGES = (film_mates_do_not_matter,)
+OF_ANSWERERS = (
     loss_is_finite_without_prior,
-    every_parameter_gets_a_gradient,
-    a_step_lowers_the_loss,
     predictions_are_about_their_cases,
     batch_mates_do_not_matter,
     labels_are_not_read_to_answer,
@@ -259,5 +295,4 @@ QUESTIONS = (
     evidence_is_a_map_or_nothing,
     answering_leaves_no_gradient,
     training_begins_as_answering_does,
-    tiny_is_tiny,
 )

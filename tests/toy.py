@@ -6,6 +6,7 @@ Films are 64 x 64 noise. Nothing here looks like a chest; the simulated cohort d
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.data.prepare import prepare
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
-from intervalchange.records import Change
+from intervalchange.records import Change, Region
 
 SIDE = 64
 GRID = 8
@@ -98,6 +99,34 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
     }
 
 
+def film_item(rng: np.random.Generator, number: int, names: Sequence[str] = ()) -> dict[str, Any]:
+    """One film with the fields of `Batch`, as `FilmDataset` gives it; `names`: the labels it is asked for."""
+    shown = draw_findings(rng)
+    anatomy = [
+        Region("anatomy", f"{side} lung", (x, 4.0, x + 26, 60.0)) for side, x in (("right", 4.0), ("left", 34.0))
+    ]
+    marks = [Region("finding", name, box_of(name)) for name in sorted(shown)]
+    return {
+        "current": standardised(film(shown, rng)),
+        "has_prior": False,
+        "report_current": " ".join(f"There is {'a' if name in shown else 'no'} {name}." for name in PLACES),
+        "kind": "film",
+        "case_id": f"film-{number}",
+        "patient_id": f"patient-{number}",
+        "findings_current": labels(shown),
+        "levels_current": np.where(labels(shown) == 1, 2.0, np.nan).astype(np.float32),
+        "opacity_current": opacity(shown),
+        "places_current": places(shown),
+        "regions": {"current": (*anatomy, *marks), "prior": ()},
+    } | ({"labels_current": np.array([float(name in shown) for name in names], np.float32)} if names else {})
+
+
+def box_of(finding: str) -> tuple[float, float, float, float]:
+    """(x1, y1, x2, y2) of a mark in pixels."""
+    rows, columns = PLACES[finding]
+    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
+
+
 def standardised(picture: np.ndarray) -> np.ndarray:
     """(1, h, w) with mean 0 and deviation 1."""
     return ((picture - picture.mean()) / picture.std())[None].astype(np.float32)
@@ -106,6 +135,11 @@ def standardised(picture: np.ndarray) -> np.ndarray:
 def batch(size: int = 4, seed: int = 0, kind: str = "difference") -> Batch:
     rng = np.random.default_rng(seed)
     return collate([item(rng, number, kind) for number in range(size)])
+
+
+def film_batch(size: int = 4, seed: int = 0, names: Sequence[str] = ()) -> Batch:
+    rng = np.random.default_rng(seed)
+    return collate([film_item(rng, number, names) for number in range(size)])
 
 
 def cohort(folder: Path, train: int = 48, val: int = 16, test: int = 8, seed: int = 0) -> Path:
