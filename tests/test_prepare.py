@@ -18,8 +18,8 @@ import pytest
 from film_files import chest, dicom, save
 from mimic_tree import MISSING, film, write_tree
 
+from intervalchange.data import engines, store
 from intervalchange.data import prepare as preparing
-from intervalchange.data import store
 from intervalchange.data.images import film_from_file, read_image
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
@@ -197,7 +197,8 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
     csv = write_pairs(tmp_path / "in")
     monkeypatch.setattr(store, "SHARD_BYTES", 4 * 64 * 64)
     quietly("pairs", csv, tmp_path / "whole", pixels=64)
-    plain, calls = getattr(preparing, place), []
+    module = engines if place == "write_shard" else preparing
+    plain, calls = getattr(module, place), []
 
     def stopping(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -205,13 +206,13 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    monkeypatch.setattr(preparing, place, stopping)
+    monkeypatch.setattr(module, place, stopping)
     with pytest.raises(KeyboardInterrupt):
         quietly("pairs", csv, tmp_path / "out", pixels=64)
     if place != "_close":
         with pytest.raises(SourceError, match="not finished"):
             Prepared(tmp_path / "out")
-    monkeypatch.setattr(preparing, place, plain)
+    monkeypatch.setattr(module, place, plain)
     decoded: list[Path] = []
     monkeypatch.setattr(
         preparing, "film_from_file", lambda path, side: decoded.append(path) or film_from_file(path, side)
@@ -332,3 +333,48 @@ def test_stopped_before_the_plan_was_written(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")
     assert quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")["doctor"]["patients"] == 1
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three shards on two processes of a local cluster; one is there already, as after an interruption."""
+    pytest.importorskip("ray")
+    monkeypatch.setattr(store, "SHARD_BYTES", 6 * 64 * 64)
+    csv = write_pairs(tmp_path / "in")
+    quietly("pairs", csv, tmp_path / "here", pixels=64, split="patient")
+
+    def stopping(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_finish", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            quietly("pairs", csv, tmp_path / "there", pixels=64, split="patient")
+    (tmp_path / "there" / "progress" / "pixels-00001.json").unlink()
+    (tmp_path / "there" / "progress" / "pixels-00002.json").unlink()
+    quietly("pairs", csv, tmp_path / "there", pixels=64, split="patient", engine="ray", workers=2)
+    assert fingerprint(tmp_path / "there") == fingerprint(tmp_path / "here")
+
+
+def test_an_option_of_a_reader_is_read_from_text(tmp_path: Path) -> None:
+    from intervalchange.data.readers import reader_options
+
+    assert reader_options("vindr")["votes"] is int
+    with pytest.raises(ConfigError, match="votes is 'two'"):
+        quietly("vindr", tmp_path, tmp_path / "out", votes="two")
+    with pytest.raises(ConfigError, match="4 votes of 3"):
+        quietly("vindr", tmp_path, tmp_path / "out", votes="4")
+    with pytest.raises(ConfigError, match="Its options: images, votes"):
+        quietly("vindr", tmp_path, tmp_path / "out", uncertain="present")
+
+
+def test_options_of_a_reader_on_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from intervalchange.cli import main
+
+    csv = write_pairs(tmp_path / "in")
+    command = ["prepare", "pairs", str(csv), str(tmp_path / "out"), "--pixels", "64", "--split", "patient"]
+    assert main([*command, "--option", "pixels=32"]) == 2
+    assert "Give it as --pixels" in capfd.readouterr().err
+    assert main([*command, "--option", "tag-columns=change_label,patient"]) == 0
+    case = Prepared(tmp_path / "out").case_records("all")[0]
+    assert set(case.tags) == {"change_label=x", "patient=p0"}

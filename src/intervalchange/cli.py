@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intervalchange import __version__
 from intervalchange.errors import ConfigError, IntervalChangeError
@@ -120,7 +120,19 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:
             f"--{name}", type=Path, default=None, help=f"folder of the {what}, where it is not under ROOT"
         )
     verb.add_argument("--salt", type=Path, default=None, help="dicom only: the file of your secret for patient ids")
+    verb.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        type=_named,
+        metavar="NAME=VALUE",
+        help="an option of the reader, e.g. uncertain=present (chexpert), version=V6 (covidx), votes=1 (vindr); "
+        "may repeat; docs/data says which there are",
+    )
     verb.add_argument("--workers", type=_positive, default=None)
+    verb.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster (pip install '...[ray]')"
+    )
     verb.add_argument("--dry-run", action="store_true", help="read only the tables")
     verb.set_defaults(run=_run_prepare)
 
@@ -227,6 +239,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _named(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name.strip().replace("-", "_"), value
+
+
 # --- the work ------------------------------------------------------------------------------------------------------
 
 
@@ -255,14 +274,21 @@ def _run_prepare(options: argparse.Namespace) -> None:
         options.out,
         pixels=options.pixels,
         split=options.split,
-        images=options.images,
-        reports=options.reports,
-        questions=options.questions,
-        graphs=options.graphs,
-        salt=options.salt,
+        **_reader_options(options),
         workers=options.workers,
+        engine=options.engine,
         dry_run=options.dry_run,
     )
+
+
+def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What the reader is told: where things are, and its own options."""
+    places = {name: getattr(options, name) for name in ("images", "reports", "questions", "graphs", "salt")}
+    own = dict(options.option)
+    for name in own:
+        if name in vars(options):
+            raise ConfigError(f"{name} is no option of the reader.", remedy=f"Give it as --{name.replace('_', '-')}.")
+    return {**places, **own}
 
 
 def _run_train(options: argparse.Namespace) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from intervalchange.data import doctor, tables
+from intervalchange.data import doctor, engines, tables
 from intervalchange.data.contact_sheet import contact_sheet
 from intervalchange.data.images import Geometry, film_from_file, fit, read_image
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.source import Source
 from intervalchange.data.splits import assign, split_hash
-from intervalchange.data.store import rows_per_shard, shard_name, write_atomically, write_shard
+from intervalchange.data.store import rows_per_shard, write_atomically
 from intervalchange.errors import ConfigError, ImageError, SourceError
 from intervalchange.records import Case, Study
 
@@ -37,6 +35,14 @@ MAP_PIXELS = 32
 """Side of the stored opacity maps."""
 SHEET = "contact_sheet.jpg"
 """The first pairs, for a person to look at."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Who decodes."""
+
+    engine: engines.Engine
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,15 @@ def prepare(
     split: str = "official",
     dry_run: bool = False,
     workers: int | None = None,
+    engine: engines.Engine = "local",
     progress: bool = True,
     **reader_options: object,
 ) -> dict[str, Any]:
     """Write a prepared folder and return its manifest.
 
     pixels: side of the stored squares. split: official | patient | path of a split file. dry_run: read the tables
-    only and return the manifest without films. workers: decoding threads, by default one a core.
+    only and return the manifest without films. workers: decoding threads (engine "ray": processes of a cluster made
+    here), by default one a core. engine: see `data/engines.py`.
     reader_options: `images`, `reports`, `questions`, `graphs`, `tag_columns`, as the reader of the source knows them.
     """
     if pixels < 32:
@@ -75,31 +83,38 @@ def prepare(
     if progress:
         print(f"reading the tables of {root}", file=sys.stderr)
     source = read_source(source_name, root, tables_only=dry_run, **reader_options)
-    splits, how, notes = assign(source.cases, split)
+    splits, split_how, notes = assign(source.cases, split)
     kept = [(case, name) for case, name in zip(source.cases, splits, strict=True) if name]
     if not kept:
         raise SourceError("no case has a split.", where=root, remedy="Use --split patient.")
     source = replace(source, cases=[case for case, _ in kept], notes={**source.notes, **notes})
     splits = [name for _, name in kept]
     if dry_run:
-        return _shown(_finish(None, source, splits, how, pixels, {}), progress)
-    plan = {"format": FORMAT, "source": source.name, "pixels": pixels, "split": how, "digest": _digest(source, splits)}
+        return _shown(_finish(None, source, splits, split_how, pixels, {}), progress)
+    plan = {
+        "format": FORMAT,
+        "source": source.name,
+        "pixels": pixels,
+        "split": split_how,
+        "digest": _digest(source, splits),
+    }
     if _begin(out, plan):
         _close(out)
         return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
     films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
-    read_film = partial(_film, source, pixels)
-    with _bar(progress, "films", len(films)) as advance:
-        records = list(_shards(out, "pixels", films, pixels, read_film, workers, advance))
+    # Tasks on other machines carry what reads a film; the cases stay here.
+    read_film = partial(_film, replace(source, cases=[]), pixels)
+    how = _Work(engine, workers)
+    records = _records(out, "pixels", films, pixels, partial(_noted, read_film), how, progress)
     mapped = [image for image in films if image in source.maps]
     if mapped:
-        with _bar(progress, "opacity maps", len(mapped)) as advance:
-            maps = list(_shards(out, "opacity", mapped, MAP_PIXELS, partial(_map, source.maps), workers, advance))
+        read_map = partial(_noted, partial(_map, source.maps))
+        maps = _records(out, "opacity", mapped, MAP_PIXELS, read_map, how, progress)
         broken = [record for record in maps if record.error]
         if broken:
             raise SourceError(broken[0].error, where=source.maps[broken[0].image], remedy="Write the source again.")
     return _shown(
-        _finish(out, source, splits, how, pixels, {record.image: record for record in records}), progress, out
+        _finish(out, source, splits, split_how, pixels, {record.image: record for record in records}), progress, out
     )
 
 
@@ -151,36 +166,32 @@ def _begin(out: Path, plan: Mapping[str, Any]) -> bool:
     return False
 
 
-def _shards(
-    out: Path,
-    name: str,
-    images: Sequence[str],
-    side: int,
-    read: Callable[[str], tuple[np.ndarray | None, FilmRecord]],
-    workers: int | None,
-    advance: Callable[[int], None],
-) -> Iterator[FilmRecord]:
-    """Write the shards that are not there yet; the record of every film, in order."""
+def _records(
+    out: Path, name: str, images: Sequence[str], side: int, read: engines.Read, how: _Work, shown: bool
+) -> list[FilmRecord]:
+    """Make the shards that are not there yet; the record of every picture, in order."""
     step = rows_per_shard(side)
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for index, start in enumerate(range(0, len(images), step)):
-            names = images[start : start + step]
-            notes = out / "progress" / f"{name}-{index:05d}.json"
-            if not notes.is_file():
-                pictures = np.zeros((len(names), side, side), np.uint8)
-                records = []
-                for place, (picture, record) in enumerate(pool.map(read, names)):
-                    if picture is not None:
-                        pictures[place] = picture
-                    records.append(record)
-                    advance(1)
-                write_shard(out / shard_name(name, index), pictures)
-                write_atomically(notes, _json([asdict(record) for record in records]))
-            else:
-                advance(len(names))
-            for plain in json.loads(notes.read_text(encoding="utf-8")):
-                plain["geometry"] = plain["geometry"] and Geometry(**plain["geometry"])
-                yield FilmRecord(**{**plain, "warnings": tuple(plain["warnings"])})
+    shards = [
+        engines.Shard(out, name, index, tuple(images[start : start + step]), side)
+        for index, start in enumerate(range(0, len(images), step))
+    ]
+    with _bar(shown, "films" if name == "pixels" else "opacity maps", len(images)) as advance:
+        engines.make(shards, read, how.engine, how.workers, advance)
+    return [_record(note) for shard in shards for note in json.loads(shard.notes.read_text(encoding="utf-8"))]
+
+
+def _record(note: dict[str, Any]) -> FilmRecord:
+    """What was noted of a film, from JSON."""
+    geometry = note["geometry"] and Geometry(**note["geometry"])
+    return FilmRecord(**{**note, "geometry": geometry, "warnings": tuple(note["warnings"])})
+
+
+def _noted(
+    read: Callable[[str], tuple[np.ndarray | None, FilmRecord]], image: str
+) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """What `read` gives of an image, its record as plain JSON."""
+    picture, record = read(image)
+    return picture, asdict(record)
 
 
 def _film(source: Source, pixels: int, image: str) -> tuple[np.ndarray | None, FilmRecord]:
