@@ -80,9 +80,28 @@ def region_boxes(a: Anatomy, scene: Scene, camera: Camera, right: np.ndarray, le
     centre = 0.5 * (trachea[0] + trachea[2])
     boxes["upper mediastinum"] = (min(centre - half, arch[0]), top, max(centre + half, arch[2]), boxes["carina"][3])
     boxes["mediastinum"] = (min(heart[0], centre - half), top, max(heart[2], arch[2]), heart[3])
+    boxes |= _great_vessels(boxes, centre, size)
     domes = [boxes[f"{s} hemidiaphragm"][1] for s in ("right", "left") if f"{s} hemidiaphragm" in boxes]
     boxes["abdomen"] = (0.08 * size, min(domes, default=0.75 * size), 0.92 * size, float(size))
     return _in_view(boxes, size)
+
+
+def _great_vessels(boxes: dict[str, Box], centre: float, size: int) -> dict[str, Box]:
+    """The two halves of the heart's shadow, and what lies at its right upper corner.
+
+    The superior vena cava runs down the right border of the upper mediastinum; it meets the atrium about two vertebral
+    bodies (4.5% of the film) below the carina. The patient's right is on the left of the film.
+    """
+    heart, upper, carina = boxes["cardiac silhouette"], boxes["upper mediastinum"], boxes["carina"][3]
+    junction = max(heart[1], carina + 0.045 * size)
+    half = 0.03 * size
+    edge = min(max(upper[0], heart[0]), centre)
+    return {
+        "right cardiac silhouette": (heart[0], heart[1], centre, heart[3]),
+        "left cardiac silhouette": (centre, heart[1], heart[2], heart[3]),
+        "svc": (edge, boxes["aortic arch"][1], centre, junction),
+        "cavoatrial junction": (edge - half, junction - half, edge + half, junction + half),
+    }
 
 
 def _in_view(boxes: dict[str, Box], size: int) -> dict[str, Box]:
