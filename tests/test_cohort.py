@@ -500,3 +500,27 @@ def test_killed_cohort_ends_the_same(tmp_path: Path) -> None:
     assert not (broken / "SIMULATED").exists()
     subprocess.run([*command, str(broken)], check=True)
     assert tree(broken) == tree(tmp_path / "whole")
+
+
+def test_findings_as_often_and_as_often_together_as_in_real_reports() -> None:
+    from intervalchange.simulation.course import label_sets, sample_course
+
+    sets, shares = label_sets()
+    rng = np.random.default_rng(0)
+    anatomy = cohort.sample_anatomy(rng)
+    first = [sample_course(rng, anatomy, visits=2, prevalence="openi") for _ in range(3000)]
+    drawn = [frozenset(lesion.finding for lesion in course[0].state.lesions) for course in first]
+    for finding in ("cardiomegaly", "lung opacity", "granuloma"):
+        real = sum(share for names, share in zip(sets, shares, strict=True) if finding in names)
+        assert abs(np.mean([finding in names for names in drawn]) - real) < 0.02
+        later = np.mean([any(one.finding == finding for one in course[1].state.lesions) for course in first])
+        assert real / 2 < later < 2 * real, "the second visit is no sicker than the first"
+    both = {"atelectasis", "lung opacity"}
+    real = sum(share for names, share in zip(sets, shares, strict=True) if both <= set(names))
+    assert abs(np.mean([both <= names for names in drawn]) - real) < 0.015
+    assert real > 2 * 0.088 * 0.162, "they occur together more often than chance: a table of marginals would not do"
+
+
+def test_unknown_prevalence_is_refused() -> None:
+    with pytest.raises(ConfigError, match="prevalence"):
+        cohort.CohortConfig(patients=1, prevalence="invented")  # type: ignore[arg-type]

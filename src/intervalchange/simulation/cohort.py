@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from intervalchange.findings import FINDINGS, SIMULATED
 from intervalchange.records import Region, Study
 from intervalchange.simulation import export, reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
-from intervalchange.simulation.course import Attributes, Visit, describe, sample_course, sample_reason
+from intervalchange.simulation.course import Attributes, Prevalence, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
 from intervalchange.simulation.layouts import LAYOUTS
 from intervalchange.simulation.layouts import layout as layout_of
@@ -76,14 +76,19 @@ class SimulatedPatient:
 
 
 def simulate_patient(
-    seed: int, index: int, pixels: int = 512, style: Style = "a", films: bool = True
+    seed: int,
+    index: int,
+    pixels: int = 512,
+    style: Style = "a",
+    films: bool = True,
+    prevalence: Prevalence = "teaching",
 ) -> SimulatedPatient:
     """Patient `index` of cohort `seed`. films=False leaves out films and regions, for the rest is much faster."""
     streams = np.random.SeedSequence([seed, index]).spawn(4)
     anatomy_rng, course_rng, acquisition_rng, words_rng = (np.random.default_rng(stream) for stream in streams)
     anatomy = sample_anatomy(anatomy_rng)
     reason = sample_reason(course_rng)
-    course = sample_course(course_rng, anatomy, acquisition_rng, reason, style=style)
+    course = sample_course(course_rng, anatomy, acquisition_rng, reason, style=style, prevalence=prevalence)
     first = datetime(2110, 1, 1) + timedelta(days=int(words_rng.integers(32_000)))
     studies: list[SimulatedStudy] = []
     contrast: dict[str, float] = {}
@@ -170,6 +175,8 @@ class CohortConfig:
     """Of Medical-Diff-VQA: 1.0.1 has its difference rows in time order, 1.0.0 has 48% of them the other way round."""
     quirks: bool = True
     """Irregularities of the real files, in a few rows."""
+    prevalence: Prevalence = "teaching"
+    """How often findings are there, and together; see `course.Prevalence`."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -180,6 +187,9 @@ class CohortConfig:
             raise ConfigError(f"films of {self.pixels} pixels are too small.", remedy="Use at least 64.")
         if self.style not in ("a", "b"):
             raise ConfigError(f"unknown style {self.style!r}.", remedy="Choose a or b.")
+        if self.prevalence not in get_args(Prevalence):
+            known = " or ".join(get_args(Prevalence))
+            raise ConfigError(f"unknown prevalence {self.prevalence!r}.", remedy=f"Choose {known}.")
         if self.release not in export.RELEASES:
             raise ConfigError(f"unknown release {self.release!r}.", remedy=f"Choose: {', '.join(export.RELEASES)}.")
         split_counts(self.splits, self.patients)
@@ -224,13 +234,14 @@ def simulate(
     progress: bool = True,
     release: str = "1.0.1",
     quirks: bool = True,
+    prevalence: Prevalence = "teaching",
 ) -> Path:
     """Write a simulated cohort in the true layout of a data set, and the file SIMULATED last of all.
 
     workers: processes; None for one a core, 1 for none beside this one. Interrupted at any moment, the same call
     again keeps the finished patients and ends with the same bytes.
     """
-    config = CohortConfig(patients, seed, layout, pixels, splits, style, release, quirks)
+    config = CohortConfig(patients, seed, layout, pixels, splits, style, release, quirks, prevalence)
     out = Path(out)
     work = out / _WORK
     if _already_there(out, config):
@@ -251,7 +262,7 @@ def simulate(
 
 def _simulate_one(config: CohortConfig, out: Path, work: Path, index: int) -> int:
     """Simulate and write one patient; the fragment is written last and says that the patient is complete."""
-    patient = simulate_patient(config.seed, index, config.pixels, config.style)
+    patient = simulate_patient(config.seed, index, config.pixels, config.style, prevalence=config.prevalence)
     fragment = layout_of(config.layout).write_patient(patient, out, work, config.release, config.quirks)
     export.write_atomically(work / f"{index}.json", work, json.dumps(fragment).encode())
     return index

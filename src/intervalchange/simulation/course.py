@@ -7,8 +7,11 @@ visit in seven repeats the state of the visit before it under another acquisitio
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from typing import Literal, cast
 
 import numpy as np
@@ -17,6 +20,10 @@ from intervalchange.data.extraction.account import Attributes
 from intervalchange.findings import SIMULATED
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.scene import Acquisition, Lesion, Side, State
+
+Prevalence = Literal["teaching", "openi"]
+"""`teaching`: every finding often enough to be learnt, by reason and age. `openi`: as often, and as often together, as
+in the reports of an outpatient collection, where three films in five show none of them."""
 
 SAME_STATE_SHARE = 0.15
 """Share of later visits that repeat the state before them."""
@@ -123,17 +130,22 @@ def sample_course(
     reason: str | None = None,
     visits: int | None = None,
     style: Literal["a", "b"] = "a",
+    prevalence: Prevalence = "teaching",
 ) -> list[Visit]:
     """Two to five visits of one patient, in time order.
 
     rng draws the illness, acquisition_rng the exposures (a child of rng where absent), so that one can be held while
-    the other moves. visits: a fixed number of visits.
+    the other moves. visits: a fixed number of visits. prevalence: how often findings are there; see `Prevalence`.
     """
     acquisition_rng = acquisition_rng if acquisition_rng is not None else rng.spawn(1)[0]
     reason = reason or sample_reason(rng)
     count = visits or int(_pick(rng, {str(number): share for number, share in VISITS.items()}))
-    chances = _chances(reason, anatomy.age)
-    active = _first_visit(rng, chances)
+    if prevalence == "openi":
+        chances = _real_chances()
+        active = _real_first_visit(rng)
+    else:
+        chances = _chances(reason, anatomy.age)
+        active = _first_visit(rng, chances)
     days, course = 0, []
     implanted = ("pacemaker",) if acquisition_rng.random() < PACEMAKER_SHARE else ()
     for number in range(count):
@@ -182,6 +194,35 @@ def _first_visit(rng: np.random.Generator, chances: Mapping[str, float]) -> dict
         if rng.random() < min(0.9, ILLNESSES[finding].prevalence * chances[finding]):
             active[finding] = _onset(rng, finding, active)
     return active
+
+
+@cache
+def label_sets() -> tuple[tuple[tuple[str, ...], ...], tuple[float, ...]]:
+    """Sets of findings that occur together in real reports (`benchmarks/label_sets.py`), and the share of each."""
+    text = resources.files("intervalchange.simulation").joinpath("label_sets.json").read_text(encoding="utf-8")
+    table = json.loads(text)
+    sets = tuple(tuple(names) for names, _ in table["sets"])
+    return sets, tuple(count / table["reports"] for _, count in table["sets"])
+
+
+def _real_first_visit(rng: np.random.Generator) -> dict[str, _Active]:
+    sets, shares = label_sets()
+    drawn = sets[int(rng.choice(len(sets), p=np.array(shares) / sum(shares)))]
+    active: dict[str, _Active] = {}
+    for finding in SIMULATED:
+        if finding in drawn:
+            active[finding] = _onset(rng, finding, active)
+    return active
+
+
+@cache
+def _real_chances() -> Mapping[str, float]:
+    """Onset is as much rarer as the finding is, so that later visits look like first ones."""
+    sets, shares = label_sets()
+    there = {
+        finding: sum(s for names, s in zip(sets, shares, strict=True) if finding in names) for finding in SIMULATED
+    }
+    return {finding: there[finding] / ILLNESSES[finding].prevalence for finding in SIMULATED}
 
 
 def _next_visit(
