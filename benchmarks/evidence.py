@@ -26,6 +26,7 @@ from intervalchange.data.batch import collate
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.images import Image, film_square
 from intervalchange.data.prepared import Prepared
+from intervalchange.evaluation.evidence import cells_of_mask, pointing_hits
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
@@ -81,13 +82,8 @@ def singles(patients: int, side: int) -> Iterator[Single]:
 
 
 def hit(heat: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether the peak cell of a (g, g) map, with its neighbours, touches the mask."""
-    grid = heat.shape[0]
-    cells = np.zeros((grid, grid), bool)
-    rows, columns = np.nonzero(mask)
-    cells[rows * grid // len(mask), columns * grid // len(mask)] = True
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    return bool(cells[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
+    """Whether the peak of a (g, g) map lies on the mask, or one cell beside it."""
+    return bool(pointing_hits(heat[None], cells_of_mask(mask, len(heat))[None], tolerance=1)[0])
 
 
 def mean_maps(model: Predictor, prepared: Prepared, limit: int = 1500) -> dict[tuple[str, str], np.ndarray]:

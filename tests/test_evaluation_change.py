@@ -2,15 +2,18 @@
 
 import math
 import random
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intervalchange.evaluation import answers, change
 from intervalchange.evaluation.change import change_scores
-from intervalchange.evaluation.statistics import figures
+from intervalchange.evaluation.statistics import figures, totals
 from intervalchange.evaluation.text import text_scores
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import NOTHING, render
@@ -84,6 +87,76 @@ def test_macro_leaves_out_findings_without_a_reference_item() -> None:
     assert scores["findings.macro.f1"] == pytest.approx(2 / 3)
 
 
+def test_added_missing_and_levels_by_hand() -> None:
+    up = "the level of edema has changed from mild to severe."
+    upper = "the level of edema has changed from moderate to severe."
+    said = [EDEMA, NO_EDEMA, f"{LEVEL} {EDEMA}", up]
+    true = [EDEMA, EDEMA, f"{LEVEL} {NO_EDEMA}", upper]
+    scores = change_scores(said, true)
+    # Added: said 2, true 2, right 1. Missing: said 1, true 1, right 0. Levels: said 2, true 2, right 1, both rise.
+    for figure in ("precision", "recall", "f1"):
+        assert scores[f"added.micro.{figure}"] == scores[f"added.macro.{figure}"] == pytest.approx(1 / 2)
+        assert scores[f"missing.micro.{figure}"] == scores[f"missing.macro.{figure}"] == 0
+        assert scores[f"levels.{figure}"] == scores[f"levels.macro.{figure}"] == pytest.approx(1 / 2)
+        assert scores[f"levels.direction.{figure}"] == scores[f"levels.direction.macro.{figure}"] == 1
+
+
+def test_each_finding_by_hand() -> None:
+    both = "the main image has additional findings of edema, and hernia than the reference image."
+    sums = totals(change.tally([both, NO_EDEMA], [EDEMA, EDEMA]))
+    scores, support = change.by_finding(sums)
+    edema, hernia = FINDINGS.index("edema"), FINDINGS.index("hernia")
+    assert support[edema] == 2 and support[hernia] == 0
+    assert [scores[name][edema] for name in ("precision", "recall", "f1")] == [0.5, 0.5, 0.5]
+    assert scores["precision"][hernia] == 0 and math.isnan(scores["recall"][hernia])
+    added, _ = change.by_finding(sums, ["added"])
+    assert added["precision"][edema] == 1 and added["recall"][edema] == 0.5
+
+
+def test_a_finding_that_is_never_said_has_no_precision_in_the_mean() -> None:
+    hernia = "the main image has an additional finding of hernia than the reference image."
+    scores = change_scores([EDEMA, NOTHING], [EDEMA, hernia])
+    assert scores["findings.micro.precision"] == 1
+    assert scores["findings.macro.precision"] == scores["findings.macro.recall"] == pytest.approx(1 / 2)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(changes(), changes()), min_size=1, max_size=8))
+def test_findings_are_the_sum_of_added_and_missing(pairs: list[tuple[Change, Change]]) -> None:
+    sums = totals(change.tally([render(one) for one, _ in pairs], [render(two) for _, two in pairs]))
+    for part in change.PARTS:
+        assert sums[f"added_{part}"] + sums[f"missing_{part}"] == sums[f"findings_{part}"]
+        for scope in change.SCOPES:
+            assert sums[f"{scope}_{part}_by_finding"].sum() == sums[f"{scope}_{part}"]
+
+
+@pytest.fixture(scope="module")
+def blind_spots() -> dict[str, dict[str, float | str | None]]:
+    """The table of benchmarks/blind_spots.py on fewer pairs."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    try:
+        return import_module("blind_spots").table(600, meteor=False)
+    finally:
+        sys.path.pop(0)
+
+
+def test_change_f1_orders_answers_as_a_radiologist_would(blind_spots: dict) -> None:
+    f1 = {name: row["change.findings.micro.f1"] for name, row in blind_spots.items()}
+    assert f1["identical"] == f1["order shuffled"] == 1
+    assert 0.6 < f1["one finding dropped"] < 1
+    worthless = ("every finding replaced", "most common answer", "random other patient")
+    assert all(f1[name] < 0.2 < f1["one finding dropped"] for name in worthless)
+    assert f1["direction inverted"] == 0, "the dangerous one is not above any other"
+    wrong_way = {name: row["change.direction_error.rate"] for name, row in blind_spots.items()}
+    assert wrong_way["direction inverted"] == 1
+    assert wrong_way["identical"] == wrong_way["one finding dropped"] == 0
+
+
+@pytest.mark.parametrize("name", ["text.bleu4", "text.rouge_l_coco", "text.cider_d"])
+def test_ngrams_put_the_opposite_above_a_small_omission(blind_spots: dict, name: str) -> None:
+    assert blind_spots["direction inverted"][name] > blind_spots["one finding dropped"][name]
+
+
 @pytest.mark.parametrize("text", ["", "   ", ".", "zebra", "the zebra has changed", "<unk> <unk>"])
 def test_the_unreadable_is_never_nothing(text: str) -> None:
     scores = change_scores([text, EDEMA], [NOTHING, EDEMA])
@@ -129,10 +202,12 @@ def test_what_was_not_asked_is_undefined_and_not_zero() -> None:
 
 
 @given(st.lists(st.tuples(changes(), changes()), min_size=1, max_size=8))
-def test_reversing_both_sides_changes_no_figure(pairs: list[tuple[Change, Change]]) -> None:
+def test_reversing_both_sides_exchanges_added_and_missing_and_no_more(pairs: list[tuple[Change, Change]]) -> None:
     forth = change_scores([render(one) for one, _ in pairs], [render(two) for _, two in pairs])
     back = change_scores([render(one.reverse()) for one, _ in pairs], [render(two.reverse()) for _, two in pairs])
-    assert forth == pytest.approx(back, nan_ok=True)
+    turned = {"added": "missing", "missing": "added"}
+    names = {name: ".".join([turned.get(part, part) for part in name.split(".")]) for name in forth}
+    assert {names[name]: value for name, value in forth.items()} == pytest.approx(back, nan_ok=True)
 
 
 @given(st.lists(st.tuples(changes(), changes()), min_size=1, max_size=8))

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from intervalchange.evaluation import calibration
 from intervalchange.evaluation.statistics import (
+    Difference,
     auc,
+    bootstrap_p,
     figures,
+    holm,
     intervals,
     paired_differences,
     patient_weights,
@@ -29,6 +32,10 @@ def share(sums):
         "share": ratio(sums["right"], sums["cases"]),
         "worst": ratio(sums["split"], sums["cases"][..., None]).max(-1),
     }
+
+
+def right_share(sums):
+    return {"share": ratio(sums["right"], sums["cases"])}
 
 
 def counts(cases: int, seed: int):
@@ -100,12 +107,47 @@ def test_paired_differences_are_narrower() -> None:
     second = {**first, "right": first["right"].copy()}
     second["right"][:10] = 1
     patients = list(range(200))
-    value, low, high = paired_differences(first, second, patients, share)["share"]
+    found = paired_differences(first, second, patients, share)["share"]
+    value, low, high = found.value, found.low, found.high
     assert value == pytest.approx(figures(second, share)["share"] - figures(first, share)["share"])
     assert low <= value <= high
     alone = intervals(second, patients, share)["share"]
     assert high - low < (alone[1] - alone[0]) / 2
-    assert paired_differences(first, first, patients, share)["share"] == (0, 0, 0)
+    assert paired_differences(first, first, patients, share)["share"] == Difference(0, 0, 0, 1)
+
+
+def test_holm_by_hand() -> None:
+    values = {"a": 0.01, "b": 0.04, "c": 0.03, "d": math.nan, "e": 0.6}
+    # Four defined: 4 x .01, 3 x .03, then 2 x .04 may not fall below it, 1 x .6.
+    expected = {"a": 0.04, "b": 0.09, "c": 0.09, "d": math.nan, "e": 0.6}
+    assert holm(values) == pytest.approx(expected, nan_ok=True)
+    assert holm({}) == {}
+    assert holm({"a": 0.8, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+
+
+def test_p_values_by_hand() -> None:
+    assert bootstrap_p(np.array([1.0, 2.0, -1.0, 3.0, math.nan])) == pytest.approx(2 * 2 / 5)
+    assert bootstrap_p(np.zeros(99)) == 1
+    assert bootstrap_p(np.ones(999)) == pytest.approx(0.002)
+    assert math.isnan(bootstrap_p(np.array([math.nan])))
+
+
+def test_p_values_of_no_difference_are_even() -> None:
+    # Two answerers of one skill: about one comparison in ten has p below .1.
+    below = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        one, two = ({"right": (rng.random(120) < 0.5).astype(float), "cases": np.ones(120)} for _ in range(2))
+        found = paired_differences(one, two, list(range(120)), right_share, 200, seed)["share"]
+        below += found.p < 0.1
+    assert 8 <= below <= 36
+
+
+def test_small_counts_do_not_overflow() -> None:
+    tiny = {"right": np.full(1000, 200, np.uint8), "cases": np.full(1000, 250, np.uint8)}
+    assert figures(tiny, right_share)["share"] == pytest.approx(0.8)
+    low, high = intervals(tiny, ["p", "q"] * 500, right_share, 20)["share"]
+    assert (low, high) == pytest.approx((0.8, 0.8))
 
 
 def test_totals_are_sums() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intervalchange.evaluation.idf_table import load_idf, write_idf
 from intervalchange.evaluation.text import (
     DocumentFrequency,
     _common_subsequence,
@@ -175,29 +176,57 @@ def test_tokens_are_those_of_the_original() -> None:
     assert len(differing) <= 10, differing  # runs of symbols without a blank
 
 
+SHORT = [
+    *["", " ", "yes", "no", "PA view", "AP view", "pa view. ", "Yes.", "plate-like", "left-sided, right-sided"],
+    *["multi-focal ground-glass opacity ", "-", "nothing has changed. ", "nothing has changed", "isn't it? 1 1/2 cm"],
+    "edema ( new )",
+]
+"""One-word and empty answers, hyphens, views, trailing blanks."""
+
+
 @pytest.mark.usefixtures("java")
-def test_scores_are_those_of_pycocoevalcap() -> None:
+def test_scores_are_those_of_pycocoevalcap_with_its_tokeniser() -> None:
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-    true, said = grammar_answers(500, 7), grammar_answers(500, 8)
+    source = random.Random(11)
+    true, said = grammar_answers(2000, 7), grammar_answers(2000, 8)
     said = [one if place % 3 else two for place, (one, two) in enumerate(zip(said, true, strict=True))]
-    said[5], said[11], said[17] = "", "edema ( new ) isn't it? 1 1/2 cm", "." + said[17].upper()
-    marks = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"}
-
-    def cooked(lines: list[str]) -> dict[int, list[str]]:
-        return {
-            place: [" ".join(word for word in line.rstrip().split(" ") if word not in marks)]
-            for place, line in enumerate(stanford(lines))
-        }
-
-    gold, test = cooked(true), cooked(said)
+    for place in range(0, 2000, 9):
+        said[place] = source.choice([*SHORT, f"{said[place].upper()}   "])
+    for place in range(4, 2000, 23):
+        true[place] = source.choice(SHORT[2:6])
+    tokeniser = PTBTokenizer()
+    gold, test = (
+        tokeniser.tokenize({place: [{"caption": line}] for place, line in enumerate(lines)}) for lines in (true, said)
+    )
     ours = text_scores(said, true)
     bleu = Bleu(4).compute_score(gold, test, verbose=0)[0]
     assert [ours[f"bleu{n}"] for n in (1, 2, 3, 4)] == pytest.approx(bleu, abs=1e-6)
     assert ours["rouge_l_coco"] == pytest.approx(Rouge().compute_score(gold, test)[0], abs=1e-6)
     assert ours["cider_d"] == pytest.approx(Cider().compute_score(gold, test)[0], abs=1e-6)
+
+
+def test_a_frozen_table_gives_what_its_references_give(tmp_path: Path) -> None:
+    true, said, others = grammar_answers(60, 12), grammar_answers(60, 13), grammar_answers(300, 14)
+    living = DocumentFrequency.of(others, "three hundred others")
+    write_idf(tmp_path / "idf.json", living)
+    frozen = load_idf(tmp_path / "idf.json")
+    assert text_scores(said, true, frozen) == pytest.approx(text_scores(said, true, living))
+    assert text_scores(said, true, frozen)["cider_d"] != pytest.approx(text_scores(said, true)["cider_d"])
+    assert "three hundred others, frozen" in str(frozen)
+    # The figure of an answer no longer moves with the rest of the test set.
+    halves = [text_scores(said[start::2], true[start::2], frozen)["cider_d"] for start in (0, 1)]
+    assert sum(halves) / 2 == pytest.approx(text_scores(said, true, frozen)["cider_d"])
+
+
+def test_blocks_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, true = grammar_answers(50, 15), grammar_answers(50, 16)
+    whole = text_scores(said, true)
+    monkeypatch.setattr("intervalchange.evaluation.text.BLOCK", 7)
+    assert text_scores(said, true) == whole
 
 
 @pytest.mark.slow

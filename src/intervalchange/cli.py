@@ -93,6 +93,12 @@ def _simulate(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--layout", choices=LAYOUTS, default="mimic_diff_vqa")
     verb.add_argument("--splits", default="8:1:1", help="shares of patients in train:val:test")
     verb.add_argument("--style", choices=("a", "b"), default="a", help="b: another film chain, never for training")
+    verb.add_argument(
+        "--prevalence",
+        choices=("teaching", "openi"),
+        default="teaching",
+        help="openi: findings as often, and as often together, as in the Open-i reports",
+    )
     verb.add_argument("--pixels", type=_positive, default=512, help="side of the films")
     verb.add_argument("--workers", type=_positive, default=None, help="processes; one a core by default")
     verb.set_defaults(run=_run_simulate)
@@ -129,6 +135,7 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:
         help="an option of the reader, e.g. uncertain=present (chexpert), version=V6 (covidx), votes=1 (vindr); "
         "may repeat; docs/data says which there are",
     )
+    verb.add_argument("--regions", default=None, metavar="RUN", help="also store what a C2F run sees in every film")
     verb.add_argument("--workers", type=_positive, default=None)
     verb.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster (pip install '...[ray]')"
@@ -218,17 +225,10 @@ def _answer(verbs: argparse._SubParsersAction) -> None:
 
 
 def _score(verbs: argparse._SubParsersAction) -> None:
-    verb = _verb(
-        verbs,
-        "score",
-        "score predictions; several files side by side",
-        "  intervalchange score predictions.jsonl\n"
-        "  intervalchange score real.jsonl plain.jsonl --out table.md\n"
-        "  intervalchange score predictions.jsonl --json",
-    )
-    verb.add_argument("files", nargs="+", type=Path, metavar="predictions.jsonl")
-    verb.add_argument("--json", action="store_true", help="print one JSON object")
-    verb.add_argument("--out", type=Path, default=None, help="write a .md or .html table")
+    from intervalchange.evaluation.score_options import EXAMPLES, add_options
+
+    verb = _verb(verbs, "score", "score answers of any model; several files side by side", EXAMPLES)
+    add_options(verb)
     verb.set_defaults(run=_run_score)
 
 
@@ -260,6 +260,7 @@ def _run_simulate(options: argparse.Namespace) -> None:
         pixels=options.pixels,
         splits=options.splits,
         style=options.style,
+        prevalence=options.prevalence,
         workers=options.workers,
     )
     print(f"wrote {options.out}: {options.patients} simulated patients, seed {options.seed}", file=sys.stderr)
@@ -279,6 +280,12 @@ def _run_prepare(options: argparse.Namespace) -> None:
         engine=options.engine,
         dry_run=options.dry_run,
     )
+    if options.regions and not options.dry_run:
+        from intervalchange.data.prepared import Prepared
+        from intervalchange.data.region_store import write_region_store
+        from intervalchange.inference import load
+
+        print(f"regions in {write_region_store(Prepared(options.out), load(options.regions).model)}", file=sys.stderr)
 
 
 def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -369,9 +376,21 @@ def _run_answer(options: argparse.Namespace) -> None:
 
 
 def _run_score(options: argparse.Namespace) -> None:
+    from intervalchange.evaluation.score_options import chosen
+
+    if options.risk is not None or options.coverage is not None:
+        from intervalchange.evaluation.threshold import threshold_command
+
+        threshold_command(options.files, risk=options.risk, coverage=options.coverage, json=options.json)
+        return
     from intervalchange.evaluation.scoring import score_command
 
-    score_command(options.files, json=options.json, out=options.out)
+    source = None
+    if options.data is not None:
+        from intervalchange.data.case_films import CaseFilms
+
+        source = CaseFilms(options.data)
+    score_command(options.files, source=source, **chosen(options))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

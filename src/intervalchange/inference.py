@@ -17,6 +17,8 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import FilmDataset, FilmReader, PairDataset, item_from_films
 from intervalchange.data.images import film_from_file
 from intervalchange.errors import InputError, RunError
+from intervalchange.evaluation.calibration import ABSTAINED
+from intervalchange.evaluation.confounds import facts_of
 from intervalchange.methods import method_class
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
@@ -119,12 +121,15 @@ class Predictor:
         dataset = self.dataset(prepared, split, kinds)
         self._refuse_training_patients(dataset, split)
         ids = dataset.case_ids
+        cases = prepared.case_records(split, kinds if kinds is not None else self.model.kinds)
+        facts = {case.case_id: facts_of(case) for case in cases}
         for condition in conditions:
             wanted = [index for index, case_id in enumerate(ids) if (case_id, condition) not in done]
             for start in range(0, len(wanted), batch_size):
                 batch = shown_as(collate([dataset[index] for index in wanted[start : start + batch_size]]), condition)
                 for prediction in self.model.answer(batch):
-                    yield _abstained(replace(prediction, condition=condition), abstain_at)
+                    prediction = replace(prediction, condition=condition, facts=facts.get(prediction.case_id))
+                    yield _abstained(prediction, abstain_at)
 
     def figures(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
         """What a stage that answers no question reaches on the films of a split: its figures by dotted names."""
@@ -161,7 +166,7 @@ def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:
     sure = (prediction.confidence or {}).get("answer")
     if threshold is None or sure is None or sure >= threshold:
         return prediction
-    return replace(prediction, warnings=(*prediction.warnings, "abstained"))
+    return replace(prediction, warnings=(*prediction.warnings, ABSTAINED))
 
 
 def shown_as(batch: Batch, condition: str) -> Batch:

@@ -172,6 +172,8 @@ class Prediction:
     """Finding (or "change") -> (g, g) heat map in [0, 1] in the frame of the current film; never written to JSON."""
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    facts: Mapping[str, str | float] | None = None
+    """What a table of confounds is cut by (`evaluation.confounds.facts_of`), where known."""
 
     def as_json(self) -> dict[str, Any]:
         """The line of a predictions file; fields that are not known are left out."""
@@ -193,6 +195,8 @@ class Prediction:
             plain["warnings"] = list(self.warnings)
         if self.tags:
             plain["tags"] = list(self.tags)
+        if self.facts:
+            plain["facts"] = dict(self.facts)
         return plain
 
     @classmethod
@@ -211,4 +215,5 @@ class Prediction:
             confidence=plain.get("confidence"),
             warnings=tuple(plain.get("warnings", ())),
             tags=tuple(plain.get("tags", ())),
+            facts=dict((plain.get("facts") or {}).items()) or None,
         )

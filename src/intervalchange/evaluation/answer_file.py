@@ -8,8 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from intervalchange.errors import SourceError
-from intervalchange.evaluation import answers, calibration, change, consistency, floors, statistics, text
+from intervalchange.evaluation import answers, calibration, change, confounds, consistency, floors, statistics, text
 from intervalchange.evaluation.predictions import Provenance
 from intervalchange.evaluation.statistics import Array, Counts, Measure
 from intervalchange.findings import FINDINGS
@@ -18,6 +20,9 @@ from intervalchange.records import KINDS, Prediction
 NOT_RUN = floors.NOT_RUN
 NOT_GIVEN = "not given"
 FLOORS = ("constant", "question_only", "other_patient", "blank", "prior_twice")
+CONTROLS = (*FLOORS, "swap")
+"""The floors, and the films shown in the wrong order but asked as if they were right."""
+MARGIN = "change.findings.micro.f1"
 CAPTION = "simulated; not a ranking on patients"
 PAIRED = (
     "change.findings.micro.f1",
@@ -46,10 +51,12 @@ class FileScores:
     """Sentences a reader of the table should see."""
     case_ids: list[str] = field(default_factory=list, repr=False)
     patients: list[str] = field(default_factory=list, repr=False)
-    counts: dict[str, Array] = field(default_factory=dict, repr=False)
+    counts: Counts = field(default_factory=dict, repr=False)
     """Counts of the difference cases, in the order of `case_ids`, for comparing files."""
     texts: tuple[list[str], list[str]] = field(default=([], []), repr=False)
     """Their answers and references."""
+    asked: list[Prediction] = field(default_factory=list, repr=False)
+    """The difference cases themselves, in the same order."""
 
     def put(
         self, prefix: str, values: Mapping[str, float], spans: Mapping[str, statistics.Interval] | None = None
@@ -107,11 +114,7 @@ def _score_difference(
     sums = statistics.totals(counts)
     for name in ("unread", "unreadable", "ambiguous", "opposite", "unchanged", "changed", "same_state"):
         scores.figures[f"change.{name}.count"] = int(sums[name])
-    supports, scored = sums["findings_reference_by_finding"], change.by_finding(sums)
-    for place, finding in enumerate(FINDINGS):
-        if supports[place]:
-            scores.figures[f"change.by_finding.{finding}.f1"] = defined(scored[place])
-            scores.figures[f"change.by_finding.{finding}.support"] = int(supports[place])
+    _put_findings(scores, sums)
     present, differing = change.field_disagreements(asked)
     scores.figures["change.field.count"] = present
     scores.figures["change.field.disagreements"] = differing
@@ -120,7 +123,21 @@ def _score_difference(
     scores.figures["text.idf"] = str(frequency)
     scores.case_ids = [prediction.case_id for prediction in asked]
     scores.patients, scores.counts, scores.texts = patients, counts, (said, list(references))
+    scores.asked = list(asked)
     _score_confidence(scores, asked, references, counts["exact"], settings)
+    for cut in (calibration.selective_figures, confounds.confound_figures):
+        scores.figures |= cut(asked, counts, settings.replicates, settings.seed)
+
+
+def _put_findings(scores: FileScores, sums: Counts) -> None:
+    """Precision, recall, F1 and reference items of each finding with any: pooled, and of each kind of item."""
+    groups = {"": ("added", "missing"), "added.": ("added",), "missing.": ("missing",), "levels.": ("levels",)}
+    for name, scopes in {**groups, "levels.direction.": ("course",)}.items():
+        scored, support = change.by_finding(sums, scopes)
+        for place in np.flatnonzero(support):
+            prefix = f"change.{name}by_finding.{FINDINGS[place]}."
+            scores.figures |= {f"{prefix}{figure}": defined(values[place]) for figure, values in scored.items()}
+            scores.figures[f"{prefix}support"] = int(support[place])
 
 
 def _score_confidence(
@@ -213,6 +230,36 @@ def _score_floor(
         scores.put(f"{prefix}kinds.", {name: float(value) for name, value in answers.measures(sums, names).items()})
 
 
+def _score_margin(scores: FileScores, floor: Mapping[str, str], settings: Settings) -> None:
+    """Change F1 less that of the question-only floor, same cases and draws; not above 0 with certainty is marked."""
+    rows = [row for row, case_id in enumerate(scores.case_ids) if case_id in floor]
+    if not rows:
+        return
+    ours = {name: array[rows] for name, array in change.without_findings(scores.counts).items()}
+    said = [floor[scores.case_ids[row]] for row in rows]
+    theirs = change.without_findings(change.tally(said, [scores.texts[1][row] for row in rows]))
+    patients = [scores.patients[row] for row in rows]
+    found = statistics.paired_differences(
+        theirs, {name: ours[name] for name in theirs}, patients, _headline, settings.replicates, settings.seed
+    )[MARGIN]
+    name = f"floors.question_only.margin.{MARGIN}"
+    scores.figures |= {
+        name: defined(found.value),
+        f"{name}.low": defined(found.low),
+        f"{name}.high": defined(found.high),
+    }
+    scores.figures["floors.question_only.beaten"] = "yes" if found.low > 0 else "no"
+    if not found.low > 0:
+        scores.notes.append(
+            f"does not beat the question-only floor: change F1 less the floor's is {found.value:.3f} "
+            f"[{found.low:.3f}, {found.high:.3f}]"
+        )
+
+
+def _headline(sums: Counts) -> dict[str, Array]:
+    return {MARGIN: statistics.f_measure(*(sums[f"findings_{part}"] for part in change.PARTS))}
+
+
 def _score_consistency(scores: FileScores, shown: Mapping[str, Mapping[str, Prediction]], settings: Settings) -> None:
     given = shown.get("given", {})
     both = [case_id for case_id in shown.get("swap", {}) if case_id in given]
@@ -243,8 +290,12 @@ def score_predictions(
     name: str = "predictions",
     replicates: int = statistics.REPLICATES,
     seed: int = 0,
+    frequency: text.DocumentFrequency | None = None,
 ) -> FileScores:
-    """Every figure of one set of answers but METEOR. Cases without a reference are not scored, and counted."""
+    """Every figure of one set of answers but METEOR. Cases without a reference are not scored, and counted.
+
+    frequency: where CIDEr-D takes the rarity of n-grams from; by default the scored references.
+    """
     settings = Settings(replicates, seed)
     scores = FileScores(name)
     truth = {case.case_id: case.reference for case in predictions if case.reference is not None}
@@ -269,7 +320,7 @@ def score_predictions(
     _head(scores, provenance, given, truth, without, len(unreadable))
 
     references = [truth[case.case_id] for case in difference]
-    frequency = text.DocumentFrequency.of(references) if references else None
+    frequency = (frequency or text.DocumentFrequency.of(references)) if references else None
     if frequency is not None:
         _score_difference(scores, difference, references, frequency, settings)
     else:
@@ -336,8 +387,10 @@ def _score_floors(
         "question_only": floors.question_only(asked, provenance),
         "other_patient": floors.other_patient(asked, settings.seed),
     }
-    for condition in ("blank", "prior_twice"):
+    for condition in ("blank", "prior_twice", "swap"):
         answered = {case_id: case.answer for case_id, case in shown.get(condition, {}).items()}
         found[condition] = answered or f"{NOT_RUN}: `predict --controls` writes it"
-    for name in FLOORS:
+    for name in CONTROLS:
         _score_floor(scores, name, found[name], asked, frequency, settings)
+    if not isinstance(found["question_only"], str):
+        _score_margin(scores, found["question_only"], settings)

@@ -6,17 +6,20 @@ The first line may say where the answers come from: `{"provenance": {...}}`. Fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from intervalchange.errors import SourceError
 from intervalchange.records import CONDITIONS, Prediction
 
 Key = tuple[str, str]
 """(case_id, condition)."""
+
+LONGEST_LINE = 1 << 24
+"""Bytes of a line; a longer one is no answer, and is refused before it fills the memory."""
 
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
 
@@ -69,18 +72,65 @@ class Provenance:
         return cls(**texts, simulated=simulated, training_answers=answers, more=more)
 
 
-def _parsed(line: bytes | str, where: str, last: bool) -> dict[str, Any]:
+def decoded(content: bytes, where: str | Path) -> str:
+    """UTF-8 bytes, with or without a byte order mark, as text. Raises SourceError saying where it is something else."""
     try:
-        plain = json.loads(line)
-    except ValueError as error:
-        remedy = "The last line is cut off: run `predict` again, it goes on from there." if last else ""
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        place = f"byte {content[error.start]:#04x}" + (f" in line {line}" if content.count(b"\n") > 1 else "")
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise SourceError(
+            f"is not UTF-8 ({'it looks like UTF-16' if wide else place}).",
+            where=where,
+            remedy=f"Convert it: iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 OLD > NEW.",
+        ) from None
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number, bytes with their end) of each line of a file, one at a time. Raises SourceError on one that is longer
+    than LONGEST_LINE or where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise SourceError(
+                        f"the line is longer than {LONGEST_LINE:,} bytes.",
+                        where=f"{path}, line {number}",
+                        remedy="Write one answer a line; a file that is one JSON list is read with --format coco.",
+                    )
+                yield number, line
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read ({error.strerror}).", where=path, remedy="Give the file that `predict --out` wrote."
+        ) from None
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f'{constant} is no JSON; an empty answer is written as ""')
+
+
+def json_value(text: str, where: str | Path, remedy: str = "") -> Any:
+    """A JSON document, NaN and Infinity refused. Raises SourceError."""
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"not valid JSON ({error}).", where=where, remedy=remedy) from None
+
+
+def json_line(line: bytes, where: str) -> dict[str, Any]:
+    """The object of one line. Raises SourceError."""
+    torn = not line.endswith(b"\n")
+    remedy = "The last line is cut off: run `predict` again, it goes on from there." if torn else ""
+    plain = json_value(decoded(line, where), where, remedy)
     if not isinstance(plain, dict):
         raise SourceError("a line must be a JSON object.", where=where, remedy="Write one object per answer.")
     return plain
 
 
-def _prediction(plain: Mapping[str, Any], where: str) -> Prediction:
+def prediction_of(plain: Mapping[str, Any], where: str) -> Prediction:
     absent = [name for name in NEEDED if plain.get(name) is None]
     if absent:
         raise SourceError(
@@ -112,40 +162,54 @@ def _prediction(plain: Mapping[str, Any], where: str) -> Prediction:
         ) from None
 
 
-def read_predictions(path: str | Path) -> tuple[Provenance | None, list[Prediction]]:
-    """All answers of a file, with the provenance line where it has one. Raises SourceError naming file and line."""
-    path = Path(path)
+def provenance_of(plain: Mapping[str, Any], where: str) -> Provenance:
+    """The provenance of a first line. Raises SourceError on another shape."""
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise SourceError(
-            f"cannot be read ({error.strerror}).", where=path, remedy="Give the file that `predict --out` wrote."
-        ) from None
-    provenance: Provenance | None = None
-    predictions: list[Prediction] = []
-    seen: dict[Key, int] = {}
-    first = True
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        plain = _parsed(line, where, last=number == len(lines))
-        opening, first = first, False
-        if opening and ("provenance" in plain or ("case_id" not in plain and "answer" not in plain)):
-            try:
-                provenance = Provenance.from_json(plain)
-            except (TypeError, AttributeError, ValueError) as error:
-                raise SourceError(f"the provenance line cannot be read ({error}).", where=where) from None
-            continue
-        prediction = _prediction(plain, where)
-        key = (prediction.case_id, prediction.condition)
-        if key in seen:
+        return Provenance.from_json(plain)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise SourceError(f"the provenance line cannot be read ({error}).", where=where) from None
+
+
+class Answered:
+    """The keys of a file and the lines they were in; a second answer to one is refused."""
+
+    def __init__(self) -> None:
+        self._places: dict[Key, int | str] = {}
+
+    def add(self, case_id: str, condition: str, place: int | str, where: str) -> None:
+        """Note an answer. place: the number of its line, or words. Raises SourceError naming both places."""
+        earlier = self._places.setdefault((case_id, condition), place)
+        if earlier != place:
             raise SourceError(
-                f"case {key[0]} under condition {key[1]} was already answered in line {seen[key]}.",
+                f"case {case_id} under condition {condition} was already answered in "
+                f"{f'line {earlier}' if isinstance(earlier, int) else earlier}.",
                 where=where,
                 remedy="Keep one answer per case and condition.",
             )
-        seen[key] = number
+
+
+def read_predictions(path: str | Path) -> tuple[Provenance | None, list[Prediction]]:
+    """All answers of a file, with the provenance line where it has one. Raises SourceError naming file and line."""
+    path = Path(path)
+    provenance: Provenance | None = None
+    predictions: list[Prediction] = []
+    answered = Answered()
+    shared: dict[str, str] = {}  # Answers and questions repeat: each text is kept once.
+    first = True
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        plain = json_line(line, where)
+        opening, first = first, False
+        if opening and ("provenance" in plain or ("case_id" not in plain and "answer" not in plain)):
+            provenance = provenance_of(plain, where)
+            continue
+        plain = {
+            name: shared.setdefault(value, value) if isinstance(value, str) else value for name, value in plain.items()
+        }
+        prediction = prediction_of(plain, where)
+        answered.add(prediction.case_id, prediction.condition, number, where)
         predictions.append(prediction)
     return provenance, predictions
 

@@ -1,4 +1,4 @@
-"""Predictions files -> figures, several files side by side; `score_command` is the `score` verb."""
+"""Answers -> figures, several files side by side; `score_command` is the `score` verb."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ from intervalchange.evaluation.answer_file import (
     measure_difference,
     score_predictions,
 )
-from intervalchange.evaluation.predictions import read_predictions
+from intervalchange.evaluation.foreign import Form, form_of, join, read_answers, with_table
+from intervalchange.evaluation.idf_table import load_idf, write_idf
+from intervalchange.evaluation.metric_names import refuse_bare, similar
+from intervalchange.evaluation.predictions import Provenance, read_predictions
+from intervalchange.evaluation.reference_table import read_reference
+from intervalchange.evaluation.worst import CaseSource
 from intervalchange.records import Prediction
 
 
@@ -41,6 +46,19 @@ class Scores:
             return plain[0]
         names = [scores.name for scores in self.files]
         return {"files": dict(zip(names, plain, strict=True)), "paired": self.paired}
+
+    def only(self, names: Sequence[str]) -> dict[str, Any]:
+        """File -> the figures that are named or begin with a name. Raises ConfigError for a name of none."""
+        chosen: dict[str, Any] = {scores.name: {} for scores in self.files}
+        for name in names:
+            for scores in self.files:
+                found = {
+                    key: value for key, value in scores.figures.items() if key == name or key.startswith(f"{name}.")
+                }
+                if not found:
+                    raise ConfigError(f"no figure is named {name!r}.", remedy=similar(name, scores.figures))
+                chosen[scores.name] |= found
+        return chosen
 
     def nested(self) -> dict[str, Any]:
         """The first file's figures as a tree; a figure that has branches stands under `value`."""
@@ -84,17 +102,20 @@ def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[
         return dict.fromkeys(PAIRED, NOT_RUN) | {"cases.count": 0}
     other = [place[first.case_ids[row]] for row in rows]
     whole = len(rows) == len(first.case_ids) == len(second.case_ids)
-    one = {name: array[rows] for name, array in first.counts.items()}
-    two = {name: array[other] for name, array in second.counts.items()}
+    ours = {name: array[rows] for name, array in first.counts.items()}
+    theirs = {name: array[other] for name, array in second.counts.items()}
     patients = [first.patients[row] for row in rows]
-    found = statistics.paired_differences(one, two, patients, measure_difference, settings.replicates, settings.seed)
+    found = statistics.paired_differences(
+        ours, theirs, patients, measure_difference, settings.replicates, settings.seed
+    )
     differences: dict[str, Figure] = {"cases.count": len(rows)}
     for name in PAIRED:
         if name == "text.cider_d" and not whole:
             differences[name] = f"{NOT_RUN}: other references, other weights"
             continue
-        value, low, high = found[name]
-        differences |= {name: defined(value), f"{name}.low": defined(low), f"{name}.high": defined(high)}
+        one = found[name]
+        differences |= {name: defined(one.value), f"{name}.low": defined(one.low), f"{name}.high": defined(one.high)}
+        differences[f"{name}.p"] = defined(one.p)
     return differences
 
 
@@ -107,37 +128,95 @@ def _names(paths: Sequence[Path]) -> list[str]:
     raise SourceError("the same file is given twice.", where=paths[0], remedy="Name each file once.")
 
 
+Answers = tuple[Provenance | None, list[Prediction], list[str]]
+"""Of one file, with what must be said of it."""
+
+
+def _read(
+    paths: Mapping[str, Path], reference: Path | None, form: Form, split: str, partial: bool
+) -> dict[str, Answers]:
+    """The answers of each file, joined to the table of references where there is one."""
+    if reference is None:
+        for path in paths.values():
+            found = form_of(path, form)
+            if found != "jsonl":
+                raise ConfigError(
+                    f"a {found} file says what was answered, not what is true.",
+                    where=path,
+                    remedy="Give --reference: a prepared folder, mimic_pair_questions.csv, COCO annotations or a CSV.",
+                )
+        return {name: (*read_predictions(path), []) for name, path in paths.items()}
+    table_of = read_reference(reference)
+    read: dict[str, Answers] = {}
+    for name, path in paths.items():
+        provenance, answers = read_answers(path, form)
+        predictions, notes = join(answers, table_of, path, split=split, partial=partial)
+        read[name] = (with_table(provenance, table_of, split), predictions, notes)
+    return read
+
+
 def score(
     paths: Sequence[str | Path] | str | Path,
     *,
     replicates: int = statistics.REPLICATES,
     seed: int = 0,
     meteor: bool = True,
+    reference: str | Path | None = None,
+    form: Form = "auto",
+    split: str = "",
+    partial: bool = False,
+    idf: str | Path | None = None,
+    source: CaseSource | None = None,
 ) -> Scores:
-    """Score predictions files. References may stand in any of them; cases are joined by case_id.
+    """Score files of answers; cases are joined by id. Without `reference` they are our predictions files, and
+    references may stand in any of them; with it they are anyone's (`foreign`), joined to that table.
 
     meteor: run METEOR 1.5 where Java and pycocoevalcap are present (about ten seconds); else it is marked.
+    source: knows the facts of the cases that the lines leave out.
+    idf: a table that `save_idf` wrote, for a CIDEr-D that does not move with the test set.
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not given:
         raise SourceError("no predictions file is given.", remedy="Name at least one.")
     names = _names(given)
-    read = dict(zip(names, map(read_predictions, given), strict=True))
-    known = _shared_references({name: predictions for name, (_, predictions) in read.items()})
+    frequency = None if idf is None else load_idf(idf)
+    table_path = None if reference is None else Path(reference)
+    read = _read(dict(zip(names, given, strict=True)), table_path, form, split, partial)
+    known = _shared_references({name: predictions for name, (_, predictions, _) in read.items()})
     settings = Settings(replicates, seed)
     files = []
-    for name, (provenance, predictions) in read.items():
+    for name, (provenance, predictions, notes) in read.items():
         joined = [
             case if case.reference is not None else replace(case, reference=known.get(case.case_id))
             for case in predictions
         ]
-        files.append(score_predictions(joined, provenance, name=name, replicates=replicates, seed=seed))
+        joined = joined if source is None else source.with_facts(joined)
+        scores = score_predictions(joined, provenance, name=name, replicates=replicates, seed=seed, frequency=frequency)
+        scores.notes += notes
+        files.append(scores)
     _add_meteor(files, meteor)
     if len({scores.figures["cases.hash"] for scores in files}) > 1:
         for scores in files:
             scores.notes.append("the files hold different cases: compare them in the paired rows only")
     paired = {scores.name: _compare(files[0], scores, settings) for scores in files[1:]}
+    _correct(paired)
     return Scores(files, paired)
+
+
+def _correct(paired: Mapping[str, dict[str, Figure]]) -> None:
+    """Add `<metric>.p_holm`: p values corrected over every figure and every file of the table."""
+    values = {
+        (file, name): value
+        for file, differences in paired.items()
+        for name, value in differences.items()
+        if name.endswith(".p") and isinstance(value, float)
+    }
+    corrected = statistics.holm(values)
+    for file, differences in paired.items():
+        for name in list(differences):
+            differences[name] = differences.pop(name)  # in order, each corrected value behind its p value
+            if (file, name) in corrected:
+                differences[f"{name}_holm"] = corrected[file, name]
 
 
 def _add_meteor(files: Sequence[FileScores], wanted: bool) -> None:
@@ -156,24 +235,43 @@ def score_command(
     *,
     replicates: int = statistics.REPLICATES,
     meteor: bool = True,
+    metrics: Sequence[str] = (),
+    save_idf: Path | None = None,
+    source: CaseSource | None = None,
+    **how: Any,
 ) -> Scores:
-    """The `score` verb: table or JSON on standard output; with `out` also a .md, .html or .json file."""
+    """The `score` verb: table or JSON on standard output; with `out` also a .md, .tex, .html or .json file.
+
+    metrics: full names, or the beginnings of some, of the figures that are printed; METEOR runs if one asks for it.
+    how: what `score` takes besides.
+    """
     suffix = "" if out is None else Path(out).suffix.lower()
-    if suffix not in ("", ".md", ".html", ".json"):
-        raise ConfigError(f"cannot write a {suffix} file.", where=out, remedy="Name it .md, .html or .json.")
+    if suffix not in ("", ".md", ".tex", ".html", ".json"):
+        raise ConfigError(f"cannot write a {suffix} file.", where=out, remedy="Name it .md, .tex, .html or .json.")
+    for name in metrics:
+        refuse_bare(name)
+    meteor = meteor and (not metrics or any("text.meteor_java15".startswith(name) for name in metrics))
     with Console(stderr=True).status("scoring"):
-        scores = score(paths, replicates=replicates, meteor=meteor)
-    plain = jsonlib.dumps(scores.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    if json:
+        scores = score(paths, replicates=replicates, meteor=meteor, source=source, **how)
+    chosen = scores.only(metrics) if metrics else scores.as_json()
+    plain = jsonlib.dumps(chosen, indent=1, ensure_ascii=False, allow_nan=False)
+    if json or metrics:
         sys.stdout.write(plain + "\n")
     else:
         table.show(scores.files, scores.paired)
-    if out is not None:
-        written = (
-            plain + "\n"
-            if suffix == ".json"
-            else table.render(scores.files, scores.paired, "html" if suffix == ".html" else "markdown")
+    if save_idf is not None:
+        write_idf(
+            save_idf, text.DocumentFrequency.of(scores.files[0].texts[1], f"references of {scores.files[0].name}")
         )
+    if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
-        Path(out).write_text(written, encoding="utf-8")
+        Path(out).write_text(plain + "\n" if suffix == ".json" else _written(scores, suffix, source), encoding="utf-8")
     return scores
+
+
+def _written(scores: Scores, suffix: str, source: CaseSource | None) -> str:
+    if suffix == ".html":
+        from intervalchange.evaluation.page import page
+
+        return page(scores.files, scores.paired, source)
+    return (table.latex if suffix == ".tex" else table.markdown)(scores.files, scores.paired)

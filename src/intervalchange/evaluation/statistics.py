@@ -6,17 +6,19 @@ Counts are a mapping name -> array (n,) or (n, k) over n cases. A measure takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Counts = Mapping[str, Array]
+Counts = Mapping[str, NDArray[Any]]
 Measure = Callable[[Counts], Mapping[str, Array]]
 Interval = tuple[float, float]
+Key = TypeVar("Key", bound=Hashable)
 
 REPLICATES = 1000
 CHUNK = 100
@@ -36,7 +38,7 @@ def f_measure(right: ArrayLike, predicted: ArrayLike, reference: ArrayLike) -> A
 
 def totals(counts: Counts) -> dict[str, Array]:
     """Sums over all cases."""
-    return {name: np.asarray(array, float).sum(axis=0) for name, array in counts.items()}
+    return {name: np.asarray(array).sum(axis=0, dtype=float) for name, array in counts.items()}
 
 
 def figures(counts: Counts, measure: Measure) -> dict[str, float]:
@@ -44,22 +46,33 @@ def figures(counts: Counts, measure: Measure) -> dict[str, float]:
     return {name: float(value) for name, value in measure(totals(counts)).items()}
 
 
+def patient_codes(patients: Sequence[Any]) -> NDArray[np.intp]:
+    """(n,) the place of each case's patient among the sorted patients."""
+    place = {patient: number for number, patient in enumerate(sorted(set(patients)))}
+    return np.fromiter((place[patient] for patient in patients), np.intp, len(patients))
+
+
 def _by_patient(counts: Counts, patients: Sequence[Any]) -> tuple[Array, dict[str, tuple[slice, bool]]]:
-    """Sums per patient as one matrix (p, k), and where each name lies in it. Patients in sorted order."""
-    codes = np.unique(np.asarray(patients), return_inverse=True)[1]
-    columns, places, start = [], {}, 0
-    for name, array in counts.items():
-        flat = np.asarray(array, float).reshape(len(codes), -1)
-        places[name] = (slice(start, start + flat.shape[1]), np.ndim(array) == 1)
-        start += flat.shape[1]
-        columns.append(flat)
-    joined = np.concatenate(columns, axis=1)
+    """Sums per patient as one matrix (p, k), and where each name lies in it. Patients in sorted order.
+
+    One name at a time: counts by finding are small whole numbers, and their floats would fill the memory.
+    """
+    codes = patient_codes(patients)
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    return np.add.reduceat(joined[order], starts, axis=0), places
+    places, width = {}, 0
+    for name, array in counts.items():
+        columns = int(np.prod(np.shape(array)[1:]))
+        places[name] = (slice(width, width + columns), np.ndim(array) == 1)
+        width += columns
+    joined = np.empty((len(starts), width))
+    for name, array in counts.items():
+        flat = np.asarray(array).reshape(len(codes), -1)[order]
+        joined[:, places[name][0]] = np.add.reduceat(flat, starts, axis=0, dtype=float)
+    return joined, places
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _draws(patients: int, replicates: int, seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     drawn = np.empty((replicates, patients), dtype=np.uint8)
@@ -107,6 +120,39 @@ def intervals(
     return {name: percentile_interval(values) for name, values in drawn.items()}
 
 
+def named_figures(
+    prefix: str,
+    counts: Counts,
+    patients: Sequence[Any],
+    measure: Measure,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The measure under dotted names, `<prefix>.<name>`, with its 95% interval as `.low` and `.high`."""
+    spans = intervals(counts, patients, measure, replicates, seed)
+    return named_values(prefix, {name: (value, *spans[name]) for name, value in figures(counts, measure).items()})
+
+
+def named_values(prefix: str, values: Mapping[str, tuple[float, float, float]]) -> dict[str, float]:
+    """name -> (value, low, high), flat: `<prefix>.<name>`, `<prefix>.<name>.low`, `<prefix>.<name>.high`."""
+    found: dict[str, float] = {}
+    for name, (value, low, high) in values.items():
+        key = f"{prefix}.{name}"
+        found |= {key: float(value), f"{key}.low": float(low), f"{key}.high": float(high)}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """second - first of one figure, both on the same draws of patients; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    """Two-sided: how often a draw falls on the other side of no difference."""
+
+
 def paired_differences(
     first: Counts,
     second: Counts,
@@ -114,21 +160,41 @@ def paired_differences(
     measure: Measure,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> dict[str, tuple[float, float, float]]:
-    """second - first with its 95% interval, both on the same draws of patients. Rows are the same cases."""
+) -> dict[str, Difference]:
+    """second - first with its 95% interval and p value. Rows are the same cases on both sides."""
     point_first, point_second = figures(first, measure), figures(second, measure)
-    names = point_first.keys() & point_second.keys()
+    values = {name: point_second[name] - point_first[name] for name in sorted(point_first.keys() & point_second.keys())}
     if len(set(patients)) < 2:
-        return {name: (point_second[name] - point_first[name], np.nan, np.nan) for name in sorted(names)}
+        return {name: Difference(value, np.nan, np.nan, np.nan) for name, value in values.items()}
     draws_first = replicate(first, patients, measure, replicates, seed)
     draws_second = replicate(second, patients, measure, replicates, seed)
+    drawn = {name: draws_second[name] - draws_first[name] for name in values}
     return {
-        name: (
-            point_second[name] - point_first[name],
-            *percentile_interval(draws_second[name] - draws_first[name]),
-        )
-        for name in sorted(names)
+        name: Difference(value, *percentile_interval(drawn[name]), bootstrap_p(drawn[name]))
+        for name, value in values.items()
     }
+
+
+def bootstrap_p(differences: Array) -> float:
+    """Two-sided p value of "no difference" from draws of it (Davison and Hinkley 1997, section 4.4): twice the smaller
+    share of draws on either side of 0, with one added, so that it is never 0. Undefined draws are left out."""
+    drawn = differences[np.isfinite(differences)]
+    if not len(drawn):
+        return np.nan
+    side = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return min(1.0, 2 * (side + 1) / (len(drawn) + 1))
+
+
+def holm(values: Mapping[Key, float]) -> dict[Key, float]:
+    """p values corrected for how many there are (Holm 1979): the chance of one false claim among them stays below
+    the level. Undefined values stay undefined and are not counted."""
+    defined = sorted((value, place, key) for place, (key, value) in enumerate(values.items()) if np.isfinite(value))
+    corrected: dict[Key, float] = dict.fromkeys(values, np.nan)
+    largest = 0.0
+    for place, (value, _, key) in enumerate(defined):
+        largest = max(largest, min(1.0, value * (len(defined) - place)))
+        corrected[key] = largest
+    return corrected
 
 
 # --- rank statistics ---------------------------------------------------------------------------------------------
@@ -148,6 +214,19 @@ def weighted_auc(labels: Array, scores: Array, weights: Array) -> Array:
     below = np.cumsum(negative, axis=-1) - negative
     pairs = positive.sum(-1) * negative.sum(-1)
     return ratio((positive * (below + negative / 2)).sum(-1), pairs)
+
+
+def weighted_average_precision(labels: Array, scores: Array, weights: Array) -> Array:
+    """Average precision, as a sum over distinct scores without interpolation; NaN without a positive.
+
+    labels, scores (n,); weights (..., n) -> (...). Equal scores are one step of the curve.
+    """
+    order, starts = _groups(-scores)
+    positive = np.cumsum(np.add.reduceat(weights[..., order] * labels[order], starts, axis=-1), axis=-1)
+    called = np.cumsum(np.add.reduceat(weights[..., order], starts, axis=-1), axis=-1)
+    gained = np.diff(positive, axis=-1, prepend=0)
+    precision = np.divide(positive, called, out=np.zeros(positive.shape), where=called != 0)
+    return ratio((gained * precision).sum(-1), positive[..., -1])
 
 
 def _weighted_ranks(values: Array, weights: Array) -> Array:

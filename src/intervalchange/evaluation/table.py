@@ -1,16 +1,19 @@
-"""The table of one or more scored files: on the console, as Markdown, as one HTML page. Floors always stand in it."""
+"""The table of one or more scored files: on the console, as Markdown, as LaTeX. Floors always stand in it.
+
+`page` shows the same sections with pictures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape as as_it_is
 from rich.table import Table
 
 from intervalchange.evaluation.answer_file import FLOORS, Figure, FileScores
+from intervalchange.evaluation.confounds import FACTORS
 
 NOTICE = "Research use only; not a medical device."
 
@@ -47,6 +50,7 @@ FLOOR_NAMES = {
     "other_patient": "another patient's answer",
     "blank": "blank images",
     "prior_twice": "prior shown twice",
+    "swap": "prior and current exchanged",
 }
 CONSISTENCY = (
     ("swap: answer reads backwards", "consistency.swap.rate"),
@@ -57,10 +61,14 @@ CONSISTENCY = (
 CALIBRATION = (
     ("answer: calibration error", "calibration.answer.ece"),
     ("answer: Brier", "calibration.answer.brier"),
-    ("answer: risk over coverage", "calibration.answer.aurc"),
+    ("answer: area under risk-coverage", "calibration.answer.aurc"),
     ("findings: calibration error", "calibration.findings.ece"),
     ("findings: Brier", "calibration.findings.brier"),
     ("findings: AUC", "calibration.findings.auc"),
+    ("abstained from (of the cases)", "selective.abstained.count"),
+    ("coverage", "selective.coverage"),
+    ("risk: not exactly right, of the answered", "selective.risk"),
+    ("change F1 of the answered", "selective.change.findings.micro.f1"),
 )
 ABOUT = (
     ("run", "run"),
@@ -77,6 +85,8 @@ ABOUT = (
 class Section:
     """A titled block of rows: (label, one cell a file)."""
 
+    key: str
+    """What it is about, in one word; the page puts its charts by it."""
     title: str
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -96,9 +106,10 @@ def cell(figures: Mapping[str, Figure], name: str) -> str:
 def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> list[Section]:
     """Every block of the table, in reading order."""
 
-    def block(title: str, rows: Sequence[tuple[str, str]], needed: bool = True) -> Section:
+    def block(key: str, title: str, rows: Sequence[tuple[str, str]], needed: bool = True) -> Section:
         kept = [(label, name) for label, name in rows if needed or any(name in file.figures for file in files)]
-        return Section(title, tuple((label, tuple(cell(file.figures, name) for file in files)) for label, name in kept))
+        cells = tuple((label, tuple(cell(file.figures, name) for file in files)) for label, name in kept)
+        return Section(key, title, cells)
 
     floors = [
         (f"{label}: {name}", f"floors.{floor}.{key}")
@@ -109,21 +120,58 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figu
         )
         for floor, label in FLOOR_NAMES.items()
     ]
+    floors += [
+        ("the answers less question only: change F1", "floors.question_only.margin.change.findings.micro.f1"),
+        ("question only beaten", "floors.question_only.beaten"),
+    ]
     found = [
-        block("Scored", ABOUT),
-        block("Change (95% intervals by patient)", HEADLINE),
-        block("Floors: answers that have not looked", floors),
-        block("Text (hardly notices an inverted direction)", TEXT),
-        block("Consistency", CONSISTENCY),
-        block("Confidence", CALIBRATION, needed=False),
-        block("Other questions", _kind_rows(files), needed=False),
-        block("Change F1 by finding (reference items)", _finding_rows(files), needed=False),
+        block("scored", "Scored", ABOUT),
+        block("change", "Change (95% intervals by patient)", HEADLINE),
+        block("floors", "Floors: answers that have not looked", floors),
+        block("text", "Text (hardly notices an inverted direction)", TEXT),
+        block("consistency", "Consistency", CONSISTENCY),
+        block("confidence", "Confidence", CALIBRATION, needed=False),
+        block("kinds", "Other questions", _kind_rows(files), needed=False),
+        block("findings", "Change F1 by finding (reference items)", _finding_rows(files), needed=False),
+        block("confounds", "Change F1 by what may confound (pairs)", confound_rows(files), needed=False),
     ]
     for name, differences in paired.items():
-        keys = [key for key in differences if not key.endswith((".low", ".high"))]
-        rows = tuple((key, (*[""] * (len(files) - 1), cell(differences, key))) for key in keys)
-        found.append(Section(f"{name} minus {files[0].name}, same patients", rows))
+        keys = [key for key in differences if not key.endswith((".low", ".high", ".p", ".p_holm"))]
+        place = [file.name for file in files].index(name)
+        cells = [("",) * place + (_difference(differences, key),) + ("",) * (len(files) - place - 1) for key in keys]
+        title = f"{name} minus {files[0].name}, same patients (p, corrected by Holm over all of them)"
+        found.append(Section("paired", title, tuple(zip(keys, cells, strict=True))))
     return [section for section in found if section.rows]
+
+
+def _difference(differences: Mapping[str, Figure], name: str) -> str:
+    """A difference with its interval and corrected p value: "0.120 [0.050, 0.190] p 0.004"."""
+    corrected = differences.get(f"{name}.p_holm")
+    return cell(differences, name) + (f" p {corrected:.3g}" if isinstance(corrected, float) else "")
+
+
+def confound_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
+    """Stratum -> pairs in it (the most of any file), in the order of the figures. Empty where nothing is known."""
+    prefix, suffix = f"by.{factor}.", ".count"
+    found: dict[str, int] = {}
+    for file in files:
+        for key, value in file.figures.items():
+            if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
+                name = key.removeprefix(prefix).removesuffix(suffix)
+                found[name] = max(value, found.get(name, 0))
+    return found
+
+
+def confound_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+    """(factor, stratum and pairs; name of the figure); one row for a factor that no file knows."""
+    figure = "change.findings.micro.f1"
+    rows = []
+    for factor, words in FACTORS.items():
+        strata = confound_strata(files, factor)
+        rows += [(f"{words}: {name} ({count})", f"by.{factor}.{name}.{figure}") for name, count in strata.items()]
+        if not strata:
+            rows.append((words, f"by.{factor}.{figure}"))
+    return rows
 
 
 def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
@@ -134,7 +182,8 @@ def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
     return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in chance]
 
 
-def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+def finding_supports(files: Sequence[FileScores]) -> dict[str, int]:
+    """Finding -> its reference items, added and missing (the most of any file); the most frequent first."""
     prefix, suffix = "change.by_finding.", ".support"
     supports: dict[str, int] = {}
     for file in files:
@@ -142,8 +191,12 @@ def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
             if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
                 finding = key.removeprefix(prefix).removesuffix(suffix)
                 supports[finding] = max(value, supports.get(finding, 0))
-    ranked = sorted(supports, key=lambda finding: -supports[finding])
-    return [(f"{finding} ({supports[finding]})", f"{prefix}{finding}.f1") for finding in ranked]
+    return dict(sorted(supports.items(), key=lambda pair: -pair[1]))
+
+
+def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+    supports = finding_supports(files)
+    return [(f"{name} ({support})", f"change.by_finding.{name}.f1") for name, support in supports.items()]
 
 
 def captions(files: Sequence[FileScores]) -> list[str]:
@@ -156,30 +209,83 @@ def captions(files: Sequence[FileScores]) -> list[str]:
             if status:
                 lines.append(f"{file.name}: {FLOOR_NAMES[floor]} {status}")
         lines += [f"{file.name}: {note}" for note in file.notes]
+        abstained = file.figures.get("selective.abstained.count")
+        if abstained:
+            lines.append(
+                f"{file.name}: {abstained} answers were abstained from; they are scored all the same, but in coverage, "
+                "risk and change F1 of the answered"
+            )
     return lines
-
-
-def render(
-    files: Sequence[FileScores],
-    paired: Mapping[str, Mapping[str, Figure]],
-    form: Literal["markdown", "html"] = "markdown",
-) -> str:
-    """The table as text."""
-    return html(files, paired) if form == "html" else markdown(files, paired)
 
 
 def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
     """The table as Markdown, one table a section."""
     parts = ["# Scores", ""]
     for section in sections(files, paired):
-        parts += [f"## {section.title}", "", "| | " + " | ".join(file.name for file in files) + " |"]
+        names = " | ".join(_piped(file.name) for file in files)
+        parts += [f"## {_piped(section.title)}", "", f"| | {names} |"]
         parts.append("|---|" + "---|" * len(files))
         parts += [
-            f"| {'– ' if label.startswith(' ') else ''}{label.strip()} | " + " | ".join(cells) + " |"
+            f"| {'– ' if label.startswith(' ') else ''}{_piped(label.strip())} | "
+            + " | ".join(map(_piped, cells))
+            + " |"
             for label, cells in section.rows
         ]
         parts.append("")
-    return "\n".join(parts + [f"- {line}" for line in captions(files)]) + "\n"
+    return "\n".join(parts + [f"- {_piped(line)}" for line in captions(files)]) + "\n"
+
+
+def _piped(text: str) -> str:
+    """On one line, with the marks of a table cell and of HTML escaped."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+_TEX = {
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+}
+
+
+def tex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
+    """The table as LaTeX with booktabs, one `table` a section with the notice in its caption; the notes come last.
+
+    A brace before each first cell keeps "[" from being read as an option of the row before.
+    """
+    told = [NOTICE, *dict.fromkeys(str(file.figures["caption"]) for file in files if file.figures.get("caption"))]
+    said = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in told)
+    parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
+    for section in sections(files, paired):
+        columns = "l" + "r" * len(files)
+        rows = [
+            (r"\quad " if label.startswith(" ") else "{}") + " & ".join(map(tex_escaped, (label, *cells))) + r" \\"
+            for label, cells in section.rows
+        ]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{tex_escaped(section.title)}. {said}}}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & " + " & ".join(tex_escaped(file.name) for file in files) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    notes = [rf"\item {tex_escaped(line)}" for line in captions(files)]
+    return "\n".join([*parts, r"\begin{itemize}", *notes, r"\end{itemize}", ""])
 
 
 def show(
@@ -188,38 +294,13 @@ def show(
     """Print the table."""
     console = console or Console()
     for section in sections(files, paired):
-        printed = Table(title=section.title, title_justify="left", show_edge=False, pad_edge=False)
+        printed = Table(title=as_it_is(section.title), title_justify="left", show_edge=False, pad_edge=False)
         printed.add_column("")
         for file in files:
-            printed.add_column(file.name, justify="right", overflow="fold")
+            printed.add_column(as_it_is(file.name), justify="right", overflow="fold")
         for label, cells in section.rows:
-            printed.add_row(label, *cells)
+            printed.add_row(as_it_is(label), *map(as_it_is, cells))
         console.print(printed)
         console.print()
     for line in captions(files):
         console.print(line, markup=False, highlight=False)
-
-
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c2430}
-h2{font-size:1.05rem;margin:1.6rem 0 .3rem}table{border-collapse:collapse;width:100%}
-th,td{padding:.22rem .6rem;text-align:right;border-bottom:1px solid #dde3ea;font-variant-numeric:tabular-nums}
-th:first-child,td:first-child{text-align:left;white-space:pre}
-@media(prefers-color-scheme:dark){body{background:#14181d;color:#dfe6ee}th,td{border-color:#343d48}}"""
-
-
-def html(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
-    """The table as one page that needs nothing else."""
-    head = "".join(f"<th>{escape(file.name)}</th>" for file in files)
-    parts = []
-    for section in sections(files, paired):
-        rows = "".join(
-            f"<tr><td>{escape(label)}</td>" + "".join(f"<td>{escape(text)}</td>" for text in cells) + "</tr>"
-            for label, cells in section.rows
-        )
-        parts.append(f"<h2>{escape(section.title)}</h2><table><tr><th></th>{head}</tr>{rows}</table>")
-    notes = "".join(f"<li>{escape(line)}</li>" for line in captions(files))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>intervalchange scores</title><style>{_STYLE}</style><h1>Scores</h1>"
-        f"{''.join(parts)}<ul>{notes}</ul></html>\n"
-    )

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -30,17 +31,23 @@ BETA = 1.2
 SIGMA = 6.0
 """Width of CIDEr-D's length penalty, in bigrams."""
 
+BLOCK = 1 << 14
+"""Pairs that are compared at once: bounds memory."""
+
 Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class DocumentFrequency:
-    """The references among which the rarity of an n-gram is counted, tokenised, with how often each occurs."""
+    """The references among which the rarity of an n-gram is counted: tokenised with how often each occurs, or frozen
+    as the number of references that hold each n-gram. One that none of them holds counts as held by one."""
 
     references: int
     texts: Mapping[str, int] = field(repr=False)
     origin: str = "the scored references"
     """Where they come from, for the table: CIDEr-D is not comparable across origins."""
+    frozen: Mapping[str, int] | None = field(default=None, repr=False)
+    """N-gram, words joined by blanks -> references that hold it."""
 
     @classmethod
     def of(cls, references: Sequence[str], origin: str = "the scored references") -> DocumentFrequency:
@@ -50,55 +57,86 @@ class DocumentFrequency:
     def __str__(self) -> str:
         return f"{self.references} references, {self.origin}"
 
+    def counted(self) -> dict[str, int]:
+        """Every n-gram with the number of references that hold it; no reference can be read back from it."""
+        if self.frozen is not None:
+            return dict(self.frozen)
+        corpus = _Corpus.of(list(self.texts))
+        times = np.array(list(self.texts.values()), float)
+        found: dict[str, int] = {}
+        for grams in corpus.orders:
+            held = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
+            found |= zip(corpus.spelled(grams), held.astype(int).tolist(), strict=True)
+        return found
+
 
 @dataclass(frozen=True)
 class _Grams:
-    """Every n-gram (n = 1 .. 4) of some texts: one entry for each different n-gram of a text, by text then n-gram."""
+    """Every n-gram of one n of some texts: an entry for each different n-gram of a text, by text then n-gram."""
 
+    n: int
     kinds: int
     """How many different n-grams there are."""
-    text: Places
+    text: NDArray[np.int32]
     """(entries,) which text."""
-    gram: Places
+    gram: NDArray[np.int32]
     """(entries,) which n-gram."""
-    count: Places
+    count: NDArray[np.int32]
     """(entries,) how often it occurs there."""
-    order: Places
-    """(kinds,) n - 1 of each n-gram."""
     first: Places
     """(texts + 1,) where the entries of each text start."""
-    words: Places
+    seen: Places
+    """(kinds,) a place in the words of all texts where each n-gram starts."""
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """Some texts as numbers."""
+
+    sizes: Places
     """(texts,) number of words."""
+    vocabulary: list[str]
+    words: Places
+    """The words of all texts, one after another, as places in the vocabulary."""
+    orders: tuple[_Grams, ...]
+    """n = 1 .. ORDER."""
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> _Grams:
-        split = [text.split() for text in texts]
-        sizes = np.array([len(words) for words in split], dtype=np.intp)
+    def of(cls, texts: Sequence[str]) -> _Corpus:
         known: dict[str, int] = {}
-        word = np.array([known.setdefault(one, len(known)) for words in split for one in words], dtype=np.int64)
+        split = [[known.setdefault(word, len(known)) for word in text.split()] for text in texts]
+        sizes = np.fromiter(map(len, split), np.intp, len(split))
+        words = np.fromiter(chain.from_iterable(split), np.intp, int(sizes.sum()))
+        del split
         owner = np.repeat(np.arange(len(texts)), sizes)
-        left = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(word))  # words up to the end of the text
-        start, gram = np.arange(len(word)), word
-        kinds, owners, grams, orders = 0, [], [], []
+        left = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(words))  # words up to the end of the text
+        start, gram = np.arange(len(words)), words
+        orders = []
         for n in range(1, ORDER + 1):
             if n > 1:  # An n-gram is the (n-1)-gram at its start and its last word.
                 kept = left[start] >= n
-                start, gram = start[kept], gram[kept] * len(known) + word[start[kept] + n - 1]
-            different, gram = np.unique(gram, return_inverse=True)
-            owners.append(owner[start])
-            grams.append(gram + kinds)
-            orders.append(np.full(len(different), n - 1))
-            kinds += len(different)
-        entry, count = np.unique(np.concatenate(owners) * kinds + np.concatenate(grams), return_counts=True)
-        text, gram = np.divmod(entry, max(kinds, 1))
-        first = np.searchsorted(text, np.arange(len(texts) + 1))
-        return cls(kinds, text, gram, count, np.concatenate(orders), first, sizes)
+                start, gram = start[kept], gram[kept] * len(known) + words[start[kept] + n - 1]
+            _, seen, gram = np.unique(gram, return_index=True, return_inverse=True)
+            kinds = len(seen)
+            entry, count = np.unique(owner[start] * max(kinds, 1) + gram, return_counts=True)
+            text, held = (part.astype(np.int32) for part in np.divmod(entry, max(kinds, 1)))
+            del entry
+            first = np.searchsorted(text, np.arange(len(texts) + 1))
+            orders.append(_Grams(n, kinds, text, held, count.astype(np.int32), first, start[seen]))
+        return cls(sizes, list(known), words, tuple(orders))
 
+    def spelled(self, grams: _Grams) -> list[str]:
+        """The n-grams as words joined by blanks."""
+        words = self.words[grams.seen[:, None] + np.arange(grams.n)].tolist()
+        return [" ".join(self.vocabulary[word] for word in places) for places in words]
 
-def _weights(grams: _Grams, whole: int, times: Array) -> Array:
-    """tf-idf of every entry; times (texts,) is how often each text is a reference, `whole` their number."""
-    frequency = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
-    return grams.count * (math.log(whole) - np.log(np.maximum(frequency, 1)))[grams.gram]
+    def weights(self, grams: _Grams, frequency: DocumentFrequency, times: Array) -> Array:
+        """tf-idf of every entry; times (texts,) is how often each text is a reference."""
+        if frequency.frozen is not None:
+            held = np.array([frequency.frozen.get(gram, 0) for gram in self.spelled(grams)], float)
+        else:
+            held = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
+        return grams.count * (math.log(frequency.references) - np.log(np.maximum(held, 1)))[grams.gram]
 
 
 def _common_subsequence(one: Sequence[str], two: Sequence[str]) -> int:
@@ -136,50 +174,61 @@ def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: Docum
         dtype=np.intp,
     )
     names = list(texts)
-    grams = _Grams.of(names)
+    corpus = _Corpus.of(names)
     times = np.zeros(len(names))
     times[: len(frequency.texts)] = list(frequency.texts.values())
     said, true = np.array(list(index), dtype=np.intp).reshape(-1, 2).T
-    correct, cider = _overlaps(grams, _weights(grams, frequency.references, times), said, true)
+    correct, cider = _overlaps(corpus, frequency, times, said, true)
     rouge = np.array([_rouge(names[one], names[two]) for one, two in index])
-    words = grams.words[said].astype(float)
+    words = corpus.sizes[said].astype(float)
     return {
         "text_cases": np.ones(len(where)),
         "text_correct": correct[where],
         "text_guesses": np.maximum(0, words[:, None] - np.arange(ORDER))[where],
         "text_words": words[where],
-        "text_reference_words": grams.words[true].astype(float)[where],
+        "text_reference_words": corpus.sizes[true].astype(float)[where],
         "text_rouge": rouge[where],
         "text_cider": cider[where],
     }
 
 
-def _overlaps(grams: _Grams, weights: Array, said: Places, true: Places) -> tuple[Array, Array]:
+def _overlaps(
+    corpus: _Corpus, frequency: DocumentFrequency, times: Array, said: Places, true: Places
+) -> tuple[Array, Array]:
     """Of each pair of texts: clipped n-gram matches (pairs, ORDER) and CIDEr-D (pairs,)."""
-    texts, pairs = len(grams.words), len(said)
-    squares = np.bincount(grams.text * ORDER + grams.order[grams.gram], weights**2, minlength=texts * ORDER)
-    norms = np.sqrt(squares).reshape(texts, ORDER)
+    correct, similar = np.zeros((len(said), ORDER)), np.zeros((len(said), ORDER))
+    for grams in corpus.orders:
+        weights = corpus.weights(grams, frequency, times)
+        norms = np.sqrt(np.bincount(grams.text, weights**2, minlength=len(corpus.sizes)))
+        keys = grams.text.astype(np.intp) * grams.kinds + grams.gram
+        for start in range(0, len(said), BLOCK):
+            block = slice(start, start + BLOCK)
+            one, two = said[block], true[block]
+            matches, product = _matches(grams, keys, weights, one, two)
+            scale = norms[one] * norms[two]
+            correct[block, grams.n - 1] = matches
+            similar[block, grams.n - 1] = np.divide(product, scale, out=product, where=scale != 0)
+    bigrams = np.maximum(corpus.sizes - 1, 0)
+    penalty = np.exp(-((bigrams[said] - bigrams[true]) ** 2) / (2 * SIGMA**2))
+    return correct, 10 * penalty * similar.mean(axis=1)
+
+
+def _matches(grams: _Grams, keys: Places, weights: Array, said: Places, true: Places) -> tuple[Array, Array]:
+    """(pairs,) clipped matches and CIDEr-D's dot product; keys (entries,) are text and n-gram as one number."""
+    pairs = len(said)
+    if not len(keys):
+        return np.zeros(pairs), np.zeros(pairs)
     # Every n-gram of the answer of every pair, looked up among those of its reference.
     sizes = np.diff(grams.first)[said]
     pair = np.repeat(np.arange(pairs), sizes)
     entry = np.arange(len(pair)) + np.repeat(grams.first[said] - (np.cumsum(sizes) - sizes), sizes)
-    keys = grams.text * grams.kinds + grams.gram
     wanted = true[pair] * grams.kinds + grams.gram[entry]
-    found = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     hit = keys[found] == wanted
     pair, entry, found = pair[hit], entry[hit], found[hit]
-    cell = pair * ORDER + grams.order[grams.gram[entry]]
-
-    def summed(values: Array) -> Array:
-        return np.bincount(cell, values, minlength=pairs * ORDER).reshape(pairs, ORDER).astype(float)
-
-    correct = summed(np.minimum(grams.count[entry], grams.count[found]).astype(float))
-    product = summed(np.minimum(weights[entry], weights[found]) * weights[found])
-    scale = norms[said] * norms[true]
-    similar = np.divide(product, scale, out=product, where=scale != 0)
-    bigrams = np.maximum(grams.words - 1, 0)
-    penalty = np.exp(-((bigrams[said] - bigrams[true]) ** 2) / (2 * SIGMA**2))
-    return correct, 10 * penalty * similar.mean(axis=1)
+    matches = np.bincount(pair, np.minimum(grams.count[entry], grams.count[found]).astype(float), minlength=pairs)
+    product = np.bincount(pair, np.minimum(weights[entry], weights[found]) * weights[found], minlength=pairs)
+    return matches.astype(float), product.astype(float)
 
 
 def measures(sums: Counts) -> dict[str, Array]:

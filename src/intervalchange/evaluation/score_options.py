@@ -1,0 +1,71 @@
+"""The options of the `score` verb. Imports nothing heavy: every verb's `--help` passes here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = (
+    "  intervalchange score predictions.jsonl\n"
+    "  intervalchange score real.jsonl plain.jsonl --out table.md\n"
+    "  intervalchange score predictions.jsonl --json\n"
+    "  intervalchange score --reference mimic_pair_questions.csv --format coco results.json other.csv\n"
+    "  intervalchange score predictions.jsonl --metrics change.micro text.cider_d --idf train.idf.json\n"
+    "  intervalchange score test.jsonl --data prepared/sim --out report.html\n"
+    "  intervalchange score val.jsonl --risk 0.1"
+)
+
+
+def add_options(verb: argparse.ArgumentParser) -> None:
+    """Every option of the verb."""
+    verb.add_argument("files", nargs="+", type=Path, metavar="predictions.jsonl", help="ours, or with --reference any")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument("--out", type=Path, default=None, help="write a .md, .tex, .html or .json file")
+    verb.add_argument(
+        "--data", type=Path, default=None, help="prepared folder: films for the .html page, view pair, sex and age"
+    )
+    wanted = verb.add_mutually_exclusive_group()
+    wanted.add_argument(
+        "--risk", type=float, default=None, help="print the --abstain-at for this share of wrong answers"
+    )
+    wanted.add_argument("--coverage", type=float, default=None, help="print the --abstain-at for this share answered")
+    verb.add_argument(
+        "--reference",
+        type=Path,
+        default=None,
+        help="what is true: a prepared folder, mimic_pair_questions.csv, COCO annotations, or a CSV; joined by id",
+    )
+    verb.add_argument("--format", choices=("auto", "coco", "csv", "jsonl"), default="auto", help="of the predictions")
+    verb.add_argument("--split", default="", help="split of the reference that is scored; the answered one by default")
+    verb.add_argument(
+        "--partial", action="store_true", help="score what is answered; missing and extra ids are counted"
+    )
+    verb.add_argument("--idf", type=Path, default=None, help="frozen n-gram table for CIDEr-D, as --save-idf writes it")
+    verb.add_argument("--save-idf", type=Path, default=None, help="write the n-gram table of the scored references")
+    verb.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="print these figures only, as JSON")
+    verb.add_argument("--no-meteor", action="store_true", help="leave out METEOR, which is slow and needs Java")
+    verb.add_argument("--replicates", type=_positive, default=1000, help="draws of patients for intervals and p values")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return int(text)
+
+
+def chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """The options as `scoring.score_command` takes them, but for the files."""
+    return {
+        "json": options.json,
+        "out": options.out,
+        "reference": options.reference,
+        "form": options.format,
+        "split": options.split,
+        "partial": options.partial,
+        "idf": options.idf,
+        "save_idf": options.save_idf,
+        "metrics": options.metrics,
+        "meteor": not options.no_meteor,
+        "replicates": options.replicates,
+    }

@@ -1,0 +1,110 @@
+"""Anything that answers a question about two films, behind one call: our models, a function, an HTTP endpoint.
+
+HTTP: POST of JSON `{"prior": <base64 PNG>, "current": <base64 PNG>, "question": "..."}`, 8-bit grey, white is dense;
+the reply is JSON `{"answer": "..."}`, other fields are ignored.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from intervalchange.errors import InputError, RunError
+from intervalchange.inference import Predictor
+
+Answerer = Callable[[np.ndarray, np.ndarray, str], str]
+"""(prior, current, question) -> words; films are (s, s) uint8, white is dense."""
+Asked = tuple[np.ndarray, np.ndarray, str]
+
+MOST_BYTES = 1 << 20
+"""A longer reply is no answer."""
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A loaded model of ours."""
+
+    predictor: Predictor
+
+    def __call__(self, prior: np.ndarray, current: np.ndarray, question: str) -> str:
+        """One answer in words."""
+        return self.answer_many([(prior, current, question)])[0]
+
+    def answer_many(self, asked: Sequence[Asked]) -> list[str]:
+        """The answers to several questions at once, in order."""
+        return [prediction.answer for prediction in self.predictor.model.answer(self.predictor.batch_of(asked))]
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A model behind an HTTP endpoint of the form above."""
+
+    url: str
+    timeout: float = 120.0
+    """Seconds for one answer."""
+
+    def __post_init__(self) -> None:
+        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
+            raise InputError(
+                "an endpoint begins with http:// or https://.", where=self.url, remedy="Give its full URL."
+            )
+
+    def __call__(self, prior: np.ndarray, current: np.ndarray, question: str) -> str:
+        """One answer in words. Raises RunError where the endpoint does not give one."""
+        body = {"prior": png_base64(prior), "current": png_base64(current), "question": question}
+        request = urllib.request.Request(
+            self.url, json.dumps(body).encode(), {"Content-Type": "application/json", "Accept": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as reply:
+                text = reply.read(MOST_BYTES + 1)
+        except urllib.error.HTTPError as problem:
+            with problem:
+                raise self._failed(f"it replied with status {problem.code}") from problem
+        except OSError as problem:
+            raise self._failed(f"it did not reply ({problem})") from problem
+        return self._answer(text)
+
+    def _answer(self, text: bytes) -> str:
+        if len(text) > MOST_BYTES:
+            raise self._failed(f"the reply is longer than {MOST_BYTES} bytes")
+        try:
+            reply = json.loads(text)
+        except ValueError as problem:
+            raise self._failed("the reply is not JSON") from problem
+        answer = reply.get("answer") if isinstance(reply, dict) else None
+        if not isinstance(answer, str):
+            raise self._failed("the reply has no text under `answer`")
+        return answer
+
+    def _failed(self, what: str) -> RunError:
+        return RunError(
+            f"the endpoint gave no answer: {what}.",
+            where=self.url,
+            remedy='It takes POST {"prior", "current": base64 PNG, "question"} and returns {"answer": "..."}.',
+        )
+
+
+def png_base64(film: np.ndarray) -> str:
+    """(h, w) uint8 -> PNG in base64."""
+    buffer = io.BytesIO()
+    Image.fromarray(film).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def answer_many(answerer: Answerer, asked: Sequence[Asked]) -> list[str]:
+    """All at once where the answerer can (`answer_many`), else one by one. Raises RunError for what is no text."""
+    together = getattr(answerer, "answer_many", None)
+    answers = list(together(asked)) if together is not None else [answerer(*one) for one in asked]
+    if len(answers) != len(asked) or not all(isinstance(answer, str) for answer in answers):
+        raise RunError("the model did not return one text for each question.", remedy="Return a string for each.")
+    return answers
