@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,3 +150,24 @@ def test_chexbert_rows_must_pair_up(tmp_path: Path) -> None:
     one, two = (read_chexbert(labelled(tmp_path / f"{n}.csv", [{"Edema": 1}] * n)) for n in (1, 2))
     with pytest.raises(SourceError, match="in the same order"):
         chexbert_figures(one, two, ["p"])
+
+
+def test_the_score_verb_adds_what_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from intervalchange.cli import main
+
+    known = "the level of edema has worsened from mild to moderate."
+    said = {"a": known, "b": "the level of edema has changed from mild to moderate."}
+    lines = [
+        {"case_id": name, "patient_id": name, "kind": "difference", "question": "q", "reference": known, "answer": text}
+        for name, text in said.items()
+    ]
+    file = tmp_path / "p.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    ours = [*("score", str(file), "--no-meteor", "--metrics", "temporal", "--replicates", "10", "--clinical")]
+    assert main([*ours, "temporal"]) == 0
+    told = json.loads(capsys.readouterr().out)["p.jsonl"]
+    assert (told["temporal.f1"], told["temporal.micro.recall"], told["temporal.worded"]) == (0.5, 0.5, 1.0)
+    assert main([*ours, "radgraph"]) == 2
+    assert "needs its weights" in capsys.readouterr().err
+    assert main([*ours, "invented"]) == 2
+    assert "Choose from temporal, radgraph, chexbert" in capsys.readouterr().err

@@ -224,3 +224,30 @@ def chexbert_figures(
     """`chexbert.14.micro.f1`, ... of `chexbert_measures`, each with `.low` and `.high` by patient."""
     counts = chexbert_counts(answers, references)
     return named_figures("chexbert", counts, patients, chexbert_measures, replicates, seed)
+
+
+CLINICAL = ("temporal", "radgraph", "chexbert")
+"""What `score --clinical` can add."""
+
+
+def clinical_figures(
+    wanted: str,
+    answers: Sequence[str],
+    references: Sequence[str],
+    patients: Sequence[Any],
+    replicates: int = REPLICATES,
+) -> dict[str, float]:
+    """Figures of one metric as it is named on the command line.
+
+    `temporal`; `radgraph=WEIGHTS` (folder); `chexbert=ANSWERS.csv,REFERENCES.csv` (what its label.py wrote,
+    in the order of the answers). Raises ConfigError where a package, a place or the metric is unknown.
+    """
+    name, _, place = wanted.partition("=")
+    if name == "temporal":
+        return temporal_figures(answers, references, patients, replicates)
+    if name == "radgraph":
+        return radgraph_figures(answers, references, patients, place or None, replicates=replicates)
+    if name == "chexbert":
+        said, _, known = place.partition(",")
+        return chexbert_figures(read_chexbert(said), read_chexbert(known), patients, replicates)
+    raise ConfigError(f"there is no clinical metric {name!r}.", remedy=f"Choose from {', '.join(CLINICAL)}.")

@@ -44,6 +44,13 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--idf", type=Path, default=None, help="frozen n-gram table for CIDEr-D, as --save-idf writes it")
     verb.add_argument("--save-idf", type=Path, default=None, help="write the n-gram table of the scored references")
     verb.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="print these figures only, as JSON")
+    verb.add_argument(
+        "--clinical",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="temporal (words of change); radgraph=WEIGHTS; chexbert=ANSWERS.csv,REFERENCES.csv (of its label.py)",
+    )
     verb.add_argument("--no-meteor", action="store_true", help="leave out METEOR, which is slow and needs Java")
     verb.add_argument("--replicates", type=_positive, default=1000, help="draws of patients for intervals and p values")
 
@@ -66,6 +73,7 @@ def chosen(options: argparse.Namespace) -> dict[str, Any]:
         "idf": options.idf,
         "save_idf": options.save_idf,
         "metrics": options.metrics,
+        "extra": options.clinical,
         "meteor": not options.no_meteor,
         "replicates": options.replicates,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json as jsonlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from intervalchange.evaluation.answer_file import (
     measure_difference,
     score_predictions,
 )
+from intervalchange.evaluation.clinical import clinical_figures
 from intervalchange.evaluation.foreign import Form, form_of, join, read_answers, with_table
 from intervalchange.evaluation.idf_table import load_idf, write_idf
 from intervalchange.evaluation.metric_names import refuse_bare, similar
@@ -167,12 +169,13 @@ def score(
     partial: bool = False,
     idf: str | Path | None = None,
     source: CaseSource | None = None,
+    extra: Sequence[str] = (),
 ) -> Scores:
     """Score files of answers; cases are joined by id. Without `reference` they are our predictions files, and
     references may stand in any of them; with it they are anyone's (`foreign`), joined to that table.
 
     meteor: run METEOR 1.5 where Java and pycocoevalcap are present (about ten seconds); else it is marked.
-    source: knows the facts of the cases that the lines leave out.
+    source: knows the facts of the cases that the lines leave out. extra: as `clinical.clinical_figures` names them.
     idf: a table that `save_idf` wrote, for a CIDEr-D that does not move with the test set.
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
@@ -195,6 +198,9 @@ def score(
         scores.notes += notes
         files.append(scores)
     _add_meteor(files, meteor)
+    for wanted, scores in itertools.product(extra, files):
+        found = clinical_figures(wanted, *scores.texts, scores.patients, replicates)
+        scores.figures |= {key: defined(value) for key, value in found.items()}
     if len({scores.figures["cases.hash"] for scores in files}) > 1:
         for scores in files:
             scores.notes.append("the files hold different cases: compare them in the paired rows only")

@@ -70,6 +70,14 @@ CALIBRATION = (
     ("risk: not exactly right, of the answered", "selective.risk"),
     ("change F1 of the answered", "selective.change.findings.micro.f1"),
 )
+CLINICAL = (
+    ("temporal entities: F1 of answers", "temporal.f1"),
+    ("temporal entities: F1 of words", "temporal.micro.f1"),
+    ("  answers or references with such a word", "temporal.worded"),
+    ("RadGraph F1 (partial)", "radgraph.partial.f1"),
+    ("CheXbert F1, 14 labels, micro", "chexbert.14.micro.f1"),
+    ("CheXbert F1, 5 labels, micro", "chexbert.5.micro.f1"),
+)
 ABOUT = (
     ("run", "run"),
     ("source", "source"),
@@ -129,6 +137,7 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figu
         block("change", "Change (95% intervals by patient)", HEADLINE),
         block("floors", "Floors: answers that have not looked", floors),
         block("text", "Text (hardly notices an inverted direction)", TEXT),
+        block("clinical", "Clinical metrics of reports", CLINICAL, needed=False),
         block("consistency", "Consistency", CONSISTENCY),
         block("confidence", "Confidence", CALIBRATION, needed=False),
         block("kinds", "Other questions", _kind_rows(files), needed=False),
