@@ -54,13 +54,13 @@ class Subject:
 
     @property
     def answers(self) -> bool:
-        """Whether the stage answers questions; the others see films and give figures."""
-        return method_class(self.stage).unit == "cases"
+        """Whether the stage answers questions; the others see films or pairs and give figures."""
+        return method_class(self.stage).answer is not Method.answer
 
     def batch(self, size: int) -> Batch:
         """What the stage is trained on: cases about change, or films."""
         labels = getattr(self.model().config, "labels", ())
-        return toy.batch(size) if self.answers else toy.film_batch(size, names=labels)
+        return toy.batch(size) if method_class(self.stage).unit == "cases" else toy.film_batch(size, names=labels)
 
     def still(self) -> Method:
         """The model in evaluation mode."""

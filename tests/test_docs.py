@@ -10,7 +10,7 @@ import pytest
 from intervalchange import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md")
+PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md", "docs/methods/c2f.md")
 
 
 def commands(page: str) -> list[list[str]]:

@@ -118,7 +118,16 @@ def film_item(rng: np.random.Generator, number: int, names: Sequence[str] = ()) 
         "opacity_current": opacity(shown),
         "places_current": places(shown),
         "regions": {"current": (*anatomy, *marks), "prior": ()},
-    } | ({"labels_current": np.array([float(name in shown) for name in names], np.float32)} if names else {})
+    } | (labelled(shown, names) if names else {})
+
+
+def labelled(shown: set[str], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Labels and masks of a film on which these findings are shown, for the names it is asked for."""
+    masks = np.zeros((len(names), SIDE, SIDE), np.float32)
+    for mask, name in zip(masks, names, strict=True):
+        if name in shown:
+            mask[PLACES[name]] = 1
+    return {"labels_current": np.array([float(name in shown) for name in names], np.float32), "masks_current": masks}
 
 
 def box_of(finding: str) -> tuple[float, float, float, float]:

@@ -220,3 +220,20 @@ GRADES: tuple[str, ...] = ("minimal", "mild", "moderate", "severe")
 
 SIZED: frozenset[str] = frozenset({"pleural effusion", "pneumothorax", "hernia"})
 """Findings that are "small" where others are "mild"."""
+
+C2F_REGIONS: tuple[str, ...] = (
+    *("right lung", "right upper lung zone", "right mid lung zone", "right lower lung zone"),
+    *("right hilar structures", "right apical zone", "right costophrenic angle", "right hemidiaphragm"),
+    *("left lung", "left upper lung zone", "left mid lung zone", "left lower lung zone"),
+    *("left hilar structures", "left apical zone", "left costophrenic angle", "left hemidiaphragm"),
+    *("spine", "aortic arch", "mediastinum", "upper mediastinum"),
+    *("cardiac silhouette", "left cardiac silhouette", "right cardiac silhouette", "cavoatrial junction"),
+)
+"""The 24 regions of C2F by their names in Chest ImaGenome, in the order of its nodes."""
+
+EKAID_REGIONS: tuple[str, ...] = (
+    *C2F_REGIONS[:16],
+    *("trachea", "right clavicle", "left clavicle", "aortic arch", "upper mediastinum", "svc"),
+    *("cardiac silhouette", "cavoatrial junction", "right atrium", "carina"),
+)
+"""The 26 regions of EKAID, in the order of its gold annotations."""

@@ -48,14 +48,22 @@ class FeaturePyramid(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(stage, width, 1) for stage in widths[1:])
         self.out = ResidualBlock(width, width)
 
-    def forward(self, films: Tensor) -> Tensor:
-        """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
+    def levels(self, films: Tensor) -> list[Tensor]:
+        """(n, 1, h, w) -> the map of each stage, fine to coarse: (n, widths[i], h / s, w / s), s = 4, 8, 16, 32."""
         levels = []
         features = F.relu(self.stem(films.contiguous(memory_format=torch.channels_last)))
         for stage in self.stages:
             features = stage(features)
             levels.append(features)
+        return levels
+
+    def merged(self, levels: list[Tensor]) -> Tensor:
+        """The top-down path over what `levels` gave: (n, width, h / 8, w / 8)."""
         top = self.lateral[-1](levels[-1])
         for lateral, features in zip(list(self.lateral)[-2::-1], levels[-2:0:-1], strict=True):
             top = lateral(features) + F.interpolate(top, size=features.shape[-2:], mode="nearest")
         return self.out(top)
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
+        return self.merged(self.levels(films))

@@ -25,6 +25,9 @@ TENSORS = (
     "places_current",
     "places_prior",
     "labels_current",
+    "features_current",
+    "features_prior",
+    "masks_current",
 )
 
 
@@ -64,6 +67,12 @@ class Batch(ModelOutput):
     places_prior: torch.Tensor | None = None
     labels_current: torch.Tensor | None = None
     """(b, l) float32: the labels that a method over films names in its configuration; 1, 0, NaN unknown."""
+    masks_current: torch.Tensor | None = None
+    """(b, l, h, w) float32: 1 where the label is on the film, 0 elsewhere, NaN where that is not known. Only for
+    methods over films that need "masks"."""
+    features_current: torch.Tensor | None = None
+    """(b, r, c) float32: stored regions in place of films (`data/region_store.py`)."""
+    features_prior: torch.Tensor | None = None
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None
     """One a case: "current" and "prior" -> regions, boxes in pixels of the (h, w) shown here."""

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from intervalchange.data.images import resize, standardise
+from intervalchange.data.masks import MaskReader, known_extents
 from intervalchange.data.places import Place, place_maps, places_of
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment
@@ -47,6 +48,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         self._reports = studies["report"].tolist()
         self._findings, self._levels, self._regions = prepared.findings, prepared.levels, prepared.boxes_of
         self._labels = prepared.labels(labels) if labels else None
+        self._masks: MaskReader | None = None
         self._place_cache: dict[int, tuple[Place, ...]] = {}
 
     @property
@@ -76,6 +78,8 @@ class FilmReader(Dataset[dict[str, Any]]):
             fields[f"findings_{name}"], fields[f"levels_{name}"] = self._findings[study], self._levels[study]
             if self._labels is not None:
                 fields[f"labels_{name}"] = self._labels[study]
+            if self._masks is not None and self._labels is not None:
+                fields[f"masks_{name}"] = self._masks.read(study, self._labels[study], motion)
             fields["regions"][name] = self._moved(study, motion)
             fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
             if self.prepared.maps is not None:
@@ -171,7 +175,9 @@ class FilmDataset(FilmReader):
     """Films of one split, each once, whatever the number of cases that ask about it: the `current` side of `Batch`.
 
     A film belongs to the split of its cases. `needs` names what a film must have to be kept: "findings" or "labels"
-    (at least one known), "regions" (a box of the anatomy), "reports" (a text).
+    (at least one known), "regions" (a box of the anatomy), "reports" (a text), "boxes" or "masks" (of at least one
+    label it is known where it is, or that it is absent; the other labels are then NaN, and "masks" also gives
+    `masks_current`).
     """
 
     def __init__(
@@ -188,6 +194,9 @@ class FilmDataset(FilmReader):
     ) -> None:
         """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`)."""
         super().__init__(prepared, pixels, augment, seed, labels)
+        if self._labels is not None and {"boxes", "masks"} & set(needs):
+            self._labels = known_extents(prepared, labels, self._labels)
+            self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None
         cases = prepared.cases.iloc[prepared.case_rows(split)]
         rows = np.unique(cases[["current", "prior"]].to_numpy(np.int64))
         rows = rows[rows >= 0]
@@ -215,7 +224,7 @@ class FilmDataset(FilmReader):
             has = np.zeros(len(self._reports), bool)
             has[[study for study, (names, _) in self._regions.items() if any(k == "anatomy" for k, _ in names)]] = True
             return has
-        if need == "labels" and self._labels is not None:
+        if need in ("labels", "boxes", "masks") and self._labels is not None:
             return ~np.isnan(self._labels).all(axis=1)
         if need == "findings":
             return (self.prepared.studies["findings"] != "{}").to_numpy()

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 METHODS: dict[str, tuple[str, str]] = {
     "real/answer": ("intervalchange.methods.real", "Real"),
     "set_difference/answer": ("intervalchange.methods.set_difference", "SetDifference"),
+    "c2f/anatomy": ("intervalchange.methods.c2f_anatomy", "C2FAnatomy"),
+    "c2f/diseases": ("intervalchange.methods.c2f_diseases", "C2FDiseases"),
+    "c2f/align": ("intervalchange.methods.c2f_align", "C2FAlign"),
+    "c2f/answer": ("intervalchange.methods.c2f", "C2F"),
+    "ffa_cl/classify": ("intervalchange.methods.ffa_cl", "FfaCl"),
+    "ffa_cl/answer": ("intervalchange.methods.ffa_cl_answer", "FfaClAnswer"),
+    "tasks/classification": ("intervalchange.tasks.classification", "Classification"),
+    "tasks/detection": ("intervalchange.tasks.detection", "Detection"),
+    "tasks/segmentation": ("intervalchange.tasks.segmentation", "Segmentation"),
 }
 """Stage -> (module, class), in running order."""
 

@@ -193,6 +193,13 @@ class Method(PreTrainedModel):
     def load_published(self) -> None:
         """Hook run once when training starts from nothing: load the published backbones the configuration names."""
 
+    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        """Hook of `--from`: the tensors of another run's model.safetensors under the names that this model has."""
+        return tensors
+
+    def check_items(self, items: Any) -> None:
+        """Hook run once before training, after `--from`: refuse items that do not fit these weights."""
+
     def rate_factors(self) -> dict[str, float]:
         """Prefix of parameter names -> learning rate relative to the configured one."""
         return {}

@@ -118,7 +118,7 @@ def train(
         return folder.path
     checkpoint = folder.clear()
     trainer = MethodTrainer(
-        partial(_new_model, kind, config, tuple(Path(source) for source in sources), checkpoint is None),
+        partial(_new_model, kind, config, tuple(Path(source) for source in sources), checkpoint is None, training),
         preset.train,
         folder,
         training,
@@ -132,13 +132,14 @@ def train(
     return folder.path
 
 
-def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: bool) -> Method:
+def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: bool, training: Items) -> Method:
     """A model to train. Called by Trainer, which has set the seed."""
     model = kind(config)
     if fresh:
         model.load_published()
         for source in sources:
             _say(start_from(model, source))
+        model.check_items(training)
     return model
 
 
@@ -147,7 +148,7 @@ def start_from(model: Method, run: Path) -> str:
     path = run / "model.safetensors"
     if not path.is_file():
         raise RunError("there are no weights to start from.", where=run, remedy="Give a finished run folder to --from.")
-    theirs, ours = load_file(path), model.state_dict()
+    theirs, ours = model.adopted(load_file(path), run), model.state_dict()
     fitting = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
     if not fitting:
         raise RunError(
@@ -215,7 +216,12 @@ def _items(kind: type[Method], prepared: Prepared, preset: Preset, config: Any, 
     if kind.unit == "films":
         labels = getattr(config, "labels", ())
         return FilmDataset(prepared, split, config.pixels, needs=kind.needs, labels=labels, **options)
-    return PairDataset(prepared, split, preset.train.kinds or None, config.pixels, answered=True, **options)
+    kinds = preset.train.kinds or None
+    if getattr(config, "regions", "fly") == "store":
+        from intervalchange.data.region_store import RegionPairs
+
+        return RegionPairs(prepared, split, kinds, config.pixels, answered=True, store=config.region_store, **options)
+    return PairDataset(prepared, split, kinds, config.pixels, answered=True, **options)
 
 
 def _validation(

@@ -1,0 +1,181 @@
+"""Detectors of the regions of the anatomy, by what they reach for the same CPU minutes: the choice of decision 007.
+
+    python benchmarks/region_detectors.py --train prepared/train128 --test prepared/eval128 --minutes 3
+
+`queries` is c2f/anatomy (small): one learned query a region, no matching. `rt_detr_v2` and `d_fine` are those of
+`transformers`, from scratch, in sizes that take steps of a like cost, trained with their own losses (Hungarian
+matching); of each region the surest box is kept, as C2F does. One core, the same films, augmentation and batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intervalchange.config import load_preset
+from intervalchange.data.batch import Batch, collate
+from intervalchange.data.dataset import FilmDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.transforms import Augment
+from intervalchange.methods import method_class
+from intervalchange.methods.c2f_anatomy import JudgedRegions, RegionTargets, region_figures, region_targets
+from intervalchange.training.trainer import rate_at
+
+PIXELS, BATCH = 128, 32
+RATES = {"queries": 2e-3, "rt_detr_v2": 5e-4, "d_fine": 5e-4}
+
+
+def queries(regions: int) -> Any:
+    """c2f/anatomy, small."""
+    kind = method_class("c2f/anatomy")
+    return kind(kind.config_class(**load_preset("c2f/anatomy", "small").model))
+
+
+SMALL = {
+    "encoder_in_channels": [32, 64, 96],
+    "encoder_hidden_dim": 48,
+    "encoder_ffn_dim": 96,
+    "encoder_attention_heads": 4,
+    "d_model": 48,
+    "decoder_in_channels": [48, 48, 48],
+    "decoder_ffn_dim": 96,
+    "decoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "num_queries": 48,
+    "num_denoising": 20,
+    "anchor_image_size": None,
+}
+"""Widths near those of `queries`; everything else as `transformers` has it."""
+
+
+def backbone() -> Any:
+    """The ResNet of RT-DETR with the widths of our trunk."""
+    from transformers import RTDetrResNetConfig
+
+    return RTDetrResNetConfig(
+        num_channels=1,
+        embedding_size=16,
+        hidden_sizes=[16, 32, 64, 96],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )
+
+
+def rt_detr_v2(regions: int) -> Any:
+    from transformers import RTDetrV2Config, RTDetrV2ForObjectDetection
+
+    return RTDetrV2ForObjectDetection(RTDetrV2Config(backbone_config=backbone(), num_labels=regions, **SMALL))
+
+
+def d_fine(regions: int) -> Any:
+    from transformers import DFineConfig, DFineForObjectDetection
+
+    return DFineForObjectDetection(DFineConfig(backbone_config=backbone(), num_labels=regions, **SMALL))
+
+
+MODELS = {"queries": queries, "rt_detr_v2": rt_detr_v2, "d_fine": d_fine}
+
+
+def loss_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> Tensor:
+    """What a step minimises."""
+    if name == "queries":
+        return model(**batch).loss
+    labels = []
+    for boxes, there in zip(targets.boxes, targets.there, strict=True):
+        kept = boxes[there]
+        centre, size = (kept[:, :2] + kept[:, 2:]) / 2, kept[:, 2:] - kept[:, :2]
+        labels.append({"class_labels": there.nonzero()[:, 0], "boxes": torch.cat([centre, size], dim=1)})
+    return model(pixel_values=batch.current, labels=labels).loss
+
+
+@torch.no_grad()
+def judged(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[JudgedRegions]:
+    """One box a region, and how sure it is."""
+    if name == "queries":
+        return model.judged(batch)
+    found = model(pixel_values=batch.current)
+    chance = found.logits.sigmoid()[..., : targets.there.shape[1]]
+    surest, place = chance.max(1)
+    boxes = found.pred_boxes.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
+    corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], dim=-1)
+    columns = (column.numpy() for column in (corners, surest, targets.boxes, targets.there))
+    return [JudgedRegions(*row) for row in zip(*columns, strict=True)]
+
+
+def stream(films: FilmDataset) -> Iterator[Batch]:
+    """Shuffled batches without end."""
+    epoch = 0
+    while True:
+        films.set_epoch(epoch)
+        order = np.random.default_rng([0, epoch]).permutation(len(films))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            yield collate([films[int(row)] for row in order[start : start + BATCH]])
+        epoch += 1
+
+
+def measure(
+    name: str, names: tuple[str, ...], training: FilmDataset, test: FilmDataset, minutes: float
+) -> dict[str, Any]:
+    """Train one detector for its minutes and judge it on the test films."""
+    torch.manual_seed(0)
+    model = MODELS[name](len(names)).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATES[name], weight_decay=0.05)
+    start, steps = time.process_time(), 0
+    for batch in stream(training):
+        part = (time.process_time() - start) / (60 * minutes)
+        if part >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = RATES[name] * rate_at(max(part, 1e-3), 0.05)
+        with torch.autocast("cpu", torch.bfloat16, enabled=name == "queries"):
+            loss = loss_of(name, model, batch, region_targets(batch.regions, names, PIXELS))
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        steps += 1
+    model.eval()
+    films: list[JudgedRegions] = []
+    for first in range(0, len(test), BATCH):
+        batch = collate([test[row] for row in range(first, min(first + BATCH, len(test)))])
+        films += judged(name, model, batch, region_targets(batch.regions, names, PIXELS))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_figures(
+        films, names
+    )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--train", type=Path, required=True)
+    options.add_argument("--test", type=Path, required=True)
+    options.add_argument("--minutes", type=float, default=3.0, help="CPU minutes each")
+    options.add_argument("--films", type=int, default=500, help="test films")
+    options.add_argument("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS))
+    options.add_argument("--results", type=Path, default=Path("benchmarks/results/region_detectors.json"))
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    names = method_class("c2f/anatomy").config_class().region_names
+    training = FilmDataset(
+        Prepared(chosen.train), "train", PIXELS, augment=Augment.of_strength(0.5), needs=("regions",)
+    )
+    test = FilmDataset(Prepared(chosen.test), "test", PIXELS, needs=("regions",), limit=chosen.films)
+    result = json.loads(chosen.results.read_text(encoding="utf-8")) if chosen.results.is_file() else {}
+    for name in chosen.models:
+        result[name] = measure(name, names, training, test, chosen.minutes)
+        print(name, json.dumps(result[name]))
+        chosen.results.parent.mkdir(parents=True, exist_ok=True)
+        chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What an answer says in its key words, and near misses of it: the same sentence with one thing wrong.
+
+Everything goes through the grammar, so a near miss is always well-formed, and differs in what it means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from intervalchange import grammar
+from intervalchange.findings import ALIASES, FINDINGS, LEVELS, PRE_LOCATIONS, RANKED_LEVELS, SIMULATED, TYPES
+from intervalchange.records import Change, LevelChange
+
+MANY = 100_000
+"""Answers remembered: all distinct ones of a large data set."""
+OPPOSITES = (("left", "right"), ("upper", "lower"), ("PA", "AP"), ("pa", "ap"), ("yes", "no"), ("apical", "basal"))
+_OTHER = {word: other for pair in OPPOSITES for word, other in (pair, pair[::-1])}
+
+
+@lru_cache(maxsize=MANY)
+def key_words(answer: str, kind: str) -> str:
+    """The key words of an answer in a fixed order, so that two answers that say the same give the same text.
+
+    A change is said as "additional X", "missing X", "X A B" for each item in library order, or "nothing"; the answers
+    to other questions are their own key words. Empty for an empty answer.
+    """
+    if kind != "difference":
+        return " ".join(answer.split()).rstrip(" .")
+    reading = grammar.parse(answer)
+    change = reading.change
+    if not change:
+        return "nothing" if reading.nothing else " ".join(answer.split())
+    rank = {finding: place for place, finding in enumerate(FINDINGS)}
+    items = [(finding, f"additional {finding}") for finding in change.added]
+    items += [(finding, f"missing {finding}") for finding in change.missing]
+    items += [(level.finding, f"{level.finding} {level.prior} {level.current}") for level in change.levels]
+    return ", ".join(text for _, text in sorted(items, key=lambda item: (rank.get(item[0], len(rank)), item[1])))
+
+
+@lru_cache(maxsize=MANY)
+def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED) -> tuple[str, ...]:
+    """Wrong answers close to this one: another finding, the other direction, another level, another side.
+
+    vocabulary: the findings that may stand in for another. In a fixed order, without repetition, never the answer
+    itself; empty where nothing can be exchanged.
+    """
+    found = _of_change(answer, vocabulary) if kind == "difference" else _of_words(answer, vocabulary)
+    plain = " ".join(answer.split())
+    return tuple(text for text in dict.fromkeys(found) if text != plain)
+
+
+def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[str]:
+    reading = grammar.parse(answer)
+    change = reading.change
+    if not change:
+        if not reading.nothing:
+            return []
+        one = [Change.of(added, missing) for name in vocabulary for added, missing in (([name], []), ([], [name]))]
+        return [grammar.render(wrong) for wrong in one]
+    named = change.added | change.missing | {level.finding for level in change.levels}
+    others = [finding for finding in vocabulary if finding not in named]
+    wrong = [change.reverse()]
+    for level in sorted(change.levels):
+        words = [word for word in RANKED_LEVELS if word not in (level.prior, level.current)]
+        instead = [LevelChange(level.finding, level.prior, word) for word in words]
+        instead += [LevelChange(other, level.prior, level.current) for other in others]
+        wrong += [replace(change, levels=(change.levels - {level}) | {one}) for one in instead]
+    for finding in sorted(change.added):
+        rest = change.added - {finding}
+        wrong.append(replace(change, added=rest, missing=change.missing | {finding}))
+        wrong += [replace(change, added=rest | {other}) for other in others]
+    for finding in sorted(change.missing):
+        rest = change.missing - {finding}
+        wrong.append(replace(change, missing=rest, added=change.added | {finding}))
+        wrong += [replace(change, missing=rest | {other}) for other in others]
+    return [grammar.render(one) for one in wrong]
+
+
+def _of_words(answer: str, vocabulary: tuple[str, ...]) -> list[str]:
+    """Answers about one film: lists of findings, yes and no, views, sides, levels, types."""
+    plain = " ".join(answer.split())
+    bare = plain.rstrip(" .")
+    items = [item.strip() for item in bare.split(",") if item.strip()]
+    if items and all(item in FINDINGS for item in items):
+        others = [finding for finding in vocabulary if finding not in items]
+        swapped = [[other if item == gone else item for item in items] for gone in items for other in others]
+        return [", ".join(one) for one in swapped]
+    if bare in LEVELS:
+        return [level for level in RANKED_LEVELS if RANKED_LEVELS[level] != RANKED_LEVELS.get(bare)]
+    if bare in TYPES:
+        return [kind for kind in TYPES if kind != bare]
+    words = plain.split(" ")
+    places = [place for place, word in enumerate(words) if word in _OTHER]
+    return [" ".join([*words[:place], _OTHER[words[place]], *words[place + 1 :]]) for place in places]
+
+
+def key_vocabulary() -> frozenset[str]:
+    """Every word that carries the meaning of an answer: findings, levels, types, places, sides, yes and no."""
+    texts = [*FINDINGS, *LEVELS, *TYPES, *PRE_LOCATIONS, *(name for names in ALIASES.values() for name in names)]
+    words = {word for text in texts for word in text.split()} | {word for pair in OPPOSITES for word in pair}
+    return frozenset(words | {"nothing", "additional", "missing"}) - {"of", "the", "to", "and"}
+
+
+def text_code(text: str) -> int:
+    """A number for a text, the same in every process: below 2^63."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def draws(case_ids: Sequence[str], step: int, salt: str, count: int) -> np.ndarray:
+    """(b, count) float64 in [0, 1): a function of (case, step, salt), whatever the batch or the process.
+
+    SplitMix64 (Steele et al., OOPSLA 2014) from the code of the case.
+    """
+    codes = np.array([text_code(f"{salt} {case}") for case in case_ids], np.uint64)[:, None]
+    with np.errstate(over="ignore"):
+        turns = np.arange(1, count + 1, dtype=np.uint64) + np.uint64(step) * np.uint64(1_000_003)
+        mixed = codes + turns * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed ^ (mixed >> np.uint64(31))) / 2.0**64

@@ -1,0 +1,82 @@
+"""Contrast between what was seen and what was said, where several pairs of a batch may say the same.
+
+b rows of one side, c of the other (c > b where rows of other processes were gathered). Orientation does not matter:
+every loss here is the mean of its two directions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
+"""GLoRIA's first and second temperature (Huang et al., ICCV 2021)."""
+
+
+def matches(codes: Tensor) -> Tensor:
+    """(b) numbers of texts -> (b, b) float32: 1 where two are the same. Symmetric, unit diagonal."""
+    return (codes[:, None] == codes[None, :]).float()
+
+
+def multi_positive(logits: Tensor, match: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Softmax contrast in both directions, the target spread evenly over all that match (Khosla et al., NeurIPS 2020).
+
+    logits, match: (b, b); match[i, j] = 1 where row i and column j belong together. counted: (b) bool, rows that take
+    part at all. With one row, or none, the loss is 0.
+    """
+    counted = torch.ones(len(match), dtype=torch.bool, device=match.device) if counted is None else counted
+    both = counted[:, None] & counted[None, :]
+    target = match * both
+    halves = []
+    for scores, wanted in ((logits.float(), target), (logits.float().T, target.T)):
+        # A large finite number: a row that takes no part has no column left, and must not become NaN.
+        likely = torch.log_softmax(scores.masked_fill(~both, -1e4), dim=-1)
+        share = wanted / wanted.sum(-1, keepdim=True).clamp(min=1)
+        halves.append(-(share * likely).sum() / counted.sum().clamp(min=1))
+    return 0.5 * (halves[0] + halves[1])
+
+
+def cosine_logits(seen: Tensor, said: Tensor, scale: Tensor) -> Tensor:
+    """(b, d), (c, d) -> (b, c): scale * cosine."""
+    return scale * F.normalize(seen.float(), dim=-1) @ F.normalize(said.float(), dim=-1).T
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """(b, t, d), (b, t) -> (b, d): mean over the tokens that count; zeros where none does."""
+    weight = mask.to(tokens.dtype).unsqueeze(-1)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def word_logits(tokens: Tensor, token_mask: Tensor, words: Tensor, word_mask: Tensor, scale: Tensor) -> Tensor:
+    """GLoRIA's local similarity of every row of tokens with every row of words: (b, c).
+
+    tokens: (b, n, d), masked by (b, n). words: (c, l, d), masked by (c, l). Each word gathers the tokens that mean it
+    most; its cosine with what it gathered is pooled by log-mean-exp over the words, and times `scale`.
+    A row without words scores 0 with everything.
+
+    The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length.
+    """
+    if not words.shape[1]:
+        return scale * tokens.float().sum() * 0 + tokens.new_zeros(len(tokens), len(words))
+    tokens, words = F.normalize(tokens.float(), dim=-1), F.normalize(words.float(), dim=-1)
+    similar = torch.einsum("bnd,cld->bcnl", tokens, words)
+    spoken, seen = word_mask[None, :, None, :] > 0, token_mask[:, None, :, None] > 0
+    over_words = torch.softmax(similar.masked_fill(~spoken, -1e4), dim=-1)
+    over_tokens = torch.softmax((WORD_SHARPNESS * over_words).masked_fill(~seen, -1e4), dim=2)
+    gathered = torch.einsum("bcnl,bnd->bcld", over_tokens, tokens)
+    cosine = F.cosine_similarity(gathered, words.unsqueeze(0), dim=-1)
+    count = word_mask.sum(-1).float()
+    sharp = (TOKEN_SHARPNESS * cosine).masked_fill(word_mask.unsqueeze(0) == 0, -1e4)
+    pooled = (torch.logsumexp(sharp, dim=-1) - count.clamp(min=1).log()) / TOKEN_SHARPNESS
+    return scale * pooled * (count > 0)
+
+
+def answer_matching(positive: Tensor, negative: Tensor, counted: Tensor, total: Tensor) -> Tensor:
+    """Image-text matching: cross-entropy that the true answer belongs to the films and the near miss does not.
+
+    positive, negative: (b, 2) logits of (does not belong, belongs). counted: (b) bool, rows that have a near miss.
+    total: how many rows count, averaged over processes by the caller.
+    """
+    losses = -torch.log_softmax(positive.float(), -1)[:, 1] - torch.log_softmax(negative.float(), -1)[:, 0]
+    return (0.5 * losses * counted).sum() / total.clamp(min=1)

@@ -1,0 +1,133 @@
+"""tasks/classification: labels of a film from any encoder by one linear layer, or by training all of it.
+
+The linear probe of the ConVIRT, GLoRIA, MGCA and CM-CGNS papers: the encoder frozen, its pooled features, one linear
+layer, the share of labelled patients by `--train.share`. Orientation: one film, the `current` side of a batch.
+
+Differs: the mean of the map is pooled for every encoder but those of the hub with a class token, whose token is read.
+Differs: a label that is unknown is left out of the loss and of the figures; the family reads a blank as absent.
+Differs: selection is by macro AUROC on validation, not by the loss; the whole of validation and test is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.errors import ConfigError
+from intervalchange.evaluation.labels import label_figures
+from intervalchange.losses import masked_bce
+from intervalchange.methods.method import MethodOutput
+from intervalchange.tasks.encoders import HubEncoder
+from intervalchange.tasks.probe import Probe, ProbeConfig
+
+CHEXPERT_TASKS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural effusion")
+
+
+class ClassificationConfig(ProbeConfig):
+    """Configuration of tasks/classification."""
+
+    model_type = "tasks_classification"
+
+    labels: tuple[str, ...] = CHEXPERT_TASKS
+    """See `ProbeConfig.labels`."""
+    pool: Literal["mean", "both"] = "mean"
+    """How a map becomes one vector: its mean, or its mean and its maximum side by side."""
+    exclusive: bool = False
+    """Exactly one label is true (COVIDx): softmax and cross-entropy, and the accuracy among the figures. Films without
+    exactly one true label are left out."""
+    dropout: float = 0.0
+    """Of the pooled features."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.exclusive and len(self.labels) == 1:
+            raise ConfigError("one label excludes nothing.", remedy="Name all classes, or set --model.exclusive false.")
+
+
+@dataclass(frozen=True)
+class JudgedLabels:
+    """One film: what is known of its labels and what was said."""
+
+    patient: str
+    labels: tuple[float, ...]
+    """1, 0, NaN."""
+    scores: tuple[float, ...]
+    """Probabilities."""
+
+
+class Classification(Probe):
+    """See the module's docstring."""
+
+    config_class = ClassificationConfig
+    config: ClassificationConfig
+    name: ClassVar[str] = "tasks/classification"
+    supervision: ClassVar[tuple[str, ...]] = ("labels",)
+    needs: ClassVar[tuple[str, ...]] = ("labels",)
+    selection: ClassVar[str] = "labels.auroc.macro"
+
+    def __init__(self, config: ClassificationConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config, tokenizer)
+        parts = 2 if config.pool == "both" else 1
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(parts * self.encoder.width, len(config.labels))
+        self.post_init()
+
+    def pooled(self, films: Tensor) -> Tensor:
+        """Films (b, 1, h, w) -> features (b, d) that the head reads."""
+        with self.looking():
+            films, token = films.to(self.device), None
+            if isinstance(self.encoder, HubEncoder):
+                features, token = self.encoder.look(films)
+            else:
+                features = self.encoder(films)
+            mean = features.map.mean((-2, -1)) if token is None else token
+            return torch.cat([mean, features.map.amax((-2, -1))], 1) if self.config.pool == "both" else mean
+
+    def logits(self, films: Tensor) -> Tensor:
+        """(b, l)."""
+        logits: Tensor = self.head(self.dropout(self.pooled(films)))
+        return logits
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        logits, labels = self.logits(batch["current"]), batch["labels_current"]
+        if self.config.exclusive:
+            loss = exclusive_loss(logits, labels)
+        else:
+            loss = masked_bce(logits, labels, across=average_over_processes)
+        return MethodOutput(loss=loss, terms={"labels": loss.detach()})
+
+    def judged(self, batch: Any) -> list[JudgedLabels]:
+        logits = self.logits(batch.current).double()
+        scores = logits.softmax(1) if self.config.exclusive else logits.sigmoid()
+        facts = zip(batch.patient_id, batch.labels_current.tolist(), scores.tolist(), strict=True)
+        return [JudgedLabels(patient, tuple(labels), tuple(said)) for patient, labels, said in facts]
+
+    def validation_scores(self, judged: Sequence[JudgedLabels]) -> dict[str, float]:
+        """`labels.auroc.macro`, `labels.ap.macro`, by label, and `labels.accuracy` of classes that exclude each other.
+
+        What is not defined (a label without both states) is left out; the selection is then 0.
+        """
+        labels, scores = (np.array([getattr(one, name) for one in judged], float) for name in ("labels", "scores"))
+        patients = [one.patient for one in judged]
+        found = label_figures(labels, scores, self.config.labels, patients, self.replicates())
+        if self.config.exclusive:
+            one_true = (labels == 1).sum(1) == 1
+            right = labels[one_true, scores[one_true].argmax(1)] == 1
+            found["labels.accuracy"] = float(right.mean()) if len(right) else np.nan
+        return {self.selection: 0.0} | {name: value for name, value in found.items() if not np.isnan(value)}
+
+
+def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of (b, l) logits over the films with exactly one true label; 0 where there is none."""
+    true = labels == 1
+    counted = (true.sum(1) == 1).to(torch.float32)
+    losses = F.cross_entropy(logits.float(), true.float().argmax(1), reduction="none")
+    return (losses * counted).sum() / average_over_processes(counted.sum()).clamp(min=1)

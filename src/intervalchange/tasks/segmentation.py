@@ -1,0 +1,128 @@
+"""tasks/segmentation: masks of findings at the resolution of the film, from any encoder, by the decoder of U-Net.
+
+The ladder of `decoder.py` runs from the encoder's coarsest map up to the film itself. Truth is the union of the masks
+of a finding, or its filled boxes where it has no mask (RSNA), drawn at the size of the film and moved with it.
+Orientation: one film, the `current` side of a batch.
+
+Differs: the family uses the U-Net of segmentation_models for ResNets and SETR for ViTs; this ladder serves both, with
+    GroupNorm and with the film joined at full resolution.
+Differs: the loss is binary cross-entropy plus soft Dice a film, not 10 focal - log(Dice of the batch): the Dice of a
+    batch would depend on how a batch is shared out over processes.
+Differs: every film is trained on, not all positives with as many negatives; `positive_weight` weighs them instead.
+Differs: selection is by Dice on validation and not by the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.evaluation import masks
+from intervalchange.evaluation.statistics import figures as plain_figures
+from intervalchange.losses import masked_bce, soft_dice
+from intervalchange.methods.method import MethodOutput
+from intervalchange.tasks.decoder import Ladder
+from intervalchange.tasks.encoders import shape_of
+from intervalchange.tasks.probe import Probe, ProbeConfig
+
+
+class SegmentationConfig(ProbeConfig):
+    """Configuration of tasks/segmentation."""
+
+    model_type = "tasks_segmentation"
+
+    labels: tuple[str, ...] = ("pneumothorax",)
+    """Names of findings with masks or boxes; a film that has one without a region is left out for that label."""
+    decoder_width: int = 64
+    """Channels of the decoder down to stride 4; half of it at stride 2, a quarter at 1."""
+    dice_weight: float = 1.0
+    """Weight of the soft Dice beside the cross-entropy."""
+    positive_weight: float = 1.0
+    """How much a pixel of a finding counts in the cross-entropy, relative to one that is not."""
+    select: Literal["positive", "all"] = "positive"
+    """Which Dice chooses the weights: over the films that have the finding, or over all. Where most films are empty, a
+    model that marks nothing is hard to beat in the second."""
+
+
+@dataclass(frozen=True)
+class JudgedMasks:
+    """One film: the counts of `evaluation.masks.tally` for each label, None where its mask is not known."""
+
+    patient: str
+    counts: tuple[dict[str, float] | None, ...]
+
+
+class Segmentation(Probe):
+    """See the module's docstring."""
+
+    config_class = SegmentationConfig
+    config: SegmentationConfig
+    name: ClassVar[str] = "tasks/segmentation"
+    supervision: ClassVar[tuple[str, ...]] = ("labels", "masks")
+    needs: ClassVar[tuple[str, ...]] = ("masks",)
+
+    def __init__(self, config: SegmentationConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config, tokenizer)
+        self.selection = f"masks.dice.{config.select}"  # type: ignore[misc]
+        self.ladder = Ladder(shape_of(self.encoder), config.decoder_width, 1)
+        self.masks = nn.Conv2d(self.ladder.width, len(config.labels), 1)
+        self.post_init()
+
+    def logits(self, films: Tensor) -> Tensor:
+        """Films (b, 1, h, w) -> (b, l, h, w)."""
+        films = films.to(self.device)
+        logits: Tensor = self.masks(self.ladder(self.levels(films), films))
+        return logits
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        logits, truth = self.logits(batch["current"]), batch["masks_current"]
+        weight = torch.where(truth == 1, self.config.positive_weight, 1.0)
+        pixels = masked_bce(logits, truth, weight=weight, across=average_over_processes)
+        dice = soft_dice(logits, truth, across=average_over_processes)
+        loss = pixels + self.config.dice_weight * dice
+        return MethodOutput(loss=loss, terms={"pixels": pixels.detach(), "dice": dice.detach()})
+
+    def judged(self, batch: Any) -> list[JudgedMasks]:
+        said = self.logits(batch.current).detach().float().sigmoid().cpu().numpy()
+        truth = batch.masks_current.cpu().numpy()
+        known = ~np.isnan(truth).any((2, 3))
+        tallies = masks.tally(said.reshape(-1, *said.shape[2:]), np.nan_to_num(truth).reshape(-1, *truth.shape[2:]))
+        rows = [dict(zip(tallies, values, strict=True)) for values in np.stack([*tallies.values()], 1).tolist()]
+        labels = len(self.config.labels)
+        return [
+            JudgedMasks(patient, tuple(rows[film * labels + n] if known[film, n] else None for n in range(labels)))
+            for film, patient in enumerate(batch.patient_id)
+        ]
+
+    def validation_scores(self, judged: Sequence[JudgedMasks]) -> dict[str, float]:
+        """`masks.dice.all`, `masks.dice.positive` and the others of `evaluation/masks.py`, each film and label once.
+
+        With several labels also `masks.<label>.dice.all`, .... NaN left out, the selection then 0.
+        """
+        names = self.config.labels
+        known = [[(one.patient, one.counts[place]) for one in judged] for place in range(len(names))]
+        figures = self._figures([pair for pairs in known for pair in pairs])
+        if len(names) > 1:
+            for name, pairs in zip(names, known, strict=True):
+                own = self._figures(pairs)
+                figures |= {f"masks.{name}{key.removeprefix('masks')}": value for key, value in own.items()}
+        return {self.selection: 0.0} | figures
+
+    def _figures(self, pairs: Sequence[tuple[str, dict[str, float] | None]]) -> dict[str, float]:
+        """Figures over the films whose counts are known."""
+        held = [(patient, counts) for patient, counts in pairs if counts is not None]
+        if not held:
+            return {}
+        counts = {name: np.array([one[name] for _, one in held]) for name in held[0][1]}
+        if not self.replicates():
+            found = {f"masks.{name}": value for name, value in plain_figures(counts, masks.measures).items()}
+        else:
+            found = masks.mask_figures(counts, [patient for patient, _ in held], replicates=self.replicates())
+        return {name: value for name, value in found.items() if not np.isnan(value)}
