@@ -33,7 +33,8 @@ def detected(depth: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     pixel = acquisition.field_cm / len(depth)
     # Scatter comes from irradiated tissue, not from the open beam beside the patient.
     born = primary * (1 - np.exp(-0.7 * depth))
-    share = np.clip(acquisition.scatter, 0.0, 0.9)
+    # Plain numbers keep the film in single precision; numpy's own would not.
+    share = float(np.clip(acquisition.scatter, 0.0, 0.9))
     scatter = 0.65 * blur(born, 5.0 / pixel) + 0.35 * blur(born, 1.6 / pixel)
     return primary + share / (1 - share) * scatter
 
@@ -47,7 +48,7 @@ def add_noise(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     grain = rng.standard_normal(signal.shape, dtype=np.float32)
     strength, width = (1.9, 0.75) if acquisition.style == "b" else (1.15, 0.35)
     grain = strength * gaussian_filter(grain, width)
-    amount = acquisition.noise * 0.0005 * np.exp(-0.5 * acquisition.exposure) / pixel
+    amount = acquisition.noise * 0.0005 * float(np.exp(-0.5 * acquisition.exposure)) / pixel
     return signal * np.maximum(1 + amount * grain / np.sqrt(np.maximum(signal, 1e-4)), 0.05)
 
 
@@ -69,7 +70,7 @@ def develop(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     core = core[density[edge:-edge:4, edge:-edge:4] > 0.55]
     if core.size < 50:
         core = boosted.ravel()
-    low, high = np.percentile(core, [2.0, 99.3])
+    low, high = (float(edge) for edge in np.percentile(core, [2.0, 99.3]))
     value = (boosted - low) / max(high - low, 1e-3)
     value = value - 0.12 * acquisition.exposure
     return curve(value, acquisition)
@@ -82,7 +83,7 @@ def curve(value: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     else:
         toe, slope, gain = 0.24, 2.9, 0.46
     soft = 1 / (1 + np.exp(-slope * (value - gain)))
-    low, high = 1 / (1 + np.exp(slope * gain)), 1 / (1 + np.exp(-slope * (1 - gain)))
+    low, high = float(1 / (1 + np.exp(slope * gain))), float(1 / (1 + np.exp(-slope * (1 - gain))))
     shaped = toe + (0.9 - toe) * (soft - low) / (high - low)
     shaped = np.where(value < 0, toe * np.exp(np.minimum(value, 0) * 2.4), shaped)
     return np.clip(shaped, 0, 1) ** acquisition.gamma

@@ -5,60 +5,74 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def stack_interval(table, y0, y1, o, d):
-    """Entry and exit of a ray; entry > exit when it misses. The ellipse is taken at the height of each root."""
-    rows = table.shape[0]
+def stack_intervals(table, y0, y1, o, d, low, high, near, far, found):
+    """Entries and exits of the rays `low` to `high` with directions d (3, n), into near and far (n,).
+
+    Entry > exit when a ray misses. The ellipse is taken at the height of each root: first at the height where the ray
+    crosses the middle row, then once more at either end. `found` (6, n) is scratch. Loops without branches, one after
+    the other, compile to vectors.
+    """
     step = 1.0 / (y1 - y0)
-    middle = rows // 2
-    start = (table[middle, 1] - o[2]) / d[2]
-    near = start
-    far = start
-    for end in range(2):
-        t = start
-        for turn in range(2):
-            place = np.sqrt(max((o[1] + t * d[1] - y0) * step, 0.0)) * (rows - 1)
-            place = min(place, rows - 1.001)
-            row = int(place)
-            part = place - row
-            cx = table[row, 0] + part * (table[row + 1, 0] - table[row, 0])
-            cz = table[row, 1] + part * (table[row + 1, 1] - table[row, 1])
-            a = max(table[row, 2] + part * (table[row + 1, 2] - table[row, 2]), 1e-6)
-            b = max(table[row, 3] + part * (table[row + 1, 3] - table[row, 3]), 1e-6)
-            px = (o[0] - cx) / a
-            pz = (o[2] - cz) / b
-            dx = d[0] / a
-            dz = d[2] / b
-            square = dx * dx + dz * dz
-            half = px * dx + pz * dz
-            rest = half * half - square * (px * px + pz * pz - 1.0)
-            if rest <= 0.0:
-                if turn == 0 and end == 0:
-                    # A ray that misses at the middle height misses altogether, but for slivers at a tapered end.
-                    return 1.0, 0.0
-                rest = 0.0
-            root = np.sqrt(rest)
-            t = (-half - root) / square if end == 0 else (-half + root) / square
-        if end == 0:
-            near = t
-        else:
-            far = t
-    if abs(d[1]) > 1e-9:
-        ta = (y0 - o[1]) / d[1]
-        tb = (y1 - o[1]) / d[1]
-        near = max(near, min(ta, tb))
-        far = min(far, max(ta, tb))
-    elif (o[1] - y0) * step < 0.0 or (o[1] - y0) * step > 1.0:
-        return 1.0, 0.0
-    return near, far
+    reach = table[table.shape[0] // 2, 1] - o[2]
+    dx, dy, dz = d
+    share, rest = found[4], found[5]
+    for j in range(low, high):
+        share[j] = (o[1] + reach / dz[j] * dy[j] - y0) * step
+    _ellipses(table, share, low, high, found)
+    for j in range(low, high):
+        half, wide, square, rest[j] = _quadratic(found, j, o, dx[j], dz[j])
+        root = wide * np.sqrt(max(rest[j], 0.0))
+        near[j] = (-half - root) / square
+        far[j] = (-half + root) / square
+        share[j] = (o[1] + near[j] * dy[j] - y0) * step
+    _ellipses(table, share, low, high, found)
+    for j in range(low, high):
+        half, wide, square, left = _quadratic(found, j, o, dx[j], dz[j])
+        near[j] = (-half - wide * np.sqrt(max(left, 0.0))) / square
+        share[j] = (o[1] + far[j] * dy[j] - y0) * step
+    _ellipses(table, share, low, high, found)
+    for j in range(low, high):
+        half, wide, square, left = _quadratic(found, j, o, dx[j], dz[j])
+        exit = (-half + wide * np.sqrt(max(left, 0.0))) / square
+        # A level ray is cut by neither end, or lies outside both.
+        fall = dy[j] if abs(dy[j]) > 1e-9 else 1e-9
+        ta = (y0 - o[1]) / fall
+        tb = (y1 - o[1]) / fall
+        near[j] = max(near[j], min(ta, tb))
+        # A ray that misses at the middle height misses altogether, but for slivers at a tapered end.
+        far[j] = min(exit, max(ta, tb)) if rest[j] > 0.0 else near[j] - 1.0
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def cut(near, far, plane, o, d):
-    """The part of an interval on the inner side of a plane."""
-    slope = plane[0] * d[0] + plane[1] * d[1] + plane[2] * d[2]
-    if plane[0] == 0.0 and plane[1] == 0.0 and plane[2] == 0.0:
-        return near, far
-    gap = plane[3] - (plane[0] * o[0] + plane[1] * o[1] + plane[2] * o[2])
+def _ellipses(table, share, low, high, found):
+    """Centres and half-axes of a stack at shares (n,) of its height, into the first four rows of `found`."""
+    top = table.shape[0] - 1.0
+    for j in range(low, high):
+        share[j] = min(np.sqrt(max(share[j], 0.0)) * top, top - 1e-3)
+    for j in range(low, high):
+        # Unsigned, or numba would look for negative places.
+        row = np.uint32(share[j])
+        part = share[j] - row
+        for c in range(4):
+            here = table[row, c]
+            found[c, j] = here + part * (table[row + np.uint32(1), c] - here)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _quadratic(found, j, o, dx, dz):
+    """An ellipse met by a ray: half and square of the quadratic, product of the half-axes, and what its root is of."""
+    px = o[0] - found[0, j]
+    pz = o[2] - found[1, j]
+    a = max(found[2, j], 1e-6)
+    b = max(found[3, j], 1e-6)
+    square = dx * dx * b * b + dz * dz * a * a
+    cross = px * dz - pz * dx
+    return px * dx * b * b + pz * dz * a * a, a * b, square, square - cross * cross
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def cut(near, far, slope, gap):
+    """The part of an interval on the inner side of a plane that a ray nears by `slope`, with `gap` to go at 0."""
     if abs(slope) < 1e-12:
         return (near, far) if gap > 0 else (1.0, 0.0)
     t = gap / slope
@@ -68,21 +82,38 @@ def cut(near, far, plane, o, d):
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ellipsoid_interval(centre, unit, plane, o, d):
-    square = 0.0
-    half = 0.0
-    rest = -1.0
+def ball_form(centre, unit, o, form):
+    """What an ellipsoid is to every ray from o: its quadratic form (6), slope (3) and constant, into `form` (10,)."""
+    form[:] = 0.0
+    form[9] = -1.0
     for i in range(3):
         q = unit[i, 0] * (o[0] - centre[0]) + unit[i, 1] * (o[1] - centre[1]) + unit[i, 2] * (o[2] - centre[2])
-        e = unit[i, 0] * d[0] + unit[i, 1] * d[1] + unit[i, 2] * d[2]
-        square += e * e
-        half += q * e
-        rest += q * q
-    inside = half * half - square * rest
-    if inside <= 0.0:
-        return 1.0, 0.0
-    root = np.sqrt(inside)
-    return cut((-half - root) / square, (-half + root) / square, plane, o, d)
+        for j in range(3):
+            form[j] += unit[i, j] * unit[i, j]
+            form[3 + j] += 2.0 * unit[i, j] * unit[i, (j + 1) % 3]
+            form[6 + j] += q * unit[i, j]
+        form[9] += q * q
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def ball_intervals(form, plane, o, d, low, high, near, far):
+    """Entries and exits of the rays `low` to `high` with directions d (3, n) through an ellipsoid and its plane."""
+    for j in range(low, high):
+        dx = d[0, j]
+        dy = d[1, j]
+        dz = d[2, j]
+        square = form[0] * dx * dx + form[1] * dy * dy + form[2] * dz * dz
+        square += form[3] * dx * dy + form[4] * dy * dz + form[5] * dz * dx
+        half = form[6] * dx + form[7] * dy + form[8] * dz
+        inside = half * half - square * form[9]
+        root = np.sqrt(max(inside, 0.0))
+        near[j] = (-half - root) / square
+        far[j] = (-half + root) / square
+    if plane[0] != 0.0 or plane[1] != 0.0 or plane[2] != 0.0:
+        gap = plane[3] - (plane[0] * o[0] + plane[1] * o[1] + plane[2] * o[2])
+        for j in range(low, high):
+            slope = plane[0] * d[0, j] + plane[1] * d[1, j] + plane[2] * d[2, j]
+            near[j], far[j] = cut(near[j], far[j], slope, gap)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

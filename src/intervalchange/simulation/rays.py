@@ -5,21 +5,14 @@ are tables of y. Rows of a table crowd at its first end, by a square law, since 
 a ray in one interval, so unions and differences are exact: sort, then running maximum.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from intervalchange.simulation.intervals import (
-    clip_parts,
-    cut,
-    ellipsoid_interval,
-    erf,
-    free_parts,
-    sort_by_start,
-    stack_interval,
-    union_length,
-)
+from intervalchange.simulation.casting import cast, ray_room, ray_view, solids_near
 
 BODY, LUNG, DISPLACER, GAS, DENSE, KEEP_DRY, KEEP_INFLATED = range(7)
 """Roles. Body solids unite; lungs are what displacers leave of them; gas lies outside the lung; dense adds to the
@@ -70,189 +63,144 @@ class Blobs(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _blob_excess(blobs, side, u, v, o, d, parts, count):
-    """Integral of all blobs of a side over the aerated parts of a ray, in cm of water."""
-    total = 0.0
-    for k in range(blobs.sides.shape[0]):
-        if blobs.sides[k] != side:
+def retrace(out, wanted, source, corner, right, down, solids, blobs, lung_density):
+    """Casts the rays of the pixels `wanted` (size, size) anew, into `out` (len(CHANNELS), size, size)."""
+    size = out.shape[1]
+    row = ray_room(size, solids.roles.shape[0])
+    near_by = np.empty(solids.roles.shape[0], np.int64)
+    columns = np.empty(size, np.int64)
+    view = ray_view(source, corner, right, down, solids, blobs, lung_density)
+    for i in range(size):
+        count = np.int64(0)  # Typed, or numba would compile `cast` for the literal as well.
+        for j in range(size):
+            if wanted[i, j]:
+                columns[count] = j
+                row.across[count] = (j + 0.5) / size - 0.5
+                count += 1
+        if count == 0:
             continue
-        if u < blobs.boxes[k, 0] or u > blobs.boxes[k, 2] or v < blobs.boxes[k, 1] or v > blobs.boxes[k, 3]:
-            continue
-        a = 0.0
-        b = 0.0
-        c = 0.0
-        for i in range(3):
-            pd = 0.0
-            pq = 0.0
-            for j in range(3):
-                pd += blobs.precisions[k, i, j] * d[j]
-                pq += blobs.precisions[k, i, j] * (o[j] - blobs.centres[k, j])
-            a += pd * d[i]
-            b += pd * (o[i] - blobs.centres[k, i])
-            c += pq * (o[i] - blobs.centres[k, i])
-        peak = np.exp(-0.5 * max(c - b * b / a, 0.0))
-        if peak < 1e-3:
-            continue
-        root = np.sqrt(0.5 * a)
-        middle = -b / a
-        for i in range(count):
-            low, high = cut(parts[i, 0], parts[i, 1], blobs.planes[k], o, d)
-            if high > low:
-                scale = 0.5 * np.sqrt(np.pi) / root
-                area = scale * (erf((high - middle) * root) - erf((low - middle) * root))
-                total += blobs.amplitudes[k] * peak * area
-    return total
+        v = (i + 0.5) / size - 0.5
+        active = solids_near(v, 1.0 / size, solids, near_by)
+        cast(row, count, v, view, solids, blobs, near_by, active)
+        for c in range(10):
+            for place in range(count):
+                out[c, i, columns[place]] = row.values[c, place]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _cast(u, v, source, corner, right, down, solids, blobs, lung_density, near_by, active, scratch, out):
-    """One ray at film coordinates u, v through the solids `near_by[:active]`; fills `out` (channels,)."""
-    starts, ends, counts, lungs, dry, inflated, parts, d = scratch
-    stacks = solids.spans.shape[0]
-    norm = 0.0
-    for c in range(3):
-        d[c] = corner[c] + (u + 0.5) * right[c] + (v + 0.5) * down[c] - source[c]
-        norm += d[c] * d[c]
-    norm = np.sqrt(norm)
-    for c in range(3):
-        d[c] /= norm
-    out[:] = 0.0
-    counts[:] = 0
-    for s in range(2):
-        # Third column: whether the side has such a solid at all.
-        for box in (lungs, dry, inflated):
-            box[s, 0] = 1.0
-            box[s, 1] = 0.0
-            box[s, 2] = 0.0
-    for index in range(active):
-        k = near_by[index]
-        role = solids.roles[k]
-        side = solids.sides[k]
-        if role == 5:
-            dry[side, 2] = 1.0
-        elif role == 6:
-            inflated[side, 2] = 1.0
-        if u < solids.boxes[k, 0] or u > solids.boxes[k, 2]:
-            continue
-        if k < stacks:
-            near, far = stack_interval(solids.tables[k], solids.spans[k, 0], solids.spans[k, 1], source, d)
-        else:
-            e = k - stacks
-            near, far = ellipsoid_interval(solids.centres[e], solids.maps[e], solids.planes[e], source, d)
-        if far <= near:
-            continue
-        if role == 1:
-            lungs[side, 0] = near
-            lungs[side, 1] = far
-        elif role == 4:
-            out[2] += solids.weights[k] * (far - near)
-        elif role == 5:
-            dry[side, 0] = near
-            dry[side, 1] = far
-        elif role == 6:
-            inflated[side, 0] = near
-            inflated[side, 1] = far
-        else:
-            starts[role, counts[role]] = near
-            ends[role, counts[role]] = far
-            counts[role] += 1
-    out[0] = union_length(starts[0], ends[0], counts[0])
-    if counts[3] > 0:
-        out[1] = union_length(starts[3], ends[3], counts[3])
-    sort_by_start(starts[2], ends[2], counts[2])
-    for s in range(2):
-        if lungs[s, 1] <= lungs[s, 0]:
-            continue
-        count = free_parts(lungs[s, 0], lungs[s, 1], starts[2], ends[2], counts[2], parts)
-        length = 0.0
-        for p in range(count):
-            length += parts[p, 1] - parts[p, 0]
-        out[3 + s] = length
-        air = length
-        if dry[s, 2] > 0:
-            count, before, air = clip_parts(parts, count, dry[s, 0], dry[s, 1])
-            out[8] += before - air
-        if inflated[s, 2] > 0:
-            count, before, air = clip_parts(parts, count, inflated[s, 0], inflated[s, 1])
-            out[7] += before - air
-        out[5 + s] = air
-        if air > 0 and blobs.sides.shape[0] > 0:
-            excess = _blob_excess(blobs, s, u, v, source, d, parts, count)
-            cap = air * (1.0 - lung_density)
-            out[9] += cap * (1.0 - np.exp(-excess / cap))
+def _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer):
+    """Means over the four quarters of the first `count` pixels `columns` of film row i, into `finer` (10, n)."""
+    finer[:, :count] = 0.0
+    for half in range(2):
+        v = (i + 0.5) / size - 0.5 + (0.25 if half else -0.25) / size
+        for place in range(count):
+            u = (columns[place] + 0.5) / size - 0.5
+            row.across[2 * place] = u - 0.25 / size
+            row.across[2 * place + 1] = u + 0.25 / size
+        cast(row, 2 * count, v, view, solids, blobs, near_by, active)
+        for c in range(10):
+            for place in range(count):
+                finer[c, place] += 0.25 * (row.values[c, 2 * place] + row.values[c, 2 * place + 1])
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def trace(source, corner, right, down, size, solids, blobs, lung_density, smooth):
+def _bend(out, i, j):
+    """How much the path through tissue bends at a pixel, cm."""
+    size = out.shape[1]
+    here = 2.0 * _tissue(out, i, j)
+    step = 0.0
+    if 0 < i < size - 1:
+        step = abs(here - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
+    if 0 < j < size - 1:
+        step = max(step, abs(here - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
+    return step
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _smooth(out, source, corner, right, down, solids, blobs, lung_density):
+    """Gives the pixels on an edge four rays, one pixel after the other: each sees its left neighbour smoothed."""
+    size = out.shape[1]
+    # Where the path bends by more than this from pixel to pixel, in cm of tissue, there is an edge.
+    edge = 1.5
+    row = ray_room(2 * size, solids.roles.shape[0])
+    near_by = np.empty(solids.roles.shape[0], np.int64)
+    columns = np.empty(size, np.int64)
+    finer = np.empty((10, size))
+    one = np.empty(1, np.int64)
+    single = np.int64(1)
+    alone = np.empty((10, 1))
+    view = ray_view(source, corner, right, down, solids, blobs, lung_density)
+    for i in range(size):
+        active = solids_near((i + 0.5) / size - 0.5, 1.0 / size, solids, near_by)
+        count = np.int64(0)
+        for j in range(size):
+            if _bend(out, i, j) >= edge:
+                columns[count] = j
+                count += 1
+        # All at once, as if no neighbour had been smoothed; the few that this changes follow one by one.
+        _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer)
+        place = 0
+        for j in range(size):
+            ready = place < count and columns[place] == j
+            if _bend(out, i, j) >= edge:
+                if ready:
+                    for c in range(10):
+                        out[c, i, j] = finer[c, place]
+                else:
+                    one[0] = j
+                    _quarter(row, one, single, i, size, view, solids, blobs, near_by, active, alone)
+                    for c in range(10):
+                        out[c, i, j] = alone[c, 0]
+            if ready:
+                place += 1
+
+
+def touched(first: tuple[Solids, Blobs], second: tuple[Solids, Blobs], size: int) -> np.ndarray:
+    """Pixels (size, size) bool whose rays may meet a solid or blob that only one of two scenes has."""
+    wanted = np.zeros((size, size), bool)
+    centres = (np.arange(size) + 0.5) / size - 0.5
+    counts = [Counter(_parts(*scene)) for scene in (first, second)]
+    for _, box in (counts[0] - counts[1]) + (counts[1] - counts[0]):
+        x1, y1, x2, y2 = np.frombuffer(box)
+        # Rows have the slack that `solids_near` has.
+        rows = (centres >= y1 - 1.01 / size) & (centres <= y2 + 1.01 / size)
+        wanted |= rows[:, None] & (centres >= x1) & (centres <= x2)
+    return wanted
+
+
+def _parts(solids: Solids, blobs: Blobs) -> Iterator[tuple[bytes, bytes]]:
+    """Each solid and blob as bytes, with the bytes of its box."""
+    stacks = len(solids.spans)
+    for k in range(len(solids.roles)):
+        e = k - stacks
+        shape = (solids.tables[k], solids.spans[k]) if e < 0 else (solids.centres[e], solids.maps[e], solids.planes[e])
+        kind = (solids.roles[k], solids.sides[k], solids.weights[k])
+        yield b"".join(part.tobytes() for part in (*kind, *shape)), solids.boxes[k].tobytes()
+    for k in range(len(blobs.sides)):
+        yield b"".join(array[k].tobytes() for array in blobs), blobs.boxes[k].tobytes()
+
+
+def trace(
+    source: np.ndarray,
+    corner: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
+    size: int,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+    smooth: bool = False,
+) -> np.ndarray:
     """Casts size x size rays; returns (len(CHANNELS), size, size) float32.
 
     `source` (3,), `corner` (3,) the detector's upper left corner, `right` and `down` (3,) its full edges, all in the
     patient frame; film coordinates, also of `boxes`, run from -0.5 to 0.5. If `smooth`, pixels on an edge
     get four rays more.
     """
-    out = np.zeros((10, size, size), np.float32)
-    total = solids.roles.shape[0]
-    near_by = np.empty(total, np.int64)
-    scratch = (
-        np.empty((5, total + 1)),
-        np.empty((5, total + 1)),
-        np.empty(5, np.int64),
-        np.empty((2, 3)),
-        np.empty((2, 3)),
-        np.empty((2, 3)),
-        np.empty((total + 2, 2)),
-        np.empty(3),
-    )
-    values = np.empty(10)
-    # Where the path bends by more than this from pixel to pixel, in cm of tissue, there is an edge.
-    edge = 1.5
-    for refine in range(2 if smooth else 1):
-        for i in range(size):
-            v = (i + 0.5) / size - 0.5
-            active = 0
-            for k in range(total):
-                if solids.boxes[k, 1] - 1.0 / size <= v <= solids.boxes[k, 3] + 1.0 / size:
-                    near_by[active] = k
-                    active += 1
-            for j in range(size):
-                u = (j + 0.5) / size - 0.5
-                if refine == 0:
-                    _cast(
-                        u, v, source, corner, right, down, solids, blobs, lung_density, near_by, active, scratch, values
-                    )
-                    for c in range(10):
-                        out[c, i, j] = values[c]
-                    continue
-                here = 2.0 * _tissue(out, i, j)
-                step = 0.0
-                if 0 < i < size - 1:
-                    step = abs(here - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
-                if 0 < j < size - 1:
-                    step = max(step, abs(here - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
-                if step < edge:
-                    continue
-                for c in range(10):
-                    out[c, i, j] = 0.0
-                for part in range(4):
-                    du = (0.25 if part % 2 else -0.25) / size
-                    dv = (0.25 if part // 2 else -0.25) / size
-                    _cast(
-                        u + du,
-                        v + dv,
-                        source,
-                        corner,
-                        right,
-                        down,
-                        solids,
-                        blobs,
-                        lung_density,
-                        near_by,
-                        active,
-                        scratch,
-                        values,
-                    )
-                    for c in range(10):
-                        out[c, i, j] += 0.25 * values[c]
+    out = np.zeros((len(CHANNELS), size, size), np.float32)
+    retrace(out, np.ones((size, size), bool), source, corner, right, down, solids, blobs, lung_density)
+    if smooth:
+        _smooth(out, source, corner, right, down, solids, blobs, lung_density)
     return out
 
 

@@ -56,6 +56,21 @@ class Exposure:
         values = rays.trace(*self.camera.rays(), size, self.solids, self.blobs, density, smooth)
         return dict(zip(rays.CHANNELS, values, strict=True))
 
+    def channels_from(self, other: "Exposure", channels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`channels` of another state under the same acquisition, traced anew only where the solids differ.
+
+        The result is what `self.channels` of that size would be, to the last bit.
+        """
+        size = len(channels["body"])
+        density = float(self.anatomy.lung_density)
+        values = np.stack([channels[name] for name in rays.CHANNELS])
+        wanted = rays.touched((self.solids, self.blobs), (other.solids, other.blobs), size)
+        if density != float(other.anatomy.lung_density):
+            wanted[:] = True
+        if wanted.any():
+            rays.retrace(values, wanted, *self.camera.rays(), self.solids, self.blobs, density)
+        return dict(zip(rays.CHANNELS, values, strict=True))
+
 
 def soft_depth(channels: dict[str, np.ndarray], lung_density: float, excess: np.ndarray | None = None) -> np.ndarray:
     """Optical depth of everything but thin things."""
@@ -189,27 +204,25 @@ def without(state: State, finding: str) -> State:
     return replace(state, lesions=tuple(x for x in state.lesions if x.finding != finding))
 
 
-def plain_depth(exposure: Exposure, size: int) -> np.ndarray:
-    """Optical depth (size, size) without bones, vessels and texture."""
-    return soft_depth(exposure.channels(size), exposure.anatomy.lung_density) + thin_depth(exposure, size)
-
-
 def depths_without(exposure: Exposure, size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Finding -> plain depths (size, size) with everything, and with that finding's lesions taken away.
+    """Finding -> optical depths (size, size) without bones, vessels and texture: with everything, and with that
+    finding's lesions taken away.
 
     Bones cancel in the difference and are left out, but where they are what is ill.
     """
     names = list(dict.fromkeys(lesion.finding for lesion in exposure.state.lesions))
     if not names:
         return {}
-    full = plain_depth(exposure, size)
+    channels = exposure.channels(size)
+    full = soft_depth(channels, exposure.anatomy.lung_density) + thin_depth(exposure, size)
     result = {}
     for name in names:
         rest = Exposure.of(exposure.healthy, without(exposure.state, name), exposure.acquisition)
         if name == "fracture":
             result[name] = (full + bone_depth(exposure, size), full + bone_depth(rest, size))
         else:
-            result[name] = (full, plain_depth(rest, size))
+            soft = soft_depth(rest.channels_from(exposure, channels), rest.anatomy.lung_density)
+            result[name] = (full, soft + thin_depth(rest, size))
     return result
 
 

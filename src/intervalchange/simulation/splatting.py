@@ -34,12 +34,16 @@ def _spread(image, px, py, mass):
     wx0 = 0.5 * (0.5 - fx) ** 2
     wx1 = 0.75 - fx * fx
     wx2 = 0.5 * (0.5 + fx) ** 2
+    # Unsigned, or numba would look for negative places.
+    left = np.uint64(column - 1)
+    top = np.uint64(row - 1)
     for k in range(3):
         wy = 0.5 * (0.5 - fy) ** 2 if k == 0 else (0.75 - fy * fy if k == 1 else 0.5 * (0.5 + fy) ** 2)
         m = mass * wy
-        image[row + k - 1, column - 1] += m * wx0
-        image[row + k - 1, column] += m * wx1
-        image[row + k - 1, column + 1] += m * wx2
+        line = top + np.uint64(k)
+        image[line, left] += m * wx0
+        image[line, left + np.uint64(1)] += m * wx1
+        image[line, left + np.uint64(2)] += m * wx2
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -63,11 +67,22 @@ def _ball(image, px, py, radius, mass):
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _distance(points, i, j):
+    """Between two rows of points (n, 3). No temporary arrays: there are tens of thousands of quads."""
+    x = points[i, 0] - points[j, 0]
+    y = points[i, 1] - points[j, 1]
+    z = points[i, 2] - points[j, 2]
+    return np.sqrt(x * x + y * y + z * z)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field):
     """Shells: quads (n, 4, 3) in order round the edge, weights (n,) optical depth when crossed at right angles."""
     size = image.shape[0]
     distance = detector_z - source_z
     corners = np.empty((4, 3))
+    base = np.empty(3)
+    along = np.empty(3)
     for n in range(quads.shape[0]):
         if weights[n] == 0.0:
             continue
@@ -78,30 +93,30 @@ def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field)
                 )
         scale = distance / (corners[0, 2] - source_z)
         pixel = field / size / scale
-        u1 = np.sqrt(((corners[1] - corners[0]) ** 2).sum())
-        u2 = np.sqrt(((corners[2] - corners[3]) ** 2).sum())
-        v1 = np.sqrt(((corners[3] - corners[0]) ** 2).sum())
-        v2 = np.sqrt(((corners[2] - corners[1]) ** 2).sum())
+        u1 = _distance(corners, 1, 0)
+        u2 = _distance(corners, 2, 3)
+        v1 = _distance(corners, 3, 0)
+        v2 = _distance(corners, 2, 1)
         nu = int(max(u1, u2) / (1.1 * pixel)) + 1
         nv = int(max(v1, v2) / (1.1 * pixel)) + 1
-        d1 = corners[2] - corners[0]
-        d2 = corners[3] - corners[1]
-        cx = d1[1] * d2[2] - d1[2] * d2[1]
-        cy = d1[2] * d2[0] - d1[0] * d2[2]
-        cz = d1[0] * d2[1] - d1[1] * d2[0]
+        for i in range(3):
+            base[i] = corners[2, i] - corners[0, i]
+            along[i] = corners[3, i] - corners[1, i]
+        cx = base[1] * along[2] - base[2] * along[1]
+        cy = base[2] * along[0] - base[0] * along[2]
+        cz = base[0] * along[1] - base[1] * along[0]
         area = 0.5 * np.sqrt(cx * cx + cy * cy + cz * cz)
         mass = weights[n] * area / (nu * nv) / (pixel * pixel)
         for a in range(nu):
             s = (a + 0.5) / nu
+            for i in range(3):
+                base[i] = corners[0, i] + s * (corners[1, i] - corners[0, i])
+                along[i] = corners[3, i] + s * (corners[2, i] - corners[3, i]) - base[i]
             for b in range(nv):
                 t = (b + 0.5) / nv
-                w0 = (1 - s) * (1 - t)
-                w1 = s * (1 - t)
-                w2 = s * t
-                w3 = (1 - s) * t
-                x = w0 * corners[0, 0] + w1 * corners[1, 0] + w2 * corners[2, 0] + w3 * corners[3, 0]
-                y = w0 * corners[0, 1] + w1 * corners[1, 1] + w2 * corners[2, 1] + w3 * corners[3, 1]
-                z = w0 * corners[0, 2] + w1 * corners[1, 2] + w2 * corners[2, 2] + w3 * corners[3, 2]
+                x = base[0] + t * along[0]
+                y = base[1] + t * along[1]
+                z = base[2] + t * along[2]
                 m = distance / (z - source_z) / field
                 _spread(image, (x * m + 0.5) * size - 0.5, (y * m + 0.5) * size - 0.5, mass)
 
@@ -123,7 +138,7 @@ def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field)
                     + turn[i, 2] * tubes[n, 4 * c + 2]
                     + shift[i]
                 )
-        length = np.sqrt(((ends[1] - ends[0]) ** 2).sum())
+        length = _distance(ends, 1, 0)
         scale = distance / (ends[0, 2] - source_z)
         pixel = field / size / scale
         thick = max(tubes[n, 3], tubes[n, 7])
@@ -224,20 +239,22 @@ def resample(image, size):
             weights[i, k] = w
             total += w
         weights[i] /= total
-    half = np.zeros((n, size), np.float32)
-    for row in range(n):
-        for i in range(size):
-            value = 0.0
-            for k in range(taps):
-                if weights[i, k] != 0.0:
-                    value += weights[i, k] * image[row, min(max(firsts[i] + k, 0), n - 1)]
-            half[row, i] = value
+    # Twice down the columns, which compiles to vectors, with the image turned over in between.
+    half = np.zeros((size, n), np.float32)
+    _weigh(image, weights, firsts, half)
     out = np.zeros((size, size), np.float32)
-    for i in range(size):
-        for k in range(taps):
+    _weigh(half.T.copy(), weights, firsts, out)
+    return out.T.copy()
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _weigh(image, weights, firsts, out):
+    """Rows of `out` (size, m) as weighted sums of rows of `image` (n, m): weights (size, taps) from row `firsts` on."""
+    n = image.shape[0]
+    for i in range(out.shape[0]):
+        for k in range(weights.shape[1]):
             w = weights[i, k]
             if w != 0.0:
-                row = min(max(firsts[i] + k, 0), n - 1)
-                for column in range(size):
-                    out[i, column] += w * half[row, column]
-    return out
+                source = image[min(max(firsts[i] + k, 0), n - 1)]
+                for column in range(out.shape[1]):
+                    out[i, column] += w * source[column]

@@ -1,6 +1,7 @@
 """The soft chest as analytic solids: body wall, lungs, heart, great vessels, diaphragm, abdomen."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -17,6 +18,7 @@ from intervalchange.simulation.camera import Camera
 
 ROWS = 64
 """Rows of every stack's table."""
+_CROWDED = np.linspace(0, 1, ROWS) ** 2
 UNCUT = (0.0, 0.0, 0.0, 0.0)
 MUSCLE_EXCESS = 0.018
 """Attenuation of muscle above that of fat, per cm."""
@@ -26,7 +28,7 @@ BONE_SPONGE = 0.012
 
 def heights(first: float, last: float) -> np.ndarray:
     """y of the rows of a stack (ROWS,): they crowd at `first`, where caps close."""
-    return first + (last - first) * np.linspace(0, 1, ROWS) ** 2
+    return first + (last - first) * _CROWDED
 
 
 @dataclass
@@ -79,11 +81,18 @@ class Scene:
     def pack(self, camera: Camera) -> tuple[rays.Solids, rays.Blobs]:
         """Arrays for `rays.trace`, with the place of each solid on this camera's film."""
         roles = [s[0] for s in self.stacks] + [e[0] for e in self.ellipsoids]
-        boxes = [_box(camera, _stack_shell(s)) for s in self.stacks]
-        boxes += [_box(camera, _ball_shell(e[3], e[4], e[5])) for e in self.ellipsoids]
+        boxes = _boxes(
+            camera,
+            _stack_shells(self.stacks)
+            + [_ball_shell(e[3], e[4], e[5]) for e in self.ellipsoids]
+            + [_ball_shell(b[1], 3.7 * b[2], b[4]) for b in self.blobs],
+        )
+        sides = [s[1] for s in self.stacks] + [e[1] for e in self.ellipsoids]
+        lungs = {side: box for role, side, box in zip(roles, sides, boxes.copy(), strict=False) if role == rays.LUNG}
         for index, role in enumerate(roles):
+            # What is kept of a lung matters wherever the lung is, also where this solid is not.
             if role in (rays.KEEP_DRY, rays.KEEP_INFLATED):
-                boxes[index] = (-9.0, -9.0, 9.0, 9.0)
+                boxes[index] = lungs[sides[index]]
         solids = rays.Solids(
             tables=np.array([s[4] for s in self.stacks]).reshape(-1, ROWS, 4),
             spans=np.array([s[3] for s in self.stacks]).reshape(-1, 2),
@@ -91,9 +100,9 @@ class Scene:
             maps=np.array([e[5].T / e[4][:, None] for e in self.ellipsoids]).reshape(-1, 3, 3),
             planes=np.array([e[6] for e in self.ellipsoids], float).reshape(-1, 4),
             roles=np.array(roles, np.int64),
-            sides=np.array([s[1] for s in self.stacks] + [e[1] for e in self.ellipsoids], np.int64),
+            sides=np.array(sides, np.int64),
             weights=np.array([s[2] for s in self.stacks] + [e[2] for e in self.ellipsoids], float),
-            boxes=np.array(boxes, float).reshape(-1, 4),
+            boxes=boxes[: len(roles)],
         )
         blobs = rays.Blobs(
             centres=np.array([b[1] for b in self.blobs], float).reshape(-1, 3),
@@ -101,31 +110,35 @@ class Scene:
             amplitudes=np.array([b[3] for b in self.blobs], float),
             planes=np.array([b[5] for b in self.blobs], float).reshape(-1, 4),
             sides=np.array([b[0] for b in self.blobs], np.int64),
-            boxes=np.array([_box(camera, _ball_shell(b[1], 3.7 * b[2], b[4])) for b in self.blobs], float).reshape(
-                -1, 4
-            ),
+            boxes=boxes[len(roles) :],
         )
         return solids, blobs
 
 
-def _stack_shell(stack: tuple) -> np.ndarray:
-    _, _, _, (y0, y1), table = stack
-    y = heights(y0, y1)
+def _stack_shells(stacks: list[tuple]) -> list[np.ndarray]:
+    """Corners (4 * ROWS, 3) of the boxes about each stack's rows."""
+    if not stacks:
+        return []
+    tables = np.stack([stack[4] for stack in stacks])
+    y = np.stack([heights(*stack[3]) for stack in stacks])
     corners = [
-        np.stack([table[:, 0] + i * table[:, 2], y, table[:, 1] + k * table[:, 3]], 1) for i in (-1, 1) for k in (-1, 1)
+        np.stack([tables[..., 0] + i * tables[..., 2], y, tables[..., 1] + k * tables[..., 3]], 2)
+        for i in (-1, 1)
+        for k in (-1, 1)
     ]
-    return np.concatenate(corners)
+    return list(np.concatenate(corners, 1))
 
 
 def _ball_shell(centre: np.ndarray, axes: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+    signs = np.indices((2, 2, 2)).reshape(3, 8).T * 2 - 1
     return centre + (signs * axes) @ turn.T
 
 
-def _box(camera: Camera, points: np.ndarray) -> tuple[float, float, float, float]:
-    flat = camera.project(points)
-    low, high = flat.min(0), flat.max(0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+def _boxes(camera: Camera, shells: list[np.ndarray]) -> np.ndarray:
+    """The box (x1, y1, x2, y2) of each shell's points (n, 3) on the film, (shells, 4)."""
+    flat = camera.project(np.concatenate(shells))
+    starts = np.cumsum([0, *(len(shell) for shell in shells[:-1])])
+    return np.concatenate([np.minimum.reduceat(flat, starts), np.maximum.reduceat(flat, starts)], 1)
 
 
 def turned(axis: str, degrees: float) -> np.ndarray:
@@ -363,6 +376,12 @@ def _abdomen(scene: Scene, a: Anatomy, upright: bool) -> None:
 
 def build(anatomy: Anatomy, view: str) -> Scene:
     """The soft chest of a (possibly deformed) anatomy; a bedside film lifts the shoulders and levels no fluid."""
+    chest = _chest(anatomy, view)
+    return Scene(list(chest.stacks), list(chest.ellipsoids), named=dict(chest.named))
+
+
+@lru_cache(maxsize=4)
+def _chest(anatomy: Anatomy, view: str) -> Scene:
     scene = Scene()
     for side in (0, 1):
         y, table = lung_table(anatomy, side)
