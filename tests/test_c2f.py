@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import toy
@@ -11,6 +13,7 @@ from intervalchange.config import load_preset
 from intervalchange.data.answer_words import key_vocabulary
 from intervalchange.errors import ConfigError
 from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
+from intervalchange.grammar import NOTHING
 from intervalchange.methods import method_class
 from intervalchange.methods.c2f import C2F, C2FConfig
 from intervalchange.methods.c2f_align import C2FAlign
@@ -159,6 +162,16 @@ def test_answers_and_near_misses_go_through_one_encoder_with_one_prefix() -> Non
     assert (read.ids[:, 0] == trained.tokenizer.bos_token_id).all()
     true, miss = read.ids[:4], read.ids[4:8]
     assert (true != miss).any(dim=1).all()
+
+
+def test_near_misses_use_no_word_that_no_answer_has() -> None:
+    trained = model("c2f/align")
+    answers = [
+        f"the main image has an additional finding of {name} than the reference image." for name in ("edema", "hernia")
+    ]
+    trained.check_items(SimpleNamespace(answers=[*answers, NOTHING]))
+    assert trained._misses(answers[0], "difference") == ((answers[1],),), "not missing, which was never heard"
+    assert trained._misses("yes", "presence") == ()
 
 
 def test_alignment_is_judged_case_by_case() -> None:

@@ -272,7 +272,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("answer", "kind"), ANSWERS)
 def test_every_near_miss_differs_in_a_key_word(answer: str, kind: str) -> None:
-    wrong = near_misses(answer, kind)
+    wrong = [miss for group in near_misses(answer, kind) for miss in group]
     assert wrong
     said = set(key_words(answer, kind).split())
     for miss in wrong:
@@ -285,10 +285,13 @@ def test_every_near_miss_differs_in_a_key_word(answer: str, kind: str) -> None:
 
 
 def test_near_misses_are_of_every_sort() -> None:
-    level = near_misses("the level of pleural effusion has changed from small to moderate.", "difference")
-    assert "the level of pleural effusion has changed from moderate to small." in level, "the other direction"
-    assert "the level of pleural effusion has changed from small to severe." in level, "another level"
-    assert "the level of edema has changed from small to moderate." in level, "another finding"
+    moved = "the level of pleural effusion has changed from small to moderate."
+    directions, levels, findings = near_misses(moved, "difference")
+    assert directions == ("the level of pleural effusion has changed from moderate to small.",)
+    assert "the level of pleural effusion has changed from small to severe." in levels
+    assert "the level of edema has changed from small to moderate." in findings
+    more, fewer = near_misses(NO_CHANGE, "difference")
+    assert all("additional" in miss for miss in more) and all("missing" in miss for miss in fewer)
     assert near_misses("", "difference") == ()
 
 

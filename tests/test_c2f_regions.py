@@ -59,6 +59,8 @@ def test_a_missing_region_is_missing_and_an_unmarked_film_says_nothing() -> None
     assert targets.boxes[0, 1].tolist() == [0.5, 0.0, 1.0, 0.75]
     assert targets.presence[0].tolist() == [0.0, 1.0]
     assert targets.presence[1].isnan().all()
+    only_lungs = region_targets([marked], ("left lung", *C2F_REGIONS[1:4]), 64)
+    assert only_lungs.presence[0].isnan().tolist() == [False, True, True, True], "a data set that marks only lungs"
 
 
 def test_boxes_of_an_oblong_film_lie_on_their_region(tmp_path: Path) -> None:

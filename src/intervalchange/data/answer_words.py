@@ -14,7 +14,7 @@ import numpy as np
 
 from intervalchange import grammar
 from intervalchange.findings import ALIASES, FINDINGS, LEVELS, PRE_LOCATIONS, RANKED_LEVELS, SIMULATED, TYPES
-from intervalchange.records import Change, LevelChange
+from intervalchange.records import Change
 
 MANY = 100_000
 """Answers remembered: all distinct ones of a large data set."""
@@ -43,42 +43,42 @@ def key_words(answer: str, kind: str) -> str:
 
 
 @lru_cache(maxsize=MANY)
-def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED) -> tuple[str, ...]:
-    """Wrong answers close to this one: another finding, the other direction, another level, another side.
+def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED) -> tuple[tuple[str, ...], ...]:
+    """Wrong answers close to this one, by what is wrong: the direction, a level, a finding; or a word of it.
 
-    vocabulary: the findings that may stand in for another. In a fixed order, without repetition, never the answer
-    itself; empty where nothing can be exchanged.
+    vocabulary: the findings that may stand in for another. In a fixed order, without repetition or empty groups, never
+    the answer itself; empty where nothing can be exchanged.
     """
-    found = _of_change(answer, vocabulary) if kind == "difference" else _of_words(answer, vocabulary)
+    groups = _of_change(answer, vocabulary) if kind == "difference" else [_of_words(answer, vocabulary)]
     plain = " ".join(answer.split())
-    return tuple(text for text in dict.fromkeys(found) if text != plain)
+    kept = (tuple(text for text in dict.fromkeys(group) if text != plain) for group in groups)
+    return tuple(group for group in kept if group)
 
 
-def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[str]:
+def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[list[str]]:
+    """Groups of answers with the direction, a level, or a finding wrong."""
     reading = grammar.parse(answer)
     change = reading.change
     if not change:
-        if not reading.nothing:
-            return []
-        one = [Change.of(added, missing) for name in vocabulary for added, missing in (([name], []), ([], [name]))]
-        return [grammar.render(wrong) for wrong in one]
+        sides = [[Change.of([name]) for name in vocabulary], [Change.of([], [name]) for name in vocabulary]]
+        return [[grammar.render(wrong) for wrong in side] for side in sides] if reading.nothing else []
     named = change.added | change.missing | {level.finding for level in change.levels}
     others = [finding for finding in vocabulary if finding not in named]
-    wrong = [change.reverse()]
+    directions, grades, findings = [change.reverse()], [], []
     for level in sorted(change.levels):
         words = [word for word in RANKED_LEVELS if word not in (level.prior, level.current)]
-        instead = [LevelChange(level.finding, level.prior, word) for word in words]
-        instead += [LevelChange(other, level.prior, level.current) for other in others]
-        wrong += [replace(change, levels=(change.levels - {level}) | {one}) for one in instead]
+        rest = change.levels - {level}
+        grades += [replace(change, levels=rest | {replace(level, current=word)}) for word in words]
+        findings += [replace(change, levels=rest | {replace(level, finding=other)}) for other in others]
     for finding in sorted(change.added):
-        rest = change.added - {finding}
-        wrong.append(replace(change, added=rest, missing=change.missing | {finding}))
-        wrong += [replace(change, added=rest | {other}) for other in others]
+        rest_added = change.added - {finding}
+        directions.append(replace(change, added=rest_added, missing=change.missing | {finding}))
+        findings += [replace(change, added=rest_added | {other}) for other in others]
     for finding in sorted(change.missing):
-        rest = change.missing - {finding}
-        wrong.append(replace(change, missing=rest, added=change.added | {finding}))
-        wrong += [replace(change, missing=rest | {other}) for other in others]
-    return [grammar.render(one) for one in wrong]
+        rest_missing = change.missing - {finding}
+        directions.append(replace(change, missing=rest_missing, added=change.added | {finding}))
+        findings += [replace(change, missing=rest_missing | {other}) for other in others]
+    return [[grammar.render(one) for one in group] for group in (directions, grades, findings)]
 
 
 def _of_words(answer: str, vocabulary: tuple[str, ...]) -> list[str]:

@@ -132,6 +132,7 @@ class C2FAlign(Method):
 
     node_vectors: Tensor
     nodes_encoded: Tensor
+    heard: Tensor
 
     def __init__(self, config: AlignConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
@@ -181,6 +182,8 @@ class C2FAlign(Method):
         words = [self.tokenizer.convert_tokens_to_ids(word) for word in sorted(key_vocabulary())]
         # Not a buffer: `from_pretrained` builds on the meta device and fills only what was saved.
         self._key_ids = sorted({one for one in words if one is not None and one != self.tokenizer.unk_token_id})
+        self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
+        self._near: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {}
         self._step = 0
         self._build()
         self.post_init()
@@ -219,7 +222,11 @@ class C2FAlign(Method):
         return weight_hash(self.vision.state_dict())
 
     def check_items(self, items: Any) -> None:
-        """Refuse regions that other weights have stored."""
+        """Hear the words of the training answers; refuse regions that other weights have stored."""
+        said = {word for answer in set(items.answers) for word in self._ids(answer)}
+        self.heard[:] = False
+        self.heard[sorted(said)] = True
+        self._near.clear()
         if self.config.regions == "store":
             check_store(items.store, self.weight_hash(), self.config.pixels)
 
@@ -354,10 +361,8 @@ class C2FAlign(Method):
         """What the text encoder makes of the answers of a batch, in the light of its questions."""
         config, ids = self.config, batch["case_id"]
         answers, count = [" ".join(answer.split()) for answer in batch["answer"]], len(batch["answer"])
-        choices = [near_misses(*pair, config.findings) for pair in zip(answers, batch["kind"], strict=True)]
-        lots = draws(ids, step, "near miss", 1)[:, 0]
-        misses = [wrong[int(lot * len(wrong))] if wrong else answer
-                  for wrong, answer, lot in zip(choices, answers, lots, strict=True)]  # fmt: skip
+        choices = [self._misses(*pair) for pair in zip(answers, batch["kind"], strict=True)]
+        misses = [_drawn(*one) for one in zip(answers, choices, draws(ids, step, "near miss", 2), strict=True)]
         words = self._words([*answers, *misses], config.answer_tokens)
         true = Tokens(words.ids[:count], words.mask[:count])
         holes, hidden = self._holes(true, ids, step)
@@ -373,6 +378,18 @@ class C2FAlign(Method):
             filled = self.fill(read[2 * count :][hidden]) @ self.text.words.weight.T + self.fill_bias
         has_miss = torch.tensor([bool(wrong) for wrong in choices], device=self.device)
         return Tried(logits[0], logits[1], has_miss, filled, true.ids[hidden], hidden.nonzero()[:, 0])
+
+    def _misses(self, answer: str, kind: str) -> tuple[tuple[str, ...], ...]:
+        """Near misses in words that the training answers use: a strange word alone would give a near miss away."""
+        if (answer, kind) not in self._near:
+            heard = set(self.heard.nonzero()[:, 0].tolist())
+            groups = near_misses(answer, kind, self.config.findings)
+            kept = [tuple(text for text in group if heard.issuperset(self._ids(text))) for group in groups]
+            self._near[answer, kind] = tuple(group for group in kept if group)
+        return self._near[answer, kind]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _holes(self, true: Tokens, case_ids: Sequence[str], step: int) -> tuple[Tensor, Tensor]:
         """(b, t) ids with masked words, and which they are. Never BOS or padding.
@@ -460,6 +477,14 @@ class JudgedPair:
     filled: int
     """Masked words that were found."""
     hidden: int
+
+
+def _drawn(answer: str, groups: tuple[tuple[str, ...], ...], lots: np.ndarray) -> str:
+    """One near miss: first what is wrong, then how; the answer itself where there is none."""
+    if not groups:
+        return answer
+    group = groups[int(lots[0] * len(groups))]
+    return group[int(lots[1] * len(group))]
 
 
 def _scale(logarithm: Tensor) -> Tensor:

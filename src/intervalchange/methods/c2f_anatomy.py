@@ -93,7 +93,7 @@ class RegionTargets:
     there: Tensor
     """(b, r) bool."""
     presence: Tensor
-    """(b, r) 1, 0; NaN for films on which no region at all is marked."""
+    """(b, r) 1, 0. A region without a box is absent where at least half of the regions have one, else NaN: unknown."""
 
 
 def region_targets(
@@ -114,8 +114,13 @@ def region_targets(
     boxes[row, column] = table[:, 2:] / pixels
     # A box that the motion pushed off the film has no area left.
     there[row, column] = (table[:, 4:] - table[:, 2:4]).amin(-1) > 0.5
-    presence = there.float().masked_fill(~there.any(-1, keepdim=True), float("nan"))
+    presence = there.float().masked_fill(~(there | _all_marked(there)), float("nan"))
     return RegionTargets(boxes, there, presence)
+
+
+def _all_marked(there: Any) -> Any:
+    """(b, r) bool -> (b, 1) bool: films on which all regions are marked that are there, not only the lungs."""
+    return (2 * there.sum(-1) >= there.shape[-1])[..., None]
 
 
 def anatomy_terms(view: RegionView, targets: RegionTargets) -> dict[str, Tensor]:
@@ -154,7 +159,7 @@ def region_figures(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dic
     boxes, true = (np.stack([getattr(one, field) for one in judged]) for field in ("boxes", "true_boxes"))
     presence = np.stack([one.presence for one in judged])
     overlap = iou(boxes[..., None, :], true[..., None, :])[..., 0, 0]
-    marked = there.any(-1)
+    known = there | _all_marked(there)
     film, label = np.nonzero(there)
     all_films, all_labels = np.nonzero(np.ones_like(there))
     truth = Boxes.of(film, true[film, label], label)
@@ -163,7 +168,7 @@ def region_figures(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dic
     return {
         "regions.iou": float(overlap[there].mean()) if there.any() else 0.0,
         "regions.iou.lungs": _mean_of(overlap, there, names, ("right lung", "left lung")),
-        "regions.presence.accuracy": float(((presence > 0.5) == there)[marked].mean()) if marked.any() else 0.0,
+        "regions.presence.accuracy": float(((presence > 0.5) == there)[known].mean()) if known.any() else 0.0,
         "regions.map": precision["boxes.strict.map"],
         "regions.ap50": precision["boxes.strict.ap50"],
     }

@@ -1,0 +1,87 @@
+"""Lung boxes of C2F's film part on real films against the boxes of the human lung masks.
+
+    intervalchange prepare cxr_longitudinal ../shared/data/cxr_longitudinal prepared/real128 --pixels 128
+    python benchmarks/real_lung_boxes.py --run runs/diseases --films prepared/real128 --picture lung_boxes.png
+
+The run has seen simulated films alone. The films are not ours to publish: the picture is for looking.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from intervalchange.data.batch import collate
+from intervalchange.data.dataset import FilmDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.evaluation.boxes import iou
+from intervalchange.inference import load
+from intervalchange.methods.c2f_anatomy import JudgedRegions, judged_regions, region_figures, region_targets
+
+LUNGS = ("right lung", "left lung")
+DRAWN = (*LUNGS, "cardiac silhouette", "aortic arch", "right hilar structures", "left hilar structures", "spine")
+SIDE = 384
+
+
+def judge(model: Any, films: FilmDataset) -> list[JudgedRegions]:
+    """One record a film."""
+    found: list[JudgedRegions] = []
+    for start in range(0, len(films), 32):
+        batch = collate([films[row] for row in range(start, min(start + 32, len(films)))])
+        with torch.no_grad():
+            view, _ = model.vision(batch.current)
+        found += judged_regions(view, region_targets(batch.regions, model.config.region_names, films.pixels))
+    return found
+
+
+def drawing(film: np.ndarray, judged: JudgedRegions, names: tuple[str, ...]) -> np.ndarray:
+    """A film with the human boxes (green) and those found (orange: lungs, blue: others)."""
+    grey = np.uint8(255 * (film - film.min()) / max(float(np.ptp(film)), 1e-6))
+    picture = Image.fromarray(grey).resize((SIDE, SIDE)).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for place, name in enumerate(names):
+        if name in DRAWN:
+            pen.rectangle((judged.boxes[place] * SIDE).tolist(), outline="orange" if name in LUNGS else "deepskyblue")
+        if judged.there[place]:
+            pen.rectangle((judged.true_boxes[place] * SIDE).tolist(), outline="lime")
+    return np.asarray(picture)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--run", type=Path, required=True, help="of c2f/anatomy or a later stage")
+    options.add_argument("--films", type=Path, required=True, help="prepared folder")
+    options.add_argument("--picture", type=Path, default=None)
+    options.add_argument("--results", type=Path, default=Path("benchmarks/results/real_lung_boxes.json"))
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    model = load(chosen.run).model
+    names = model.config.region_names
+    films = FilmDataset(Prepared(chosen.films), "all", model.config.pixels, needs=("regions",))
+    judged = judge(model, films)
+    result = {"films": len(films), **region_figures(judged, names)}
+    for name in LUNGS:
+        place = names.index(name)
+        overlap = [
+            iou(one.boxes[place, None], one.true_boxes[place, None]).item() for one in judged if one.there[place]
+        ]
+        result |= {f"iou.{name}": float(np.mean(overlap)), f"iou.{name}.lowest tenth": float(np.quantile(overlap, 0.1))}
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
+    chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+    if chosen.picture is not None:
+        rows = np.linspace(0, len(films) - 1, 8).round().astype(int)
+        drawn = [drawing(films[int(row)]["current"][0], judged[row], names) for row in rows]
+        Image.fromarray(np.concatenate([np.concatenate(drawn[:4], 1), np.concatenate(drawn[4:], 1)])).save(
+            chosen.picture
+        )
+
+
+if __name__ == "__main__":
+    main()
