@@ -110,7 +110,7 @@ def main() -> None:
     for name in ("train", "test", "out"):
         options.add_argument(f"--{name}", type=Path, required=True)
     options.add_argument("--seeds", type=int, default=3)
-    for name, minutes in (("anatomy", 4.0), ("diseases", 20.0), ("align", 4.0), ("answer", 6.0)):
+    for name, minutes in (("anatomy", 3.0), ("diseases", 20.0), ("align", 4.0), ("answer", 8.0)):
         options.add_argument(f"--{name}-minutes", type=float, default=minutes, help="CPU minutes")
     options.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=list(ROWS), help="only these")
     options.add_argument("--results", type=Path, default=Path("benchmarks/results/c2f_ablation.json"))

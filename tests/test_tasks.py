@@ -27,7 +27,7 @@ from intervalchange.tasks.decoder import Ladder
 from intervalchange.tasks.detection import Detection, DetectionConfig, JudgedBoxes
 from intervalchange.tasks.encoders import encoder_options, encoder_tensors, levels_of, load_weights, shape_of
 from intervalchange.tasks.probe import Probe
-from intervalchange.tasks.segmentation import JudgedMasks, Segmentation, SegmentationConfig
+from intervalchange.tasks.segmentation import Segmentation, SegmentationConfig
 from intervalchange.training import train
 from intervalchange.training.stage import start_from
 
