@@ -10,7 +10,9 @@ frozen encoder of that run (`frozen`; the labels which that encoder has seen are
 
     classification  macro AUROC; .5
     detection       strict mAP; boxes of training at random places, and each label's mean box everywhere
-    segmentation    Dice over films with the finding; the mean mask of training, cut where it does best there
+    segmentation    Dice of all pixels as one film; the mean mask of training, cut where it does best there, and an
+                    empty mask. Dice of the films with the finding is blind to marks on the others, Dice of all films
+                    to marking nothing: they are shown beside it.
 
 A probe beats chance clearly when the lower end of its 95% interval by patient is above every floor. Interrupted, the
 same command continues: what is done is in the folder of its layout.
@@ -82,8 +84,10 @@ TASKS = (
 HEADLINE = {
     "classification": "labels.auroc.macro",
     "detection": "boxes.strict.map",
-    "segmentation": "masks.dice.positive",
+    "segmentation": "masks.dice.pooled",
 }
+BESIDE = {"segmentation": ("masks.dice.positive", "masks.dice.all"), "detection": ("labels.auroc.macro",)}
+"""Shown too, without a verdict: each has a floor of its own that says nothing of whether there is something to see."""
 
 
 def cohort(layout: str, part: str, patients: int, out: Path) -> Path:
@@ -166,7 +170,9 @@ def floors(model: Any, kind: str, train_data: FilmDataset, test_data: FilmDatase
     if kind == "classification":
         return {"chance": {HEADLINE[kind]: 0.5}}
     if kind == "segmentation":
-        return {"mean mask": mean_mask(model, train_data, test_data)}
+        data = masks_of(test_data)
+        nothing = with_mask(np.zeros(data.shape[1:], bool), data, test_data.patient_ids)
+        return {"mean mask": mean_mask(model, train_data, test_data), "nothing": model.validation_scores(nothing)}
     rng, known = np.random.default_rng(0), judge(model, train_data)
     made: dict[str, Callable[..., list[Any]]] = {"random boxes": random_boxes, "mean box": mean_box}
     return {name: model.validation_scores(floor(model, known, judged, rng)) for name, floor in made.items()}
@@ -190,8 +196,9 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
     record = folder.with_name(f"{folder.name}.json")
     if record.is_file():
         return json.loads(record.read_text(encoding="utf-8"))
-    exclusive = {"model.exclusive": True} if task.exclusive else {}
-    changes = {"model.labels": list(task.labels), **TRAINING, **exclusive, **options}
+    own: dict[str, Any] = {"model.exclusive": True} if task.exclusive else {}
+    own |= {"model.select": "pooled"} if task.kind == "segmentation" else {}
+    changes = {"model.labels": list(task.labels), **TRAINING, **own, **options}
     train(f"tasks/{task.kind}", prepared["train"], folder, size="small", overrides=changes)
     model = load(folder).model
     test = films(prepared["test"], model, "all")
@@ -216,16 +223,18 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line a row, chance beside each figure."""
+    """One line a figure, chance beside each."""
     lines = ["| task | encoder | films | figure | value (95%) | chance | beats it |", "|---|---|---|---|---|---|---|"]
     for row in rows:
-        name, figures = row["headline"], row["figures"]
-        interval = " to ".join(f"{figures[end]:.3f}" for end in (f"{name}.low", f"{name}.high") if end in figures)
-        chance = ", ".join(f"{floor} {values[name]:.3f}" for floor, values in row["floors"].items())
-        count = f"{row['films']['train']} / {row['films']['test']}"
-        value = f"{figures[name]:.3f} ({interval})"
-        said = "yes" if row["beats"] else "no"
-        lines.append(f"| {row['task']} | {row['variant']} | {count} | {name} | {value} | {chance} | {said} |")
+        kind, count = row["task"].split()[1], f"{row['films']['train']} / {row['films']['test']}"
+        for name in (row["headline"], *BESIDE.get(kind, ())):
+            figures = row["figures"]
+            interval = " to ".join(f"{figures[end]:.3f}" for end in (f"{name}.low", f"{name}.high") if end in figures)
+            floors = {floor: values[name] for floor, values in row["floors"].items() if name in values}
+            chance = ", ".join(f"{floor} {value:.3f}" for floor, value in floors.items())
+            said = ("yes" if row["beats"] else "no") if name == row["headline"] else ""
+            value = f"{figures[name]:.3f} ({interval})"
+            lines.append(f"| {row['task']} | {row['variant']} | {count} | {name} | {value} | {chance} | {said} |")
     return "\n".join(lines)
 
 
@@ -250,7 +259,7 @@ def main() -> None:
         for task in (task for task in TASKS if task.layout == layout):
             for variant, changes in variants.items():
                 rows.append(probe(task, variant, {**changes, "train.minutes": chosen.minutes}, prepared, chosen.out))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
+                print("\n".join(table(rows[-1:]).splitlines()[2:]), flush=True)
     print(table(rows))
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     said = {"patients": chosen.patients, "minutes": chosen.minutes, "seeds": SEEDS, "pixels": SHOWN, "rows": rows}

@@ -164,6 +164,15 @@ class Method(PreTrainedModel):
         super().post_init()
         self.all_tied_weights_keys = self.get_expanded_tied_weights_keys(all_submodels=True)
 
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """No: we draw with `transformers.initialization`, which leaves loaded tensors alone.
+
+        Of code that does not, transformers leaves out every module without tensors of its own: a head made of layers
+        could not say how they are drawn (`_init_weights`).
+        """
+        return False
+
     def forward(self, **batch: Any) -> MethodOutput:
         """Loss and terms of the fields of a `Batch`."""
         raise NotImplementedError

@@ -26,6 +26,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.evaluation.boxes import Boxes, box_figures
+from intervalchange.evaluation.labels import label_figures
 from intervalchange.losses.detection import BoxTargets, box_sides, box_targets, centre_focal
 from intervalchange.methods.method import MethodOutput
 from intervalchange.records import Region
@@ -91,7 +92,9 @@ class CentreHead(nn.Module):
         self.sides = nn.Conv2d(width, 4, 1)
 
     def draw_weights(self, init: Any) -> None:
-        """Centres are rare: without this the first steps only learn to say no."""
+        """Centres are rare: without this the first steps only learn to say no (RetinaNet, Lin et al. 2017, 4.1)."""
+        for last in (self.heat, self.sides):
+            init.normal_(last.weight, std=0.01)
         init.constant_(self.heat.bias, -math.log((1 - RARE) / RARE))
 
     def forward(self, features: Tensor) -> Said:
@@ -175,11 +178,19 @@ class Detection(Probe):
         return [tuple(tuple(row) for row in film if row[1] > 0) for film in rows]
 
     def validation_scores(self, judged: Sequence[JudgedBoxes]) -> dict[str, float]:
-        """`boxes.strict.map` and the other figures of `evaluation/boxes.py`; NaN left out, the selection then 0."""
+        """`boxes.strict.map` and the other figures of `evaluation/boxes.py`; NaN left out, the selection then 0.
+
+        Also `labels.auroc.*` and `labels.ap.*`: how well the surest box of a film tells whether there is one to find.
+        """
         known = np.array([one.known for one in judged])
         truth, found = (_flat([getattr(one, name) for one in judged], known) for name in ("truth", "found"))
         names, patients = self.config.labels, [one.patient for one in judged]
         figures = box_figures(truth, found, len(judged), names, patients, replicates=self.replicates())
+        present, surest = np.full((2, len(judged), len(names)), 0.0)
+        for boxes, table in ((truth, present), (found, surest)):
+            np.maximum.at(table, (boxes.film, boxes.label), boxes.score)
+        present[known == 0] = np.nan
+        figures |= label_figures(present, surest, names, patients, self.replicates())
         return {self.selection: 0.0} | {name: value for name, value in figures.items() if not np.isnan(value)}
 
 

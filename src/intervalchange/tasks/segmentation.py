@@ -46,9 +46,10 @@ class SegmentationConfig(ProbeConfig):
     """Weight of the soft Dice beside the cross-entropy."""
     positive_weight: float = 1.0
     """How much a pixel of a finding counts in the cross-entropy, relative to one that is not."""
-    select: Literal["positive", "all"] = "positive"
-    """Which Dice chooses the weights: over the films that have the finding, or over all. Where most films are empty, a
-    model that marks nothing is hard to beat in the second."""
+    select: Literal["positive", "all", "pooled"] = "positive"
+    """Which Dice chooses the weights: of the films that have the finding, of all, or of all pixels as one film. Where
+    most films are empty, marking nothing does well in the second and marking every film costs nothing in the first;
+    `pooled` rewards neither."""
 
 
 @dataclass(frozen=True)
