@@ -17,8 +17,8 @@ def write_with_truth(
     made = []
     simulate_patient = cohort.simulate_patient
 
-    def kept(*arguments: object) -> SimulatedPatient:
-        made.append(simulate_patient(*arguments))  # type: ignore[arg-type]
+    def kept(*arguments: object, **options: object) -> SimulatedPatient:
+        made.append(simulate_patient(*arguments, **options))  # type: ignore[arg-type]
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -290,7 +290,9 @@ def _run_prepare(options: argparse.Namespace) -> None:
 
 def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
     """What the reader is told: where things are, and its own options."""
-    places = {name: getattr(options, name) for name in ("images", "reports", "questions", "graphs", "salt")}
+    from intervalchange.data.readers import PLACES
+
+    places = {name: getattr(options, name) for name in PLACES}
     own = dict(options.option)
     for name in own:
         if name in vars(options):

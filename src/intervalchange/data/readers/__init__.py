@@ -33,6 +33,9 @@ READERS = {
 }
 """Name of a source -> the module whose `read` knows it."""
 
+PLACES = ("images", "reports", "questions", "graphs", "salt")
+"""Options of readers that `prepare` has flags for; the others are given as `--option NAME=VALUE`."""
+
 
 def reader_options(name: str) -> dict[str, Any]:
     """Option of a source's reader -> its type."""
@@ -52,10 +55,16 @@ def read_source(name: str, root: str | Path, **options: object) -> Source:
     given = {key: value for key, value in options.items() if value is not None}
     unknown = sorted(set(given) - set(known))
     if unknown:
-        own = ", ".join(option for option in known if option != "tables_only") or "none"
-        raise ConfigError(f"source '{name}' has no option {', '.join(unknown)}.", remedy=f"Its options: {own}.")
+        own = ", ".join(_flag(option) for option in known if option != "tables_only") or "none"
+        flags = ", ".join(map(_flag, unknown))
+        raise ConfigError(f"source '{name}' has no use for {flags}.", remedy=f"Leave it out. It knows: {own}.")
     read = import_module(READERS[name]).read
     return cast(Source, read(Path(root), **{key: _typed(key, value, known[key]) for key, value in given.items()}))
+
+
+def _flag(option: str) -> str:
+    """An option as it is written on the command line."""
+    return f"--{option}" if option in PLACES else f"--option {option}"
 
 
 def _typed(option: str, value: object, hint: Any) -> object:
