@@ -4,7 +4,7 @@ import numpy as np
 
 from intervalchange.simulation.anatomy import Anatomy, spine_offset
 from intervalchange.simulation.scene import Acquisition, State
-from intervalchange.simulation.thorax import Scene
+from intervalchange.simulation.solids import Scene
 
 
 def _wire(points: list[tuple[float, float, float]], radius: float, steps: int = 40) -> np.ndarray:

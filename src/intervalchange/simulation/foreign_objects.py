@@ -14,7 +14,7 @@ from intervalchange.simulation import splatting
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.scene import ForeignObject
-from intervalchange.simulation.thorax import Scene
+from intervalchange.simulation.solids import Scene
 
 KINDS = ("button", "necklace", "clip", "coin", "pin")
 _OUTLINE = 0.02

@@ -13,7 +13,8 @@ from intervalchange.simulation import rays
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.scene import Acquisition, Lesion, State
 from intervalchange.simulation.skeleton import sheet
-from intervalchange.simulation.thorax import UNCUT, Scene, dome_top, heights, lung_table, turned
+from intervalchange.simulation.solids import UNCUT, Scene, heights, turned
+from intervalchange.simulation.thorax import dome_top, lung_table
 
 WATER = 0.19
 """Attenuation of soft tissue per cm at the mean energy behind the patient."""

@@ -5,7 +5,7 @@ import numpy as np
 from intervalchange.simulation.anatomy import Anatomy, spine_offset
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.skeleton import RAISED, clavicle_path
-from intervalchange.simulation.thorax import Scene
+from intervalchange.simulation.solids import Scene
 
 Box = tuple[float, float, float, float]
 

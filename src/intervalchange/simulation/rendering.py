@@ -12,7 +12,8 @@ from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.pathology import WATER
 from intervalchange.simulation.scene import Acquisition, Film, State
 from intervalchange.simulation.skeleton import callus, skeleton
-from intervalchange.simulation.thorax import Scene, build, lung_table
+from intervalchange.simulation.solids import Scene
+from intervalchange.simulation.thorax import build, lung_table
 from intervalchange.simulation.vessels import carry, vessel_tree
 
 VESSEL_CAP = 0.8
