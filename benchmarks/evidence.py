@@ -2,8 +2,11 @@
 
     python benchmarks/evidence.py RUN --train prepared/train --patients 150 --out benchmarks/results/evidence.json
 
-- pointing game: the peak of the changed finding's map lies inside its true extent (one map cell of tolerance), beside
-  the same game played by the mean map of that finding over training pairs (one map for everybody)
+- pointing game (the peak of the changed finding's map lies inside its true extent, one map cell of tolerance), energy
+  inside and IoU, with 95% intervals by patient, beside what chance gets and what the mean map of that finding over
+  training pairs gets (one map for everybody)
+- deletion and insertion: the film loses, or gains, its lesion cell by cell in the order of the map; the area under the
+  finding's probability, beside the same in the order of the mean map
 - correlation between the maps of different patients, for the same finding
 - erasing: the film is rendered again without the lesion, everything else held; does its probability fall?
 """
@@ -20,13 +23,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.progress import track
 
 import intervalchange as ic
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.images import Image, film_square
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.evidence import cells_of_mask, pointing_hits
+from intervalchange.evaluation.evidence import (
+    cells_of_mask,
+    deletion,
+    evidence_figures,
+    insertion,
+    pointing_hits,
+    tally,
+)
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
@@ -35,6 +46,8 @@ from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import State
 
 SEED = 900_300
+STEPS = 16
+"""Of a curve: so many parts of the film are changed one after the other."""
 
 
 @dataclass(frozen=True)
@@ -103,50 +116,90 @@ def mean_maps(model: Predictor, prepared: Prepared, limit: int = 1500) -> dict[t
     return {key: value / count[key] for key, value in total.items()}
 
 
-def probability(model: Predictor, film: np.ndarray, finding: str) -> float:
-    """Probability that one film shows a finding."""
-    batch = model.batch_of([(film, film, DIFFERENCE_QUESTION)])
+def probabilities(model: Predictor, films: np.ndarray, finding: str) -> np.ndarray:
+    """(k, s, s) films of 0 to 255 -> (k,) probabilities that they show a finding."""
+    squares = films.round().astype(np.uint8)
+    batch = model.batch_of([(film, film, DIFFERENCE_QUESTION) for film in squares])
     with torch.no_grad():
         look = model.model.look(batch.current)
-    return float(torch.sigmoid(look.findings)[0, FINDINGS.index(finding)])
+    return torch.sigmoid(look.findings)[:, FINDINGS.index(finding)].numpy()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one pair gave."""
+
+    single: Single
+    heat: np.ndarray
+    """(g, g)."""
+    mean: np.ndarray
+    """(g, g) of all training pairs with this change."""
+    fell: bool
+    areas: dict[str, float]
+    """Under the curves of deletion and insertion."""
+
+
+def look_at(model: Predictor, single: Single, mean: np.ndarray) -> Looked:
+    """Map, curves and erasing of one pair."""
+    batch = model.batch_of([(single.prior, single.current, DIFFERENCE_QUESTION)])
+    heat = model.model.maps_of(batch)[single.way][0, FINDINGS.index(single.finding)]
+    shown = (single.current if single.way == "added" else single.prior).astype(float)
+    erased = single.erased.astype(float)
+    before, after = probabilities(model, np.stack([shown, erased]), single.finding)
+    areas = {
+        f"{name}.{order}": curve(
+            shown, by, lambda films: probabilities(model, films, single.finding), fill=erased, steps=STEPS
+        ).area
+        for name, curve in (("deletion", deletion), ("insertion", insertion))
+        for order, by in (("map", heat), ("mean_map", mean))
+    }
+    return Looked(single, heat, mean, bool(after < before), areas)
 
 
 def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> dict[str, object]:
     """All figures, over all findings and by finding."""
     average = mean_maps(model, prepared)
-    rows, kept = [], defaultdict(list)
-    for single in singles(patients, side):
-        batch = model.batch_of([(single.prior, single.current, DIFFERENCE_QUESTION)])
-        heat = model.model.maps_of(batch)[single.way][0, FINDINGS.index(single.finding)]
-        shown = single.current if single.way == "added" else single.prior
-        fell = probability(model, single.erased, single.finding) < probability(model, shown, single.finding)
-        mean = average.get((single.finding, single.way))
-        rows.append((single.finding, hit(heat, single.mask), mean is not None and hit(mean, single.mask), fell))
-        kept[single.finding].append((single.patient, heat.ravel()))
-    correlations = [
-        float(np.corrcoef(one, other)[0, 1])
-        for maps in kept.values()
-        for (first, one), (second, other) in itertools.combinations(maps, 2)
-        if first != second
+    found = [
+        look_at(model, single, average[single.finding, single.way])
+        for single in track(singles(patients, side), "pairs", total=None)
+        if (single.finding, single.way) in average
     ]
-    names = sorted({row[0] for row in rows})
-    table = {
-        name: {
-            "pairs": len(chosen := [row for row in rows if row[0] == name]),
-            **{
-                key: float(np.mean([row[place] for row in chosen]))
-                for place, key in enumerate(("hit", "mean_hit", "fell"), 1)
-            },
-        }
-        for name in names
+    who = [one.single.patient for one in found]
+    figures = {
+        name: evidence_figures(
+            tally(
+                np.stack([getattr(one, kind) for one in found]).clip(0, None),
+                np.stack([cells_of_mask(one.single.mask, len(one.heat)) for one in found]),
+            ),
+            who,
+        )
+        for name, kind in (("map", "heat"), ("mean_map", "mean"))
     }
+    correlations = [
+        float(np.corrcoef(one.heat.ravel(), other.heat.ravel())[0, 1])
+        for one, other in itertools.combinations(found, 2)
+        if one.single.finding == other.single.finding and one.single.patient != other.single.patient
+    ]
     return {
-        "pairs": len(rows),
-        "pointing_hits": float(np.mean([row[1] for row in rows])),
-        "pointing_hits_of_mean_map": float(np.mean([row[2] for row in rows])),
+        "pairs": len(found),
+        **figures,
+        "curves": {name: float(np.mean([one.areas[name] for one in found])) for name in found[0].areas},
         "correlation_between_patients": float(np.mean(correlations)),
-        "erasing_lowers_probability": float(np.mean([row[3] for row in rows])),
-        "by_finding": table,
+        "erasing_lowers_probability": float(np.mean([one.fell for one in found])),
+        "by_finding": {
+            name: by_finding([one for one in found if one.single.finding == name])
+            for name in sorted({one.single.finding for one in found})
+        },
+    }
+
+
+def by_finding(found: list[Looked]) -> dict[str, float]:
+    """The pointing game and erasing on the pairs of one finding."""
+    return {
+        "pairs": len(found),
+        "hit": float(np.mean([hit(one.heat, one.single.mask) for one in found])),
+        "mean_hit": float(np.mean([hit(one.mean, one.single.mask) for one in found])),
+        "fell": float(np.mean([one.fell for one in found])),
     }
 
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,8 +34,9 @@ from intervalchange.evaluation.consistency import (
 )
 from intervalchange.evaluation.statistics import figures
 from intervalchange.grammar import NOTHING, render
+from intervalchange.inference import load
 from intervalchange.records import Change, Study
-from intervalchange.serving.answerers import RemoteModel, answer_many
+from intervalchange.serving.answerers import LocalModel, RemoteModel, answer_many
 from intervalchange.serving.suite import SCORES, main, pairs_of, run_suite, triangles_of
 from intervalchange.serving.suite_page import page
 
@@ -206,6 +208,14 @@ def test_questions_are_asked_once_and_together(prepared: Prepared) -> None:
     scores = run_suite(model, prepared, replicates=20)
     assert sum(model.asked) == len(scores.answers) == len(set(scores.answers))
     assert max(model.asked) > 12
+
+
+def test_a_run_that_knows_the_patients_is_refused(prepared: Prepared) -> None:
+    known = pairs_of(prepared, "test")[0].case.patient_id
+    predictor = replace(load("demo"), run={"stage": "set_difference/answer", "training_patients": [known]})
+    with pytest.raises(RunError, match="1 patients of this split were in the training data"):
+        run_suite(LocalModel(predictor), prepared, limit=1, replicates=5)
+    predictor.refuse_training_patients(prepared, ["somebody else"], "test")
 
 
 def test_limit_and_refusals(prepared: Prepared) -> None:

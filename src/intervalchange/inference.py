@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import torch
 
 from intervalchange import grammar
 from intervalchange.data.batch import Batch, collate
-from intervalchange.data.dataset import FilmDataset, FilmReader, PairDataset, item_from_films
+from intervalchange.data.dataset import FilmDataset, PairDataset, item_from_films
 from intervalchange.data.images import film_from_file
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.calibration import ABSTAINED
@@ -25,6 +25,7 @@ from intervalchange.records import CONDITIONS, KINDS, Prediction
 if TYPE_CHECKING:
     from intervalchange.data.images import Geometry
     from intervalchange.data.prepared import Prepared
+    from intervalchange.tasks.zero_shot import Asked
 
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
@@ -119,7 +120,7 @@ class Predictor:
         Raises RunError where a case shows a patient the weights were trained on (except for split "train").
         """
         dataset = self.dataset(prepared, split, kinds)
-        self._refuse_training_patients(dataset, split)
+        self.refuse_training_patients(prepared, dataset.patient_ids, split)
         ids = dataset.case_ids
         cases = prepared.case_records(split, kinds if kinds is not None else self.model.kinds)
         facts = {case.case_id: facts_of(case) for case in cases}
@@ -135,7 +136,7 @@ class Predictor:
         """What a stage that answers no question reaches on the films of a split: its figures by dotted names."""
         labels = getattr(self.model.config, "labels", ())
         films = FilmDataset(prepared, split, self.model.config.pixels, needs=self.model.needs, labels=labels)
-        self._refuse_training_patients(films, split)
+        self.refuse_training_patients(prepared, films.patient_ids, split)
         judged: list[Any] = []
         with torch.no_grad():
             for start in range(0, len(films), batch_size):
@@ -143,20 +144,26 @@ class Predictor:
                 judged += self.model.judged(collate([films[row] for row in rows]))
         return {"films.count": len(films), **self.model.validation_scores(judged)}
 
+    def zero_shot(self, prepared: Prepared, split: str, asked: Asked | None = None) -> dict[str, Any]:
+        """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
+        from intervalchange.tasks.zero_shot import zero_shot
+
+        self._refuse_training_patients(FilmDataset(prepared, split, self.model.config.pixels), split)
+        return zero_shot(self.model, prepared, split, asked)
+
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
         """The cases that `predict` answers: of the kinds the model was trained on unless others are named."""
         return PairDataset(
             prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels
         )
 
-    def _refuse_training_patients(self, dataset: FilmReader, split: str) -> None:
-        if split == "train":
-            return
-        seen = sorted(set(dataset.patient_ids) & self.training_patients)
-        if seen:
+    def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
+        """Raises RunError where the run has learnt from one of these patients; the split `train` asks for that."""
+        seen = sorted(set(patients) & self.training_patients)
+        if seen and split != "train":
             raise RunError(
                 f"{len(seen)} patients of this split were in the training data of the run (for example {seen[0]}).",
-                where=dataset.prepared.folder,
+                where=prepared.folder,
                 remedy="Answer on patients it has not seen: use the split the run was trained with, or other data.",
             )
 

@@ -311,10 +311,12 @@ def run_suite(
     how many answers the score is over; `suite.unread.rate`, answers to the given pairs that the grammar cannot read in
     full. With the true answers: `suite.given.change_f1`, `suite.shuffled.change_f1`, and what they get themselves,
     `suite.triangle.reference.rate`. A test without cases says "not run". Raises ConfigError where the split has no
-    pairs.
+    pairs, RunError where a run of ours has learnt from one of its patients.
     """
     prepared = data if isinstance(data, Prepared) else Prepared(data)
     whole, asker = pairs_of(prepared, split), _Asker(answerer, prepared)
+    if isinstance(answerer, LocalModel):
+        answerer.predictor.refuse_training_patients(prepared, [pair.case.patient_id for pair in whole], split)
     pairs, triples = _spread(whole, limit), _spread(triangles_of(whole), limit)
     scores = SuiteScores(name, answers=asker.known)
     tests = [test(pairs, asker) for test in (_same_answer, _same_films, _other_films)]
