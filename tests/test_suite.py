@@ -9,7 +9,6 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -212,7 +211,8 @@ def test_questions_are_asked_once_and_together(prepared: Prepared) -> None:
 
 def test_a_run_that_knows_the_patients_is_refused(prepared: Prepared) -> None:
     known = pairs_of(prepared, "test")[0].case.patient_id
-    predictor = replace(load("demo"), run={"stage": "set_difference/answer", "training_patients": [known]})
+    predictor = load("demo")
+    predictor.run["training_patients"] = [known]
     with pytest.raises(RunError, match="1 patients of this split were in the training data"):
         run_suite(LocalModel(predictor), prepared, limit=1, replicates=5)
     predictor.refuse_training_patients(prepared, ["somebody else"], "test")
