@@ -15,11 +15,11 @@ import pytest
 
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
-from intervalchange.data.readers.imagenome_graphs import BOX_REGIONS, SmallFrame, film_box, read_graph
+from intervalchange.data.readers.imagenome_graphs import BOX_REGIONS, SmallFrame, film_box, read_graph, regions_of
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import render
-from intervalchange.records import Change, Study
+from intervalchange.records import Change, Region, Study
 from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy, simulate, simulate_patient
 from intervalchange.simulation.reports import direction
 
@@ -31,6 +31,7 @@ KEYS = (
     *("image_id", "viewpoint", "patient_id", "study_id", "gender", "age_decile", "reason_for_exam", "StudyOrder"),
     *("StudyDateTime", "objects", "attributes", "relationships"),
 )
+EDGES = ("x1", "y1", "x2", "y2")
 LEVELS = {"minimal": "mild", "small": "mild"}
 
 
@@ -109,6 +110,8 @@ def test_boxes_are_within_a_pixel_of_the_truth(root: Path, patients: list[Simula
         boxes = {r.name: r.box for r in truth[case.current.study_id][1].study.regions if r.kind == "anatomy"}
         expected += len(boxes.keys() & BOX_REGIONS.keys())
         for region in case.current.regions:
+            if region.kind == "located":
+                continue
             assert region.kind == "anatomy"
             assert max(abs(a - b) for a, b in zip(region.box, boxes[region.name], strict=True)) <= 1
             seen += 1
@@ -116,6 +119,80 @@ def test_boxes_are_within_a_pixel_of_the_truth(root: Path, patients: list[Simula
     assert seen + dropped == expected
     assert seen > 20 * len({case.current.study_id for case in source.cases}), "of the 26 that the simulation knows"
     assert source.notes["region boxes that reach beyond the film (cut)"] > 0
+
+
+def test_findings_are_located_in_the_smallest_regions_that_are_said_to_have_them(root: Path) -> None:
+    source, found = read_source("imagenome", root), 0
+    for case in source.cases:
+        if case.prior is not None:
+            continue
+        plain = json.loads(
+            (graphs_of(root) / f"{Path(case.current.image).stem}_SceneGraph.json").read_text("utf-8-sig")
+        )
+        names = {region.box: region.name for region in case.current.regions if region.kind == "anatomy"}
+        said = {
+            (one["bbox_name"], sentence[0].split("|")[2])
+            for one in plain["attributes"]
+            for sentence in one["attributes"]
+            if "|yes|" in sentence[0]
+        }
+        for region in case.current.regions:
+            if region.kind != "located":
+                continue
+            assert case.current.findings[region.name] == 1
+            if region.name == "lung opacity":
+                assert (names[region.box], "lung opacity") in said
+                side = names[region.box].split()[0]
+                zones = [
+                    name for name, label in said if label == region.name and name.startswith(side) and "zone" in name
+                ]
+                assert not zones or names[region.box] in zones, "a lung gives way to its zones"
+            found += 1
+    assert found > 10
+
+
+def test_a_lung_gives_way_to_its_zone() -> None:
+    lung, zone, heart = (
+        Region("anatomy", name, box)
+        for name, box in (
+            ("left lung", (50.0, 0.0, 90.0, 100.0)),
+            ("left lower lung zone", (48.0, 60.0, 90.0, 100.0)),
+            ("cardiac silhouette", (30.0, 50.0, 80.0, 100.0)),
+        )
+    )
+    objects = [
+        {
+            "bbox_name": region.name,
+            **dict(zip(("original_x1", "original_y1", "original_x2", "original_y2"), region.box, strict=True)),
+        }
+        for region in (lung, zone, heart)
+    ]
+    effusion = "anatomicalfinding|yes|pleural effusion"
+    entries = [entry([effusion], region=one["bbox_name"]) for one in objects]
+    entries += [entry([effusion], region="left chest wall"), entry(["anatomicalfinding|no|pneumothorax"])]
+    found = regions_of(read_graph(graph(objects=objects, attributes=entries)), 100, 100, Counter())
+    assert found[:3] == (lung, zone, heart)
+    assert found[3:] == tuple(Region("located", "pleural effusion", one.box) for one in (zone, heart))
+
+
+def test_the_films_of_questions_get_the_regions_of_their_graphs(tree: Path) -> None:
+    of_graphs = {case.current.study_id: case.current.regions for case in read_source("imagenome", tree).cases}
+    shutil.rmtree(tree / "simulated-truth")
+    source = read_source("mimic_diff_vqa", tree)
+    asked = {
+        study.study_id: study for case in source.cases for study in (case.prior, case.current) if study is not None
+    }
+    assert asked and all(study.regions == of_graphs.get(name, ()) for name, study in asked.items())
+    assert {region.kind for study in asked.values() for region in study.regions} == {"anatomy", "located"}
+    missing = sum(not study.regions for study in asked.values())
+    assert source.notes.get("films without a scene graph", 0) == missing < len(asked)
+    moved = tree / "chest-imagenome"
+    moved.rename(tree.parent / "elsewhere")
+    assert not any(case.current.regions for case in read_source("mimic_diff_vqa", tree).cases)
+    again = read_source("mimic_diff_vqa", tree, graphs=tree.parent / "elsewhere")
+    assert [case.current.regions for case in again.cases] == [case.current.regions for case in source.cases]
+    with pytest.raises(SourceError, match="no scene graphs"):
+        read_source("mimic_diff_vqa", tree, graphs=tree)
 
 
 def word_of(finding: str, prior: SimulatedStudy, current: SimulatedStudy) -> str:

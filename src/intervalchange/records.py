@@ -23,9 +23,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A named place on one film: a region of anatomy or the extent of a finding."""
+    """A named place on one film: a region of anatomy, or where a finding is."""
 
-    kind: Literal["anatomy", "finding"]
+    kind: Literal["anatomy", "finding", "located"]
+    """anatomy; the extent of a finding; or the region of anatomy in which a report places a finding of this name."""
     name: str
     box: Box
     rle: str | None = None

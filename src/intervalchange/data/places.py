@@ -36,7 +36,7 @@ class Place:
 
 
 def places_of(regions: Sequence[Region], geometry: Geometry, side: int) -> tuple[Place, ...]:
-    """The finding regions of a film (original pixels) whose stored square has this side."""
+    """Where the findings of a film are (regions in original pixels); its stored square has this side."""
     shift = np.array([geometry.offset_x, geometry.offset_y] * 2)
     return tuple(
         Place(
@@ -45,7 +45,7 @@ def places_of(regions: Sequence[Region], geometry: Geometry, side: int) -> tuple
             None if region.rle is None else _cells(region.rle, geometry, side),
         )
         for region in regions
-        if region.kind == "finding" and region.name in _NUMBER
+        if region.kind != "anatomy" and region.name in _NUMBER
     )
 
 

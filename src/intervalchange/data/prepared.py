@@ -81,7 +81,7 @@ class Prepared:
         return {study: tuple(regions) for study, regions in found.items()}
 
     @cached_property
-    def boxes_of(self) -> dict[int, tuple[list[tuple[Literal["anatomy", "finding"], str]], np.ndarray]]:
+    def boxes_of(self) -> dict[int, tuple[list[tuple[Literal["anatomy", "finding", "located"], str]], np.ndarray]]:
         """Row of the studies table -> (kind, name) of its regions and (r, 4) boxes in units of the stored side."""
         side = self.pixels.shape[0]
         places = self.studies[["scale", "offset_x", "offset_y"]].to_numpy(np.float64)

@@ -3,6 +3,7 @@
 **Size.** 242,072 films quoted (243,310 graphs are on disk), more than 670,000 comparison relations; a gold set of 500
 patients and 1,000 films. Made by rules from the reports, boxes by a detector.
 **Labels.** By region and sentence: yes or no; what is not said is unknown, not absent. Boxes are of anatomy, never of
+lesions: a region that has a finding becomes a `located` region under the finding's name, which trains no detector of
 lesions. 36 regions have boxes, 29 of these have text too.
 **Access.** PhysioNet Credentialed Health Data License 1.5.0; annotations only, no films. doi 10.13026/wv01-y230.
 **Cite.** Wu et al., NeurIPS 2021 Datasets and Benchmarks (arXiv:2108.00316).
@@ -19,22 +20,19 @@ unpacked (`silver_dataset/scene_graph/`) or still in `silver_dataset/scene_graph
 from __future__ import annotations
 
 import math
-import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intervalchange.data.readers import mimic_files as files
 from intervalchange.data.readers import mimic_studies
-from intervalchange.data.readers.imagenome_graphs import SceneGraph, film_box, read_graph
+from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPlaces
 from intervalchange.data.readers.source import Source, moment, read_table
 from intervalchange.errors import SourceError
-from intervalchange.records import Case, Region, Study
+from intervalchange.records import Case, Study
 
-WHERE = "Fetch it from https://physionet.org/content/chest-imagenome/ (credentialed), or pass --graphs."
-ENDING = "_SceneGraph.json"
 LISTS = {"train": "train", "valid": "val", "test": "test"}
 """Name of a list -> ours."""
 
@@ -63,7 +61,7 @@ def read(
     places = files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
     folder = files.folder_with(graphs or root / "chest-imagenome", "silver_dataset")
     notes: Counter[str] = Counter()
-    found = _graphs(folder, notes)
+    found = read_graphs(folder, notes)
     splits = _splits(folder, found, notes)
     films = _films(places, found, notes)
     studies = mimic_studies.as_studies(places, films, notes, tables_only, report_part)
@@ -84,45 +82,6 @@ def read(
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
-
-
-def _graphs(folder: Path, notes: Counter[str]) -> dict[str, SceneGraph]:
-    """dicom_id -> graph; what cannot be read is counted."""
-    found: dict[str, SceneGraph] = {}
-    for data in _graph_files(folder):
-        try:
-            graph = read_graph(data)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            notes["scene graphs that cannot be read (skipped)"] += 1
-            continue
-        found[graph.dicom] = graph
-    if not found:
-        raise SourceError("no scene graph could be read.", where=folder, remedy=WHERE)
-    return found
-
-
-def _graph_files(folder: Path) -> Iterator[bytes]:
-    """The bytes of every graph, from the folder or else from the archive."""
-    from rich.console import Console
-    from rich.progress import track
-
-    silver = folder / "silver_dataset"
-    paths = sorted((silver / "scene_graph").glob(f"*{ENDING}"))
-    console = Console(stderr=True)
-    if paths:
-        for path in track(paths, "scene graphs", console=console, disable=len(paths) < 5000):
-            yield path.read_bytes()
-        return
-    archive = silver / "scene_graph.zip"
-    if not archive.is_file():
-        raise SourceError("there are no scene graphs.", where=silver / "scene_graph", remedy=WHERE)
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            names = sorted(name for name in packed.namelist() if name.endswith(ENDING))
-            for name in track(names, "scene graphs", console=console, disable=len(names) < 5000):
-                yield packed.read(name)
-    except zipfile.BadZipFile as error:
-        raise SourceError("this archive is broken.", where=archive, remedy=WHERE) from error
 
 
 def _splits(folder: Path, graphs: Mapping[str, SceneGraph], notes: Counter[str]) -> _Splits:
@@ -165,16 +124,11 @@ def _films(places: FilmPlaces, graphs: Mapping[str, SceneGraph], notes: Counter[
 
 
 def _study(study: Study, graph: SceneGraph, film: FilmMetadata, notes: Counter[str]) -> Study:
-    regions: dict[str, Region] = {}
-    for one in graph.boxes:
-        box = film_box(one, film.height, film.width, notes)
-        if box is not None:
-            regions.setdefault(one[0], Region("anatomy", one[0], box))
     return replace(
         study,
         findings=graph.findings,
         levels=graph.levels,
-        regions=tuple(regions.values()),
+        regions=regions_of(graph, film.height, film.width, notes),
         sex=graph.sex if graph.sex in ("F", "M") else "",
         devices=graph.devices,
     )

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from intervalchange.data.readers.mimic_files import plain_id
+from intervalchange.errors import SourceError
 from intervalchange.findings import RANKED_LEVELS
-from intervalchange.records import Box
+from intervalchange.records import Box, Region
 
+WHERE = "Fetch it from https://physionet.org/content/chest-imagenome/ (credentialed), or pass --graphs."
+ENDING = "_SceneGraph.json"
 SMALL = 224
 """Side of the square frame in which the boxes were found."""
+
+MOSTLY = 0.8
+"""Share of a region inside another from which it counts as a part of it."""
 
 BOX_REGIONS = {
     "right lung": "Right lung",
@@ -155,6 +163,8 @@ class SceneGraph:
     levels: Mapping[str, str]
     devices: tuple[str, ...]
     relations: tuple[Relation, ...]
+    located: tuple[tuple[str, str], ...] = ()
+    """(finding, region) where a sentence says that the finding is in the region."""
 
 
 def read_graph(data: bytes) -> SceneGraph:
@@ -174,6 +184,13 @@ def read_graph(data: bytes) -> SceneGraph:
         levels={name: level for name, level in levels.items() if findings.get(name) == 1},
         devices=tuple(sorted({label for (_, category, label), yes in states.items() if yes and _is_device(category)})),
         relations=tuple(_relations(plain["relationships"])),
+        located=tuple(
+            dict.fromkeys(
+                (FINDING_OF_LABEL.get(label, label), region)
+                for (region, category, label), yes in states.items()
+                if yes and category in DISEASE_CATEGORIES
+            )
+        ),
     )
 
 
@@ -243,6 +260,9 @@ def _relations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Relation]:
             yield Relation(prior, frozenset(named), words.pop() if len(words) == 1 else "")
 
 
+# --- regions and files ----------------------------------------------------------------------------------------------
+
+
 def film_box(graph_box: tuple[str, Box | None, Box | None], height: int, width: int, notes: Counter[str]) -> Box | None:
     """The box of a region in pixels of the film, cut at its edges; None, counted, where nothing is left.
 
@@ -263,3 +283,78 @@ def film_box(graph_box: tuple[str, Box | None, Box | None], height: int, width: 
     if (x1, y1, x2, y2) != box:
         notes["region boxes that reach beyond the film (cut)"] += 1
     return x1, y1, x2, y2
+
+
+def regions_of(graph: SceneGraph, height: int, width: int, notes: Counter[str]) -> tuple[Region, ...]:
+    """The regions of anatomy of a film of this size (0 where unknown), and where the graph places findings."""
+    regions: dict[str, Region] = {}
+    for one in graph.boxes:
+        box = film_box(one, height, width, notes)
+        if box is not None:
+            regions.setdefault(one[0], Region("anatomy", one[0], box))
+    return (*regions.values(), *_located(graph, regions))
+
+
+def _located(graph: SceneGraph, regions: Mapping[str, Region]) -> Iterator[Region]:
+    """The regions that a finding is said to be in; of a lung and its zones, the zones."""
+    said: dict[str, list[Box]] = {}
+    for finding, name in graph.located:
+        if name in regions:
+            said.setdefault(finding, []).append(regions[name].box)
+    for finding, boxes in said.items():
+        for box in boxes:
+            if not any(other != box and _share(other, box) > MOSTLY for other in boxes):
+                yield Region("located", finding, box)
+
+
+def _share(one: Box, other: Box) -> float:
+    """How much of one box lies in the other."""
+    across, down = (min(one[k + 2], other[k + 2]) - max(one[k], other[k]) for k in (0, 1))
+    return max(across, 0.0) * max(down, 0.0) / ((one[2] - one[0]) * (one[3] - one[1]))
+
+
+def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None = None) -> dict[str, SceneGraph]:
+    """dicom_id -> graph of the `wanted` films, of all where None; what cannot be read is counted.
+
+    folder: holds `silver_dataset`. Raises SourceError where there are no graphs or none can be read.
+    """
+    found: dict[str, SceneGraph] = {}
+    for data in _graph_files(folder, wanted):
+        try:
+            graph = read_graph(data)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            notes["scene graphs that cannot be read (skipped)"] += 1
+            continue
+        found[graph.dicom] = graph
+    if not found:
+        raise SourceError("no scene graph could be read.", where=folder, remedy=WHERE)
+    return found
+
+
+def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]:
+    """The bytes of every wanted graph, from the folder or else from the archive."""
+    from rich.console import Console
+    from rich.progress import track
+
+    silver = folder / "silver_dataset"
+    paths = sorted((silver / "scene_graph").glob(f"*{ENDING}"))
+    console = Console(stderr=True)
+
+    def is_wanted(name: str) -> bool:
+        return name.endswith(ENDING) and (wanted is None or Path(name).name.removesuffix(ENDING) in wanted)
+
+    if paths:
+        paths = [path for path in paths if is_wanted(path.name)]
+        for path in track(paths, "scene graphs", console=console, disable=len(paths) < 5000):
+            yield path.read_bytes()
+        return
+    archive = silver / "scene_graph.zip"
+    if not archive.is_file():
+        raise SourceError("there are no scene graphs.", where=silver / "scene_graph", remedy=WHERE)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = sorted(name for name in packed.namelist() if is_wanted(name))
+            for name in track(names, "scene graphs", console=console, disable=len(names) < 5000):
+                yield packed.read(name)
+    except zipfile.BadZipFile as error:
+        raise SourceError("this archive is broken.", where=archive, remedy=WHERE) from error

@@ -34,6 +34,7 @@ from typing import Any
 import pandas as pd
 
 from intervalchange.data.readers import mimic_files as files
+from intervalchange.data.readers.imagenome_graphs import read_graphs, regions_of
 from intervalchange.data.readers.source import Source, moment, read_table
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
@@ -55,6 +56,9 @@ class Film:
     """Time as a number of days, NaN where unknown."""
     order: float
     acquired_at: str
+    height: int
+    """Pixels of the film; 0 where unknown."""
+    width: int
 
 
 def read(
@@ -67,7 +71,8 @@ def read(
 ) -> Source:
     """Read the tables (and the report texts, unless tables_only).
 
-    images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, not read yet.
+    images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
+    where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
     """
     places = files.locate(root, images, reports, questions)
     notes: Counter[str] = Counter()
@@ -79,6 +84,7 @@ def read(
     studies = {study: _study(study, films[study], pattern, key_findings) for study in sorted(used)}
     if not tables_only:
         studies = files.with_reports(places, films, studies, notes)
+        studies = _with_regions(graphs or root / "chest-imagenome", graphs is not None, films, studies, notes)
     studies, truth = files.with_truth(places, films, studies)
     cases = _cases(rows, studies, films, truth.same_state, notes)
     if not cases:
@@ -129,7 +135,14 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
             notes["studies without a view"] += 1
         rank = moment(order) if len(order.strip()) < 8 else math.nan
         films[files.plain_id(study)] = Film(
-            files.plain_id(subject), dicom.strip(), files.FRONTAL.get(word, word), days, rank, when
+            files.plain_id(subject),
+            dicom.strip(),
+            files.FRONTAL.get(word, word),
+            days,
+            rank,
+            when,
+            known.height if known else 0,
+            known.width if known else 0,
         )
     return films
 
@@ -197,6 +210,22 @@ def _study(study: str, film: Film, pattern: str, key_findings: Mapping[str, Any]
     findings, levels = key_findings.get(study, ({}, {}))
     image = pattern.format(top=film.subject[:2], subject=film.subject, study=study, dicom=film.dicom)
     return Study(study, image, film.view, film.acquired_at, film.order, findings=findings, levels=levels)
+
+
+def _with_regions(
+    folder: Path, asked: bool, films: Mapping[str, Film], studies: Mapping[str, Study], notes: Counter[str]
+) -> dict[str, Study]:
+    """The studies with the regions of their scene graphs. asked: it is an error where there are none."""
+    folder = files.folder_with(folder, "silver_dataset")
+    if not asked and not (folder / "silver_dataset").is_dir():
+        return dict(studies)
+    of_dicom = {films[study].dicom: study for study in studies}
+    told = dict(studies)
+    for dicom, graph in read_graphs(folder, notes, of_dicom).items():
+        study = of_dicom[dicom]
+        told[study] = replace(told[study], regions=regions_of(graph, films[study].height, films[study].width, notes))
+    notes["films without a scene graph"] += sum(not study.regions for study in told.values())
+    return told
 
 
 def _cases(
