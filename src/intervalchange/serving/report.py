@@ -17,6 +17,8 @@ from intervalchange.records import Change
 
 SIDE = 448
 """Pixels of a film on the page."""
+SMALL, MOST_MAPS = 224, 9
+"""Pixels of the film under the map of a part of the answer, and how many of them are drawn."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2
 .notice { border: 1px solid var(--line);
   border-left: 4px solid var(--add); padding: .5rem .8rem; background: var(--soft); }
 .films { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: .8rem; margin: .8rem 0; }
+.parts { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: .6rem; margin: .6rem 0; }
+summary { cursor: pointer; }
 figure { margin: 0; } figure img { width: 100%; border-radius: 4px; display: block; background: #000; }
 figcaption { font-size: .85rem; opacity: .8; padding-top: .25rem; }
 .answer { font-size: 1.15rem; margin: .4rem 0; } .truth { margin: .2rem 0; }
@@ -86,9 +90,25 @@ def _section(entry: Entry) -> str:
         f"<p class='answer'><strong>{html.escape(prediction.answer)}</strong></p>"
         + _truth(entry)
         + f"<div class='films'>{''.join(films)}</div>{nowhere}"
+        + _used(entry.answered)
         + _table(prediction.change, dict(prediction.confidence or {}))
         + (f"<p>Warnings:</p><ul>{warnings}</ul>" if warnings else "")
         + "</section>"
+    )
+
+
+def _used(answered: Answered) -> str:
+    """The maps of single regions, graph nodes or findings, where the method gives them; folded in."""
+    maps = {name: heat for name, heat in (answered.prediction.evidence or {}).items() if name != "change"}
+    if not maps:
+        return ""
+    drawn = "".join(
+        _figure(answered.current, name, np.asarray(heat), side=SMALL) for name, heat in list(maps.items())[:MOST_MAPS]
+    )
+    more = f"<p><small>and {len(maps) - MOST_MAPS} more</small></p>" if len(maps) > MOST_MAPS else ""
+    return (
+        "<details><summary>What the answer used, part by part, on the current film</summary>"
+        f"<div class='parts'>{drawn}</div>{more}</details>"
     )
 
 
@@ -131,8 +151,8 @@ def _table(change: Change | None, confidence: dict[str, float]) -> str:
     return f"<table>{head}{''.join(lines)}</table>{whole}"
 
 
-def _figure(shown: Shown, caption: str, heat: np.ndarray | None = None) -> str:
-    picture = overlay(shown.pixels, heat)
+def _figure(shown: Shown, caption: str, heat: np.ndarray | None = None, side: int = SIDE) -> str:
+    picture = overlay(shown.pixels, heat, side)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
