@@ -6,7 +6,7 @@ Everything goes through the grammar, so a near miss is always well-formed, and d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 
@@ -53,6 +53,32 @@ def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED)
     plain = " ".join(answer.split())
     kept = (tuple(text for text in dict.fromkeys(group) if text != plain) for group in groups)
     return tuple(group for group in kept if group)
+
+
+def in_words(
+    groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], heard: Set[int]
+) -> tuple[tuple[str, ...], ...]:
+    """The near misses of `groups` all whose tokens have been heard: a strange word alone would give one away.
+
+    ids: text -> its tokens. Groups that lose all are left out.
+    """
+    kept = (tuple(text for text in group if heard.issuperset(ids(text))) for group in groups)
+    return tuple(group for group in kept if group)
+
+
+def chosen_misses(groups: Sequence[Sequence[str]], count: int, lots: Sequence[float]) -> tuple[str, ...]:
+    """At most `count` different near misses, in turn from each group (what is wrong), then by lot (how).
+
+    lots: at least count + 1 numbers in [0, 1); the last says which group begins.
+    """
+    left = [list(dict.fromkeys(group)) for group in groups]
+    turn, found = int(lots[count] * len(left)) if left else 0, []
+    while len(found) < count and any(left):
+        left = [group for group in left[turn:] + left[:turn] if group]
+        text = left[0].pop(int(lots[len(found)] * len(left[0])))
+        found.append(text)
+        turn = 1
+    return tuple(dict.fromkeys(found))
 
 
 def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[list[str]]:

@@ -28,6 +28,8 @@ FRONTAL = {"postero-anterior": "PA", "antero-posterior": "AP", "pa": "PA", "ap":
 """A view in any of its spellings, in lower case -> PA or AP. What is not here is not frontal."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
 """A split in any of its spellings -> ours."""
+EDGES = ("x1", "y1", "x2", "y2")
+SIMULATE = "Write the simulated cohort again: `intervalchange simulate`."
 METADATA = "mimic-cxr-2.0.0-metadata.csv"
 PATTERNS = ("files/p{top}/p{subject}/s{study}/{dicom}", "p{top}/p{subject}/s{study}/{dicom}", "{dicom}")
 ENDINGS = (".jpg", ".png", ".dcm", ".jpeg")
@@ -289,35 +291,45 @@ def with_truth(
         return dict(studies), Truth()
     told = dict(studies)
     of_dicom = {films[name].dicom: name for name in studies}
-    regions = _regions(folder / "regions.parquet")
+    regions = _regions(_truth_table(folder / "regions.parquet", ("dicom_id", "kind", "name", "rle", *EDGES)))
     for dicom, found in regions.items():
         if dicom in of_dicom:
             told[of_dicom[dicom]] = replace(told[of_dicom[dicom]], regions=tuple(found))
-    if (folder / "studies.parquet").is_file():
-        for row in pd.read_parquet(folder / "studies.parquet").to_dict("records"):
-            name = of_dicom.get(str(row.get("dicom_id")))
-            if name is not None:
-                devices = tuple(part for part in str(row.get("devices") or "").split(";") if part)
-                age, sex = float(row.get("age", math.nan)), str(row.get("sex", ""))
-                told[name] = replace(told[name], age=age, sex=sex, devices=devices)
+    for row in _truth_table(folder / "studies.parquet", ("dicom_id", "devices", "age", "sex")).to_dict("records"):
+        name = of_dicom.get(str(row["dicom_id"]))
+        if name is not None:
+            devices = tuple(part for part in str(row["devices"] or "").split(";") if part)
+            told[name] = replace(told[name], age=float(row["age"]), sex=str(row["sex"]), devices=devices)
     maps = {name: folder / "opacity" / f"{dicom}.png" for dicom, name in of_dicom.items()}
     return told, Truth(
         {name: path for name, path in maps.items() if path.is_file()}, _same_state(folder / "same_state.csv")
     )
 
 
-def _regions(path: Path) -> dict[str, list[Region]]:
+def _truth_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of `simulated-truth/`; empty where it is not there. Raises SourceError where it is damaged."""
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        table = pd.read_parquet(path)[list(columns)]
+        return table.astype({name: float for name in columns if name in ("age", *EDGES)})
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        raise SourceError("this table of the simulation is damaged.", where=path, remedy=SIMULATE) from error
+
+
+def _regions(table: pd.DataFrame) -> dict[str, list[Region]]:
     found: dict[str, list[Region]] = {}
-    if path.is_file():
-        for row in pd.read_parquet(path).itertuples(index=False):
-            rle = row.rle if isinstance(row.rle, str) and row.rle else None
-            box = (float(row.x1), float(row.y1), float(row.x2), float(row.y2))
-            found.setdefault(row.dicom_id, []).append(Region(row.kind, row.name, box, rle))
+    for row in table.itertuples(index=False):
+        rle = row.rle if isinstance(row.rle, str) and row.rle else None
+        box = (row.x1, row.y1, row.x2, row.y2)
+        found.setdefault(row.dicom_id, []).append(Region(row.kind, row.name, box, rle))
     return found
 
 
 def _same_state(path: Path) -> frozenset[frozenset[str]]:
     if not path.is_file():
         return frozenset()
-    table = read_table(path, "Write the simulated cohort again.")
+    table = read_table(path, SIMULATE)
+    if not {"study_id", "ref_id"} <= set(table.columns):
+        raise SourceError("columns study_id and ref_id are missing.", where=path, remedy=SIMULATE)
     return frozenset(frozenset(pair) for pair in zip(table["study_id"], table["ref_id"], strict=True))

@@ -145,7 +145,7 @@ def _size(path: Path, notes: Counter[str]) -> tuple[int, int] | None:
         with path.open("rb") as file:
             data = file.read(HEAD_BYTES)
             size = picture_size(data) or picture_size(data + file.read())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file has this name
         pass  # counted below; prepare says what is wrong with the film
     if size is None:
         notes["films that are missing or whose size cannot be read (their objects have no masks)"] += 1

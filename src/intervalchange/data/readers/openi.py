@@ -204,7 +204,7 @@ def _from_xml(folder: Path, notes: Counter[str]) -> list[Report]:
             if len(data) > LARGEST or b"<!ENTITY" in data:
                 raise ValueError("not a report")
             found.append(_of_tree(ElementTree.fromstring(data)))
-        except (OSError, ValueError, ElementTree.ParseError):
+        except (OSError, ValueError, LookupError, ElementTree.ParseError):  # LookupError: an encoding nobody knows
             notes["report files that cannot be read (skipped)"] += 1
     return found
 
