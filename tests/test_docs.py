@@ -10,7 +10,8 @@ import pytest
 from intervalchange import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/methods/real.md", "docs/methods/set_difference.md", "docs/methods/c2f.md")
+METHODS = ("real", "set_difference", "c2f", "ekaid", "mccformers", "plural", "ved", "question_only")
+PAGES = ("README.md", *(f"docs/methods/{name}.md" for name in METHODS))
 
 
 def commands(page: str) -> list[list[str]]:

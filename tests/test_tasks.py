@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import toy
-from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional as F
-from transformers import ViTConfig, ViTModel
 
-from intervalchange.blocks.encoders import ResNetEncoder, build_encoder
 from intervalchange.config import load_preset
-from intervalchange.data.dataset import FilmDataset
+from intervalchange.data.dataset import FilmDataset, share_of_patients
 from intervalchange.data.masks import known_extents
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
@@ -26,14 +22,12 @@ from intervalchange.errors import ConfigError
 from intervalchange.inference import load
 from intervalchange.methods import method_class
 from intervalchange.simulation.cohort import simulate
+from intervalchange.tasks.centre import RARE
 from intervalchange.tasks.classification import Classification, ClassificationConfig, exclusive_loss
-from intervalchange.tasks.decoder import Ladder
-from intervalchange.tasks.detection import RARE, Detection, DetectionConfig, JudgedBoxes
-from intervalchange.tasks.encoders import encoder_options, encoder_tensors, levels_of, load_weights, shape_of
+from intervalchange.tasks.detection import Detection, DetectionConfig, JudgedBoxes
 from intervalchange.tasks.probe import Probe
 from intervalchange.tasks.segmentation import Segmentation, SegmentationConfig
 from intervalchange.training import train
-from intervalchange.training.stage import start_from
 
 TASKS = ("tasks/classification", "tasks/detection", "tasks/segmentation")
 NAMES = tuple(toy.PLACES)
@@ -62,157 +56,16 @@ def test_a_frozen_encoder_stays_as_it_is(stage: str) -> None:
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in heads)
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-def test_the_statistics_of_a_frozen_batch_norm_do_not_drift(frozen: bool) -> None:
-    model = Classification(ClassificationConfig(backbone="resnet50", frozen=frozen, pixels=32, labels=NAMES)).train()
-    norm = next(module for module in model.encoder.modules() if isinstance(module, nn.BatchNorm2d))
-    before = norm.running_mean.clone()
-    model(current=torch.randn(2, 1, 32, 32) + 3, labels_current=torch.ones(2, 3))
-    assert torch.equal(norm.running_mean, before) is frozen
-    assert norm.training is not frozen
-
-
-# --- whose weights -------------------------------------------------------------------------------------------------
-
-
-def saved(stage: str, folder: Path, **changes: object) -> Path:
-    """A run folder as far as weights go."""
-    torch.manual_seed(7)
-    kind = method_class(stage)
-    kind(kind.config_class(**{**load_preset(stage, "tiny").model, **changes})).save_pretrained(folder)
-    (folder / "run.json").write_text("{}", encoding="utf-8")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("stage", "prefix"),
-    [
-        ("real/answer", "film_encoder."),
-        ("set_difference/answer", "encoder."),
-        ("tasks/segmentation", "encoder.network."),
-    ],
-)
-def test_the_encoder_of_any_run_is_taken(stage: str, prefix: str, tmp_path: Path) -> None:
-    run = saved(stage, tmp_path)
-    model = tiny("tasks/classification", **encoder_options(run))
-    said = start_from(model, run)
-    theirs = load_file(run / "model.safetensors")
-    for name, tensor in model.encoder.state_dict().items():
-        assert torch.equal(tensor, theirs[prefix + name.removeprefix("network.")]), name
-    assert f"{len(model.encoder.state_dict())} tensors loaded" in said
-    again = tiny("tasks/classification", **encoder_options(run), backbone_weights=str(run))
-    again.load_published()
-    assert all(torch.equal(a, b) for a, b in zip(again.encoder.parameters(), model.encoder.parameters(), strict=True))
-
-
-def test_a_run_of_the_same_task_gives_its_head_too(tmp_path: Path) -> None:
-    run = saved("tasks/detection", tmp_path)
-    model = tiny("tasks/detection")
-    start_from(model, run)
-    theirs = load_file(run / "model.safetensors")
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in model.state_dict().items())
-
-
-def test_another_shape_is_refused_with_the_options_that_fit(tmp_path: Path) -> None:
-    run = saved("set_difference/answer", tmp_path, widths=(8, 16, 16, 24))
-    with pytest.raises(ConfigError, match=r"--model.encoder_widths \[8,16,16,24\]"):
-        start_from(tiny("tasks/classification"), run)
-
-
-def torchvision_names(encoder: ResNetEncoder) -> dict[str, torch.Tensor]:
-    """The weights of an encoder as the family exchanges them, three colours and a classifier included."""
-    part = {"convolution": ("conv", "0"), "normalization": ("bn", "1")}
-    named = {"fc.weight": torch.zeros(3, 2048)}
-    for name, tensor in encoder.network.state_dict().items():
-        if found := re.match(r"embedder\.embedder\.(\w+)\.(\w+)", name):
-            tensor = tensor.repeat(1, 3, 1, 1) / 3 if found[1] == "convolution" else tensor
-            named[f"{part[found[1]][0]}1.{found[2]}"] = tensor
-        elif found := re.match(r"encoder\.stages\.(\d)\.layers\.(\d+)\.layer\.(\d)\.(\w+)\.(\w+)", name):
-            stage, layer, number, kind, what = found.groups()
-            named[f"layer{int(stage) + 1}.{layer}.{part[kind][0]}{int(number) + 1}.{what}"] = tensor
-        elif found := re.match(r"encoder\.stages\.(\d)\.layers\.(\d+)\.shortcut\.(\w+)\.(\w+)", name):
-            stage, layer, kind, what = found.groups()
-            named[f"layer{int(stage) + 1}.{layer}.downsample.{part[kind][1]}.{what}"] = tensor
-    return named
-
-
-def test_a_resnet_in_the_names_of_torchvision_is_read() -> None:
-    source, model = ResNetEncoder().eval(), ResNetEncoder().eval()
-    tensors = torchvision_names(source)
-    assert {"conv1.weight", "layer1.0.downsample.0.weight", "layer4.2.bn3.running_var"} <= tensors.keys()
-    lightning = {f"state_dict.image_encoder.model.{name}": tensor for name, tensor in tensors.items()}
-    for given in (tensors, lightning):
-        model.load_state_dict(encoder_tensors(model, given, "x"), strict=False)
-        films = torch.randn(1, 1, 32, 32)
-        with torch.no_grad():
-            assert torch.allclose(model(films).map, source(films).map, atol=1e-5)
-
-
-def test_a_foreign_file_is_read_without_pickle(tmp_path: Path) -> None:
-    encoder, other = (build_encoder("conv", (8, 16), 0, 2, 0) for _ in range(2))
-    torch.save({"state_dict": {f"net.{name}": t for name, t in encoder.state_dict().items()}}, tmp_path / "a.pth")
-    load_weights(other, str(tmp_path / "a.pth"))
-    assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), other.parameters(), strict=True))
-
-
-def test_the_names_of_torchvision_mean_what_torchvision_computes() -> None:
-    """Stem and first block written out with the tensors by their torchvision names (He et al. 2016, version 1.5)."""
-    encoder = ResNetEncoder().eval()
-    with torch.no_grad():
-        for name, tensor in encoder.named_parameters():
-            if "normalization" in name:
-                tensor.uniform_(0.5, 1.5)
-    named = torchvision_names(encoder)
-
-    def conv(x: torch.Tensor, name: str, norm: str, stride: int = 1, padding: int = 0) -> torch.Tensor:
-        x = F.conv2d(x, named[f"{name}.weight"], stride=stride, padding=padding)
-        return F.batch_norm(x, *(named[f"{norm}.{what}"] for what in ("running_mean", "running_var", "weight", "bias")))
-
-    films = torch.randn(1, 1, 32, 32)
-    with torch.no_grad():
-        x = F.max_pool2d(conv(films.expand(-1, 3, -1, -1), "conv1", "bn1", 2, 3).relu(), 3, 2, 1)
-        y = conv(x, "layer1.0.conv1", "layer1.0.bn1").relu()
-        y = conv(y, "layer1.0.conv2", "layer1.0.bn2", 1, 1).relu()
-        y = conv(y, "layer1.0.conv3", "layer1.0.bn3")
-        wanted = (y + conv(x, "layer1.0.downsample.0", "layer1.0.downsample.1")).relu()
-        first = encoder.network.encoder.stages[0].layers[0](encoder.network.embedder(films))
-    assert torch.allclose(first, wanted, atol=1e-4)
-
-
 @pytest.mark.parametrize("stage", TASKS)
-def test_a_vision_model_of_hugging_face_is_probed_and_loads_offline(stage: str, tmp_path: Path) -> None:
-    shape = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8
-    )
-    vit = ViTModel(shape)
-    vit.save_pretrained(tmp_path / "vit")
-    model = tiny(stage, backbone="hub", backbone_weights=str(tmp_path / "vit"), frozen=False)
-    model.load_published()
-    theirs = vit.state_dict()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in model.encoder.network.state_dict().items())
-    batch = toy.film_batch(2, names=NAMES)
-    model(**batch).loss.backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
-    model.save_pretrained(tmp_path / "run")
-    (tmp_path / "vit").rename(tmp_path / "gone")
-    again = type(model).from_pretrained(tmp_path / "run").eval()
-    assert torch.equal(again.levels(batch.current)[-1], model.eval().levels(batch.current)[-1])
-    assert again.levels(batch.current)[-1].shape == (2, 16, 4, 4)
-
-
-# --- maps and the ladder ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backbone", ["conv", "pyramid", "resnet50"])
-def test_levels_have_the_shape_that_is_said(backbone: str) -> None:
-    encoder = build_encoder(backbone, (8, 16, 16, 24), 1, 4, 16).eval()
-    films = torch.randn(2, 1, 64, 64)
-    maps = levels_of(encoder, films)
-    assert [(one.shape[1], 64 // one.shape[2]) for one in maps] == list(shape_of(encoder))
-    assert torch.allclose(maps[-1], encoder(films).map, atol=1e-6)
-    for until in (1, 4):
-        ladder = Ladder(shape_of(encoder), 16, until)
-        assert ladder(maps, films).shape == (2, ladder.width, 64 // until, 64 // until)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_statistics_of_a_frozen_batch_norm_do_not_drift(stage: str, frozen: bool) -> None:
+    model = tiny(stage, backbone="resnet50", frozen=frozen).eval().train()
+    norms = [module for module in model.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]
+    model(**toy.film_batch(2, names=NAMES))
+    assert len(norms) == 53
+    assert all(norm.training is not frozen for norm in norms)
+    assert all(torch.equal(norm.running_mean, mean) is frozen for norm, mean in zip(norms, before, strict=True))
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -375,12 +228,9 @@ def test_train_and_figures_through_the_package(stage: str, objects: Path, tmp_pa
     assert (again / "model.safetensors").is_file()
 
 
-def test_encoder_tensors_wants_all_of_an_encoder(tmp_path: Path) -> None:
-    encoder = build_encoder("conv", (8, 16), 0, 2, 0)
-    part = {f"image_encoder.{name}": tensor for name, tensor in list(encoder.state_dict().items())[:-1]}
-    save_file(part, tmp_path / "part.safetensors")
-    with pytest.raises(ConfigError, match="no encoder"):
-        load_weights(encoder, str(tmp_path / "part.safetensors"))
-    whole = {f"a.b.{name}": tensor + 1 for name, tensor in encoder.state_dict().items()}
-    found = encoder_tensors(encoder, whole, tmp_path)
-    assert all(torch.equal(tensor, whole[f"a.b.{name}"]) for name, tensor in found.items())
+def test_shares_are_of_patients_and_lie_inside_each_other() -> None:
+    films = np.array([f"patient-{number // 3}" for number in range(30_000)])
+    masks = [share_of_patients(films, share) for share in (0.01, 0.1, 1.0)]
+    assert [mask.mean() for mask in masks] == pytest.approx([0.01, 0.1, 1], rel=0.2)
+    assert all((larger | ~smaller).all() for smaller, larger in pairwise(masks))
+    assert all((mask.reshape(-1, 3) == mask[::3, None]).all() for mask in masks)

@@ -81,8 +81,8 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "has_prior": not single,
         "question": "is there edema?" if single else DIFFERENCE_QUESTION,
         "answer": "no" if single else render(Change.of(current - prior, prior - current)),
-        "report_current": "",
-        "report_prior": "",
+        "report_current": report(current),
+        "report_prior": "" if single else report(prior),
         "kind": kind,
         "case_id": f"case-{number}",
         "patient_id": f"patient-{number}",
@@ -97,6 +97,14 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "tags": (),
         "regions": {"current": (), "prior": ()},
     }
+
+
+def report(shown: set[str]) -> str:
+    """A report with two sections that names the findings."""
+    seen = " ".join(f"There is {'a' if name in shown else 'no'} {name}." for name in PLACES)
+    return (
+        f" FINAL REPORT\n FINDINGS: \n \n {seen}\n \n IMPRESSION: \n \n {', '.join(sorted(shown)) or 'no finding'}.\n"
+    )
 
 
 def film_item(rng: np.random.Generator, number: int, names: Sequence[str] = ()) -> dict[str, Any]:

@@ -171,12 +171,15 @@ def _train(verbs: argparse._SubParsersAction) -> None:
 
 
 def _predict(verbs: argparse._SubParsersAction) -> None:
+    from intervalchange.tasks.zero_shot_options import add_zero_shot_options
+
     verb = _verb(
         verbs,
         "predict",
         "answer every case of a split; the same command again continues. A stage over films writes its figures",
         "  intervalchange predict runs/real --data prepared/sim --out predictions.jsonl --controls\n"
-        "  intervalchange predict demo --data prepared/mine --split all --out demo.jsonl",
+        "  intervalchange predict demo --data prepared/mine --split all --out demo.jsonl\n"
+        "  intervalchange predict runs/align --data prepared/sim --zero-shot --out zero_shot.json",
     )
     verb.add_argument("run_folder", metavar="RUN", help="run folder, hub name, or demo")
     verb.add_argument("--data", type=Path, required=True, help="prepared folder")
@@ -196,6 +199,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:
         help="mark answers surer than P as given, others as abstained",
     )
     verb.add_argument("--batch-size", type=_positive, default=32)
+    add_zero_shot_options(verb)
     verb.set_defaults(run=_run_predict)
 
 
@@ -327,6 +331,13 @@ def _run_predict(options: argparse.Namespace) -> None:
     from intervalchange.inference import load, write_predictions
 
     predictor = load(options.run_folder)
+    if options.zero_shot is not None:
+        from intervalchange.data.prepared import Prepared
+        from intervalchange.tasks.zero_shot_options import asked_of
+
+        figures = predictor.zero_shot(Prepared(options.data), options.split, asked_of(options))
+        _write_json(predictor, options, figures)
+        return
     if predictor.model.unit == "films":
         _write_figures(predictor, options)
         return
@@ -347,7 +358,10 @@ def _write_figures(predictor: Predictor, options: argparse.Namespace) -> None:
     """A stage that sees films and answers nothing has figures instead of answers."""
     from intervalchange.data.prepared import Prepared
 
-    figures = predictor.figures(Prepared(options.data), options.split, options.batch_size)
+    _write_json(predictor, options, predictor.figures(Prepared(options.data), options.split, options.batch_size))
+
+
+def _write_json(predictor: Predictor, options: argparse.Namespace, figures: dict[str, Any]) -> None:
     text = json.dumps({"stage": predictor.run["stage"], "split": options.split, **figures}, indent=1)
     options.out.write_text(text + "\n", encoding="utf-8")
     print(text)

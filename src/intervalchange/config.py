@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -96,7 +97,7 @@ class Preset:
 
 
 def load_preset(stage: str, size: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Preset:
-    """The preset of METHOD/STAGE at a size, with overrides applied.
+    """The preset of METHOD/STAGE at a size, or in a file of one's own (`FILE.yaml`), with overrides applied.
 
     `overrides`: {"model.width": 64} or ["--model.width", "64", "--train.seed=1"].
     """
@@ -111,7 +112,7 @@ def load_preset(stage: str, size: str, overrides: Sequence[str] | Mapping[str, A
         if not name:
             raise ConfigError(f"option {key!r} names no field.", remedy=f"Write --{section}.FIELD VALUE.")
         (model if section == "model" else train)[name] = value
-    return Preset(stage, size, model, train_config(train))
+    return Preset(stage, Path(size).stem if _is_file_name(size) else size, model, train_config(train))
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -166,6 +167,10 @@ def known_key(what: str, keys: Iterable[str], known: Iterable[str], where: str |
 
 def read_preset(stage: str, size: str) -> str:
     """The text of a preset."""
+    if _is_file_name(size):
+        if not Path(size).is_file():
+            raise ConfigError("there is no such preset.", where=size, remedy="Give a size, or a YAML file of your own.")
+        return Path(size).read_text(encoding="utf-8")
     method, _, name = stage.partition("/")
     sizes = preset_sizes(stage)
     if not sizes:
@@ -175,10 +180,18 @@ def read_preset(stage: str, size: str) -> str:
     return (_folder() / method / f"{name}.{size}.yaml").read_text(encoding="utf-8")
 
 
+def _is_file_name(size: str) -> bool:
+    """Whether this is a preset of one's own, and not the name of a size."""
+    return size.endswith((".yaml", ".yml"))
+
+
 def preset_sizes(stage: str) -> tuple[str, ...]:
-    """The sizes that METHOD/STAGE has presets for."""
+    """The sizes that METHOD/STAGE has presets for: those of SIZES, then relatives by name (`gloria`)."""
     method, _, name = stage.partition("/")
-    return tuple(size for size in SIZES if (_folder() / method / f"{name}.{size}.yaml").is_file())
+    folder = _folder() / method
+    files = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    found = {file.split(".")[1] for file in files if file.startswith(f"{name}.") and file.endswith(".yaml")}
+    return (*(size for size in SIZES if size in found), *sorted(found - set(SIZES)))
 
 
 def preset_header(stage: str, size: str) -> dict[str, str]:

@@ -148,7 +148,8 @@ class Predictor:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
         from intervalchange.tasks.zero_shot import zero_shot
 
-        self._refuse_training_patients(FilmDataset(prepared, split, self.model.config.pixels), split)
+        films = FilmDataset(prepared, split, self.model.config.pixels)
+        self.refuse_training_patients(prepared, films.patient_ids, split)
         return zero_shot(self.model, prepared, split, asked)
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:

@@ -22,6 +22,7 @@ from intervalchange.findings import ALIASES, FINDINGS, LEVELS, PRE_LOCATIONS, TY
 from intervalchange.grammar import NOTHING, QUESTIONS
 
 TEMPLATE = "template"
+REPORTS = "reports"
 
 _WORD = r"[A-Za-z0-9]+(?:[-'/][A-Za-z0-9]+)*"
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -34,6 +35,13 @@ _ANSWERS = (
     "yes no PA AP view left right side area lung upper mid lower zone base apex the and in with no finding none",
     "costophrenic angle hilar hemidiaphragm mediastinum cardiac silhouette spine clavicle rib heart diaphragm stomach",
 )
+
+_REPORTS = (
+    "since prior study a unchanged new now stable previously present resolved increased decreased worsened improved",
+    "its place central venous line endotracheal tube pacemaker leads lungs well expanded size normal",
+    "cardiopulmonary process",
+)
+"""What findings and impressions of simulated reports say beyond the templates."""
 
 
 def template_words() -> list[str]:
@@ -48,9 +56,9 @@ def template_words() -> list[str]:
     )
 
 
-def template_tokenizer() -> PreTrainedTokenizerFast:
-    """The closed-vocabulary tokenizer."""
-    vocabulary = {token: index for index, token in enumerate((*_SPECIAL, *template_words()))}
+def template_tokenizer(more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """The closed-vocabulary tokenizer. more: words after those of the templates."""
+    vocabulary = {token: index for index, token in enumerate((*_SPECIAL, *template_words(), *more))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -75,9 +83,9 @@ def template_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def load_tokenizer(vocabulary: str) -> PreTrainedTokenizerBase:
-    """`template`, a folder written by `save_pretrained`, or a name on the hub such as `gpt2`."""
-    if vocabulary == TEMPLATE:
-        return template_tokenizer()
+    """`template`, `reports` (with words of simulated reports), a folder of `save_pretrained`, or a hub name."""
+    if vocabulary in (TEMPLATE, REPORTS):
+        return template_tokenizer(" ".join(_REPORTS).split() if vocabulary == REPORTS else ())
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(vocabulary)
     except (OSError, ValueError) as error:

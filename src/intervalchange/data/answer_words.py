@@ -6,7 +6,7 @@ Everything goes through the grammar, so a near miss is always well-formed, and d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -56,7 +56,7 @@ def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED)
 
 
 def in_words(
-    groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], heard: Set[int]
+    groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], heard: set[int]
 ) -> tuple[tuple[str, ...], ...]:
     """The near misses of `groups` all whose tokens have been heard: a strange word alone would give one away.
 
@@ -72,7 +72,8 @@ def chosen_misses(groups: Sequence[Sequence[str]], count: int, lots: Sequence[fl
     lots: at least count + 1 numbers in [0, 1); the last says which group begins.
     """
     left = [list(dict.fromkeys(group)) for group in groups]
-    turn, found = int(lots[count] * len(left)) if left else 0, []
+    turn = int(lots[count] * len(left)) if left else 0
+    found: list[str] = []
     while len(found) < count and any(left):
         left = [group for group in left[turn:] + left[:turn] if group]
         text = left[0].pop(int(lots[len(found)] * len(left[0])))

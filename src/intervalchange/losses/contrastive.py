@@ -72,6 +72,37 @@ def word_logits(tokens: Tensor, token_mask: Tensor, words: Tensor, word_mask: Te
     return scale * pooled * (count > 0)
 
 
+def first_of_candidates(scores: Tensor, there: Tensor, total: Tensor) -> Tensor:
+    """Softmax over candidates of which the first is the true one (IDCPCL's fine-grained difference aligning).
+
+    scores: (b, k). there: (b, k) bool, candidates that exist, the first among them; a row with no other costs nothing.
+    total: how many rows have another, averaged over processes by the caller.
+    """
+    likely = torch.log_softmax(scores.float().masked_fill(~there, -1e4), dim=-1)[:, 0]
+    return -(likely * (there.sum(-1) > 1)).sum() / total.clamp(min=1)
+
+
+def masked_features(
+    predicted: Tensor, original: Tensor, hidden: Tensor, there: Tensor, temperature: float, alike: float = 1.0
+) -> Tensor:
+    """InfoNCE of hidden features (IDCPCL's masked visual contrastive learning).
+
+    predicted, original: (b, n, c), what the model says and what was there; hidden, there: (b, n) bool, places that
+    were hidden from it, and places that exist. The prediction at each hidden place is to be closest, by cosine, to what
+    was there, among what was at all hidden places of the batch and what is predicted at the places that were shown.
+    Places whose originals have a cosine above `alike` do not count against each other. Nothing hidden gives 0.
+    """
+    shown = there & ~hidden
+    said, was = F.normalize(predicted.float(), dim=-1), F.normalize(original.float(), dim=-1).detach()
+    mine, true = said[hidden], was[hidden]
+    logits = mine @ torch.cat([true, said[shown]]).T / temperature
+    twins = true @ torch.cat([true, was[shown]]).T > alike
+    own = torch.arange(len(true), device=true.device)
+    twins[own, own] = False
+    logits = logits.masked_fill(twins, -1e4)
+    return F.cross_entropy(logits, own, reduction="sum") / max(len(own), 1)
+
+
 def answer_matching(positive: Tensor, negative: Tensor, counted: Tensor, total: Tensor) -> Tensor:
     """Image-text matching: cross-entropy that the true answer belongs to the films and the near miss does not.
 

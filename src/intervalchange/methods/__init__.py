@@ -18,13 +18,33 @@ METHODS: dict[str, tuple[str, str]] = {
     "c2f/diseases": ("intervalchange.methods.c2f_diseases", "C2FDiseases"),
     "c2f/align": ("intervalchange.methods.c2f_align", "C2FAlign"),
     "c2f/answer": ("intervalchange.methods.c2f", "C2F"),
+    "idcpcl/pretrain": ("intervalchange.methods.idcpcl_pretrain", "IdcpclPretrain"),
+    "idcpcl/answer": ("intervalchange.methods.idcpcl", "Idcpcl"),
+    "ekaid/answer": ("intervalchange.methods.ekaid", "Ekaid"),
+    "mccformers/answer": ("intervalchange.methods.mccformers", "Mccformers"),
+    "plural/findings": ("intervalchange.methods.plural_reports", "PluralFindings"),
+    "plural/impression": ("intervalchange.methods.plural_reports", "PluralImpression"),
+    "plural/answer": ("intervalchange.methods.plural", "Plural"),
+    "ved/answer": ("intervalchange.methods.ved", "Ved"),
+    "question_only/answer": ("intervalchange.methods.question_only", "QuestionOnly"),
     "ffa_cl/classify": ("intervalchange.methods.ffa_cl", "FfaCl"),
     "ffa_cl/answer": ("intervalchange.methods.ffa_cl_answer", "FfaClAnswer"),
+    "cm_cgns/align": ("intervalchange.methods.cm_cgns", "CmCgnsAlign"),
+    "cm_cgns/reconstruct": ("intervalchange.methods.cm_cgns_reconstruct", "CmCgnsReconstruct"),
     "tasks/classification": ("intervalchange.tasks.classification", "Classification"),
     "tasks/detection": ("intervalchange.tasks.detection", "Detection"),
     "tasks/segmentation": ("intervalchange.tasks.segmentation", "Segmentation"),
 }
 """Stage -> (module, class), in running order."""
+
+
+def register(stage: str, module: str, name: str) -> None:
+    """Add a METHOD/STAGE of one's own: the name of the class in a module, `__name__` in a script.
+
+    Its presets are files of one's own (`--size FILE.yaml`). Raises ConfigError for a stage that another class has.
+    """
+    if METHODS.setdefault(stage, (module, name)) != (module, name):
+        raise ConfigError(f"stage {stage!r} is {'.'.join(METHODS[stage])}.", remedy="Give yours another name.")
 
 
 def method_class(stage: str) -> type[Method]:

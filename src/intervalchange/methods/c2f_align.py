@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,34 +20,25 @@ from intervalchange.blocks.gathering import gather_rows, padded_to, several_proc
 from intervalchange.blocks.graph import GraphConvolution, organ_finding_graph
 from intervalchange.blocks.pair_attention import PairAttention, Pairing
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.text_encoder import GroundedTextEncoder
 from intervalchange.blocks.tokenizer import Tokens, encode
-from intervalchange.data.answer_words import draws, key_vocabulary, key_words, near_misses, text_code
-from intervalchange.data.region_store import check_store, weight_hash
+from intervalchange.blocks.word_masking import hide_words, mask_token
+from intervalchange.data.answer_words import draws, in_words, key_vocabulary, key_words, near_misses, text_code
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, contrastive
-from intervalchange.methods.c2f_anatomy import RegionConfig, build_vision
-from intervalchange.methods.method import Method, MethodOutput
+from intervalchange.methods.method import MethodOutput
+from intervalchange.methods.paired_regions import PairedRegions, PairedRegionsConfig
 
-FAR = 6.0
-"""Standardised vectors are cut here: a channel that stood still in the first batch must not explode later."""
 MASKED, UNIQUE_KEY_WORDS, PLAIN_WORDS = 0.6, 1.0, 0.3
 """Chance that a word is masked: a key word among several; the only key word; any word of an answer without one."""
 
 
-class AlignConfig(RegionConfig):
+class AlignConfig(PairedRegionsConfig):
     """Sizes and loss weights. The rows of the ablation are `graph`, `difference`, `pairing`, and weights of 0."""
 
     model_type = "c2f_align"
 
-    regions: Literal["fly", "store"] = "fly"
-    """Where training takes regions from: the films, or what `prepare --regions RUN` stored. Answers see films."""
-    region_store: str = ""
-    """First digits of the hash of the store, where the prepared folder has several."""
-    vision_rate: float = 0.0
-    """Learning rate of the film part relative to the rest; 0 leaves it as the film stages made it."""
     graph: bool = True
     """Add the nodes of the organ-finding graph to the tokens."""
     graph_hidden: int = 128
@@ -81,10 +72,6 @@ class AlignConfig(RegionConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.regions == "store" and self.vision_rate:
-            raise ConfigError(
-                "stored regions do not learn.", remedy="Set --model.vision_rate 0 or --model.regions fly."
-            )
         known = {*self.region_names, *self.findings}
         for alias in self.aliases:
             if alias.partition("=")[0] not in known or not alias.partition("=")[2]:
@@ -121,13 +108,12 @@ class Grounded:
     """(b, s + t), 1 where it counts."""
 
 
-class C2FAlign(Method):
+class C2FAlign(PairedRegions):
     """C2F, first stage. See the module's docstring."""
 
     config_class = AlignConfig
     config: AlignConfig
     name = "c2f/align"
-    supervision = ("answers", "regions", "findings", "masks")
     selection = "alignment"
 
     node_vectors: Tensor
@@ -137,10 +123,6 @@ class C2FAlign(Method):
     def __init__(self, config: AlignConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         width, regions = config.token_width, len(config.region_names)
-        self.vision = build_vision(config, diseases=True)
-        if not config.vision_rate:
-            self.vision.requires_grad_(False)
-        self.standard = FirstBatchNorm(regions * 2 * config.width)
         self.anatomy_tokens, self.disease_tokens = (nn.Linear(config.width, width) for _ in range(2))
         nodes = len(config.node_texts) if config.graph else 0
         if config.graph:
@@ -202,54 +184,22 @@ class C2FAlign(Method):
             # Answers and near misses look alike at first: whatever the head says then is noise for all below it.
             init.normal_(self.belongs.weight, std=0.02)
 
-    def rate_factors(self) -> dict[str, float]:
-        return {"vision.": self.config.vision_rate}
-
     def progress(self, step: int, steps: int, epoch: float) -> None:
         self._step = step
 
-    def train(self, mode: bool = True) -> C2FAlign:
-        """As in torch; film parts that do not learn stay in evaluation mode."""
-        super().train(mode)
-        if not self.config.vision_rate:
-            self.vision.eval()
-        return self
-
-    # --- regions -----------------------------------------------------------------------------------------------
-
-    def weight_hash(self) -> str:
-        """Of the weights that make regions out of films; names a region store."""
-        return weight_hash(self.vision.state_dict())
+    # --- seeing ------------------------------------------------------------------------------------------------
 
     def check_items(self, items: Any) -> None:
         """Hear the words of the training answers; refuse regions that other weights have stored."""
+        super().check_items(items)
         said = {word for answer in set(items.answers) for word in self._ids(answer)}
         self.heard[:] = False
         self.heard[sorted(said)] = True
         self._near.clear()
-        if self.config.regions == "store":
-            check_store(items.store, self.weight_hash(), self.config.pixels)
-
-    def _views(self, batch: Mapping[str, Any]) -> tuple[RegionView, RegionView]:
-        """Regions of the prior and of the current films."""
-        then, now = batch.get("features_prior"), batch.get("features_current")
-        if then is not None and now is not None:
-            width = self.config.width
-            return RegionView.unpacked(then.to(self.device), width), RegionView.unpacked(now.to(self.device), width)
-        current, prior = (batch[side].to(self.device) for side in ("current", "prior"))
-        absent = ~batch["has_prior"].to(self.device).view(-1, 1, 1, 1)
-        films = torch.cat([torch.where(absent, current, prior), current])
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.vision_rate > 0):
-            view, _ = self.vision(films)
-        return view.half(False), view.half(True)
 
     def _tokens(self, views: tuple[RegionView, RegionView]) -> Tensor:
         """(2b, n, d): F_a, F_d and F_g of the prior films, then of the current ones."""
-        joined = [torch.cat([getattr(view, name) for view in views]) for name in ("anatomy", "disease")]
-        vectors = torch.cat(joined, dim=-1)
-        flat = self.standard(vectors.flatten(1).unsqueeze(1)).squeeze(1).clamp(-FAR, FAR)
-        anatomy, disease = flat.view_as(vectors).chunk(2, dim=-1)
-        present = torch.sigmoid(torch.cat([view.presence for view in views]).float())
+        anatomy, disease, present = self.region_vectors(views)
         parts = [self.anatomy_tokens(anatomy), self.disease_tokens(disease)]
         parts = [present.unsqueeze(-1) * part for part in parts]
         if self.config.graph:
@@ -272,7 +222,7 @@ class C2FAlign(Method):
     def see(self, batch: Mapping[str, Any]) -> Seen:
         """Films, or stored regions, of a batch -> tokens."""
         has_prior = batch["has_prior"].to(self.device)
-        views = self._views(batch)
+        views = self.region_views(batch)
         prior, current = self._tokens(views).chunk(2)
         return Seen(current, prior * has_prior.view(-1, 1, 1), has_prior, views[1])
 
@@ -382,10 +332,8 @@ class C2FAlign(Method):
     def _misses(self, answer: str, kind: str) -> tuple[tuple[str, ...], ...]:
         """Near misses in words that the training answers use: a strange word alone would give a near miss away."""
         if (answer, kind) not in self._near:
-            heard = set(self.heard.nonzero()[:, 0].tolist())
             groups = near_misses(answer, kind, self.config.findings)
-            kept = [tuple(text for text in group if heard.issuperset(self._ids(text))) for group in groups]
-            self._near[answer, kind] = tuple(group for group in kept if group)
+            self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
         return self._near[answer, kind]
 
     def _ids(self, text: str) -> list[int]:
@@ -406,18 +354,9 @@ class C2FAlign(Method):
         key = torch.isin(true.ids, torch.tensor(self._key_ids, device=self.device)) & open_
         number = key.sum(1, keepdim=True)
         chance = torch.where(number == 1, UNIQUE_KEY_WORDS, MASKED) * key + PLAIN_WORDS * (open_ & (number == 0))
-        hidden = lots[0] < chance
         wanted = torch.where(number > 0, key, open_)
-        first = torch.where(wanted, lots[0], 2.0).argmin(1)
-        forced = torch.zeros_like(hidden).scatter_(1, first[:, None], True) & wanted & ~hidden.any(1, keepdim=True)
-        hidden = hidden | forced
-        mask_id = self.tokenizer.mask_token_id
-        mask_id = self.tokenizer.unk_token_id if mask_id is None else mask_id
-        other = (lots[2] * len(self.tokenizer)).long()
-        filler = torch.where(
-            lots[1] < 0.8, torch.full_like(other, int(mask_id)), torch.where(lots[1] < 0.9, other, true.ids)
-        )
-        return torch.where(hidden, filler, true.ids), hidden
+        mask_id, size = mask_token(self.tokenizer), len(self.tokenizer)
+        return hide_words(true.ids, chance, wanted, (lots[0], lots[1], lots[2]), mask_id, size)
 
     # --- validation --------------------------------------------------------------------------------------------
 

@@ -148,6 +148,8 @@ class Method(PreTrainedModel):
     """What it learns from: answers, findings, levels, opacity, reports, regions. Printed beside its scores."""
     kinds: ClassVar[tuple[str, ...] | None] = ("difference",)
     """Question kinds it is trained on; None for all."""
+    reads_films: ClassVar[bool] = True
+    """False for a floor that answers from the question alone."""
     unit: ClassVar[Literal["cases", "films"]] = "cases"
     """What one item of its training is: a case, or a film with its labels (stages that answer no question)."""
     needs: ClassVar[tuple[str, ...]] = ()

@@ -31,13 +31,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build_encoder
+from intervalchange.blocks.heat import activation_heat
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
@@ -312,21 +312,10 @@ class Real(Method):
             )
             logits = self.decoder(prefix, mask, tokens)
             likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
-        heat = self._heat(likelihood, visual.films) if evidence else None
+        heat = activation_heat(likelihood, visual.films) if evidence else None
         return self.predictions(
             batch,
             decode(self.tokenizer, tokens.ids),
             confidence=[{"answer": probability} for probability in likelihood.detach().double().exp().tolist()],
             evidence=heat,
         )
-
-    @staticmethod
-    def _heat(likelihood: Tensor, films: Tensor) -> list[dict[str, np.ndarray] | None]:
-        """Gradient times activation of the answer's likelihood on the current film's map: (g, g) in [0, 1] a case.
-
-        None where the map says nothing: no gradient, or the same everywhere.
-        """
-        (gradient,) = torch.autograd.grad(likelihood.sum(), films)
-        current = (gradient * films).chunk(2)[1]
-        heat = current.sum(dim=1).clamp(min=0).detach().float().cpu().numpy()
-        return [{"change": one / one.max()} if one.max() > one.min() else None for one in heat]

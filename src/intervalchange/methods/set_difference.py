@@ -30,6 +30,7 @@ from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
 from intervalchange.losses.labels import cumulative_ordinal, masked_bce
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
+from intervalchange.methods.thresholds import false_share, subtracting, tune, tune_global
 from intervalchange.records import Change, LevelChange, Prediction
 
 if TYPE_CHECKING:
@@ -220,20 +221,30 @@ class SetDifference(Method):
     @torch.no_grad()
     def probabilities(self, current: Look, prior: Look) -> dict[str, Tensor]:
         """(b, f) each: current, prior (presence), added, missing, and level (that it differs)."""
+        seen = self._seen(current, prior)
+        return {**seen, **self._subtracted(seen)}
+
+    def _seen(self, current: Look, prior: Look) -> dict[str, Tensor]:
+        """What is known before anything is subtracted: current, prior, level; of the pair, pair_added, pair_missing."""
         now, then = torch.sigmoid(current.findings.float()), torch.sigmoid(prior.findings.float())
+        same = (self._ranks(current) * self._ranks(prior)).sum(-1)
+        seen = {"current": now, "prior": then, "level": now * then * (1 - same)}
+        if self.pair is not None:
+            seen["pair_added"] = torch.sigmoid(self.pair(current.features, prior.features)[1])
+            seen["pair_missing"] = torch.sigmoid(self.pair(prior.features, current.features)[1])
+        return seen
+
+    def _subtracted(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """added and missing, of what was seen."""
+        now, then = seen["current"], seen["prior"]
         if self.config.hard:
-            seen, was = (side > self.finding_threshold for side in (now, then))
-            added, missing = (seen & ~was).float(), (was & ~seen).float()
+            present, was = (side > self.finding_threshold.to(side.device) for side in (now, then))
+            added, missing = (present & ~was).float(), (was & ~present).float()
         else:
             added, missing = now * (1 - then), then * (1 - now)
         if self.pair is not None:
-            _, pair_added = self.pair(current.features, prior.features)
-            _, pair_missing = self.pair(prior.features, current.features)
-            added = (added + torch.sigmoid(pair_added)) / 2
-            missing = (missing + torch.sigmoid(pair_missing)) / 2
-        same = (self._ranks(current) * self._ranks(prior)).sum(-1)
-        level = now * then * (1 - same)
-        return {"current": now, "prior": then, "added": added, "missing": missing, "level": level}
+            added, missing = (added + seen["pair_added"]) / 2, (missing + seen["pair_missing"]) / 2
+        return {"added": added, "missing": missing}
 
     def _ranks(self, look: Look) -> Tensor:
         """(b, f, 4) probabilities of the ranks 1 to 4 of a finding that is there."""
@@ -352,13 +363,16 @@ class SetDifference(Method):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> Mapping[str, float]:
-        """Fix the thresholds on validation pairs: change F1, under a bound on false changes of unchanged pairs."""
-        chances: dict[str, list[np.ndarray]] = {name: [] for name in KINDS_OF_CHANCE}
+        """Fix the thresholds on validation pairs: change F1, under a bound on false changes of unchanged pairs.
+
+        Where sets are subtracted (`hard`), the thresholds of the films are fixed first, for the change they give.
+        """
+        looked: dict[str, list[Tensor]] = {}
         truth: dict[str, list[np.ndarray]] = {"now": [], "then": [], "moved": [], "differ": []}
         for batch in batches:
             current, prior = self.look_at_pair(batch.current, batch.prior)
-            for name, value in self.probabilities(current, prior).items():
-                chances[name].append(value.cpu().numpy())
+            for name, value in self._seen(current, prior).items():
+                looked.setdefault(name, []).append(value.cpu())
             ranks = [self._ranks(look).argmax(-1).cpu().numpy() for look in (current, prior)]
             truth["differ"].append(ranks[0] != ranks[1])
             # A level that is not known on both sides has not moved: NaN is not below or above anything.
@@ -366,34 +380,37 @@ class SetDifference(Method):
             truth["moved"].append((step > 0) | (step < 0))
             truth["now"].append(batch.findings_current.cpu().numpy())
             truth["then"].append(batch.findings_prior.cpu().numpy())
-        if not truth["now"]:
+        if not looked:
             return {}
-        seen = {name: np.concatenate(parts) for name, parts in chances.items()}
-        now, then, moved, differ = (np.concatenate(truth[name]) for name in ("now", "then", "moved", "differ"))
-        score = np.stack([seen["added"], seen["missing"]], axis=1)
+        seen = {name: torch.cat(parts) for name, parts in looked.items()}
+        return self._fix_thresholds(seen, {name: np.concatenate(parts) for name, parts in truth.items()})
+
+    def _fix_thresholds(self, seen: Mapping[str, Tensor], truth: Mapping[str, np.ndarray]) -> dict[str, float]:
+        now, then, moved, differ = (truth[name] for name in ("now", "then", "moved", "differ"))
         target = np.stack([(now == 1) & (then == 0), (now == 0) & (then == 1)], axis=1)
         unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | moved.any(axis=1))
         # Levels may spend what added and missing leave of the bound.
-        threshold, reached = tune(score, target, unchanged, 0.7 * self.config.max_false_change)
+        bound = 0.7 * self.config.max_false_change
+        films = seen["current"].numpy(), seen["prior"].numpy()
+        if self.config.hard:
+            presence, _ = tune(subtracting(*films), target, unchanged, bound)
+        else:
+            there = (np.concatenate([now, then]) == 1)[:, None]
+            presence, _ = tune(np.concatenate(films)[:, None], there, np.logical_not(there.any(axis=(1, 2))), 1.0)
+        self.finding_threshold.copy_(torch.from_numpy(presence))
+        chances = self._subtracted(seen)
+        score = np.stack([chances[way].numpy() for way in ("added", "missing")], axis=1)
+        threshold, reached = tune(score, target, unchanged, bound)
         self.change_threshold.copy_(torch.from_numpy(threshold))
         chosen: np.ndarray = np.any(score > threshold, axis=1)
-        spent = _false(chosen[:, None], unchanged)
         level, _ = tune_global(
-            (seen["level"] * differ * ~chosen)[:, None],
+            (seen["level"].numpy() * differ * ~chosen)[:, None],
             moved[:, None],
             unchanged,
-            self.config.max_false_change - spent,
+            self.config.max_false_change - false_share(chosen[:, None], unchanged),
         )
         self.level_threshold.fill_(level)
-        per_film = np.concatenate([seen["current"], seen["prior"]])[:, None]
-        there = (np.concatenate([now, then]) == 1)[:, None]
-        presence, _ = tune(per_film, there, np.logical_not(there.any(axis=(1, 2))), 1.0)
-        self.finding_threshold.copy_(torch.from_numpy(presence))
-        return {
-            "change_f1": reached,
-            "threshold": float(np.median(threshold)),
-            "level_threshold": level,
-        }
+        return {"change_f1": reached, "threshold": float(np.median(threshold)), "level_threshold": level}
 
 
 def _places_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
@@ -403,52 +420,6 @@ def _places_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
     where = torch.cat([places[0], places[1]])
     return inside_and_outside(torch.cat(maps), where, torch.cat(counted), average_over_processes)
-
-
-KINDS_OF_CHANCE = ("current", "prior", "added", "missing", "level")
-GRID = np.linspace(0.05, 0.95, 37)
-"""Thresholds that are tried."""
-
-
-def _f1(chosen: np.ndarray, target: np.ndarray) -> float:
-    hits = (chosen & target).sum()
-    return float(2 * hits / max(chosen.sum() + target.sum(), 1))
-
-
-def tune_global(score: np.ndarray, target: np.ndarray, unchanged: np.ndarray, max_false: float) -> tuple[float, float]:
-    """One threshold for all, the best by F1 that gives at most `max_false` of the unchanged rows anything.
-
-    score, target: (n, ways, f). unchanged: (n). Returns threshold and F1; 1 and 0 where none keeps the bound.
-    """
-    best = (1.0, 0.0)
-    for threshold in GRID:
-        chosen = score > threshold
-        reached = _f1(chosen, target)
-        if reached > best[1] and _false(chosen, unchanged) <= max_false:
-            best = (float(threshold), reached)
-    return best
-
-
-def tune(
-    score: np.ndarray, target: np.ndarray, unchanged: np.ndarray, max_false: float, support: int = 10
-) -> tuple[np.ndarray, float]:
-    """One threshold a finding, from the best single one, by coordinate ascent over findings with enough support."""
-    start, reached = tune_global(score, target, unchanged, max_false)
-    threshold = np.full(score.shape[-1], start, dtype=np.float32)
-    for _ in range(2):
-        for finding in np.flatnonzero(target.sum(axis=(0, 1)) >= support):
-            for trial in GRID:
-                moved = threshold.copy()
-                moved[finding] = trial
-                chosen = score > moved
-                if (gained := _f1(chosen, target)) > reached + 1e-4 and _false(chosen, unchanged) <= max_false:
-                    threshold, reached = moved, gained
-    return threshold, reached
-
-
-def _false(chosen: np.ndarray, unchanged: np.ndarray) -> float:
-    """Share of the unchanged rows that are given anything."""
-    return float(chosen[unchanged].any(axis=(1, 2)).mean()) if unchanged.any() else 0.0
 
 
 def level_word(finding: str, rank: int) -> str:

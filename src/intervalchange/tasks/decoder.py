@@ -1,18 +1,22 @@
-"""The decoder that detection and segmentation share: a ladder from the coarsest map of an encoder to a finer grid.
+"""From the maps of an encoder to a finer grid: our ladder, the decoder of U-Net by MONAI, SETR's for ViTs.
 
-As the decoder of U-Net (Ronneberger et al. 2015): twice as fine at each rung, joined there with the encoder's map of
-that stride. An encoder with one map, such as a ViT, leaves rungs without a join, as SETR's progressive upsampling does.
+The ladder, which detection reads too, is as the decoder of U-Net (Ronneberger et al. 2015): twice as fine at each rung,
+joined there with the encoder's map of that stride, at the end with the film itself. It serves an encoder with one map,
+such as a ViT, which leaves rungs without a join. The other two are what the family (MGCA, CM-CGNS) trains.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intervalchange.errors import ConfigError
 from intervalchange.tasks.encoders import Shape
 
 
@@ -41,7 +45,7 @@ class Ladder(nn.Module):
         last, start = shape[-1]
         self.entry = nn.Conv2d(last, width, 1)
         self.strides = [2**power for power in range(math.ceil(math.log2(start)) - 1, -1, -1) if 2**power >= until]
-        self.joins = [next((n for n, (_, s) in enumerate(shape[:-1]) if s == stride), None) for stride in self.strides]
+        self.joins = [_joined_at(shape, stride) for stride in self.strides]
         self.rungs = nn.ModuleList()
         before = width
         for stride, join in zip(self.strides, self.joins, strict=True):
@@ -60,3 +64,80 @@ class Ladder(nn.Module):
             joined = films if stride == 1 else None if join is None else levels[join]
             features = rung(features, size, joined)
         return features
+
+
+def _joined_at(shape: Shape, stride: int) -> int | None:
+    """Which map of an encoder, but for the coarsest, has this stride."""
+    return next((number for number, (_, own) in enumerate(shape[:-1]) if own == stride), None)
+
+
+def _film_sized(features: Tensor, films: Tensor) -> Tensor:
+    size = (films.shape[-2], films.shape[-1])
+    return features if features.shape[-2:] == size else F.interpolate(features, size=size, mode="bilinear")
+
+
+class UNetDecoder(nn.Module):
+    """The upward path of U-Net in the blocks of MONAI: nearest doubling, the encoder's map beside it, two convolutions.
+
+    Widths halve at each step: 256, 128, 64, 32, 16 as published (segmentation_models on a ResNet).
+
+    Differs: nothing is joined at stride 2, where the published one has the stem of the ResNet; GroupNorm.
+    """
+
+    def __init__(self, shape: Shape, width: int) -> None:
+        """shape: as `shape_of` gives it; width: channels after the first step. Raises ConfigError without MONAI."""
+        super().__init__()
+        try:
+            up: Any = importlib.import_module("monai.networks.nets.basic_unet").UpCat
+        except ImportError as error:
+            raise ConfigError(
+                "the decoder of U-Net needs MONAI.",
+                remedy="Run: pip install 'intervalchange[segmentation]', or set --model.decoder ladder.",
+            ) from error
+        before, start = shape[-1]
+        self.joins, steps = [], []
+        for step, power in enumerate(range(math.ceil(math.log2(start)) - 1, -1, -1)):
+            join, now = _joined_at(shape, 2**power), max(8, width >> step)
+            joined = 0 if join is None else shape[join][0]
+            norm = ("group", {"num_groups": math.gcd(8, now)})
+            doubling = {"upsample": "nontrainable", "pre_conv": None, "interp_mode": "nearest", "align_corners": None}
+            steps.append(up(2, before, joined, now, "relu", norm, False, **doubling))
+            self.joins.append(join)
+            before = now
+        self.steps = nn.ModuleList(steps)
+        self.width = before
+
+    def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
+        """Maps fine to coarse and the films (b, 1, h, w) -> (b, width, h, w)."""
+        features = levels[-1]
+        for join, step in zip(self.joins, self.steps, strict=True):
+            features = step(features, None if join is None else levels[join])
+        return _film_sized(features, films)
+
+
+class SetrDecoder(nn.Module):
+    """SETR's progressive upsampling of one map (Zheng et al., CVPR 2021): a 1x1 convolution, then convolution and
+    bilinear doubling until the film's size; widths 512, 256, 128, 64 as published.
+
+    Differs: GroupNorm, not BatchNorm.
+    """
+
+    def __init__(self, shape: Shape, width: int) -> None:
+        """shape: as `shape_of` gives it, of which the coarsest map is read; width: channels of the first step."""
+        super().__init__()
+        before, start = shape[-1]
+        self.entry = nn.Conv2d(before, before, 1)
+        self.steps = nn.ModuleList()
+        for step in range(math.ceil(math.log2(start))):
+            now = max(8, width >> step)
+            convolution = nn.Conv2d(before, now, 3, padding=1, bias=False)
+            self.steps.append(nn.Sequential(convolution, nn.GroupNorm(math.gcd(8, now), now), nn.ReLU()))
+            before = now
+        self.width = before
+
+    def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
+        """The last map and the films (b, 1, h, w) -> (b, width, h, w)."""
+        features = self.entry(levels[-1])
+        for step in self.steps:
+            features = F.interpolate(step(features), scale_factor=2, mode="bilinear", align_corners=True)
+        return _film_sized(features, films)

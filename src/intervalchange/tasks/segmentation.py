@@ -1,11 +1,11 @@
-"""tasks/segmentation: masks of findings at the resolution of the film, from any encoder, by the decoder of U-Net.
+"""tasks/segmentation: masks of findings at the resolution of the film, from any encoder.
 
-The ladder of `decoder.py` runs from the encoder's coarsest map up to the film itself. Truth is the union of the masks
+A decoder (`decoder.py`) runs from the encoder's coarsest map up to the film: our ladder, which serves every encoder, or
+those of the family, U-Net for ResNets and SETR for ViTs. Truth is the union of the masks
 of a finding, or its filled boxes where it has no mask (RSNA), drawn at the size of the film and moved with it.
 Orientation: one film, the `current` side of a batch.
 
-Differs: the family uses the U-Net of segmentation_models for ResNets and SETR for ViTs; this ladder serves both, with
-    GroupNorm and with the film joined at full resolution.
+Differs: U-Net is in the blocks of MONAI; segmentation_models, which the family uses, needs torchvision and timm.
 Differs: the loss is binary cross-entropy plus soft Dice a film, not 10 focal - log(Dice of the batch): the Dice of a
     batch would depend on how a batch is shared out over processes.
 Differs: every film is trained on, not all positives with as many negatives; `positive_weight` weighs them instead.
@@ -28,7 +28,7 @@ from intervalchange.evaluation import masks
 from intervalchange.evaluation.statistics import figures as plain_figures
 from intervalchange.losses import masked_bce, soft_dice
 from intervalchange.methods.method import MethodOutput
-from intervalchange.tasks.decoder import Ladder
+from intervalchange.tasks.decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.tasks.encoders import shape_of
 from intervalchange.tasks.probe import Probe, ProbeConfig
 
@@ -40,8 +40,12 @@ class SegmentationConfig(ProbeConfig):
 
     labels: tuple[str, ...] = ("pneumothorax",)
     """Names of findings with masks or boxes; a film that has one without a region is left out for that label."""
+    decoder: Literal["ladder", "unet", "setr"] = "ladder"
+    """`ladder`: for every encoder. `unet` (needs MONAI) for encoders with several maps and `setr` for those with one,
+    as the family has them."""
     decoder_width: int = 64
-    """Channels of the decoder down to stride 4; half of it at stride 2, a quarter at 1."""
+    """Channels of the ladder down to stride 4, half of it at stride 2, a quarter at 1; of the first step of `unet` (256
+    as published) and `setr` (512), which halve them at each step."""
     dice_weight: float = 1.0
     """Weight of the soft Dice beside the cross-entropy."""
     positive_weight: float = 1.0
@@ -72,8 +76,14 @@ class Segmentation(Probe):
     def __init__(self, config: SegmentationConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         self.selection = f"masks.dice.{config.select}"  # type: ignore[misc]
-        self.ladder = Ladder(shape_of(self.encoder), config.decoder_width, 1)
-        self.masks = nn.Conv2d(self.ladder.width, len(config.labels), 1)
+        shape, width = shape_of(self.encoder), config.decoder_width
+        self.ladder: Ladder | UNetDecoder | SetrDecoder
+        if config.decoder == "ladder":
+            self.ladder = Ladder(shape, width, 1)
+        else:
+            self.ladder = UNetDecoder(shape, width) if config.decoder == "unet" else SetrDecoder(shape, width)
+        last = 1 if config.decoder == "ladder" else 3
+        self.masks = nn.Conv2d(self.ladder.width, len(config.labels), last, padding=last // 2)
         self.post_init()
 
     def logits(self, films: Tensor) -> Tensor:

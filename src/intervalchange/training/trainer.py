@@ -151,7 +151,7 @@ class MethodTrainer(Trainer):
         self._spent: float = spent
         self._since: float | None = None
         self._terms: dict[str, torch.Tensor] = {}
-        self._terms_seen = 0
+        self._terms_seen: dict[str, int] = {}
         self._micro = 0
         super().__init__(
             model_init=model_init,
@@ -239,15 +239,15 @@ class MethodTrainer(Trainer):
         output = model(**inputs)
         for name, term in (output["terms"] or {}).items():
             self._terms[name] = self._terms.get(name, 0.0) + term.detach().float()
-        self._terms_seen += 1
+            self._terms_seen[name] = self._terms_seen.get(name, 0) + 1
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As Trainer's, with the mean of every term; a loss that is not finite ends the run."""
+        """As Trainer's, with each term's mean over the batches that had it; a loss that is not finite ends the run."""
         if "loss" in logs and self._terms_seen:
             for name, total in sorted(self._terms.items()):
-                logs[name] = float(average_over_processes(total / self._terms_seen))
-            self._terms, self._terms_seen = {}, 0
+                logs[name] = float(average_over_processes(total / self._terms_seen[name]))
+            self._terms, self._terms_seen = {}, {}
             if not math.isfinite(logs["loss"]):
                 raise RunError(
                     f"the loss is not finite at step {self.state.global_step}.",

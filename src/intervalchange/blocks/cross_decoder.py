@@ -1,0 +1,78 @@
+"""A post-norm transformer decoder that attends to films: the caption decoder of MCCFormers and of VED.
+
+The sequence is that of `decoders.py`, [prefix; BOS; answer; EOS]; in every layer, after the self-attention, the decoder
+reads a memory of film tokens. Keys and values of both are cached while an answer is generated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import BertGenerationConfig, BertGenerationDecoder, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from intervalchange.blocks.decoders import PrefixDecoder, initial_spread
+from intervalchange.blocks.tokenizer import Tokens
+
+
+class CrossLanguageModel(BertGenerationDecoder):
+    """BertGeneration with a table of its own for the words that it says."""
+
+    def __init__(self, config: BertGenerationConfig) -> None:
+        super().__init__(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.lm_head
+
+
+class CrossDecoder(PrefixDecoder):
+    """Give `forward` and `generate` the memory by name.
+
+    `encoder_hidden_states` (b, n, width); `encoder_attention_mask` (b, n), 1 where a token is read: in each row one.
+    """
+
+    language_model: CrossLanguageModel
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        width: int,
+        layers: int,
+        heads: int,
+        feedforward: int,
+        positions: int,
+        dropout: float,
+        activation: Literal["gelu", "relu"] = "gelu",
+        word_dropout: float = 0.0,
+    ) -> None:
+        config = BertGenerationConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=feedforward,
+            hidden_act=activation,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            max_position_embeddings=positions,
+            initializer_range=initial_spread(width),
+            layer_norm_eps=1e-5,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            is_decoder=True,
+            add_cross_attention=True,
+            tie_word_embeddings=False,
+        )
+        super().__init__(CrossLanguageModel(config), tokenizer, word_dropout)
+
+    @torch.no_grad()
+    def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **read: Any) -> Tokens:
+        """As `PrefixDecoder`; the cache is made here, because that of `generate` has no room for the memory."""
+        config = self.language_model.config
+        cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        return super().generate(prefix, prefix_mask, limit=limit, beams=beams, past_key_values=cache, **read)

@@ -1,0 +1,87 @@
+"""Retrieval: of the texts that a film is most like, how many speak of what the film shows (ConVIRT, GLoRIA).
+
+A query is a film with exactly one class, a candidate a text with exactly one; precision at k is the share of the first
+k that are of the query's class. Texts of the query's own patient are no candidates.
+
+Differs: the texts are the reports of the films of the data (or the prompts, where there are none); the papers have
+    lists of 200 sentences a class that were not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intervalchange.evaluation.statistics import REPLICATES, Array, Counts, figures, named_figures, ratio
+
+TOPS = (5, 10, 100)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Texts to choose from."""
+
+    texts: list[str]
+    """(m)."""
+    classes: NDArray[np.intp]
+    """(m) number of the class each speaks of."""
+    patients: tuple[str, ...] | None
+    """(m) whose report it is; None where they are nobody's."""
+
+
+def allowed(owners: Sequence[str], texts: Candidates) -> NDArray[np.bool_]:
+    """(n, m): which texts a query may find."""
+    if texts.patients is None:
+        return np.ones((len(owners), len(texts.texts)), bool)
+    return np.asarray(owners)[:, None] != np.asarray(texts.patients)[None, :]
+
+
+def precision_at(
+    alike: Array, same: NDArray[np.bool_], may: NDArray[np.bool_], tops: Sequence[int] = TOPS
+) -> dict[int, Array]:
+    """(n, m) similarities, which pairs are of one class, which may be found -> k -> (n,) share of the first k.
+
+    Equal similarities stay in the order of the texts. A k that some query has not so many candidates for is left out.
+    """
+    order = np.argsort(np.where(may, -alike, np.inf), axis=1, kind="stable")
+    right = np.take_along_axis(same, order, axis=1)
+    return {top: right[:, :top].mean(1) for top in tops if top <= may.sum(1).min()}
+
+
+def retrieval_figures(
+    alike: Array,
+    classes: NDArray[np.intp],
+    owners: Sequence[str],
+    texts: Candidates,
+    tops: Sequence[int] = TOPS,
+    replicates: int = REPLICATES,
+) -> dict[str, float]:
+    """`retrieval.precision.5`, ... over all queries, `retrieval.balanced.5`, ... as a mean over classes, with intervals
+    by patient; `retrieval.precision.chance` and `retrieval.balanced.chance`: what a random order of the texts gives.
+
+    alike: (n, m). classes: (n,) of the queries. owners: (n,) their patients.
+    """
+    may, same = allowed(owners, texts), classes[:, None] == texts.classes[None, :]
+    values = {str(top): value for top, value in precision_at(alike, same, may, tops).items()}
+    values["chance"] = ratio((same & may).sum(1), may.sum(1))
+    of = np.eye(int(max(classes.max(), texts.classes.max())) + 1)[classes]
+    counts: dict[str, Array] = {"queries": np.ones(len(classes)), "of": of}
+    for name, value in values.items():
+        counts |= {name: value, f"{name} by class": of * value[:, None]}
+
+    def measure(sums: Counts) -> dict[str, Array]:
+        found = {}
+        for name in values:
+            by_class = ratio(sums[f"{name} by class"], sums["of"])
+            known = np.isfinite(by_class)
+            found[f"precision.{name}"] = ratio(sums[name], sums["queries"])
+            found[f"balanced.{name}"] = ratio(np.where(known, by_class, 0).sum(-1), known.sum(-1))
+        return found
+
+    said = {"retrieval.queries": float(len(classes)), "retrieval.texts": float(len(texts.texts))}
+    if not replicates:
+        return said | {f"retrieval.{name}": value for name, value in figures(counts, measure).items()}
+    return said | named_figures("retrieval", counts, list(owners), measure, replicates)
