@@ -83,13 +83,16 @@ class Row:
 
 
 DECODER = {"model.decoder_width": 96, "model.decoder_layers": 1, "model.dropout": 0.0}
+RATE = {"model.encoder_rate": 0.1}
+"""Of the encoder that they start from."""
+REGIONS = (Stage("c2f/anatomy", 0.15), Stage("c2f/diseases", 0.35))
 REAL = {
     **PYRAMID,
     **DECODER,
+    **RATE,
     "model.queries": 8,
     "model.projection_width": 96,
     "model.projection_feedforward": 192,
-    "model.encoder_rate": 0.1,
 }
 ROWS: dict[str, Row] = {
     "set_difference": Row((Stage("set_difference/answer", 1.0, ENCODER),), "from"),
@@ -105,15 +108,21 @@ ROWS: dict[str, Row] = {
         "from",
     ),
     "real": Row((Stage("real/answer", 1.0, REAL),)),
-    "c2f": Row(
-        (
-            Stage("c2f/anatomy", 0.15),
-            Stage("c2f/diseases", 0.35),
-            Stage("c2f/align", 0.15),
-            Stage("c2f/answer", 0.35),
-        ),
-        "none",
+    "mccformers_d": Row((Stage("mccformers/answer", 1.0, {**PYRAMID, **RATE}),)),
+    "mccformers_s": Row((Stage("mccformers/answer", 1.0, {**PYRAMID, **RATE, "model.pairing": "S"}),)),
+    "idcpcl": Row(
+        (Stage("idcpcl/pretrain", 0.4, {**PYRAMID, **RATE}), Stage("idcpcl/answer", 0.6, {**PYRAMID, **RATE}))
     ),
+    "plural": Row(
+        tuple(
+            Stage(f"plural/{stage}", share, {**PYRAMID, **RATE})
+            for stage, share in (("findings", 0.25), ("impression", 0.15), ("answer", 0.6))
+        )
+    ),
+    "ved": Row((Stage("ved/answer", 1.0, {**PYRAMID, **RATE}),)),
+    "ekaid": Row((*REGIONS, Stage("ekaid/answer", 0.5)), "none"),
+    "c2f": Row((*REGIONS, Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "none"),
+    "question_only": Row((Stage("question_only/answer", 1.0),), "none"),
 }
 """Method -> its stages. Sizes are the `small` presets with the common encoder."""
 
