@@ -283,7 +283,7 @@ def probes_of(trial: Trial, seeds: list[int], rows: list[Row]) -> dict[str, Any]
     for share in SHARES:
         drawn = {
             row.name: [
-                replicated(true, np.load(trial.folder(row, seed) / f"probe-{share}.npy"), patients).mean(1)
+                over_labels(replicated(true, np.load(trial.folder(row, seed) / f"probe-{share}.npy"), patients))
                 for seed in seeds
             ]
             for row in rows
@@ -298,6 +298,11 @@ def probes_of(trial: Trial, seeds: list[int], rows: list[Row]) -> dict[str, Any]
             }
         found[str(share)] = part
     return found
+
+
+def over_labels(aucs: np.ndarray) -> np.ndarray:
+    """(1 + draws, l) -> (1 + draws): mean over the labels that the test films have in both states."""
+    return np.nanmean(aucs[:, np.isfinite(aucs[0])], axis=1)
 
 
 def lines(said: list[dict[str, Any]], probes: dict[str, Any], rows: list[Row], floor: dict[str, Any]) -> Iterator[str]:

@@ -170,7 +170,7 @@ def test_mutual_prediction_is_the_loop_and_stops_gradients() -> None:
         slow -= sum(
             float(F.cosine_similarity(a, b, dim=0) + F.cosine_similarity(c, d, dim=0)) for a, b, c, d in pairs
         ) / 8  # fmt: skip
-    assert float(loss) == pytest.approx(slow / 2, abs=1e-6)
+    assert loss.item() == pytest.approx(slow / 2, abs=1e-6)
     loss.backward()
     assert places.grad is None
     assert said.grad is None
