@@ -341,13 +341,14 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, row in rows:
         given = row["given"]
-        floors = [value for key, value in given.items() if key.startswith("floors.") and key.endswith(SHOWN[0])]
+        known = {key: value for key, value in given.items() if isinstance(value, float)}
+        floors = [value for key, value in known.items() if key.startswith("floors.") and key.endswith(SHOWN[0])]
         cells = [name if row["ranked"] else f"{name} (still rising, not ranked)"]
         cells += [", ".join(row["seeds"][0]["supervision"]), interval(given, SHOWN[0])]
         cells += [" ".join(f"{value:.3f}" for value in row["f1_of_seeds"]), f"{max(floors, default=float('nan')):.3f}"]
         cells += [interval(row["style_b"], SHOWN[0]) if row["style_b"] else "", f"{given[SHOWN[1]]:.3f}"]
-        cells += [f"{given[SHOWN[2]]:.3f}", f"{given.get('consistency.swap.rate', float('nan')):.3f}"]
-        cells += [f"{given.get('consistency.identity.rate', float('nan')):.3f}", *(f"{given[key]:.3f}" for key in TEXT)]
+        cells += [f"{given[SHOWN[2]]:.3f}", f"{known.get('consistency.swap.rate', float('nan')):.3f}"]
+        cells += [f"{known.get('consistency.identity.rate', float('nan')):.3f}", *(f"{given[key]:.3f}" for key in TEXT)]
         cells += [f"{mean_of(row, 'real', one, 'auc'):.2f}" for one in real]
         cells += [" ".join(f"{mean_of(row, 'curve', share):.2f}" for share in ("25", "50", "100"))]
         cells += [f"{mean_of(row, 'parameters') / 1e6:.2f}"]

@@ -33,18 +33,22 @@ class Painter(nn.Module):
             steps += [nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU()]
             steps += [nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
             inward, outward = outward, max(8, outward // 2)
-        self.steps = nn.Sequential(*steps, nn.Conv2d(inward, 1, 3, padding=1))
+        self.steps = nn.Sequential(*steps, nn.Conv2d(inward, 1, 3, padding=1, bias=False))
+        # Added by itself: its gradient is a sum over all pixels, which a convolution adds up one by one in single
+        # precision, so that it would depend on how films are shared out over processes.
+        self.grey = nn.Parameter(torch.empty(()))
 
     def draw_weights(self, init: ModuleType) -> None:
         """See `Method._init_weights`. It begins with almost the mean grey."""
         init.normal_(self.steps[-1].weight, std=0.02)
+        init.zeros_(self.grey)
 
     def forward(self, tokens: Tensor, read: Tensor, grid: tuple[int, int], pixels: tuple[int, int]) -> Tensor:
         """(b, n, d), (b, n, d) on a grid of n places -> (b, 1, h, w)."""
         if self.mixer is not None:
             tokens = self.mixer(tokens + sincos_2d(tokens.shape[-1], *grid, like=tokens), read)
         both = torch.cat([tokens, read], dim=-1).transpose(1, 2).unflatten(2, grid)
-        painted: Tensor = self.steps(both)
+        painted: Tensor = self.steps(both) + self.grey
         if painted.shape[-2:] != pixels:
             painted = F.interpolate(painted, size=pixels, mode="bilinear", align_corners=False)
         return painted

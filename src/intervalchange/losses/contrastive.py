@@ -79,7 +79,7 @@ def first_of_candidates(scores: Tensor, there: Tensor, total: Tensor) -> Tensor:
     total: how many rows have another, averaged over processes by the caller.
     """
     likely = torch.log_softmax(scores.float().masked_fill(~there, -1e4), dim=-1)[:, 0]
-    return -(likely * (there.sum(-1) > 1)).sum() / total.clamp(min=1)
+    return -(likely * (there.sum(-1) > 1)).sum() / total.clamp(min=1e-6)
 
 
 def masked_features(

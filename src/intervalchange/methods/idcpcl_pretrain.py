@@ -247,9 +247,21 @@ class IdcpclPretrain(Idcpcl):
         return F.cosine_similarity(seen.float(), said.float(), dim=-1).unflatten(0, (-1, times)), there
 
     def _aligning_term(self, batch: Mapping[str, Any]) -> Tensor:
-        count = max(1, len(batch["answer"]) // (1 + self.config.misses))
-        fields = ("current", "prior", "has_prior", "question", "answer", "kind", "case_id")
-        cosine, there = self.align({name: batch[name][:count] for name in fields})
+        # A share of the pairs, so that the step is no longer than the others; drawn by the case, so that the same take
+        # part however they are shared out over processes.
+        lots = self._lots(batch, "takes part", 1)[:, 0]
+        everybody = gather_rows(lots)
+        bar = everybody.kthvalue(max(1, len(everybody) // (1 + self.config.misses))).values
+        taking = (lots <= bar).nonzero()[:, 0].tolist()
+        rows = taking or [0]
+        films, texts = ("current", "prior", "has_prior"), ("question", "answer", "kind", "case_id")
+        chosen = {name: batch[name][rows] for name in films}
+        if self.config.standardise and not self.norm.seen:
+            with torch.no_grad():
+                self.cells(self.see(batch))  # the first batch standardises, and it is the whole of it
+        cosine, there = self.align(chosen | {name: [batch[name][row] for row in rows] for name in texts})
+        if not taking:  # nobody of this process: one is looked at, and counts for nothing
+            there = there & (torch.arange(there.shape[1], device=there.device) == 0)
         total = average_over_processes((there.sum(-1) > 1).sum().float())
         scale = self.scale.clamp(max=math.log(100.0)).exp()
         return contrastive.first_of_candidates(scale * cosine, there, total)
