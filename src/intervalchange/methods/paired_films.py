@@ -24,8 +24,8 @@ from intervalchange.tasks.encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
+    adopted_tensors,
     describe_hub_model,
-    encoder_tensors,
     load_weights,
 )
 
@@ -141,10 +141,7 @@ class PairedFilms(QuestionFirst):
 
     def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same method gives all it has."""
-        encoder = encoder_tensors(self.encoder, tensors, run)
-        ours = self.state_dict()
-        rest = tensors if all(name in ours for name in tensors) else {}
-        return {**rest, **{f"encoder.{name}": tensor for name, tensor in encoder.items()}}
+        return adopted_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:
         return {"encoder.": self.config.encoder_rate}

@@ -238,3 +238,11 @@ def load_weights(encoder: ProbedEncoder, source: str) -> None:
         )
     else:
         encoder.load_published(source)
+
+
+def adopted_tensors(model: Any, tensors: Mapping[str, Tensor], run: Path) -> dict[str, Tensor]:
+    """What a model with an `encoder` takes from a run: the encoder of any, and all of one that has the same names."""
+    ours = model.state_dict()
+    rest = tensors if all(name in ours for name in tensors) else {}
+    encoder = encoder_tensors(model.encoder, tensors, run)
+    return {**rest, **{f"encoder.{name}": tensor for name, tensor in encoder.items()}}

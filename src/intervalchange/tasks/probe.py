@@ -22,8 +22,8 @@ from intervalchange.tasks.encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
+    adopted_tensors,
     describe_hub_model,
-    encoder_tensors,
     levels_of,
     load_weights,
 )
@@ -99,10 +99,7 @@ class Probe(Method):
 
     def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same task gives its head too."""
-        encoder = encoder_tensors(self.encoder, tensors, run)
-        ours = self.state_dict()
-        rest = tensors if all(name in ours for name in tensors) else {}
-        return {**rest, **{f"encoder.{name}": tensor for name, tensor in encoder.items()}}
+        return adopted_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:
         return {"encoder.": self.config.encoder_rate}
