@@ -35,6 +35,10 @@ Items = PairDataset | FilmDataset
 """What a stage is trained on: cases, or films."""
 
 
+LIST_WIDTH = 150
+"""Columns of a terminal that `train --list` takes at least."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A line of `train --list`."""
@@ -67,7 +71,11 @@ def print_stages() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "size", "parameters", "learns from", "hours", "hardware", "expected score", "verified")
+    table = Table()
+    for name in ("stage", "size", "parameters"):
+        table.add_column(name, no_wrap=True, min_width=len(name))
+    for name in ("learns from", "hours", "hardware", "expected score", "verified"):
+        table.add_column(name)
     for stage in list_stages():
         for size in stage.sizes:
             said = stage.headers[size]
@@ -75,7 +83,8 @@ def print_stages() -> None:
             table.add_row(
                 stage.name, size, f"{stage.parameters[size] / 1e6:.2f} M", ", ".join(stage.supervision), *facts
             )
-    Console().print(table)
+    # Narrower, the words would be broken letter by letter.
+    Console(width=max(Console().width, LIST_WIDTH)).print(table)
 
 
 def count_parameters(stage: str, size: str) -> int:
