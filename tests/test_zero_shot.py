@@ -51,12 +51,13 @@ class Stub:
 class LocalStub(Stub):
     """Also a token for each mark, and one for each finding named."""
 
-    def film_tokens(self, films: torch.Tensor) -> torch.Tensor:
-        return torch.diag_embed(self.film_vectors(films))
+    def film_parts(self, films: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors = self.film_vectors(films)
+        return vectors, torch.diag_embed(vectors)
 
-    def text_tokens(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def text_parts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         vectors = self.text_vectors(texts)
-        return torch.diag_embed(vectors), (vectors > 0.1).float()
+        return vectors, torch.diag_embed(vectors), (vectors > 0.1).float()
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,10 @@ def test_cm_cgns_is_asked(options: dict[str, float], cohort: Path) -> None:
         assert torch.allclose(vectors.norm(dim=1), torch.ones(len(vectors)), atol=1e-5)
     assert torch.allclose(model.film_vectors(films[1:2])[0], seen[1], atol=1e-5)
     assert torch.allclose(model.text_vectors(texts[1:])[0], said[1], atol=1e-5)
+    looks = []
+    model.film_encoder.register_forward_hook(lambda module, given, made: looks.append(len(given[0])))
     found = zero_shot(model, Prepared(cohort), "test", Asked(labels=NAMES))
+    assert sum(looks) == found["films.count"], "each film is encoded once"
     assert 0 <= found["zero_shot.accuracy"] <= 1
 
 

@@ -19,7 +19,8 @@ from intervalchange.blocks.tokenizer import template_words
 from intervalchange.data.answer_words import text_code
 from intervalchange.data.extraction.sentences import sentences
 
-REPORTS = "reports"
+REPORT_PIECES = "report_pieces"
+"""Name of the vocabulary of `report_tokenizer`; `reports` (`blocks/tokenizer.py`) has whole words alone."""
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 _SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORDS = """

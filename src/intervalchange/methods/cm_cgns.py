@@ -51,7 +51,13 @@ from intervalchange.blocks.encoders import build_encoder
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import FirstBatchNorm
-from intervalchange.blocks.report_tokens import REPORTS, ReportTokens, read_reports, report_tokenizer, sentence_means
+from intervalchange.blocks.report_tokens import (
+    REPORT_PIECES,
+    ReportTokens,
+    read_reports,
+    report_tokenizer,
+    sentence_means,
+)
 from intervalchange.errors import ConfigError
 from intervalchange.losses import contrastive
 from intervalchange.losses.clustering import (
@@ -83,8 +89,8 @@ class CmCgnsConfig(MethodConfig):
 
     model_type = "cm_cgns_align"
 
-    vocabulary: str = REPORTS
-    """`reports`: words of the grammar and of reports, others spelled; else the hub name or folder of a tokenizer."""
+    vocabulary: str = REPORT_PIECES
+    """`report_pieces`: words of the grammar and of reports, others spelled; else a tokenizer's hub name or folder."""
     backbone: Backbone = "conv"
     """As in `tasks/`: `conv`, `pyramid`, `resnet50`, or `hub`, a vision model of Hugging Face."""
     backbone_weights: str = ""
@@ -259,7 +265,7 @@ class CmCgnsAlign(Method):
     """Whether a later stage asks for what the report says at each place."""
 
     def __init__(self, config: CmCgnsConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-        if tokenizer is None and config.vocabulary == REPORTS:
+        if tokenizer is None and config.vocabulary == REPORT_PIECES:
             tokenizer = report_tokenizer()
         super().__init__(config, tokenizer)
         self._build_film_side(config)
@@ -276,7 +282,7 @@ class CmCgnsAlign(Method):
             self.centroids = Centroids(config.clusters, config.width)
         if "word" in terms:
             # Only a model that aligns words and places says so (`tasks.image_text.WordsAndPlaces`).
-            self.film_tokens, self.text_tokens = self._film_tokens, self._text_tokens
+            self.film_parts, self.text_parts = self._film_parts, self._text_parts
         self._build()
         self.post_init()
 
@@ -449,14 +455,15 @@ class CmCgnsAlign(Method):
         """m reports or sentences -> (m, d) of length 1."""
         return self.read(texts).vector
 
-    def _film_tokens(self, films: Tensor) -> Tensor:
-        """(n, 1, h, w) -> (n, p, d)."""
-        return self.see(films.to(self.device)).places
+    def _film_parts(self, films: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 1, h, w) -> (n, d) and (n, p, d)."""
+        seen = self.see(films.to(self.device))
+        return seen.vector, seen.places
 
-    def _text_tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """m texts -> (m, t, d), and which of them are words, (m, t)."""
+    def _text_parts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """m texts -> (m, d), (m, t, d), and which of these are words, (m, t)."""
         read = self.read(texts)
-        return read.words, (read.text.sentence >= 0).long()
+        return read.vector, read.words, (read.text.sentence >= 0).long()
 
     @torch.no_grad()
     def judged(self, batch: Any) -> list[Any]:

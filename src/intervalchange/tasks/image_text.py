@@ -37,11 +37,11 @@ class ImageText(Protocol):
 class WordsAndPlaces(Protocol):
     """Also the parts of both, where a model aligns them (GLoRIA)."""
 
-    def film_tokens(self, films: Tensor) -> Tensor:
-        """(n, 1, h, w) -> (n, p, d)."""
+    def film_parts(self, films: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 1, h, w) -> vectors (n, d) and tokens (n, p, d), from one look."""
 
-    def text_tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """m texts -> (m, t, d) and which of them are words, (m, t)."""
+    def text_parts(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """m texts -> vectors (m, d), tokens (m, t, d) and which of them are words, (m, t), from one reading."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def see(model: Any, data: FilmDataset, rows: Sequence[int], local: bool = False)
     vectors, tokens = [], []
     for start in range(0, len(rows), FILMS_AT_ONCE):
         films = collate([data[row] for row in rows[start : start + FILMS_AT_ONCE]]).current.to(model.device)
-        vectors.append(model.film_vectors(films).float().cpu())
-        if local:
-            tokens.append(model.film_tokens(films).float().cpu())
+        vector, *parts = model.film_parts(films) if local else (model.film_vectors(films),)
+        vectors.append(vector.float().cpu())
+        tokens += [part.float().cpu() for part in parts]
     return SeenFilms(torch.cat(vectors), torch.cat(tokens) if local else None)
 
 
@@ -85,14 +85,14 @@ def read(model: Any, texts: Sequence[str], local: bool = False) -> ReadTexts:
     place = {text: number for number, text in enumerate(once)}
     rows = torch.tensor([place[text] for text in texts])
     parts = [once[start : start + TEXTS_AT_ONCE] for start in range(0, len(once), TEXTS_AT_ONCE)]
-    vectors = torch.cat([model.text_vectors(part).float().cpu() for part in parts])[rows]
     if not local:
-        return ReadTexts(vectors, None, None)
-    pairs = [tuple(part.float().cpu() for part in model.text_tokens(part)) for part in parts]
-    longest = max(mask.shape[1] for _, mask in pairs)
-    tokens = torch.cat([F.pad(own, (0, 0, 0, longest - own.shape[1])) for own, _ in pairs])
-    masks = torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, mask in pairs])
-    return ReadTexts(vectors, tokens[rows], masks[rows])
+        return ReadTexts(torch.cat([model.text_vectors(part).float().cpu() for part in parts])[rows], None, None)
+    told = [tuple(one.float().cpu() for one in model.text_parts(part)) for part in parts]
+    longest = max(mask.shape[1] for _, _, mask in told)
+    vectors = torch.cat([vector for vector, _, _ in told])
+    tokens = torch.cat([F.pad(own, (0, 0, 0, longest - own.shape[1])) for _, own, _ in told])
+    masks = torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, _, mask in told])
+    return ReadTexts(vectors[rows], tokens[rows], masks[rows])
 
 
 def similarity(seen: SeenFilms, told: ReadTexts) -> Tensor:
