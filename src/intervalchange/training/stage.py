@@ -115,8 +115,8 @@ def train(
     `sources`: runs whose weights it starts from. The same call again continues an interrupted run; a finished one is
     left as it is. Nothing of the test split is read.
     """
-    preset = load_preset(stage, size, overrides)
     kind = method_class(stage)
+    preset = load_preset(stage, size, overrides)
     config = kind.config_class(**preset.model)
     prepared = Prepared(data)
     refuse_evaluation_data(prepared)
