@@ -103,6 +103,29 @@ def loss_is_finite(subject: Subject) -> None:
         assert all(torch.isfinite(term) and term.ndim == 0 and not term.requires_grad for term in output.terms.values())
 
 
+FIELDS_OF = {
+    "findings": ("findings_current", "findings_prior"),
+    "levels": ("levels_current", "levels_prior"),
+    "opacity": ("opacity_current", "opacity_prior"),
+    "masks": ("places_current", "places_prior"),
+    "reports": ("report_current", "report_prior"),
+    "regions": ("regions",),
+    "boxes": ("regions",),
+}
+
+
+def learns_from_what_it_says_and_nothing_else(subject: Subject) -> None:
+    model, batch = subject.model(), subject.batch(5)
+    told = {field for kind in model.supervision for field in FIELDS_OF.get(kind, ())}
+    hidden = {field for fields in FIELDS_OF.values() for field in fields} - told
+    assert {*model.supervision} <= {*FIELDS_OF, "answers", "labels"}
+    losses = []
+    for shown in (batch, batch.without(*hidden)):
+        torch.manual_seed(0)
+        losses.append(subject.model()(**shown).loss)
+    assert torch.equal(*losses)
+
+
 def loss_is_finite_without_prior(subject: Subject) -> None:
     output = subject.model()(**toy.batch(3, kind="presence"))
     assert torch.isfinite(output.loss)
@@ -298,7 +321,13 @@ def tiny_is_tiny(subject: Subject) -> None:
     assert sum(parameter.numel() for parameter in subject.model().parameters()) < 1_000_000
 
 
-OF_EVERY_STAGE = (loss_is_finite, every_parameter_gets_a_gradient, a_step_lowers_the_loss, tiny_is_tiny)
+OF_EVERY_STAGE = (
+    loss_is_finite,
+    learns_from_what_it_says_and_nothing_else,
+    every_parameter_gets_a_gradient,
+    a_step_lowers_the_loss,
+    tiny_is_tiny,
+)
 OF_FILM_STAGES = (film_mates_do_not_matter,)
 OF_ANSWERERS = (
     loss_is_finite_without_prior,

@@ -207,6 +207,7 @@ def test_the_map_and_the_token_of_any_vision_model(shape: PreTrainedConfig, stri
 
 def test_a_state_dict_of_torchvision_is_probed(tmp_path: Path) -> None:
     """As the family exchanges it: a .pth of a ResNet-50, opened without unpickling in this process."""
+    torch.manual_seed(0)
     source = ResNetEncoder().eval()
     torch.save({"state_dict": torchvision_names(source)}, tmp_path / "resnet50.pth")
     options = {"backbone": "resnet50", "backbone_weights": str(tmp_path / "resnet50.pth"), "labels": NAMES}

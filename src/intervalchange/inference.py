@@ -134,8 +134,11 @@ class Predictor:
 
     def figures(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
         """What a stage that answers no question reaches on the films of a split: its figures by dotted names."""
-        labels = getattr(self.model.config, "labels", ())
-        films = FilmDataset(prepared, split, self.model.config.pixels, needs=self.model.needs, labels=labels)
+        model = self.model
+        labels = getattr(model.config, "labels", ())
+        films = FilmDataset(
+            prepared, split, model.config.pixels, needs=model.needs, labels=labels, known=model.supervision
+        )
         self.refuse_training_patients(prepared, films.patient_ids, split)
         judged: list[Any] = []
         with torch.no_grad():
@@ -153,10 +156,12 @@ class Predictor:
         return zero_shot(self.model, prepared, split, asked)
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
-        """The cases that `predict` answers: of the kinds the model was trained on unless others are named."""
-        return PairDataset(
-            prepared, split, kinds=kinds if kinds is not None else self.model.kinds, pixels=self.model.config.pixels
-        )
+        """The cases that `predict` answers: of the kinds the model was trained on unless others are named.
+
+        They carry no label and no region: what an answer is judged by is not shown.
+        """
+        kinds = kinds if kinds is not None else self.model.kinds
+        return PairDataset(prepared, split, kinds=kinds, pixels=self.model.config.pixels, known=())
 
     def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
         """Raises RunError where the run has learnt from one of these patients; the split `train` asks for that."""

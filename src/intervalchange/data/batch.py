@@ -35,8 +35,8 @@ TENSORS = (
 class Batch(ModelOutput):
     """b cases. f = len(findings.FINDINGS), in that order. A field that is None is not there (`batch.keys()`).
 
-    Fields without `| None` in their type are in every batch that `collate` makes of cases with labels; ModelOutput
-    wants a default all the same.
+    Fields without `| None` in their type are in every batch that `collate` makes of cases with labels, unless their
+    data set was told to leave what it knows aside (`known`); ModelOutput wants a default all the same.
     """
 
     current: torch.Tensor = None  # type: ignore[assignment]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from intervalchange.data.places import Place, place_maps, places_of
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment
 from intervalchange.errors import ConfigError
-from intervalchange.findings import FINDINGS
 from intervalchange.records import Region
 
 STILL = Affine()
+UNKNOWN_WITHOUT_PRIOR = ("findings", "levels", "places", "opacity")
 
 
 class FilmReader(Dataset[dict[str, Any]]):
@@ -32,7 +32,13 @@ class FilmReader(Dataset[dict[str, Any]]):
     """Patient of every item."""
 
     def __init__(
-        self, prepared: Prepared, pixels: int, augment: Augment | None, seed: int, labels: Sequence[str] = ()
+        self,
+        prepared: Prepared,
+        pixels: int,
+        augment: Augment | None,
+        seed: int,
+        labels: Sequence[str] = (),
+        known: Collection[str] | None = None,
     ) -> None:
         stored = prepared.pixels.shape[0]
         if pixels > stored:
@@ -42,11 +48,12 @@ class FilmReader(Dataset[dict[str, Any]]):
                 remedy=f"Run: {prepared.prepare_command(pixels)}",
             )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
+        self._known = known
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         studies = prepared.studies
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()
-        self._findings, self._levels, self._regions = prepared.findings, prepared.levels, prepared.boxes_of
+        self._findings, self._levels = prepared.findings, prepared.levels
         self._labels = prepared.labels(labels) if labels else None
         self._masks: MaskReader | None = None
         self._place_cache: dict[int, tuple[Place, ...]] = {}
@@ -71,24 +78,36 @@ class FilmReader(Dataset[dict[str, Any]]):
             rng = np.random.default_rng([self.seed, self.epoch, _number(key)])
             motions = self.augment.geometry(rng, len(films))
             films = [self.augment.exposure(motion.warp(film), rng) for film, motion in zip(films, motions, strict=True)]
-        fields: dict[str, Any] = {"regions": {"current": (), "prior": ()}}
+        fields: dict[str, Any] = {}
+        if self._tells("regions", "boxes"):
+            fields["regions"] = {"current": (), "prior": ()}
         for name, study, film, motion in zip(names, studies, films, motions, strict=True):
             fields[name] = standardise(film)[None]
-            fields[f"report_{name}"] = self._reports[study]
-            fields[f"findings_{name}"], fields[f"levels_{name}"] = self._findings[study], self._levels[study]
+            if self._tells("reports"):
+                fields[f"report_{name}"] = self._reports[study]
+            if self._tells("findings"):
+                fields[f"findings_{name}"] = self._findings[study]
+            if self._tells("levels"):
+                fields[f"levels_{name}"] = self._levels[study]
             if self._labels is not None:
                 fields[f"labels_{name}"] = self._labels[study]
             if self._masks is not None and self._labels is not None:
                 fields[f"masks_{name}"] = self._masks.read(study, self._labels[study], motion)
-            fields["regions"][name] = self._moved(study, motion)
-            fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
-            if self.prepared.maps is not None:
+            if "regions" in fields:
+                fields["regions"][name] = self._moved(study, motion)
+            if self._tells("masks"):
+                fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
+            if self.prepared.maps is not None and self._tells("opacity"):
                 fields[f"opacity_{name}"] = self._opacity(study, motion)
         return fields
 
+    def _tells(self, *kinds: str) -> bool:
+        """That items carry one of these kinds of supervision."""
+        return self._known is None or any(kind in self._known for kind in kinds)
+
     def _moved(self, study: int, motion: Affine) -> tuple[Region, ...]:
         """The regions of a study, boxes in pixels of the item. Masks stay behind."""
-        regions = self._regions.get(study)
+        regions = self.prepared.boxes_of.get(study)
         if regions is None:
             return ()
         names, boxes = regions
@@ -130,12 +149,14 @@ class PairDataset(FilmReader):
         limit: int | None = None,
         answered: bool = False,
         share: float = 1.0,
+        known: Collection[str] | None = None,
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
         answered: leave out the cases whose answer is not known. share: of the patients (`share_of_patients`).
+        known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
         """
-        super().__init__(prepared, pixels, augment, seed)
+        super().__init__(prepared, pixels, augment, seed, known=known)
         rows = prepared.case_rows(split, kinds, answered)
         rows = rows[share_of_patients(prepared.cases["patient_id"].to_numpy()[rows], share)]
         rows = _spread(rows, limit)
@@ -151,7 +172,6 @@ class PairDataset(FilmReader):
         self.answers: list[str] = self._text["answer"]
         self._tags = [tuple(tags) for tags in chosen["tags"]]
         self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
-        self._unknown = np.full(len(FINDINGS), np.nan, np.float32)
 
     def __len__(self) -> int:
         return len(self._tags)
@@ -163,11 +183,12 @@ class PairDataset(FilmReader):
         item |= {"tags": self._tags[index], "has_prior": len(names) == 2}
         item |= self._shown(item["case_id"], names, studies)
         if len(names) == 1:
-            item |= {"prior": np.zeros_like(item["current"]), "report_prior": ""}
-            item |= {"findings_prior": self._unknown, "levels_prior": self._unknown}
-            item["places_prior"] = np.full_like(item["places_current"], np.nan)
-            if self.prepared.maps is not None:
-                item["opacity_prior"] = np.full_like(item["opacity_current"], np.nan)
+            item["prior"] = np.zeros_like(item["current"])
+            if "report_current" in item:
+                item["report_prior"] = ""
+            for name in UNKNOWN_WITHOUT_PRIOR:
+                if f"{name}_current" in item:
+                    item[f"{name}_prior"] = np.full_like(item[f"{name}_current"], np.nan)
         return item
 
 
@@ -191,9 +212,13 @@ class FilmDataset(FilmReader):
         needs: Sequence[str] = (),
         labels: Sequence[str] = (),
         share: float = 1.0,
+        known: Collection[str] | None = None,
     ) -> None:
-        """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`)."""
-        super().__init__(prepared, pixels, augment, seed, labels)
+        """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`).
+
+        known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
+        """
+        super().__init__(prepared, pixels, augment, seed, labels, known)
         if self._labels is not None and {"boxes", "masks"} & set(needs):
             self._labels = known_extents(prepared, labels, self._labels)
             self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None
@@ -222,7 +247,8 @@ class FilmDataset(FilmReader):
             return np.array([bool(text.strip()) for text in self._reports])
         if need == "regions":
             has = np.zeros(len(self._reports), bool)
-            has[[study for study, (names, _) in self._regions.items() if any(k == "anatomy" for k, _ in names)]] = True
+            boxes = self.prepared.boxes_of
+            has[[study for study, (names, _) in boxes.items() if any(k == "anatomy" for k, _ in names)]] = True
             return has
         if need in ("labels", "boxes", "masks") and self._labels is not None:
             return ~np.isnan(self._labels).all(axis=1)

@@ -145,7 +145,8 @@ class Method(PreTrainedModel):
     name: ClassVar[str] = ""
     """Stage name, as on the command line: `real/answer`."""
     supervision: ClassVar[tuple[str, ...]] = ("answers",)
-    """What it learns from: answers, findings, levels, opacity, reports, regions. Printed beside its scores."""
+    """What it learns from: answers, findings, levels, opacity, masks, regions, boxes, labels, reports. Printed beside
+    its scores; of what is known of films, a training batch has this and no more (`data/dataset.py`)."""
     kinds: ClassVar[tuple[str, ...] | None] = ("difference",)
     """Question kinds it is trained on; None for all."""
     reads_films: ClassVar[bool] = True

@@ -221,7 +221,11 @@ def training_sets(kind: type[Method], prepared: Prepared, preset: Preset, config
 
 
 def _items(kind: type[Method], prepared: Prepared, preset: Preset, config: Any, split: str, **options: Any) -> Items:
-    """The items of a split that this method is trained on: cases whose answer is known, or films."""
+    """The items of a split that this method is trained on: cases whose answer is known, or films.
+
+    Items carry what the method says it learns from (`supervision`) and nothing else.
+    """
+    options["known"] = kind.supervision
     if kind.unit == "films":
         labels = getattr(config, "labels", ())
         return FilmDataset(prepared, split, config.pixels, needs=kind.needs, labels=labels, **options)
