@@ -4,9 +4,8 @@
         --real ../shared/data --out runs/table --minutes 12
 
 Simulated; not a ranking on patients. Each method gets --minutes of one core's CPU time over all its stages, in the
-shares of ROWS. The films are seen by one shape of encoder (WIDTHS at 128 pixels). It is trained once for
---encoder-minutes on finding labels (set_difference), and every method whose images go through such an encoder starts
-from it; C2F and EKAID learn regions of their own from nothing, in their own budget.
+shares of ROWS; question_only, which sees no film, a quarter. The films are seen by one shape of encoder (WIDTHS at 128
+pixels). It is trained once for --encoder-minutes on finding labels (set_difference), and every method starts from it.
 
 Columns: the test cohort in the films' own style and in style b, which nobody was trained on; two real collections,
 zero-shot: AUC of the direction of change (labelled worsened or improved; labels gained or lost), from the answer alone:
@@ -15,7 +14,8 @@ findings added less findings missing, plus levels up less levels down.
 A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked and not ranked.
 
 Interrupted, the same command continues: finished runs, answered cases and measured rows are left as they are.
-`--rows` and `--seeds` choose; `--readme README.md` writes the table between its two marks.
+`--rows` and `--seeds` choose. Everything goes to --results as JSON and, beside it, as Markdown: the whole table, and
+what each method (seed 0) answers to the same pairs. `--readme README.md` writes the main columns between its two marks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -37,6 +37,7 @@ from ablation import pooled
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import KEPT, weight_hash, write_region_store
+from intervalchange.evaluation.predictions import read_predictions
 from intervalchange.evaluation.scoring import score
 from intervalchange.evaluation.statistics import auc
 from intervalchange.findings import RANKED_LEVELS
@@ -75,21 +76,20 @@ class Row:
 
     stages: tuple[Stage, ...]
     encoder: str = "weights"
-    """How it gets the common encoder: `weights` (backbone_weights), `from` (--from), `none`."""
+    """How its first stage gets the common encoder: `weights` (backbone_weights), `from` (--from), `none`."""
 
     @property
     def answerer(self) -> str:
         return self.stages[-1].name
 
 
-DECODER = {"model.decoder_width": 96, "model.decoder_layers": 1, "model.dropout": 0.0}
-RATE = {"model.encoder_rate": 0.1}
-"""Of the encoder that they start from."""
+DECODER = {"model.decoder_width": 96, "model.decoder_layers": 1}
+FREE = {**PYRAMID, "model.encoder_rate": 0.1, "model.dropout": 0.0, "train.learning_rate": 1e-3}
+"""Of the methods that say the answer word by word from what the encoder sees."""
 REGIONS = (Stage("c2f/anatomy", 0.15), Stage("c2f/diseases", 0.35))
 REAL = {
-    **PYRAMID,
+    **FREE,
     **DECODER,
-    **RATE,
     "model.queries": 8,
     "model.projection_width": 96,
     "model.projection_feedforward": 192,
@@ -108,21 +108,19 @@ ROWS: dict[str, Row] = {
         "from",
     ),
     "real": Row((Stage("real/answer", 1.0, REAL),)),
-    "mccformers_d": Row((Stage("mccformers/answer", 1.0, {**PYRAMID, **RATE}),)),
-    "mccformers_s": Row((Stage("mccformers/answer", 1.0, {**PYRAMID, **RATE, "model.pairing": "S"}),)),
-    "idcpcl": Row(
-        (Stage("idcpcl/pretrain", 0.4, {**PYRAMID, **RATE}), Stage("idcpcl/answer", 0.6, {**PYRAMID, **RATE}))
-    ),
+    "mccformers_d": Row((Stage("mccformers/answer", 1.0, FREE),)),
+    "mccformers_s": Row((Stage("mccformers/answer", 1.0, {**FREE, "model.pairing": "S"}),)),
+    "idcpcl": Row((Stage("idcpcl/pretrain", 0.4, FREE), Stage("idcpcl/answer", 0.6, FREE))),
     "plural": Row(
         tuple(
-            Stage(f"plural/{stage}", share, {**PYRAMID, **RATE})
+            Stage(f"plural/{stage}", share, FREE)
             for stage, share in (("findings", 0.25), ("impression", 0.15), ("answer", 0.6))
         )
     ),
-    "ved": Row((Stage("ved/answer", 1.0, {**PYRAMID, **RATE}),)),
-    "ekaid": Row((*REGIONS, Stage("ekaid/answer", 0.5)), "none"),
-    "c2f": Row((*REGIONS, Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "none"),
-    "question_only": Row((Stage("question_only/answer", 1.0),), "none"),
+    "ved": Row((Stage("ved/answer", 1.0, FREE),)),
+    "ekaid": Row((*REGIONS, Stage("ekaid/answer", 0.5)), "from"),
+    "c2f": Row((*REGIONS, Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "from"),
+    "question_only": Row((Stage("question_only/answer", 0.25),), "none"),
 }
 """Method -> its stages. Sizes are the `small` presets with the common encoder."""
 
@@ -145,15 +143,15 @@ class Plan:
 
 
 def budget(minutes: float, seed: int = 0) -> dict[str, Any]:
-    """Overrides of a run that ends by its CPU minutes alone, validated about ten times."""
-    return {"train.epochs": 0, "train.minutes": minutes, "train.eval_cases": 300, "train.seed": seed}
+    """Overrides of a run that ends by its CPU minutes alone, validated once an epoch."""
+    run = {"train.epochs": 0, "train.minutes": minutes, "train.eval_cases": 300, "train.seed": seed}
+    return {**run, "train.augment": 0.5, "train.precision": "bf16"}
 
 
 def train_encoder(plan: Plan) -> None:
     """The encoder that rows start from."""
     torch.set_num_threads(1)
-    changes = {**ENCODER, **budget(plan.encoder_minutes), "train.augment": 0.5, "train.precision": "bf16"}
-    train("set_difference/answer", plan.train, plan.encoder, overrides=changes)
+    train("set_difference/answer", plan.train, plan.encoder, overrides={**ENCODER, **budget(plan.encoder_minutes)})
 
 
 def train_row(plan: Plan, name: str, seed: int) -> Path:
@@ -209,15 +207,22 @@ def real_columns(predictor: Any, real: Path) -> dict[str, dict[str, Any]]:
     """AUC of the direction on each real collection, with how often the model saw any change."""
     columns = {}
     for name, (folder, pairs) in real_pairs(real).items():
-        said = [
-            predictor.answer(folder / prior, folder / current).change
+        answers = [
+            predictor.answer(folder / prior, folder / current)
             for prior, current in zip(pairs.ref_file, pairs.main_file, strict=True)
         ]
+        said = [one.change for one in answers]
         values = np.array([direction(change) for change in said])
         columns[name] = {
             "pairs": len(pairs),
             "auc": list(auc(pairs.worse.to_numpy(), values, pairs.patient_id.to_numpy())),
             "any_change": float(np.mean([bool(change and change.items) for change in said])),
+            "first": {
+                "prior": pairs.ref_file.iloc[0],
+                "current": pairs.main_file.iloc[0],
+                "worse": "worse" if pairs.worse.iloc[0] else "better",
+                "answer": answers[0].answer,
+            },
         }
     return columns
 
@@ -312,7 +317,8 @@ def collected(plan: Plan, rows: list[str], seeds: int, found: list[dict[str, Any
             "rise_in_the_last_half": rise,
             "ranked": rise < RISING,
         }
-    return {"minutes": plan.minutes, "encoder_minutes": plan.encoder_minutes, "rows": table}
+    shown = samples(plan, rows, found)
+    return {"minutes": plan.minutes, "encoder_minutes": plan.encoder_minutes, "rows": table, "samples": shown}
 
 
 def mean_of(row: dict[str, Any], *path: str) -> float:
@@ -326,39 +332,120 @@ def mean_of(row: dict[str, Any], *path: str) -> float:
     return float(np.mean([inside(one) for one in row["seeds"]]))
 
 
-def interval(figures: dict[str, Any], name: str) -> str:
-    """A figure with its 95% interval by patient."""
-    return f"{figures[name]:.3f} ({figures[f'{name}.low']:.3f}-{figures[f'{name}.high']:.3f})"
+@dataclass(frozen=True)
+class Shown:
+    """One row, ready for the columns."""
+
+    name: str
+    facts: dict[str, Any]
+
+    def number(self, figure: str) -> str:
+        """A figure of the answers in the films' own style."""
+        value = self.facts["given"].get(figure)
+        return "" if value is None else f"{value:.3f}"
+
+    def floor(self) -> str:
+        """The best of the floors."""
+        known = [key for key in self.facts["given"] if key.startswith("floors.") and key.endswith(SHOWN[0])]
+        return f"{max((self.facts['given'][key] for key in known), default=float('nan')):.3f}"
+
+    def of_seeds(self, *path: str) -> float:
+        """The mean over the seeds of a number inside each seed's record."""
+        return mean_of(self.facts, *path)
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """The table for people: ranked methods first, by change F1."""
+def interval(figures: dict[str, Any]) -> str:
+    """Change F1 with its 95% interval by patient."""
+    low, high = (figures[f"{SHOWN[0]}.{side}"] for side in ("low", "high"))
+    return f"{figures[SHOWN[0]]:.3f} ({low:.3f}-{high:.3f})"
+
+
+def of_curve(row: Shown) -> str:
+    return " ".join(f"{row.of_seeds('curve', share):.2f}" for share in ("25", "50", "100"))
+
+
+COLUMNS: dict[str, Callable[[Shown], str]] = {
+    "method": lambda row: row.name if row.facts["ranked"] else f"{row.name} (still rising, not ranked)",
+    "learns from": lambda row: ", ".join(row.facts["seeds"][0]["supervision"]),
+    "change F1 (95%)": lambda row: interval(row.facts["given"]),
+    "best floor": Shown.floor,
+    "style b": lambda row: interval(row.facts["style_b"]) if row.facts["style_b"] else "",
+    "exact": lambda row: row.number(SHOWN[1]),
+    "false change": lambda row: row.number(SHOWN[2]),
+    "wrong direction": lambda row: row.number(SHOWN[3]),
+    "swap": lambda row: row.number("consistency.swap.rate"),
+    "identity": lambda row: row.number("consistency.identity.rate"),
+    "BLEU-4": lambda row: row.number(TEXT[0]),
+    "METEOR 1.5": lambda row: row.number(TEXT[1]),
+    "ROUGE-L": lambda row: row.number(TEXT[2]),
+    "CIDEr-D": lambda row: row.number(TEXT[3]),
+    "F1 of the seeds": lambda row: " ".join(f"{value:.3f}" for value in row.facts["f1_of_seeds"]),
+    "val F1 at 25, 50, 100%": of_curve,
+    "M parameters": lambda row: f"{row.of_seeds('parameters') / 1e6:.2f}",
+    "pairs/s": lambda row: f"{row.of_seeds('training_pairs_per_cpu_second'):.0f}",
+    "answers/s": lambda row: f"{row.of_seeds('answers_per_cpu_second'):.0f}",
+}
+"""Head of a column -> what stands in it. Those of the real collections follow `identity`."""
+MAIN = ("method", "learns from", "change F1 (95%)", "best floor", "style b", "false change", "BLEU-4", "CIDEr-D")
+
+
+def real_cell(row: Shown, collection: str) -> str:
+    """AUC of the direction, and on how many of the pairs any change was seen."""
+    return f"{row.of_seeds('real', collection, 'auc'):.2f} ({row.of_seeds('real', collection, 'any_change'):.0%})"
+
+
+def markdown(result: dict[str, Any], main: bool = False) -> str:
+    """The table for people: ranked methods first, by change F1. main: the columns that matter most."""
     rows = sorted(result["rows"].items(), key=lambda item: (not item[1]["ranked"], -item[1]["given"][SHOWN[0]]))
-    real = [name for name in ("cxr_longitudinal", "nih") if rows[0][1]["seeds"][0]["real"]]
-    head = ["method", "learns from", "change F1 (95%)", "seeds", "best floor", "style b", "exact", "false change"]
-    head += ["swap", "identity", "BLEU-4", "METEOR 1.5", "ROUGE-L", "CIDEr-D", *(f"AUC {name}" for name in real)]
-    head += ["val F1 at 25, 50, 100%", "M parameters", "pairs/s", "answers/s"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name, row in rows:
-        given = row["given"]
-        known = {key: value for key, value in given.items() if isinstance(value, float)}
-        floors = [value for key, value in known.items() if key.startswith("floors.") and key.endswith(SHOWN[0])]
-        cells = [name if row["ranked"] else f"{name} (still rising, not ranked)"]
-        cells += [", ".join(row["seeds"][0]["supervision"]), interval(given, SHOWN[0])]
-        cells += [" ".join(f"{value:.3f}" for value in row["f1_of_seeds"]), f"{max(floors, default=float('nan')):.3f}"]
-        cells += [interval(row["style_b"], SHOWN[0]) if row["style_b"] else "", f"{given[SHOWN[1]]:.3f}"]
-        cells += [f"{given[SHOWN[2]]:.3f}", f"{known.get('consistency.swap.rate', float('nan')):.3f}"]
-        cells += [f"{known.get('consistency.identity.rate', float('nan')):.3f}", *(f"{given[key]:.3f}" for key in TEXT)]
-        cells += [f"{mean_of(row, 'real', one, 'auc'):.2f}" for one in real]
-        cells += [" ".join(f"{mean_of(row, 'curve', share):.2f}" for share in ("25", "50", "100"))]
-        cells += [f"{mean_of(row, 'parameters') / 1e6:.2f}"]
-        cells += [f"{mean_of(row, f'{what}_per_cpu_second'):.0f}" for what in ("training_pairs", "answers")]
-        lines.append("| " + " | ".join(cells) + " |")
+    shown = [Shown(name, facts) for name, facts in rows]
+    columns = {head: cell for head, cell in COLUMNS.items() if not main or head in MAIN}
+    for name in shown[0].facts["seeds"][0]["real"]:
+        columns[f"AUC {name} (any change)"] = lambda row, name=name: real_cell(row, name)
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in shown]
+    seeds = len(shown[0].facts["seeds"])
     said = (
-        f"*Simulated; not a ranking on patients.* {result['minutes']:g} CPU minutes a method and seed over all stages, "
+        f"*Simulated; not a ranking on patients.* {result['minutes']:g} CPU minutes a method over all its stages and "
+        f"{seeds} training seed{'s' if seeds > 1 else ''}, after {result['encoder_minutes']:g} minutes for the encoder "
+        "they all start from, which has seen finding labels (question_only sees no film)."
     )
-    said += f"after {result['encoder_minutes']:g} for the encoder they share."
     return "\n".join([said, "", *lines])
+
+
+SAMPLES = 4
+
+
+def samples(plan: Plan, rows: list[str], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each method (seed 0) answers to pairs spread over the test cohort, and to one real pair."""
+    cases = Prepared(plan.test).case_records("test", ("difference",))
+    chosen = [cases[int(place)] for place in np.linspace(0, len(cases) - 1, SAMPLES)]
+    said = {
+        name: {one.case_id: one.answer for one in read_predictions(plan.out / f"{name}.0.jsonl")[1]
+               if one.condition == "given"}
+        for name in rows
+    }  # fmt: skip
+    shown = [
+        {"pair": one.case_id, "truth": one.answer, "answers": {name: said[name][one.case_id] for name in rows}}
+        for one in chosen
+    ]
+    first = {one["row"]: one["real"] for one in found if one["seed"] == 0}
+    for collection in next(iter(first.values())):
+        facts = {name: real[collection]["first"] for name, real in first.items()}
+        pair = next(iter(facts.values()))
+        answers = {name: one["answer"] for name, one in facts.items()}
+        shown.append(
+            {"pair": f"{collection}: {pair['prior']}, {pair['current']}", "truth": pair["worse"], "answers": answers}
+        )
+    return shown
+
+
+def sample_table(shown: list[dict[str, Any]]) -> str:
+    """One small table a pair."""
+    parts = []
+    for one in shown:
+        lines = [f"**{one['pair']}**", "", "| | answer |", "|---|---|", f"| *truth* | {one['truth']} |"]
+        parts.append("\n".join([*lines, *(f"| {name} | {answer} |" for name, answer in one["answers"].items())]))
+    return "\n\n".join(parts)
 
 
 def into_readme(text: str, readme: Path) -> None:
@@ -394,8 +481,10 @@ def main() -> None:
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
+    whole = f"{text}\n\n## The same pairs, answered by each method (seed 0)\n\n{sample_table(result['samples'])}\n"
+    chosen.results.with_suffix(".md").write_text(whole, encoding="utf-8")
     if chosen.readme:
-        into_readme(text, chosen.readme)
+        into_readme(markdown(result, main=True), chosen.readme)
     print(text)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.regions import region_boxes
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 from intervalchange.records import Region
+from intervalchange.tasks.encoders import encoder_tensors
 
 
 class RegionConfig(MethodConfig):
@@ -195,6 +197,13 @@ class C2FAnatomy(Method):
         super().__init__(config, tokenizer)
         self.vision = build_vision(config, diseases=False)
         self.post_init()
+
+    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        """The encoder of any run; a run of C2F gives all it has."""
+        if any(name.startswith("vision.") for name in tensors):
+            return tensors
+        found = encoder_tensors(self.vision.encoder, tensors, run)
+        return {f"vision.encoder.{name}": tensor for name, tensor in found.items()}
 
     def _targets(self, batch: Mapping[str, Any]) -> RegionTargets:
         targets = region_targets(batch["regions"], self.config.region_names, batch["current"].shape[-1])

@@ -28,6 +28,8 @@ Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and
 Differs: region vectors come from one query a region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
     they are standardised by the first batch, and a learned vector says which node is which region.
 Differs: difference = current - prior; the published code has prior - current.
+Differs: the sums over the nodes are divided by the root of their number; published, what all films have in common comes
+    out tens of times as large as what differs.
 Differs: without a prior the answer is about the current film alone; published, both films are always shown.
 Differs: one table of words (the second is random and frozen there); plain linear layers without weight
     normalisation; no head of six classes that no loss reads.
@@ -36,6 +38,7 @@ Differs: generation begins with the token that training begins with, and the sel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -323,7 +326,7 @@ class Ekaid(PairedRegions):
         shown = torch.cat([here.expand(-1, nodes.shape[1]), torch.ones_like(here).expand(-1, nodes.shape[1])])
         there = shown * seen.present.repeat(1, 2)
         attention = self.counts(nodes, difference.repeat(2, 1, 1)) * there
-        then, now = torch.einsum("bn,bnd->bd", attention, nodes).chunk(2)
+        then, now = (torch.einsum("bn,bnd->bd", attention, nodes) / math.sqrt(nodes.shape[1])).chunk(2)
         absent = ~torch.cat([here, here, torch.ones_like(here)], dim=1)
         return Compared(torch.stack([then, now - then, now], dim=1), absent, attention)
 

@@ -160,7 +160,7 @@ def holds_tensors(source: str) -> bool:
     return (path / "run.json").is_file() or (path.is_file() and path.suffix in (*FOREIGN, ".safetensors"))
 
 
-def encoder_tensors(encoder: ProbedEncoder, theirs: Mapping[str, Tensor], where: str | Path) -> dict[str, Tensor]:
+def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str | Path) -> dict[str, Tensor]:
     """Tensors of a run -> those of this encoder under its own names, all of them.
 
     The encoder is found by the names inside it, whatever stands before them: `encoder.`, `film_encoder.network.`,
