@@ -11,7 +11,9 @@ regions, from what was read of it (no code is copied):
 - answers and near misses are encoded one after the other;
 - answers are written by a beam search of width 3 without a key-value cache.
 Everything else (co-attention, graph convolution, encoder, decoder) is the same module, so a ratio is about what is
-done around it. Ours also writes with 3 beams. `answers.greedy` is our default beside it.
+done around it. Ours also writes with 3 beams. `answers.greedy` is our default beside it. A step is timed in fp32, which
+the published code trains in, and in bf16 as our trainer does it: `step.ratio` and `step.bf16.ratio` are at equal
+precision, `step.ratio.ours in bf16` is not.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from intervalchange.losses import answer_nll, contrastive
 from intervalchange.methods.c2f import C2F, C2FConfig
 from intervalchange.methods.c2f_align import Grounded
 from intervalchange.records import Change
+from intervalchange.training.trainer import bf16_on_a_cpu
 
 QUESTION, ANSWER, BEAMS = 30, 90, 3
 
@@ -130,6 +134,13 @@ def batch_of(size: int, width: int, config: C2FConfig) -> Batch:
     )
 
 
+def step(model: C2F, batch: Batch, context: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Loss and gradients."""
+    with context():
+        loss = model(**batch).loss
+    loss.backward()
+
+
 def seconds(work: Callable[[], Any], times: int) -> float:
     """Least CPU seconds of a call, after one that warms up."""
     work()
@@ -159,7 +170,8 @@ def main() -> None:
     theirs.load_state_dict(ours.state_dict())
     batch = batch_of(chosen.batch, config.width, config)
     steps = {
-        name: seconds(lambda model=model: model(**batch).loss.backward(), chosen.times)
+        f"{name}, {precision}": seconds(lambda model=model, context=context: step(model, batch, context), chosen.times)
+        for precision, context in (("fp32", nullcontext), ("bf16", bf16_on_a_cpu))
         for name, model in (("ours", ours.train()), ("as published", theirs.train()))
     }
     # An untrained decoder ends anywhere: without an end, both write the same number of words.
@@ -176,8 +188,10 @@ def main() -> None:
         "parameters": sum(parameter.numel() for parameter in ours.parameters()),
         "batch": chosen.batch,
         "step.seconds": steps,
-        "step.ratio": steps["as published"] / steps["ours"],
-        "step.pairs_a_second": chosen.batch / steps["ours"],
+        "step.ratio": steps["as published, fp32"] / steps["ours, fp32"],
+        "step.bf16.ratio": steps["as published, bf16"] / steps["ours, bf16"],
+        "step.ratio.ours in bf16": steps["as published, fp32"] / steps["ours, bf16"],
+        "step.pairs_a_second": chosen.batch / steps["ours, fp32"],
         "answers.words": chosen.words,
         "answers.seconds": answers,
         "answers.ratio": answers["as published"] / answers["ours"],
