@@ -182,3 +182,12 @@ def test_a_configuration_that_does_not_fit_is_refused(change: dict[str, object],
 @pytest.mark.slow
 def test_eight_pairs_are_learnt_by_heart() -> None:
     contract.eight_pairs_are_learnt_by_heart(contract.Subject("ved/answer"))
+
+
+def test_a_finer_map_is_averaged_down_to_the_grid() -> None:
+    batch = toy.batch(2)
+    whole, small = (tiny(grid=grid).eval() for grid in (0, 2))
+    maps = whole.see(batch)
+    assert maps.shape[-1] > 2
+    tokens = [model.memory(maps, batch.has_prior)["encoder_hidden_states"].shape[1] for model in (whole, small)]
+    assert tokens == [2 * maps.shape[-1] ** 2, 2 * 2 * 2]

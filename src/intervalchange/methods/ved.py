@@ -18,7 +18,7 @@ Differs: one geometric draw for both films of a pair; whole films at training an
 Differs: no "hard examples" (the published code repeats batches of typical loss); every case once an epoch.
 Differs: channels of the features are standardised by the first batch, and a linear layer takes them to the decoder's
     width where that is another; with `positions_2d`, cells of a map get fixed sine-cosine positions, which an encoder
-    of convolutions lacks. `paper` has none of the three.
+    of convolutions lacks; with `grid`, a fine map is averaged down. `paper` has none of the four.
 Differs: a prior that is absent is masked.
 """
 
@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import sincos_2d
@@ -44,6 +45,8 @@ class VedConfig(PairedFilmsConfig):
     """Tell the tokens of the films apart. Without it, a swapped pair gets the same answer."""
     positions_2d: bool = True
     """Add fixed positions to the cells of a map."""
+    grid: int = 0
+    """Side of the map that is read: a finer one is averaged down to it. 0: as it is."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -85,6 +88,8 @@ class Ved(PairedFilms):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """All tokens of current and prior, (b, 2n, d), and which of them are there, (b, 2n)."""
+        if 0 < self.config.grid < maps.shape[-1]:
+            maps = F.adaptive_avg_pool2d(maps, self.config.grid)
         tokens = self.enter(self.tokens(maps))
         if self.config.positions_2d:
             tokens = tokens + sincos_2d(tokens.shape[-1], maps.shape[-2], maps.shape[-1], like=tokens)
