@@ -190,6 +190,9 @@ def test_lines_are_joined_by_key_and_not_by_position(perfect: Path, tmp_path: Pa
             assert file.figures[name] == (file.name if name == "name" else pytest.approx(value)), name
     assert found.paired["bare.jsonl"]["change.micro.f1"] == 0
     assert found.as_json()["paired"].keys() == {"bare.jsonl", "shuffled.jsonl"}
+    compared = sum(name.endswith(".p") for paired in found.paired.values() for name in paired)
+    wanted = next(note for note in found.files[0].notes if "--replicates" in note)
+    assert int(wanted.split("--replicates ")[1].split()[0]) == 40 * compared
 
 
 def test_confidence_is_scored_where_it_is(perfect: Path, tmp_path: Path) -> None:

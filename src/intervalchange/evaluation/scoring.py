@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json as jsonlib
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,9 @@ from intervalchange.evaluation.predictions import Provenance, read_predictions
 from intervalchange.evaluation.reference_table import read_reference
 from intervalchange.evaluation.worst import CaseSource
 from intervalchange.records import Prediction
+
+LEVEL = 0.05
+"""Of the corrected p values that people look for."""
 
 
 @dataclass
@@ -205,12 +209,17 @@ def score(
         for scores in files:
             scores.notes.append("the files hold different cases: compare them in the paired rows only")
     paired = {scores.name: _compare(files[0], scores, settings) for scores in files[1:]}
-    _correct(paired)
+    count = _correct(paired)
+    if 2 * count / (settings.replicates + 1) > LEVEL:
+        files[0].notes.append(
+            f"{count} comparisons and {settings.replicates} draws: no corrected p value can be below {LEVEL}; "
+            f"--replicates {math.ceil(2 * count / LEVEL)} resolves it"
+        )
     return Scores(files, paired)
 
 
-def _correct(paired: Mapping[str, dict[str, Figure]]) -> None:
-    """Add `<metric>.p_holm`: p values corrected over every figure and every file of the table."""
+def _correct(paired: Mapping[str, dict[str, Figure]]) -> int:
+    """Add `<metric>.p_holm`: p values corrected over every figure and every file of the table; how many there are."""
     values = {
         (file, name): value
         for file, differences in paired.items()
@@ -223,6 +232,7 @@ def _correct(paired: Mapping[str, dict[str, Figure]]) -> None:
             differences[name] = differences.pop(name)  # in order, each corrected value behind its p value
             if (file, name) in corrected:
                 differences[f"{name}_holm"] = corrected[file, name]
+    return len(values)
 
 
 def _add_meteor(files: Sequence[FileScores], wanted: bool) -> None:
