@@ -10,7 +10,7 @@ import pytest
 from intervalchange import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-METHODS = ("real", "set_difference", "c2f", "ekaid", "mccformers", "plural", "ved", "question_only")
+METHODS = ("real", "set_difference", "c2f", "ekaid", "idcpcl", "mccformers", "plural", "ved", "question_only")
 PAGES = ("README.md", *(f"docs/methods/{name}.md" for name in METHODS))
 
 
