@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from gloo import run_script
 from safetensors.torch import load_file
 
 PROCESS = """
-import os, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 import contract, toy, torch
 from pathlib import Path
@@ -59,27 +57,12 @@ save_file({name: one.contiguous() for name, one in tensors.items()}, f"{out}.{ra
 if world > 1:
     distributed.barrier()
     distributed.destroy_process_group()
-# See tests/test_contract.py.
-os._exit(0)
 """
 
 
 def run(folder: Path, world: int, options: str) -> list[dict[str, torch.Tensor]]:
     folder.mkdir()
-    here = Path(__file__).resolve().parent
-    environment = {**os.environ, "PYTHONPATH": str(here.parent / "src"), "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(here), str(folder / "out"), str(rank), str(world), options],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+    run_script(PROCESS, folder / "out", world, options)
     return [load_file(f"{folder / 'out'}.{rank}") for rank in range(world)]
 
 

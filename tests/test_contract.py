@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import contract
 import pytest
 import torch
 import toy
+from gloo import run_script
 from safetensors.torch import load_file
 
 from intervalchange.config import preset_sizes
@@ -55,16 +53,16 @@ def test_paper_size_builds_without_memory(subject: contract.Subject) -> None:
 
 
 PROCESS = """
-import os, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 import contract, toy, torch
 from safetensors.torch import save_file
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
-rank, world = int(sys.argv[4]), int(sys.argv[5])
+rank, world = int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(1)
-model = contract.Subject(sys.argv[2]).model()
-subject = contract.Subject(sys.argv[2])
+model = contract.Subject(sys.argv[5]).model()
+subject = contract.Subject(sys.argv[5])
 batch = subject.batch(6)
 if subject.answers:
     batch["findings_prior"][4:] = float("nan")
@@ -72,7 +70,7 @@ batch["opacity_current"][3:] = float("nan")
 mine = contract.rows(batch, list(range(rank, 6, world)))
 trained = model
 if world > 1:
-    store = distributed.FileStore(sys.argv[3] + ".store", world)
+    store = distributed.FileStore(sys.argv[2] + ".store", world)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
     trained = DistributedDataParallel(model)
 loss = trained(**mine).loss
@@ -87,33 +85,16 @@ if rank == 0:
     optimiser.step()
     with torch.no_grad():
         facts = contract.numbers(model.eval().judged(batch))
-    save_file({**tensors, "loss": loss[None], "facts": torch.tensor(facts)}, sys.argv[3])
+    save_file({**tensors, "loss": loss[None], "facts": torch.tensor(facts)}, sys.argv[2])
 if world > 1:
     distributed.barrier()
     distributed.destroy_process_group()
-# Gloo's threads can outlive the group and abort a process while its interpreter is taken down, about once in a few
-# hundred starts: what was asked is in the file by now, so leave without taking anything down.
-sys.stderr.flush()
-os._exit(0)
 """
 
 
 def processes(stage: str, out: Path, world: int) -> dict[str, torch.Tensor]:
     """Loss, gradients and predictions after one step of a batch that is shared out over gloo processes."""
-    here = Path(__file__).resolve().parent
-    environment = {**os.environ, "PYTHONPATH": str(here.parent / "src"), "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(here), stage, str(out), str(rank), str(world)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+    run_script(PROCESS, out, world, stage)
     return load_file(out)
 
 

@@ -24,9 +24,10 @@ from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.text_encoder import GroundedTextEncoder
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.word_masking import hide_words, mask_token
-from intervalchange.data.answer_words import draws, in_words, key_vocabulary, key_words, near_misses, text_code
+from intervalchange.data.answer_words import draws, key_vocabulary, key_words, text_code
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, contrastive
+from intervalchange.methods.heard_words import HeardWords
 from intervalchange.methods.method import MethodOutput
 from intervalchange.methods.paired_regions import PairedRegions, PairedRegionsConfig
 
@@ -108,7 +109,7 @@ class Grounded:
     """(b, s + t), 1 where it counts."""
 
 
-class C2FAlign(PairedRegions):
+class C2FAlign(HeardWords, PairedRegions):
     """C2F, first stage. See the module's docstring."""
 
     config_class = AlignConfig
@@ -118,7 +119,6 @@ class C2FAlign(PairedRegions):
 
     node_vectors: Tensor
     nodes_encoded: Tensor
-    heard: Tensor
 
     def __init__(self, config: AlignConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
@@ -164,8 +164,7 @@ class C2FAlign(PairedRegions):
         words = [self.tokenizer.convert_tokens_to_ids(word) for word in sorted(key_vocabulary())]
         # Not a buffer: `from_pretrained` builds on the meta device and fills only what was saved.
         self._key_ids = sorted({one for one in words if one is not None and one != self.tokenizer.unk_token_id})
-        self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
-        self._near: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {}
+        self.expect_words()
         self._step = 0
         self._build()
         self.post_init()
@@ -192,10 +191,7 @@ class C2FAlign(PairedRegions):
     def check_items(self, items: Any) -> None:
         """Hear the words of the training answers; refuse regions that other weights have stored."""
         super().check_items(items)
-        said = {word for answer in set(items.answers) for word in self._ids(answer)}
-        self.heard[:] = False
-        self.heard[sorted(said)] = True
-        self._near.clear()
+        self.hear(items.answers)
 
     def _tokens(self, views: tuple[RegionView, RegionView]) -> Tensor:
         """(2b, n, d): F_a, F_d and F_g of the prior films, then of the current ones."""
@@ -311,7 +307,7 @@ class C2FAlign(PairedRegions):
         """What the text encoder makes of the answers of a batch, in the light of its questions."""
         config, ids = self.config, batch["case_id"]
         answers, count = [" ".join(answer.split()) for answer in batch["answer"]], len(batch["answer"])
-        choices = [self._misses(*pair) for pair in zip(answers, batch["kind"], strict=True)]
+        choices = [self.misses(*pair) for pair in zip(answers, batch["kind"], strict=True)]
         misses = [_drawn(*one) for one in zip(answers, choices, draws(ids, step, "near miss", 2), strict=True)]
         words = self._words([*answers, *misses], config.answer_tokens)
         true = Tokens(words.ids[:count], words.mask[:count])
@@ -328,16 +324,6 @@ class C2FAlign(PairedRegions):
             filled = self.fill(read[2 * count :][hidden]) @ self.text.words.weight.T + self.fill_bias
         has_miss = torch.tensor([bool(wrong) for wrong in choices], device=self.device)
         return Tried(logits[0], logits[1], has_miss, filled, true.ids[hidden], hidden.nonzero()[:, 0])
-
-    def _misses(self, answer: str, kind: str) -> tuple[tuple[str, ...], ...]:
-        """Near misses in words that the training answers use: a strange word alone would give a near miss away."""
-        if (answer, kind) not in self._near:
-            groups = near_misses(answer, kind, self.config.findings)
-            self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
-        return self._near[answer, kind]
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _holes(self, true: Tokens, case_ids: Sequence[str], step: int) -> tuple[Tensor, Tensor]:
         """(b, t) ids with masked words, and which they are. Never BOS or padding.

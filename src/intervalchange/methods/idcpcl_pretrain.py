@@ -32,10 +32,11 @@ from intervalchange.blocks.gathering import gather_rows
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.word_masking import hide_words, mask_token
-from intervalchange.data.answer_words import chosen_misses, draws, in_words, near_misses
+from intervalchange.data.answer_words import chosen_misses, draws
 from intervalchange.errors import ConfigError
 from intervalchange.findings import SIMULATED
 from intervalchange.losses import answer_nll, contrastive
+from intervalchange.methods.heard_words import HeardWords
 from intervalchange.methods.idcpcl import HIDDEN_WORDS, Films, Idcpcl, IdcpclConfig
 from intervalchange.methods.method import Method, MethodOutput
 
@@ -95,7 +96,7 @@ class JudgedPair:
     """There was another."""
 
 
-class IdcpclPretrain(Idcpcl):
+class IdcpclPretrain(HeardWords, Idcpcl):
     """IDCPCL, first stage. See the module's docstring."""
 
     config_class = IdcpclPretrainConfig
@@ -104,16 +105,13 @@ class IdcpclPretrain(Idcpcl):
     selection: ClassVar[str] = "pretraining"
     answer = Method.answer
 
-    heard: Tensor
-
     def _build(self) -> None:
         width = self.config.decoder_width
         self.imagine = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.imagine_bias = nn.Parameter(torch.empty(self.encoder.width))
         self.scale = nn.Parameter(torch.empty(()), requires_grad=self.config.learned_temperature)
-        self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
+        self.expect_words()
         self._said: tuple[str, ...] = ()
-        self._near: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {}
 
     def draw_weights(self, init: Any) -> None:
         """See `Method._init_weights`."""
@@ -124,9 +122,7 @@ class IdcpclPretrain(Idcpcl):
         """Hear the words of the training answers, and keep these."""
         super().check_items(items)
         self._said = tuple(sorted(set(items.answers)))
-        self.heard[:] = False
-        self.heard[sorted({word for answer in self._said for word in self._ids(answer)})] = True
-        self._near.clear()
+        self.hear(self._said)
 
     # --- one task a step -------------------------------------------------------------------------------------------
 
@@ -218,21 +214,12 @@ class IdcpclPretrain(Idcpcl):
         texts, there = [], []
         for answer, kind, row in zip(batch["answer"], batch["kind"], lots.tolist(), strict=True):
             plain = " ".join(answer.split())
-            wrong = chosen_misses(self._misses(plain, kind), config.misses, row)
+            wrong = chosen_misses(self.misses(plain, kind), config.misses, row)
             drawn = [self._said[int(lot * len(self._said))] for lot in row[1 + config.misses :] if self._said]
             wrong = (*wrong, *(other for other in dict.fromkeys(drawn) if other != answer and other not in wrong))
             texts += [plain, *wrong, *[plain] * (size - 1 - len(wrong))]
             there.append([True] * (1 + len(wrong)) + [False] * (size - 1 - len(wrong)))
         return texts, torch.tensor(there, device=self.device)
-
-    def _misses(self, answer: str, kind: str) -> tuple[tuple[str, ...], ...]:
-        if (answer, kind) not in self._near:
-            groups = near_misses(answer, kind, self.config.findings)
-            self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
-        return self._near[answer, kind]
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def align(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Cosine of the films' CLS with that of each candidate, (b, k), and which candidates exist, (b, k) bool."""

@@ -1,0 +1,45 @@
+"""Near misses in words that the training answers use: a word never heard would alone give a near miss away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intervalchange.data.answer_words import in_words, near_misses
+
+Misses = tuple[tuple[str, ...], ...]
+"""Near misses of an answer by what is wrong with them."""
+
+
+class HeardWords:
+    """Part of a `Method` whose configuration has `findings`: what may stand in a near miss in place of another one."""
+
+    config: Any
+    tokenizer: Any
+    register_buffer: Any
+    heard: Tensor
+    """(words) bool: those of the training answers; saved with the weights."""
+
+    def expect_words(self) -> None:
+        """Until answers are heard, every word may be used. Called while the model is built."""
+        self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
+        self._near: dict[tuple[str, str], Misses] = {}
+
+    def hear(self, answers: Iterable[str]) -> None:
+        """Use the words of these answers and no others."""
+        self.heard[:] = False
+        self.heard[sorted({word for answer in set(answers) for word in self._ids(answer)})] = True
+        self._near.clear()
+
+    def misses(self, answer: str, kind: str) -> Misses:
+        """Near misses of an answer to this kind of question, made once."""
+        if (answer, kind) not in self._near:
+            groups = near_misses(answer, kind, self.config.findings)
+            self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
+        return self._near[answer, kind]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
