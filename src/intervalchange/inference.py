@@ -151,8 +151,8 @@ class Predictor:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
         from intervalchange.tasks.zero_shot import zero_shot
 
-        films = FilmDataset(prepared, split, self.model.config.pixels)
-        self.refuse_training_patients(prepared, films.patient_ids, split)
+        patients = prepared.cases["patient_id"].iloc[prepared.case_rows(split)]
+        self.refuse_training_patients(prepared, patients, split)
         return zero_shot(self.model, prepared, split, asked)
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
