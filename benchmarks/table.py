@@ -11,7 +11,7 @@ Columns: the test cohort in the films' own style and in style b, which nobody wa
 zero-shot: AUC of the direction of change (labelled worsened or improved; labels gained or lost), from the answer alone:
 findings added less findings missing, plus levels up less levels down.
 
-A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked and not ranked.
+A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked and has no rank.
 
 Interrupted, the same command continues: finished runs, answered cases and measured rows are left as they are.
 `--rows` and `--seeds` choose. Everything goes to --results as JSON and, beside it, as Markdown: the whole table, and
@@ -50,7 +50,7 @@ WIDTHS, WIDTH, PIXELS = [16, 32, 64, 96], 48, 128
 RISING = 0.02
 TEXT = ("text.bleu4", "text.meteor_java15", "text.rouge_l_coco", "text.cider_d")
 SHOWN = ("change.findings.micro.f1", "change.exact.accuracy", "change.false_change.rate", "change.direction_error.rate")
-KEPT_FIGURES = ("change.", "text.", "floors.", "consistency.")
+KEPT_FIGURES = (*SHOWN, *TEXT, "change.micro.", "change.levels.", "change.omission.", "consistency.", "text.bleu")
 SPEED_CASES = 128
 MARKS = ("<!-- methods table -->", "<!-- end of methods table -->")
 
@@ -298,7 +298,7 @@ def collected(plan: Plan, rows: list[str], seeds: int, found: list[dict[str, Any
     def figures(ending: str, label: str) -> dict[str, dict[str, Any]]:
         together = [pooled(f"{name}{label}", files(name, ending), plan.out) for name in rows]
         return {
-            name: {key: value for key, value in one.figures.items() if key.startswith(KEPT_FIGURES)}
+            name: {key: value for key, value in one.figures.items() if kept(key)}
             for name, one in zip(rows, score(together).files, strict=True)
         }
 
@@ -321,6 +321,12 @@ def collected(plan: Plan, rows: list[str], seeds: int, found: list[dict[str, Any
     return {"minutes": plan.minutes, "encoder_minutes": plan.encoder_minutes, "rows": table, "samples": shown}
 
 
+def kept(figure: str) -> bool:
+    """Whether the table keeps a figure: of the floors, change F1 alone."""
+    floor = figure.startswith("floors.") and SHOWN[0] in figure and ".margin." not in figure
+    return floor or figure.startswith(KEPT_FIGURES)
+
+
 def mean_of(row: dict[str, Any], *path: str) -> float:
     """The mean over the seeds of a number inside each seed's record."""
 
@@ -338,16 +344,19 @@ class Shown:
 
     name: str
     facts: dict[str, Any]
+    rank: int | None
+    """By change F1 among those that have stopped rising; None for the others."""
 
     def number(self, figure: str) -> str:
         """A figure of the answers in the films' own style."""
         value = self.facts["given"].get(figure)
-        return "" if value is None else f"{value:.3f}"
+        return f"{value:.3f}" if isinstance(value, float) else ""
 
     def floor(self) -> str:
         """The best of the floors."""
-        known = [key for key in self.facts["given"] if key.startswith("floors.") and key.endswith(SHOWN[0])]
-        return f"{max((self.facts['given'][key] for key in known), default=float('nan')):.3f}"
+        figures = self.facts["given"].items()
+        known = [value for key, value in figures if key.startswith(BLIND) and key.endswith(SHOWN[0])]
+        return f"{max((value for value in known if isinstance(value, float)), default=float('nan')):.3f}"
 
     def of_seeds(self, *path: str) -> float:
         """The mean over the seeds of a number inside each seed's record."""
@@ -364,8 +373,11 @@ def of_curve(row: Shown) -> str:
     return " ".join(f"{row.of_seeds('curve', share):.2f}" for share in ("25", "50", "100"))
 
 
+BLIND = tuple(f"floors.{name}." for name in ("constant", "question_only", "other_patient", "blank"))
+"""Answers that have not looked at the pair."""
 COLUMNS: dict[str, Callable[[Shown], str]] = {
-    "method": lambda row: row.name if row.facts["ranked"] else f"{row.name} (still rising, not ranked)",
+    "method": lambda row: row.name,
+    "rank": lambda row: str(row.rank or "still rising"),
     "learns from": lambda row: ", ".join(row.facts["seeds"][0]["supervision"]),
     "change F1 (95%)": lambda row: interval(row.facts["given"]),
     "best floor": Shown.floor,
@@ -386,7 +398,17 @@ COLUMNS: dict[str, Callable[[Shown], str]] = {
     "answers/s": lambda row: f"{row.of_seeds('answers_per_cpu_second'):.0f}",
 }
 """Head of a column -> what stands in it. Those of the real collections follow `identity`."""
-MAIN = ("method", "learns from", "change F1 (95%)", "best floor", "style b", "false change", "BLEU-4", "CIDEr-D")
+MAIN = (
+    "method",
+    "rank",
+    "learns from",
+    "change F1 (95%)",
+    "best floor",
+    "style b",
+    "false change",
+    "BLEU-4",
+    "CIDEr-D",
+)
 
 
 def real_cell(row: Shown, collection: str) -> str:
@@ -395,9 +417,12 @@ def real_cell(row: Shown, collection: str) -> str:
 
 
 def markdown(result: dict[str, Any], main: bool = False) -> str:
-    """The table for people: ranked methods first, by change F1. main: the columns that matter most."""
-    rows = sorted(result["rows"].items(), key=lambda item: (not item[1]["ranked"], -item[1]["given"][SHOWN[0]]))
-    shown = [Shown(name, facts) for name, facts in rows]
+    """The table for people, rows as they were given. main: the columns that matter most."""
+    ranked = {name: facts["given"][SHOWN[0]] for name, facts in result["rows"].items() if facts["ranked"]}
+    order = sorted(ranked, key=ranked.__getitem__, reverse=True)
+    shown = [
+        Shown(name, facts, order.index(name) + 1 if name in ranked else None) for name, facts in result["rows"].items()
+    ]
     columns = {head: cell for head, cell in COLUMNS.items() if not main or head in MAIN}
     for name in shown[0].facts["seeds"][0]["real"]:
         columns[f"AUC {name} (any change)"] = lambda row, name=name: real_cell(row, name)
