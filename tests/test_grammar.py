@@ -1,9 +1,10 @@
 """Answers and changes: every published form reads back, and nothing is dropped in silence."""
 
+import itertools
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intervalchange.findings import ALIASES, FINDINGS, LEVELS
@@ -65,10 +66,19 @@ def test_order_of_sentences_and_items_does_not_matter(change: Change, random) ->
 
 
 @given(changes())
+@example(Change.of((), (), [("pleural effusion", "moderate to large", "mild")]))
 def test_reverse_is_an_involution(change: Change) -> None:
     assert change.reverse().reverse() == change
     if not parse(render(change)).ambiguous and not parse(render(change.reverse())).ambiguous:
         assert parse(reverse(render(change))).change == change.reverse()
+
+
+def test_every_pair_of_levels_is_read_or_called_ambiguous() -> None:
+    for prior, current in itertools.permutations(LEVELS, 2):
+        change = Change.of((), (), [("edema", prior, current)])
+        reading = parse(render(change))
+        assert not reading.unread
+        assert reading.ambiguous or reading.change == change
 
 
 def test_every_alias_reads_as_its_finding() -> None:

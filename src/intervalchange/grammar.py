@@ -225,9 +225,9 @@ class _Parser:
 
 @cache
 def _level_span() -> str:
-    """One or more levels joined by blanks and "to"."""
-    words = "|".join(map(re.escape, sorted(LEVELS, key=len, reverse=True)))
-    return rf"(?:(?:{words}|to)\b ?)+"
+    """Words of levels and "to". Word by word: of "mild to moderate to large" the first level is "mild" alone."""
+    words = "|".join(map(re.escape, sorted({word for level in LEVELS for word in level.split()} | {"to"})))
+    return rf"(?:(?:{words})\b ?)+"
 
 
 @cache
