@@ -11,7 +11,7 @@ Columns: the test cohort in the films' own style and in style b, which nobody wa
 zero-shot: AUC of the direction of change (labelled worsened or improved; labels gained or lost), from the answer alone:
 findings added less findings missing, plus levels up less levels down.
 
-A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked and has no rank.
+A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked: not ranked.
 
 Interrupted, the same command continues: finished runs, answered cases and measured rows are left as they are.
 `--rows` and `--seeds` choose. Everything goes to --results as JSON and, beside it, as Markdown: the whole table, and
@@ -344,13 +344,15 @@ class Shown:
 
     name: str
     facts: dict[str, Any]
-    rank: int | None
-    """By change F1 among those that have stopped rising; None for the others."""
 
     def number(self, figure: str) -> str:
         """A figure of the answers in the films' own style."""
         value = self.facts["given"].get(figure)
         return f"{value:.3f}" if isinstance(value, float) else ""
+
+    def rise(self) -> str:
+        """Of the validation F1, marked where it is too much to be ranked."""
+        return f"{self.facts['rise_in_the_last_half']:+.2f}{'' if self.facts['ranked'] else ', not ranked'}"
 
     def floor(self) -> str:
         """The best of the floors."""
@@ -377,7 +379,7 @@ BLIND = tuple(f"floors.{name}." for name in ("constant", "question_only", "other
 """Answers that have not looked at the pair."""
 COLUMNS: dict[str, Callable[[Shown], str]] = {
     "method": lambda row: row.name,
-    "rank": lambda row: str(row.rank or "still rising"),
+    "rise in the last half": lambda row: row.rise(),
     "learns from": lambda row: ", ".join(row.facts["seeds"][0]["supervision"]),
     "change F1 (95%)": lambda row: interval(row.facts["given"]),
     "best floor": Shown.floor,
@@ -400,7 +402,7 @@ COLUMNS: dict[str, Callable[[Shown], str]] = {
 """Head of a column -> what stands in it. Those of the real collections follow `identity`."""
 MAIN = (
     "method",
-    "rank",
+    "rise in the last half",
     "learns from",
     "change F1 (95%)",
     "best floor",
@@ -418,11 +420,7 @@ def real_cell(row: Shown, collection: str) -> str:
 
 def markdown(result: dict[str, Any], main: bool = False) -> str:
     """The table for people, rows as they were given. main: the columns that matter most."""
-    ranked = {name: facts["given"][SHOWN[0]] for name, facts in result["rows"].items() if facts["ranked"]}
-    order = sorted(ranked, key=ranked.__getitem__, reverse=True)
-    shown = [
-        Shown(name, facts, order.index(name) + 1 if name in ranked else None) for name, facts in result["rows"].items()
-    ]
+    shown = [Shown(name, facts) for name, facts in result["rows"].items()]
     columns = {head: cell for head, cell in COLUMNS.items() if not main or head in MAIN}
     for name in shown[0].facts["seeds"][0]["real"]:
         columns[f"AUC {name} (any change)"] = lambda row, name=name: real_cell(row, name)

@@ -85,12 +85,14 @@ def row(f1: float, rise: float) -> dict[str, Any]:
     return given | {"rise_in_the_last_half": rise, "ranked": rise < table.RISING}
 
 
-def test_what_still_rises_has_no_rank_and_the_readme_keeps_the_rest(tmp_path: Path) -> None:
+def test_what_still_rises_is_marked_and_the_readme_keeps_the_rest(tmp_path: Path) -> None:
     rows = {"low": row(0.2, 0.0), "rising": row(0.6, 0.3), "high": row(0.4, 0.01)}
     text = table.markdown({"minutes": 10, "encoder_minutes": 9, "rows": rows})
     lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    assert [line.split(" | ")[:2] for line in lines] == [["| low", "2"], ["| rising", "still rising"], ["| high", "1"]]
+    marks = [line.split(" | ")[:2] for line in lines]
+    assert marks == [["| low", "+0.00"], ["| rising", "+0.30, not ranked"], ["| high", "+0.01"]]
     assert "not a ranking on patients" in text
+    assert {*table.MAIN} <= {*table.COLUMNS}
     assert "0.400 (0.300-0.500)" in lines[2] and "0.143" in lines[2] and "0.61 (50%)" in lines[2]
     readme = tmp_path / "README.md"
     readme.write_text(f"above\n{table.MARKS[0]}\nold\n{table.MARKS[1]}\nbelow\n")
