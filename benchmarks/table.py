@@ -13,9 +13,13 @@ findings added less findings missing, plus levels up less levels down.
 
 A method whose validation F1 rose by RISING or more in the last half of its answering stage is marked: not ranked.
 
-Interrupted, the same command continues: finished runs, answered cases and measured rows are left as they are.
-`--rows` and `--seeds` choose. Everything goes to --results as JSON and, beside it, as Markdown: the whole table, and
-what each method (seed 0) answers to the same pairs. `--readme README.md` writes the main columns between its two marks.
+Every figure is the mean over the seeds; intervals are by patient, their ends averaged over the seeds too (the seeds
+answer the same patients, so this is never narrower than the interval of the mean).
+
+Interrupted, the same command continues: finished runs and answered cases are left as they are. What a run measured goes
+into --results (JSON) as soon as it is known, and a run that stands there is not made again, on no machine: delete its
+entry to have it made anew. `--rows` and `--seeds` choose. Beside --results, as Markdown: the whole table, and what each
+method (seed 0) answers to the same pairs. `--readme README.md` writes the main columns between its two marks.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,7 +37,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from ablation import pooled
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import KEPT, weight_hash, write_region_store
@@ -76,17 +79,15 @@ class Row:
 
     stages: tuple[Stage, ...]
     encoder: str = "weights"
-    """How its first stage gets the common encoder: `weights` (backbone_weights), `from` (--from), `none`."""
-
-    @property
-    def answerer(self) -> str:
-        return self.stages[-1].name
+    """How its first stage gets the common encoder: `weights` (backbone_weights), `from` (--from), `none`; `regions`:
+    from the film stages of REGIONS, whose part of the minutes counts as the row's own."""
 
 
 DECODER = {"model.decoder_width": 96, "model.decoder_layers": 1}
 FREE = {**PYRAMID, "model.encoder_rate": 0.1, "model.dropout": 0.0, "train.learning_rate": 1e-3}
 """Of the methods that say the answer word by word from what the encoder sees."""
-REGIONS = (Stage("c2f/anatomy", 0.15), Stage("c2f/diseases", 0.35))
+REGIONS = Row((Stage("c2f/anatomy", 0.15), Stage("c2f/diseases", 0.35)), "from")
+"""What the methods on regions begin with: trained once a seed, for all of them."""
 REAL = {
     **FREE,
     **DECODER,
@@ -118,8 +119,8 @@ ROWS: dict[str, Row] = {
         )
     ),
     "ved": Row((Stage("ved/answer", 1.0, FREE),)),
-    "ekaid": Row((*REGIONS, Stage("ekaid/answer", 0.5)), "from"),
-    "c2f": Row((*REGIONS, Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "from"),
+    "ekaid": Row((Stage("ekaid/answer", 0.5),), "regions"),
+    "c2f": Row((Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "regions"),
     "question_only": Row((Stage("question_only/answer", 0.25),), "none"),
 }
 """Method -> its stages. Sizes are the `small` presets with the common encoder."""
@@ -141,6 +142,10 @@ class Plan:
     def encoder(self) -> Path:
         return self.out / "encoder"
 
+    def folder(self, name: str, seed: int, stage: Stage) -> Path:
+        """Where a stage of a row is trained."""
+        return self.out / f"{name}.{seed}.{stage.name.split('/')[1]}"
+
 
 def budget(minutes: float, seed: int = 0) -> dict[str, Any]:
     """Overrides of a run that ends by its CPU minutes alone, validated once an epoch."""
@@ -154,26 +159,40 @@ def train_encoder(plan: Plan) -> None:
     train("set_difference/answer", plan.train, plan.encoder, overrides={**ENCODER, **budget(plan.encoder_minutes)})
 
 
-def train_row(plan: Plan, name: str, seed: int) -> Path:
-    """All stages of a row with one seed; the folder of the last."""
-    row, source = ROWS[name], plan.encoder if ROWS[name].encoder == "from" else None
+def train_regions(job: tuple[Plan, int]) -> Path:
+    """The film stages that the methods on regions share, and what the last of them sees in the training films."""
+    plan, seed = job
+    torch.set_num_threads(1)
+    folder = train_stages(plan, "regions", REGIONS, seed, plan.encoder)
+    write_region_store(Prepared(plan.train), load(folder).model)
+    return folder
+
+
+def train_stages(plan: Plan, name: str, row: Row, seed: int, source: Path | None) -> Path:
+    """The stages of a row with one seed, each from the one before; the folder of the last."""
     for stage in row.stages:
-        folder = plan.out / f"{name}.{seed}.{stage.name.split('/')[1]}"
+        folder = plan.folder(name, seed, stage)
         changes = {**budget(plan.minutes * stage.share, seed), **stage.options}
         if row.encoder == "weights" and source is None:
             changes["model.backbone_weights"] = str(plan.encoder)
-        if stage.name in ("c2f/align", "c2f/answer", "ekaid/answer"):
-            changes["model.region_store"] = stored_regions(plan, name, seed)
+        if row.encoder == "regions":
+            changes["model.region_store"] = stored_regions(plan, seed)
         train(stage.name, plan.train, folder, sources=[source] if source else [], overrides=changes)
         source = folder
     assert source is not None
     return source
 
 
-def stored_regions(plan: Plan, name: str, seed: int) -> str:
-    """The store of what the row's second stage sees in the training films, made unless it is there; its name."""
-    model = load(plan.out / f"{name}.{seed}.diseases").model
-    write_region_store(Prepared(plan.train), model)
+def train_row(plan: Plan, name: str, seed: int) -> Path:
+    """All stages of a row with one seed; the folder of the last."""
+    row = ROWS[name]
+    starts = {"from": plan.encoder, "regions": plan.folder("regions", seed, REGIONS.stages[-1])}
+    return train_stages(plan, name, row, seed, starts.get(row.encoder))
+
+
+def stored_regions(plan: Plan, seed: int) -> str:
+    """The name of the store that `train_regions` wrote."""
+    model = load(plan.folder("regions", seed, REGIONS.stages[-1])).model
     return weight_hash(model.vision.state_dict())[:KEPT]
 
 
@@ -218,9 +237,8 @@ def real_columns(predictor: Any, real: Path) -> dict[str, dict[str, Any]]:
             "auc": list(auc(pairs.worse.to_numpy(), values, pairs.patient_id.to_numpy())),
             "any_change": float(np.mean([bool(change and change.items) for change in said])),
             "first": {
-                "prior": pairs.ref_file.iloc[0],
-                "current": pairs.main_file.iloc[0],
-                "worse": "worse" if pairs.worse.iloc[0] else "better",
+                "pair": f"{name}: {pairs.ref_file.iloc[0]}, {pairs.main_file.iloc[0]}",
+                "truth": "worse" if pairs.worse.iloc[0] else "better",
                 "answer": answers[0].answer,
             },
         }
@@ -249,34 +267,58 @@ def speed(predictor: Any, prepared: Prepared) -> float:
 
 
 def run(job: tuple[Plan, str, int]) -> dict[str, Any]:
-    """Train, answer and measure one row with one seed on one core; written to a file of its own."""
+    """Train, answer and measure one row with one seed on one core; all that the table says of it."""
     plan, name, seed = job
-    record = plan.out / f"{name}.{seed}.json"
-    if record.is_file():
-        return dict(json.loads(record.read_text(encoding="utf-8")))
+    row = ROWS[name]
     torch.set_num_threads(1)
     folder = train_row(plan, name, seed)
     predictor = load(folder)
-    predict(predictor, plan.test, plan.out / f"{name}.{seed}.jsonl", conditions=("given", "swap", "identity", "blank"))
+    answers, other = plan.out / f"{name}.{seed}.jsonl", plan.out / f"{name}.{seed}.b.jsonl"
+    predict(predictor, plan.test, answers, conditions=("given", "swap", "identity", "blank"))
     if plan.style_b:
-        predict(predictor, plan.style_b, plan.out / f"{name}.{seed}.b.jsonl")
-    facts = [
-        json.loads((plan.out / f"{name}.{seed}.{stage.name.split('/')[1]}" / "run.json").read_text(encoding="utf-8"))
-        for stage in ROWS[name].stages
-    ]
-    batch = facts[-1]["fingerprint"]["train"]["batch_size"]
-    result = {
+        predict(predictor, plan.style_b, other)
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    batch = facts["fingerprint"]["train"]["batch_size"]
+    real = real_columns(predictor, plan.real) if plan.real else {}
+    shared = REGIONS.stages if row.encoder == "regions" else ()
+    return {
         "row": name,
         "seed": seed,
+        "minutes": plan.minutes,
+        "encoder_minutes": plan.encoder_minutes,
         "curve": curve(folder),
         "parameters": sum(weights.numel() for weights in predictor.model.parameters()),
-        "supervision": sorted({kind for stage in ROWS[name].stages for kind in supervision(stage.name)}),
-        "training_pairs_per_cpu_second": facts[-1]["steps"] * batch / (60 * plan.minutes * ROWS[name].stages[-1].share),
+        "supervision": sorted({kind for stage in (*shared, *row.stages) for kind in supervision(stage.name)}),
+        "training_pairs_per_cpu_second": facts["steps"] * batch / (60 * plan.minutes * row.stages[-1].share),
         "answers_per_cpu_second": speed(predictor, Prepared(plan.test)),
-        "real": real_columns(predictor, plan.real) if plan.real else {},
+        "real": {name: {key: value for key, value in one.items() if key != "first"} for name, one in real.items()},
+        "given": figures(answers),
+        "style_b": figures(other) if plan.style_b else {},
+        "samples": samples(plan, answers, real) if seed == 0 else [],
     }
-    record.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return result
+
+
+def figures(answers: Path) -> dict[str, Any]:
+    """The figures of a file of answers that the table keeps."""
+    return {key: value for key, value in score(answers).files[0].figures.items() if kept(key)}
+
+
+def kept(figure: str) -> bool:
+    """Whether the table keeps a figure: of the floors, change F1 alone."""
+    floor = figure.startswith("floors.") and SHOWN[0] in figure and ".margin." not in figure
+    return floor or (figure.startswith(KEPT_FIGURES) and ".by_finding." not in figure)
+
+
+SAMPLES = 4
+
+
+def samples(plan: Plan, answers: Path, real: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """What a row answers to pairs spread over the test cohort, and to one real pair of each collection."""
+    cases = Prepared(plan.test).case_records("test", ("difference",))
+    chosen = [cases[int(place)] for place in np.linspace(0, len(cases) - 1, SAMPLES)]
+    said = {one.case_id: one.answer for one in read_predictions(answers)[1] if one.condition == "given"}
+    shown = [{"pair": one.case_id, "truth": one.answer, "answer": said[one.case_id]} for one in chosen]
+    return shown + [one["first"] for one in real.values()]
 
 
 def supervision(stage: str) -> Iterable[str]:
@@ -289,117 +331,69 @@ def supervision(stage: str) -> Iterable[str]:
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
-def collected(plan: Plan, rows: list[str], seeds: int, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Everything as one JSON object: the seeds pooled, each case once a seed."""
-
-    def files(name: str, ending: str) -> list[Path]:
-        return [plan.out / f"{name}.{seed}{ending}" for seed in range(seeds)]
-
-    def figures(ending: str, label: str) -> dict[str, dict[str, Any]]:
-        together = [pooled(f"{name}{label}", files(name, ending), plan.out) for name in rows]
-        return {
-            name: {key: value for key, value in one.figures.items() if kept(key)}
-            for name, one in zip(rows, score(together).files, strict=True)
-        }
-
-    given = figures(".jsonl", "")
-    other = figures(".b.jsonl", ".b") if plan.style_b else {}
-    table = {}
-    for name in rows:
-        own = [one for one in found if one["row"] == name]
-        f1 = [score(file, meteor=False).files[0].figures[SHOWN[0]] for file in files(name, ".jsonl")]
-        rise = float(np.mean([one["curve"]["100"] - one["curve"]["50"] for one in own]))
-        table[name] = {
-            "seeds": own,
-            "f1_of_seeds": f1,
-            "given": given[name],
-            "style_b": other.get(name, {}),
-            "rise_in_the_last_half": rise,
-            "ranked": rise < RISING,
-        }
-    shown = samples(plan, rows, found)
-    return {"minutes": plan.minutes, "encoder_minutes": plan.encoder_minutes, "rows": table, "samples": shown}
-
-
-def kept(figure: str) -> bool:
-    """Whether the table keeps a figure: of the floors, change F1 alone."""
-    floor = figure.startswith("floors.") and SHOWN[0] in figure and ".margin." not in figure
-    return floor or figure.startswith(KEPT_FIGURES)
-
-
-def mean_of(row: dict[str, Any], *path: str) -> float:
-    """The mean over the seeds of a number inside each seed's record."""
-
-    def inside(one: Any) -> float:
-        for key in path:
-            one = one[key]
-        return float(one[0] if isinstance(one, list) else one)
-
-    return float(np.mean([inside(one) for one in row["seeds"]]))
-
-
 @dataclass(frozen=True)
 class Shown:
-    """One row, ready for the columns."""
+    """One row, ready for the columns: the means over its seeds."""
 
     name: str
-    facts: dict[str, Any]
+    runs: list[dict[str, Any]]
 
-    def number(self, figure: str) -> str:
-        """A figure of the answers in the films' own style."""
-        value = self.facts["given"].get(figure)
-        return f"{value:.3f}" if isinstance(value, float) else ""
+    def mean(self, *path: str) -> float | None:
+        """Of a number inside each run, or of the first of several; None where a run has none."""
+        values = []
+        for run in self.runs:
+            value: Any = run
+            for key in path:
+                value = value.get(key)
+            values.append(value[0] if isinstance(value, list) else value)
+        return float(np.mean(values)) if all(isinstance(value, int | float) for value in values) else None
+
+    def number(self, *path: str, form: str = ".3f") -> str:
+        """The same, in print."""
+        value = self.mean(*path)
+        return "" if value is None else format(value, form)
+
+    def f1(self, part: str) -> str:
+        """Change F1 with its 95% interval by patient, of `given` or `style_b`."""
+        mean, low, high = (self.number(part, SHOWN[0] + end) for end in ("", ".low", ".high"))
+        return f"{mean} ({low}-{high})" if mean else ""
 
     def rise(self) -> str:
         """Of the validation F1, marked where it is too much to be ranked."""
-        return f"{self.facts['rise_in_the_last_half']:+.2f}{'' if self.facts['ranked'] else ', not ranked'}"
+        rise = float(np.mean([run["curve"]["100"] - run["curve"]["50"] for run in self.runs]))
+        return f"{rise:+.2f}{'' if rise < RISING else ', not ranked'}"
 
     def floor(self) -> str:
         """The best of the floors."""
-        figures = self.facts["given"].items()
-        known = [value for key, value in figures if key.startswith(BLIND) and key.endswith(SHOWN[0])]
-        return f"{max((value for value in known if isinstance(value, float)), default=float('nan')):.3f}"
-
-    def of_seeds(self, *path: str) -> float:
-        """The mean over the seeds of a number inside each seed's record."""
-        return mean_of(self.facts, *path)
+        known = [self.mean("given", f"floors.{name}.{SHOWN[0]}") for name in BLIND]
+        return f"{max((value for value in known if value is not None), default=float('nan')):.3f}"
 
 
-def interval(figures: dict[str, Any]) -> str:
-    """Change F1 with its 95% interval by patient."""
-    low, high = (figures[f"{SHOWN[0]}.{side}"] for side in ("low", "high"))
-    return f"{figures[SHOWN[0]]:.3f} ({low:.3f}-{high:.3f})"
-
-
-def of_curve(row: Shown) -> str:
-    return " ".join(f"{row.of_seeds('curve', share):.2f}" for share in ("25", "50", "100"))
-
-
-BLIND = tuple(f"floors.{name}." for name in ("constant", "question_only", "other_patient", "blank"))
+BLIND = ("constant", "question_only", "other_patient", "blank")
 """Answers that have not looked at the pair."""
 COLUMNS: dict[str, Callable[[Shown], str]] = {
     "method": lambda row: row.name,
     "rise in the last half": lambda row: row.rise(),
-    "learns from": lambda row: ", ".join(row.facts["seeds"][0]["supervision"]),
-    "change F1 (95%)": lambda row: interval(row.facts["given"]),
+    "learns from": lambda row: ", ".join(row.runs[0]["supervision"]),
+    "change F1 (95%)": lambda row: row.f1("given"),
     "best floor": Shown.floor,
-    "style b": lambda row: interval(row.facts["style_b"]) if row.facts["style_b"] else "",
-    "exact": lambda row: row.number(SHOWN[1]),
-    "false change": lambda row: row.number(SHOWN[2]),
-    "wrong direction": lambda row: row.number(SHOWN[3]),
-    "swap": lambda row: row.number("consistency.swap.rate"),
-    "identity": lambda row: row.number("consistency.identity.rate"),
-    "BLEU-4": lambda row: row.number(TEXT[0]),
-    "METEOR 1.5": lambda row: row.number(TEXT[1]),
-    "ROUGE-L": lambda row: row.number(TEXT[2]),
-    "CIDEr-D": lambda row: row.number(TEXT[3]),
-    "F1 of the seeds": lambda row: " ".join(f"{value:.3f}" for value in row.facts["f1_of_seeds"]),
-    "val F1 at 25, 50, 100%": of_curve,
-    "M parameters": lambda row: f"{row.of_seeds('parameters') / 1e6:.2f}",
-    "pairs/s": lambda row: f"{row.of_seeds('training_pairs_per_cpu_second'):.0f}",
-    "answers/s": lambda row: f"{row.of_seeds('answers_per_cpu_second'):.0f}",
+    "style b": lambda row: row.f1("style_b"),
+    "exact": lambda row: row.number("given", SHOWN[1]),
+    "false change": lambda row: row.number("given", SHOWN[2]),
+    "wrong direction": lambda row: row.number("given", SHOWN[3]),
+    "swap": lambda row: row.number("given", "consistency.swap.rate"),
+    "identity": lambda row: row.number("given", "consistency.identity.rate"),
+    "BLEU-4": lambda row: row.number("given", TEXT[0]),
+    "METEOR 1.5": lambda row: row.number("given", TEXT[1]),
+    "ROUGE-L": lambda row: row.number("given", TEXT[2]),
+    "CIDEr-D": lambda row: row.number("given", TEXT[3]),
+    "F1 of the seeds": lambda row: " ".join(f"{run['given'][SHOWN[0]]:.3f}" for run in row.runs),
+    "val F1 at 25, 50, 100%": lambda row: " ".join(row.number("curve", at, form=".2f") for at in ("25", "50", "100")),
+    "M parameters": lambda row: f"{row.runs[0]['parameters'] / 1e6:.2f}",
+    "pairs/s": lambda row: row.number("training_pairs_per_cpu_second", form=".0f"),
+    "answers/s": lambda row: row.number("answers_per_cpu_second", form=".0f"),
 }
-"""Head of a column -> what stands in it. Those of the real collections follow `identity`."""
+"""Head of a column -> what stands in it. Those of the real collections come last."""
 MAIN = (
     "method",
     "rise in the last half",
@@ -415,59 +409,42 @@ MAIN = (
 
 def real_cell(row: Shown, collection: str) -> str:
     """AUC of the direction, and on how many of the pairs any change was seen."""
-    return f"{row.of_seeds('real', collection, 'auc'):.2f} ({row.of_seeds('real', collection, 'any_change'):.0%})"
+    auc, any_change = (row.number("real", collection, key, form=form) for key, form in AUC.items())
+    return f"{auc} ({any_change})"
 
 
-def markdown(result: dict[str, Any], main: bool = False) -> str:
-    """The table for people, rows as they were given. main: the columns that matter most."""
-    shown = [Shown(name, facts) for name, facts in result["rows"].items()]
+AUC = {"auc": ".2f", "any_change": ".0%"}
+
+
+def markdown(runs: list[dict[str, Any]], main: bool = False) -> str:
+    """The table for people, rows as in ROWS. main: the columns that matter most."""
+    by_row = {name: [run for run in runs if run["row"] == name] for name in ROWS}
+    shown = [Shown(name, own) for name, own in by_row.items() if own]
     columns = {head: cell for head, cell in COLUMNS.items() if not main or head in MAIN}
-    for name in shown[0].facts["seeds"][0]["real"]:
+    for name in runs[0]["real"]:
         columns[f"AUC {name} (any change)"] = lambda row, name=name: real_cell(row, name)
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     lines += ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in shown]
-    seeds = len(shown[0].facts["seeds"])
+    counts = sorted({len(row.runs) for row in shown})
+    seeds = " to ".join(str(count) for count in counts[:: max(1, len(counts) - 1)])
+    first = runs[0]
     said = (
-        f"*Simulated; not a ranking on patients.* {result['minutes']:g} CPU minutes a method over all its stages and "
-        f"{seeds} training seed{'s' if seeds > 1 else ''}, after {result['encoder_minutes']:g} minutes for the encoder "
-        "they all start from, which has seen finding labels (question_only sees no film)."
+        f"*Simulated; not a ranking on patients.* Mean of {seeds} training seed{'s' if seeds != '1' else ''}, "
+        f"{first['minutes']:g} CPU minutes a method over all its stages, after {first['encoder_minutes']:g} minutes "
+        "for the encoder they all start from, which has seen finding labels (question_only sees no film)."
     )
     return "\n".join([said, "", *lines])
 
 
-SAMPLES = 4
-
-
-def samples(plan: Plan, rows: list[str], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each method (seed 0) answers to pairs spread over the test cohort, and to one real pair."""
-    cases = Prepared(plan.test).case_records("test", ("difference",))
-    chosen = [cases[int(place)] for place in np.linspace(0, len(cases) - 1, SAMPLES)]
-    said = {
-        name: {one.case_id: one.answer for one in read_predictions(plan.out / f"{name}.0.jsonl")[1]
-               if one.condition == "given"}
-        for name in rows
-    }  # fmt: skip
-    shown = [
-        {"pair": one.case_id, "truth": one.answer, "answers": {name: said[name][one.case_id] for name in rows}}
-        for one in chosen
-    ]
-    first = {one["row"]: one["real"] for one in found if one["seed"] == 0}
-    for collection in next(iter(first.values())):
-        facts = {name: real[collection]["first"] for name, real in first.items()}
-        pair = next(iter(facts.values()))
-        answers = {name: one["answer"] for name, one in facts.items()}
-        shown.append(
-            {"pair": f"{collection}: {pair['prior']}, {pair['current']}", "truth": pair["worse"], "answers": answers}
-        )
-    return shown
-
-
-def sample_table(shown: list[dict[str, Any]]) -> str:
+def sample_table(runs: list[dict[str, Any]]) -> str:
     """One small table a pair."""
+    first = {run["row"]: run["samples"] for run in runs if run["seed"] == 0}
     parts = []
-    for one in shown:
-        lines = [f"**{one['pair']}**", "", "| | answer |", "|---|---|", f"| *truth* | {one['truth']} |"]
-        parts.append("\n".join([*lines, *(f"| {name} | {answer} |" for name, answer in one["answers"].items())]))
+    for answers in zip(*first.values(), strict=True):
+        lines = [f"**{answers[0]['pair']}**", "", "| | answer |", "|---|---|", f"| *truth* | {answers[0]['truth']} |"]
+        parts.append(
+            "\n".join([*lines, *(f"| {name} | {one['answer']} |" for name, one in zip(first, answers, strict=True))])
+        )
     return "\n\n".join(parts)
 
 
@@ -495,20 +472,35 @@ def main() -> None:
     plan = Plan(
         chosen.train, chosen.test, chosen.style_b, chosen.real, chosen.out, chosen.minutes, chosen.encoder_minutes
     )
-    jobs = [(plan, row, seed) for seed in range(chosen.seeds) for row in chosen.rows]
+    runs = known_runs(chosen.results, plan)
+    there = {(run["row"], run["seed"]) for run in runs}
+    jobs = [(plan, row, seed) for seed in range(chosen.seeds) for row in chosen.rows if (row, seed) not in there]
     # One core each: two runs at a time use both, and a run's budget is not shared with its neighbour.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        pool.submit(train_encoder, plan).result()
-        found = list(pool.map(run, jobs))
-    result = collected(plan, chosen.rows, chosen.seeds, found)
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    text = markdown(result)
-    whole = f"{text}\n\n## The same pairs, answered by each method (seed 0)\n\n{sample_table(result['samples'])}\n"
+        if jobs:
+            pool.submit(train_encoder, plan).result()
+            seeds = {seed for _, row, seed in jobs if ROWS[row].encoder == "regions"}
+            list(pool.map(train_regions, [(plan, seed) for seed in sorted(seeds)]))
+        for done in as_completed([pool.submit(run, job) for job in jobs]):
+            runs.append(done.result())
+            runs.sort(key=lambda run: (list(ROWS).index(run["row"]), run["seed"]))
+            chosen.results.parent.mkdir(parents=True, exist_ok=True)
+            chosen.results.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    text = markdown(runs)
+    whole = f"{text}\n\n## The same pairs, answered by each method (seed 0)\n\n{sample_table(runs)}\n"
     chosen.results.with_suffix(".md").write_text(whole, encoding="utf-8")
     if chosen.readme:
-        into_readme(markdown(result, main=True), chosen.readme)
+        into_readme(markdown(runs, main=True), chosen.readme)
     print(text)
+
+
+def known_runs(results: Path, plan: Plan) -> list[dict[str, Any]]:
+    """What --results has already. Exits where it was measured with other minutes."""
+    runs = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
+    wanted = (plan.minutes, plan.encoder_minutes)
+    if any((run["minutes"], run["encoder_minutes"]) != wanted for run in runs):
+        raise SystemExit(f"{results} has runs of other minutes: give another --results, or their minutes.")
+    return list(runs)
 
 
 if __name__ == "__main__":

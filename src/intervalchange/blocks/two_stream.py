@@ -23,6 +23,9 @@ from intervalchange.blocks.tokenizer import Tokens
 
 PRIOR, CURRENT, TEXT = range(3)
 """Rows of the table of kinds."""
+FILM_SPREAD = 0.5
+"""Deviation that places and kinds of cells are drawn with. Cells are about 1: with 0.02, what words have, prior and
+current look alike, and the model stays blind to the direction of a change."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,13 @@ class TwoStreamDecoder(PrefixDecoder):
         if sizes.sub_norms:
             for layer in (*encoder.layers, *self.language_model.base_model.layers):
                 _add_sub_norms(layer)
+
+    def draw_weights(self, init: Any) -> None:
+        """See `Method._init_weights`. Of the text, whose words are small, the kind stays small too."""
+        words = self.language_model.config.init_std
+        spread = torch.tensor([FILM_SPREAD, FILM_SPREAD, words], device=self.kinds.weight.device)
+        init.copy_(self.kinds.weight, torch.randn_like(self.kinds.weight) * spread[:, None])
+        init.normal_(self.cell_positions.weight, std=FILM_SPREAD)
 
     def read(self, text: Tensor, text_mask: Tensor, films: Tensor, films_mask: Tensor) -> dict[str, Tensor]:
         """What the decoder attends to: all 2n + t tokens as the encoder sees them, and which of them count."""
