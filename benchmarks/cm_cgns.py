@@ -37,6 +37,7 @@ from ffa_cl import Films as Vectors
 from ffa_cl import figure, macro, part_of, replicated
 from probes import films, floors, judge
 
+from intervalchange.blocks.published_encoders import encoder_options
 from intervalchange.config import load_preset
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset
@@ -44,7 +45,6 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.statistics import bootstrap_p
 from intervalchange.inference import load
 from intervalchange.tasks.classification import CHEXPERT_TASKS, Classification, ClassificationConfig
-from intervalchange.tasks.encoders import encoder_options
 from intervalchange.tasks.zero_shot import Asked
 from intervalchange.training import train
 

@@ -30,13 +30,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from intervalchange.blocks.published_encoders import encoder_options
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.masks import tally
 from intervalchange.inference import load
 from intervalchange.simulation.cohort import simulate
-from intervalchange.tasks.encoders import encoder_options
 from intervalchange.tasks.segmentation import JudgedMasks
 from intervalchange.training import train
 from intervalchange.training.trainer import batches

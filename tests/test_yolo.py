@@ -12,10 +12,10 @@ import toy
 from torch.nn import functional as F
 
 from intervalchange.blocks.encoders import build_encoder
+from intervalchange.blocks.published_encoders import levels_of, shape_of
 from intervalchange.config import load_preset
 from intervalchange.losses.yolo import anchor_labels, anchor_objects, anchor_places, anchor_targets, shape_iou
 from intervalchange.tasks.detection import Detection, DetectionConfig, JudgedBoxes
-from intervalchange.tasks.encoders import levels_of, shape_of
 from intervalchange.tasks.yolo import ANCHORS, STRIDES, YoloHead, _decoded, surest_of_overlapping
 
 NAMES = tuple(toy.PLACES)

@@ -23,6 +23,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
+from intervalchange.blocks.published_encoders import encoder_tensors
 from intervalchange.blocks.region_queries import RegionView, RegionVision
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.boxes import STRICT, Boxes, box_figures, iou
@@ -31,7 +32,6 @@ from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.regions import region_boxes
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 from intervalchange.records import Region
-from intervalchange.tasks.encoders import encoder_tensors
 
 
 class RegionConfig(MethodConfig):

@@ -51,6 +51,14 @@ from intervalchange.blocks.encoders import build_encoder
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import FirstBatchNorm
+from intervalchange.blocks.published_encoders import (
+    Backbone,
+    HubEncoder,
+    ProbedEncoder,
+    describe_hub_model,
+    load_weights,
+    shape_of,
+)
 from intervalchange.blocks.report_tokens import (
     REPORT_PIECES,
     ReportTokens,
@@ -72,14 +80,6 @@ from intervalchange.losses.clustering import (
 )
 from intervalchange.losses.local_alignment import gram_word_logits, mutual_prediction, token_contrast
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
-from intervalchange.tasks.encoders import (
-    Backbone,
-    HubEncoder,
-    ProbedEncoder,
-    describe_hub_model,
-    load_weights,
-    shape_of,
-)
 
 WARMEST = math.log(100.0)
 

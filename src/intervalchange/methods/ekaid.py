@@ -51,6 +51,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.dynamic_speaker import DynamicSpeaker
 from intervalchange.blocks.processes import average_over_processes
+from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_graphs import (
     SPATIAL,
     RelationEncoder,
@@ -269,6 +270,7 @@ class Ekaid(PairedRegions):
             }
         )  # fmt: skip
         self.counts = NodeAttention(width, config.attention_width, config.speaker_dropout)
+        self.standard_parts = FirstBatchNorm(3 * width)
         self.speaker = DynamicSpeaker(
             self.tokenizer,
             parts=width,
@@ -328,7 +330,8 @@ class Ekaid(PairedRegions):
         attention = self.counts(nodes, difference.repeat(2, 1, 1)) * there
         then, now = (torch.einsum("bn,bnd->bd", attention, nodes) / math.sqrt(nodes.shape[1])).chunk(2)
         absent = ~torch.cat([here, here, torch.ones_like(here)], dim=1)
-        return Compared(torch.stack([then, now - then, now], dim=1), absent, attention)
+        parts = torch.cat([then, now - then, now], dim=1).unsqueeze(1)
+        return Compared(self.standard_parts(parts).view(len(now), 3, -1), absent, attention)
 
     # --- training ----------------------------------------------------------------------------------------------
 

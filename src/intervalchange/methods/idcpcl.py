@@ -33,7 +33,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import PrefixDecoder
@@ -58,7 +57,6 @@ class IdcpclConfig(PairedFilmsConfig):
     model_type = "idcpcl"
 
     grid: int = 8
-    """Side of the map that is read; a finer one is averaged down to it."""
     single_layers: int = 1
     """Blocks that read one film."""
     pair_layers: int = 1
@@ -263,13 +261,9 @@ class Idcpcl(PairedFilms):
         super().progress(step, steps, epoch)
         self._step = step
 
-    def cells(self, maps: Tensor) -> Tensor:
-        """Maps (2b, c, g, g) -> (2b, n, c)."""
-        return self.tokens(F.adaptive_avg_pool2d(maps, self.config.grid))
-
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """Films for the cross-modal transformer: (b, 2 + 2n, d), and which tokens are there."""
-        films, mask = self.difference(self.cells(maps), has_prior)
+        films, mask = self.difference(self.tokens(maps), has_prior)
         return {"films": films, "films_mask": mask}
 
     def forward(self, **batch: Any) -> MethodOutput:

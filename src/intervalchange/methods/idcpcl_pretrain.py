@@ -147,7 +147,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
 
     def films(self, batch: Mapping[str, Any], empty: Tensor | None = None) -> Films:
         """Both films of b pairs; the cells in `empty` (2b, n) bool are zero."""
-        raw = self.cells(self.see(batch))
+        raw = self.tokens(self.see(batch))
         cells = raw if empty is None else raw.masked_fill(empty.unsqueeze(-1), 0.0)
         return Films(raw, *self.difference(cells, batch["has_prior"].to(self.device)))
 
@@ -245,7 +245,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
         chosen = {name: batch[name][rows] for name in films}
         if self.config.standardise and not self.norm.seen:
             with torch.no_grad():
-                self.cells(self.see(batch))  # the first batch standardises, and it is the whole of it
+                self.tokens(self.see(batch))  # the first batch standardises, and it is the whole of it
         cosine, there = self.align(chosen | {name: [batch[name][row] for row in rows] for name in texts})
         if not taking:  # nobody of this process: one is looked at, and counts for nothing
             there = there & (torch.arange(there.shape[1], device=there.device) == 0)

@@ -27,7 +27,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.pair_attention import PairAttention, Pairing
@@ -43,7 +42,6 @@ class MccformersConfig(PairedFilmsConfig):
     pairing: Pairing = "D"
     """`D`: each film reads the other. `S`: both are read as one sequence."""
     grid: int = 8
-    """Side of the map that is compared; a finer one is averaged down to it."""
     pair_layers: int = 2
     pair_heads: int = 4
     pair_feedforward: int = 256
@@ -88,5 +86,5 @@ class Mccformers(PairedFilms):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """(b, grid * grid, decoder_width): of each cell what the prior says, then what the current film says."""
-        prior, current = self.tokens(F.adaptive_avg_pool2d(maps, self.config.grid)).chunk(2)
+        prior, current = self.tokens(maps).chunk(2)
         return {"encoder_hidden_states": torch.cat(self.pair(prior, current), dim=2)}

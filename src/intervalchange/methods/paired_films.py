@@ -13,14 +13,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.cross_decoder import CrossDecoder
 from intervalchange.blocks.encoders import build_encoder
 from intervalchange.blocks.projection import FirstBatchNorm
-from intervalchange.errors import ConfigError
-from intervalchange.methods.question_first import QuestionFirst, QuestionFirstConfig
-from intervalchange.tasks.encoders import (
+from intervalchange.blocks.published_encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
@@ -28,6 +27,8 @@ from intervalchange.tasks.encoders import (
     describe_hub_model,
     load_weights,
 )
+from intervalchange.errors import ConfigError
+from intervalchange.methods.question_first import QuestionFirst, QuestionFirstConfig
 
 
 class PairedFilmsConfig(QuestionFirstConfig):
@@ -48,6 +49,8 @@ class PairedFilmsConfig(QuestionFirstConfig):
     """Channels of the map of `pyramid`."""
     stem_stride: int = 4
     """Stride of the first stage of `conv`; the others halve."""
+    grid: int = 0
+    """Side of the map that is read: the encoder's is averaged down to it. 0: as it is."""
     encoder_rate: float = 1.0
     """Learning rate of the encoder relative to the rest."""
     frozen: bool = False
@@ -156,6 +159,8 @@ class PairedFilms(QuestionFirst):
             return self.encoder(torch.cat([prior, current]).contiguous()).map
 
     def tokens(self, maps: Tensor) -> Tensor:
-        """(2b, c, g, g) -> (2b, n, c), standardised."""
+        """(2b, c, g, g) -> (2b, n, c), averaged down to `grid` and standardised."""
+        if self.config.grid:
+            maps = F.adaptive_avg_pool2d(maps, self.config.grid)
         tokens = maps.flatten(2).transpose(1, 2)
         return self.norm(tokens) if self.config.standardise else tokens

@@ -30,7 +30,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
@@ -53,7 +52,6 @@ class PluralConfig(PairedFilmsConfig):
     vocabulary: str = "reports"
     """`reports`: the words of the templates and of simulated reports. Of a tokenizer: its hub name or folder."""
     grid: int = 8
-    """Side of the map that is read, in cells; a finer one is averaged down to it."""
     sub_norms: bool = True
     """What NormFormer adds, and OFA has: a norm after each attention and inside each feed-forward, scales of heads."""
     smoothing: float = 0.1
@@ -118,7 +116,7 @@ class Plural(PairedFilms):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """The cells of prior and current, (b, 2n, d), and which of them are read, (b, 2n)."""
-        cells = self.enter(self.tokens(F.adaptive_avg_pool2d(maps, self.config.grid)))
+        cells = self.enter(self.tokens(maps))
         there = torch.stack([has_prior, torch.ones_like(has_prior)], dim=1).to(cells.device)
         return {
             "films": torch.cat(cells.chunk(2), dim=1),

@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
+from intervalchange.blocks.published_encoders import encoder_tensors, read_tensors
 from intervalchange.errors import ConfigError
-from intervalchange.tasks.encoders import encoder_tensors, read_tensors
 
 _IMAGES = "encoder.embed_images."
 _SPOKEN = r"decoder.language_model.model.decoder."

@@ -24,11 +24,11 @@ Differs: a prior that is absent is masked.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import sincos_2d
@@ -45,8 +45,6 @@ class VedConfig(PairedFilmsConfig):
     """Tell the tokens of the films apart. Without it, a swapped pair gets the same answer."""
     positions_2d: bool = True
     """Add fixed positions to the cells of a map."""
-    grid: int = 0
-    """Side of the map that is read: a finer one is averaged down to it. 0: as it is."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -88,11 +86,10 @@ class Ved(PairedFilms):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """All tokens of current and prior, (b, 2n, d), and which of them are there, (b, 2n)."""
-        if 0 < self.config.grid < maps.shape[-1]:
-            maps = F.adaptive_avg_pool2d(maps, self.config.grid)
         tokens = self.enter(self.tokens(maps))
         if self.config.positions_2d:
-            tokens = tokens + sincos_2d(tokens.shape[-1], maps.shape[-2], maps.shape[-1], like=tokens)
+            side = math.isqrt(tokens.shape[1])
+            tokens = tokens + sincos_2d(tokens.shape[-1], side, side, like=tokens)
         prior, current = self.tell_apart(tokens).chunk(2)
         there = has_prior.long()[:, None].expand(-1, prior.shape[1])
         return {

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intervalchange.blocks.published_encoders import Shape
 from intervalchange.errors import ConfigError
-from intervalchange.tasks.encoders import Shape
 
 
 class Rung(nn.Module):

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.published_encoders import shape_of
 from intervalchange.evaluation.boxes import COMPAT, STRICT, Boxes, box_figures
 from intervalchange.evaluation.labels import label_figures
 from intervalchange.methods.method import MethodOutput
 from intervalchange.records import Region
 from intervalchange.tasks.centre import CentreHead
 from intervalchange.tasks.decoder import Ladder
-from intervalchange.tasks.encoders import shape_of
 from intervalchange.tasks.probe import Probe, ProbeConfig
 from intervalchange.tasks.yolo import YoloHead
 

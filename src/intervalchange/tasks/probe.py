@@ -15,10 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import build_encoder
-from intervalchange.errors import ConfigError
-from intervalchange.evaluation.statistics import REPLICATES
-from intervalchange.methods.method import Method, MethodConfig
-from intervalchange.tasks.encoders import (
+from intervalchange.blocks.published_encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
@@ -27,6 +24,9 @@ from intervalchange.tasks.encoders import (
     levels_of,
     load_weights,
 )
+from intervalchange.errors import ConfigError
+from intervalchange.evaluation.statistics import REPLICATES
+from intervalchange.methods.method import Method, MethodConfig
 
 
 class ProbeConfig(MethodConfig):

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange.blocks.processes import average_over_processes
+from intervalchange.blocks.published_encoders import Shape
 from intervalchange.losses.yolo import anchor_labels, anchor_objects, anchor_places, anchor_targets
-from intervalchange.tasks.encoders import Shape
 
 ANCHORS = (
     ((10, 13), (16, 30), (33, 23)),

@@ -23,12 +23,7 @@ from transformers import (
 )
 
 from intervalchange.blocks.encoders import ResNetEncoder, build_encoder
-from intervalchange.config import load_preset
-from intervalchange.errors import ConfigError
-from intervalchange.methods import method_class
-from intervalchange.tasks.classification import Classification, ClassificationConfig
-from intervalchange.tasks.decoder import Ladder, SetrDecoder, UNetDecoder
-from intervalchange.tasks.encoders import (
+from intervalchange.blocks.published_encoders import (
     HubEncoder,
     encoder_options,
     encoder_tensors,
@@ -36,6 +31,11 @@ from intervalchange.tasks.encoders import (
     load_weights,
     shape_of,
 )
+from intervalchange.config import load_preset
+from intervalchange.errors import ConfigError
+from intervalchange.methods import method_class
+from intervalchange.tasks.classification import Classification, ClassificationConfig
+from intervalchange.tasks.decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.tasks.probe import Probe
 from intervalchange.tasks.segmentation import Segmentation, SegmentationConfig
 from intervalchange.training.stage import start_from
