@@ -14,8 +14,12 @@ frozen and asked, with heads trained on labels:
 
 Two rows have no reports: an encoder of random weights, frozen, and one trained from scratch with each head for all of
 the minutes. Every figure is on the test films alone, beside its floor. Differences of the probes are by the same draws
-of patients, the mean over seeds of one against that of the other. Interrupted, the same command continues: what is done
-is in the folder of its row and seed.
+of patients within a seed; they and the ends of their intervals are averaged over the seeds (the test patients are the
+same, so this is never narrower than the interval of the mean).
+
+Interrupted, the same command continues: what is done is in the folder of its row and seed. A seed whose rows are all
+done goes into --results (JSON), and one that stands there is not made again, on no machine: delete its entry to have it
+made anew.
 """
 
 from __future__ import annotations
@@ -42,7 +46,6 @@ from intervalchange.config import load_preset
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.statistics import bootstrap_p
 from intervalchange.inference import load
 from intervalchange.tasks.classification import CHEXPERT_TASKS, Classification, ClassificationConfig
 from intervalchange.tasks.zero_shot import Asked
@@ -252,8 +255,9 @@ def tried(trial: Trial, row: Row, seed: int) -> dict[str, Any]:
     run = encoder_of(trial, row, seed)
     for share in SHARES:
         probe(trial, row, seed, run, share)
-    said: dict[str, Any] = {"row": row.name, "seed": seed}
-    said |= {kind: head(trial, row, seed, run, kind)["figures"] for kind in ("detection", "segmentation")}
+    said: dict[str, Any] = {
+        kind: head(trial, row, seed, run, kind)["figures"] for kind in ("detection", "segmentation")
+    }
     if run is not None:
         said["zero_shot"] = without_training(trial, run)
     record.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
@@ -277,28 +281,25 @@ COLUMNS = (
 AGAINST = ("random, frozen", "from scratch")
 
 
-def probes_of(trial: Trial, seeds: list[int], rows: list[Row]) -> dict[str, Any]:
-    """Share -> row -> macro AUROC by seed, their mean with its interval, and the gain over rows without reports."""
+def probes_of(trial: Trial, seed: int, rows: list[Row]) -> dict[str, Any]:
+    """Share -> row -> macro AUROC with its interval, and the gain over rows without reports."""
     test = FilmDataset(Prepared(trial.test), "test", needs=("labels",), labels=CHEXPERT_TASKS)
     true, patients = test.prepared.labels(CHEXPERT_TASKS)[test.studies].astype(float), np.array(test.patient_ids)
     found: dict[str, Any] = {}
     for share in SHARES:
         drawn = {
-            row.name: [
-                over_labels(replicated(true, np.load(trial.folder(row, seed) / f"probe-{share}.npy"), patients))
-                for seed in seeds
-            ]
+            row.name: over_labels(replicated(true, np.load(trial.folder(row, seed) / f"probe-{share}.npy"), patients))
             for row in rows
         }
-        means = {name: np.mean(values, axis=0) for name, values in drawn.items()}
-        part: dict[str, Any] = {}
-        for name, values in means.items():
-            part[name] = {"seeds": [float(one[0]) for one in drawn[name]], "mean": figure(values)}
-            gains = {other: values - means[other] for other in AGAINST if other in means and other != name}
-            part[name]["gain over"] = {
-                other: figure(gain) | {"p": bootstrap_p(gain[1:])} for other, gain in gains.items()
+        found[str(share)] = {
+            name: {
+                "auroc": figure(values),
+                "gain over": {
+                    other: figure(values - drawn[other]) for other in AGAINST if other in drawn and other != name
+                },
             }
-        found[str(share)] = part
+            for name, values in drawn.items()
+        }
     return found
 
 
@@ -307,24 +308,26 @@ def over_labels(aucs: np.ndarray) -> np.ndarray:
     return np.nanmean(aucs[:, np.isfinite(aucs[0])], axis=1)
 
 
-def lines(said: list[dict[str, Any]], probes: dict[str, Any], rows: list[Row], floor: dict[str, Any]) -> Iterator[str]:
+def lines(seeds: list[dict[str, Any]]) -> Iterator[str]:
     """The table in Markdown."""
-    names = [f"AUROC {float(share):.0%}" for share in probes] + [title for _, _, title in COLUMNS]
+    shares = list(seeds[0]["probes"])
+    names = [f"AUROC {float(share):.0%}" for share in shares] + [title for _, _, title in COLUMNS]
     yield f"| encoder | {' | '.join(names)} |"
     yield "|---|" + "---:|" * len(names)
-    for row in rows:
-        cells = [spread(probes[share][row.name]["seeds"]) for share in probes]
-        own = [one for one in said if one["row"] == row.name]
+    for row in seeds[0]["rows"]:
+        cells = [spread([one["probes"][share][row]["auroc"]["value"] for one in seeds]) for share in shares]
+        own = [one["rows"][row] for one in seeds]
         cells += [spread([one.get(task, {}).get(name, math.nan) for one in own]) for task, name, _ in COLUMNS]
-        yield f"| {row.name} | {' | '.join(cells)} |"
-    chance = [best_floor(task, name, said, floor) for task, name, _ in COLUMNS]
-    yield f"| *floor* | {' | '.join(['.500'] * len(probes) + chance)} |"
+        yield f"| {row} | {' | '.join(cells)} |"
+    chance = [best_floor(task, name, seeds[0]) for task, name, _ in COLUMNS]
+    yield f"| *floor* | {' | '.join(['.500'] * len(shares) + chance)} |"
     yield ""
-    for share, part in probes.items():
-        for row in rows:
-            for other, gain in part[row.name]["gain over"].items():
-                interval = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-                yield f"AUROC with {float(share):.0%}: {row.name} over {other} {interval}"
+    for share in shares:
+        for row, part in seeds[0]["probes"][share].items():
+            for other in part["gain over"]:
+                gains = [one["probes"][share][row]["gain over"][other] for one in seeds]
+                value, low, high = (float(np.mean([gain[key] for gain in gains])) for key in ("value", "low", "high"))
+                yield f"AUROC with {float(share):.0%}: {row} over {other} {value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def spread(values: list[float]) -> str:
@@ -335,12 +338,12 @@ def spread(values: list[float]) -> str:
     return f"{np.mean(known):.3f}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
 
 
-def best_floor(task: str, name: str, said: list[dict[str, Any]], floor: dict[str, Any]) -> str:
+def best_floor(task: str, name: str, seed: dict[str, Any]) -> str:
     """The highest floor of a figure, and which it is."""
-    if task in floor:
-        reached = {kind: values[name] for kind, values in floor[task].items() if name in values}
+    if task in seed["floors"]:
+        reached = {kind: values[name] for kind, values in seed["floors"][task].items() if name in values}
     else:
-        asked = [one[task] for one in said if task in one]
+        asked = [one[task] for one in seed["rows"].values() if task in one]
         told = (
             ("zero_shot.chance", "zero_shot.commonest") if name.startswith("zero") else ("retrieval.precision.chance",)
         )
@@ -349,6 +352,26 @@ def best_floor(task: str, name: str, said: list[dict[str, Any]], floor: dict[str
         return "-"
     kind = max(reached, key=reached.__getitem__)
     return f"{reached[kind]:.3f} ({kind})"
+
+
+def measured(trial: Trial, seed: int, rows: list[Row], said: list[dict[str, Any]]) -> dict[str, Any]:
+    """All that the table says of one seed, its rows done."""
+    floor = {
+        kind: json.loads((trial.out / f"floors-{kind}.json").read_text(encoding="utf-8"))
+        for kind in ("detection", "segmentation")
+    }
+    by_row = {row.name: one for row, one in zip(rows, said, strict=True)}
+    return {"seed": seed, "probes": probes_of(trial, seed, rows), "rows": by_row, "floors": floor}
+
+
+def known_seeds(results: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The seeds that --results has already. Exits where they were measured otherwise."""
+    if not results.is_file():
+        return []
+    found = json.loads(results.read_text(encoding="utf-8"))
+    if any(found[name] != value for name, value in facts.items()):
+        raise SystemExit(f"{results} was measured with other options: give another --results, or its options.")
+    return list(found["seeds"])
 
 
 def main() -> None:
@@ -366,26 +389,28 @@ def main() -> None:
     trial = Trial(chosen.train, chosen.test, chosen.out, chosen.minutes, chosen.head_minutes, chosen.size)
     rows = [row for row in rows_of(chosen.size) if chosen.rows is None or row.name in chosen.rows]
     trial.out.mkdir(parents=True, exist_ok=True)
-    jobs = [(trial, row, seed) for seed in chosen.seeds for row in rows]
+    facts = {
+        "minutes": chosen.minutes,
+        "head minutes": chosen.head_minutes,
+        "size": chosen.size,
+        "names": [row.name for row in rows],
+    }
+    seeds = known_seeds(chosen.results, facts)
+    there = {one["seed"] for one in seeds}
+    jobs = {seed: [(trial, row, seed) for row in rows] for seed in chosen.seeds if seed not in there}
     # One core each: two at a time use both, and the budget of one is not shared with its neighbour.
-    said = []
     with ProcessPoolExecutor(
         2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        for (_, row, seed), found in zip(jobs, pool.map(tried, *zip(*jobs, strict=True)), strict=True):
-            said.append(found)
-            print(f"done: {row.name}, seed {seed}", flush=True)
-    probes = probes_of(trial, chosen.seeds, rows)
-    floor = {
-        kind: json.loads((trial.out / f"floors-{kind}.json").read_text(encoding="utf-8"))
-        for kind in ("detection", "segmentation")
-    }
-    text = "\n".join(lines(said, probes, rows, floor))
+        waiting = {seed: [pool.submit(tried, *job) for job in own] for seed, own in jobs.items()}
+        for seed, own in waiting.items():
+            seeds.append(measured(trial, seed, rows, [one.result() for one in own]))
+            seeds.sort(key=lambda one: one["seed"])
+            chosen.results.parent.mkdir(parents=True, exist_ok=True)
+            chosen.results.write_text(json.dumps({**facts, "seeds": seeds}, indent=1) + "\n", encoding="utf-8")
+            print(f"done: seed {seed}", flush=True)
+    text = "\n".join(lines(seeds))
     print(text)
-    facts = {"minutes": chosen.minutes, "head minutes": chosen.head_minutes, "seeds": chosen.seeds, "size": chosen.size}
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    result = {**facts, "probes": probes, "rows": said, "floors": floor}
-    chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     chosen.results.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
