@@ -19,13 +19,11 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.mbart.modeling_mbart import MBartEncoder
 
 from intervalchange.blocks.decoders import PrefixDecoder, initial_spread, unmasked_ranks
+from intervalchange.blocks.marks import Marks
 from intervalchange.blocks.tokenizer import Tokens
 
 PRIOR, CURRENT, TEXT = range(3)
 """Rows of the table of kinds."""
-FILM_SPREAD = 0.5
-"""Deviation that places and kinds of cells are drawn with. Cells are about 1: with 0.02, what words have, prior and
-current look alike, and the model stays blind to the direction of a change."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class TwoStreamDecoder(PrefixDecoder):
         encoder.layernorm_embedding = nn.Identity()
         self.encoder = encoder
         self.kinds = nn.Embedding(3, width)
-        self.cell_positions = nn.Embedding(sizes.cells, width)
+        self.cell_positions = Marks(sizes.cells, width)
         self.text_positions = nn.Embedding(sizes.question_tokens, width)
         self.film_norm, self.text_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         if sizes.sub_norms:
@@ -107,11 +105,10 @@ class TwoStreamDecoder(PrefixDecoder):
                 _add_sub_norms(layer)
 
     def draw_weights(self, init: Any) -> None:
-        """See `Method._init_weights`. Of the text, whose words are small, the kind stays small too."""
-        words = self.language_model.config.init_std
-        spread = torch.tensor([FILM_SPREAD, FILM_SPREAD, words], device=self.kinds.weight.device)
-        init.copy_(self.kinds.weight, torch.randn_like(self.kinds.weight) * spread[:, None])
-        init.normal_(self.cell_positions.weight, std=FILM_SPREAD)
+        """See `Method._init_weights`. Of the text, whose words are small, the kind is small too."""
+        spread = torch.full((3, 1), self.cell_positions.spread, device=self.kinds.weight.device)
+        spread[TEXT] = self.language_model.config.init_std
+        init.copy_(self.kinds.weight, torch.randn_like(self.kinds.weight) * spread)
 
     def read(self, text: Tensor, text_mask: Tensor, films: Tensor, films_mask: Tensor) -> dict[str, Tensor]:
         """What the decoder attends to: all 2n + t tokens as the encoder sees them, and which of them count."""

@@ -50,6 +50,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.dynamic_speaker import DynamicSpeaker
+from intervalchange.blocks.marks import Marks
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_graphs import (
@@ -257,7 +258,7 @@ class Ekaid(PairedRegions):
         super().__init__(config, tokenizer)
         width, regions, words = config.node_width, len(config.region_names), len(self.tokenizer)
         self.anatomy_nodes, self.disease_nodes = (nn.Linear(config.width, width) for _ in range(2))
-        self.places = nn.Embedding(2 * regions, width)
+        self.places = Marks(2 * regions, width, 1.0)
         self.question = QuestionEncoder(words, config.word_width, width, config.graph_dropout)
         kinds = {"semantic": 3, "spatial": SPATIAL, "implicit": 0}
         self.graphs = nn.ModuleDict(

@@ -38,6 +38,7 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build_encoder
 from intervalchange.blocks.heat import activation_heat
+from intervalchange.blocks.marks import Marks
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
@@ -176,7 +177,7 @@ class Real(Method):
             self.residual_encoder = build_encoder(config.backbone, *sizes)
             self.residual_projection = self._projection(self.residual_encoder.width)
         if config.slots:
-            self.slots = nn.Embedding(3, config.decoder_width)
+            self.slots = Marks(3, config.decoder_width)
         self.decoder = AnswerDecoder(
             self.tokenizer,
             width=config.decoder_width,
