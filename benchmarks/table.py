@@ -119,9 +119,7 @@ ROWS: dict[str, Row] = {
         )
     ),
     "ved": Row((Stage("ved/answer", 1.0, FREE),)),
-    "ekaid": Row(
-        (Stage("ekaid/answer", 0.5, {"model.graph_dropout": 0.0, "model.speaker_dropout": 0.0}),), "regions"
-    ),
+    "ekaid": Row((Stage("ekaid/answer", 0.5),), "regions"),
     "c2f": Row((Stage("c2f/align", 0.15), Stage("c2f/answer", 0.35)), "regions"),
     "question_only": Row((Stage("question_only/answer", 0.25),), "none"),
 }

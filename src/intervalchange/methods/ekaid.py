@@ -26,10 +26,11 @@ Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and
     `findings.EKAID_REGIONS` (all but the right atrium exist in the simulated cohort). Findings are the 30 of the
     library in EKAID's five organs, not VinDr's 22.
 Differs: region vectors come from one query a region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
-    they are standardised by the first batch, and a learned vector says which node is which region.
+    their channels are standardised by the first batch, with one scale for all regions because the nodes are added up,
+    and a learned vector says which node is which region.
 Differs: difference = current - prior; the published code has prior - current.
-Differs: the sums over the nodes are divided by the root of their number; published, what all films have in common comes
-    out tens of times as large as what differs.
+Differs: the sums over the nodes are divided by the root of their number and standardised by the first batch; published,
+    what all films have in common comes out tens of times as large as what differs.
 Differs: without a prior the answer is about the current film alone; published, both films are always shown.
 Differs: one table of words (the second is random and frozen there); plain linear layers without weight
     normalisation; no head of six classes that no loss reads.
@@ -271,6 +272,7 @@ class Ekaid(PairedRegions):
             }
         )  # fmt: skip
         self.counts = NodeAttention(width, config.attention_width, config.speaker_dropout)
+        self.standard = FirstBatchNorm(2 * config.width)
         self.standard_parts = FirstBatchNorm(3 * width)
         self.speaker = DynamicSpeaker(
             self.tokenizer,
@@ -285,6 +287,11 @@ class Ekaid(PairedRegions):
         self.post_init()
 
     # --- seeing ------------------------------------------------------------------------------------------------
+
+    def standardised(self, vectors: Tensor) -> Tensor:
+        """(2b, r, c) -> the same: a channel has one scale in all regions, because the nodes are added up."""
+        scaled: Tensor = self.standard(vectors)
+        return scaled
 
     def see(self, batch: Mapping[str, Any]) -> Seen:
         """Films, or stored regions, of a batch -> nodes."""

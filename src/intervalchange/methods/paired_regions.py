@@ -88,10 +88,14 @@ class PairedRegions(Method):
             view, _ = self.vision(films)
         return view.half(False), view.half(True)
 
+    def standardised(self, vectors: Tensor) -> Tensor:
+        """(2b, r, c) -> the same: every channel of every region by itself."""
+        flat: Tensor = self.standard(vectors.flatten(1).unsqueeze(1))
+        return flat.view_as(vectors)
+
     def region_vectors(self, views: tuple[RegionView, RegionView]) -> tuple[Tensor, Tensor, Tensor]:
         """F_a and F_d (2b, r, d), standardised, and presence (2b, r) in [0, 1]: the prior films, then the current."""
         joined = [torch.cat([getattr(view, name) for view in views]) for name in ("anatomy", "disease")]
         vectors = torch.cat(joined, dim=-1)
-        flat = self.standard(vectors.flatten(1).unsqueeze(1)).squeeze(1).clamp(-FAR, FAR)
-        anatomy, disease = flat.view_as(vectors).chunk(2, dim=-1)
+        anatomy, disease = self.standardised(vectors).clamp(-FAR, FAR).chunk(2, dim=-1)
         return anatomy, disease, torch.sigmoid(torch.cat([view.presence for view in views]).float())
