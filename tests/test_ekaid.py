@@ -55,6 +55,19 @@ def test_question_attention_is_over_the_words_of_each_question() -> None:
 
 
 @torch.no_grad()
+def test_a_channel_has_one_scale_in_all_regions_and_nodes_know_their_place() -> None:
+    """A region that hardly moves must not be blown up to the size of the others: the nodes are added up."""
+    answerer, batch = model(), toy.batch(8)
+    views = answerer.region_views(batch)
+    for view in views:
+        view.disease[:, 3] *= 0.01
+    _, disease, _ = answerer.region_vectors(views)
+    spread = disease.std(0).mean(-1)
+    assert spread[3] < 0.05 * spread[4:].mean()
+    assert 0.8 < answerer.places.weight.std() < 1.2
+
+
+@torch.no_grad()
 def test_the_question_changes_the_nodes() -> None:
     answerer, batch = model().eval(), toy.batch(2)
     seen = answerer.see(batch)

@@ -50,6 +50,23 @@ def test_alignment_is_zero_where_the_residual_is_the_difference() -> None:
     assert model.alignment(visual).item() == 0.0
 
 
+def test_before_any_training_the_films_are_told_apart() -> None:
+    """How far a swapped pair is from the pair, in distances of another pair: with marks of 0.02, a fiftieth."""
+    model, batch = tiny(residual=False, alignment=False), toy.batch(8)
+    model(**batch)  # the first batch standardises
+    model.eval()
+    answer = model._answer_tokens(batch.answer)
+
+    def logits(prior: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            prefix, mask = model.prefix(model.see(current, prior, batch.has_prior), batch.question)
+            return model.decoder(prefix, mask, answer)
+
+    given, swapped = logits(batch.prior, batch.current), logits(batch.current, batch.prior)
+    others = logits(batch.prior.roll(1, 0), batch.current.roll(1, 0))
+    assert (swapped - given).std() > 0.1 * (others - given).std()
+
+
 def test_identical_films_have_no_residual_and_a_swap_negates_it() -> None:
     model, batch = tiny(), toy.batch(4)
     assert torch.count_nonzero(model.residual_image(batch.current, batch.current)) == 0
