@@ -162,6 +162,10 @@ def test_bad_films_end_with_a_sentence(run: Path, films: tuple[Path, Path], tmp_
         said = capsys.readouterr().err
         assert code == 2, name
         assert str(path) in said and "Traceback" not in said and len(said.split(". ")) >= 2, (name, said)
+    both = [folder / "cut.dcm", folder / "lateral.dcm"]
+    assert cli.main(["answer", str(run), "--prior", str(both[0]), "--current", str(both[1])]) == 2
+    said = capsys.readouterr().err
+    assert all(str(path) in said for path in both)
 
 
 def test_force_reads_a_lateral(run: Path, films: tuple[Path, Path], tmp_path: Path, capsys) -> None:

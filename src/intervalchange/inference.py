@@ -16,7 +16,7 @@ from intervalchange import grammar
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import FilmDataset, PairDataset, item_from_films
 from intervalchange.data.images import film_from_file
-from intervalchange.errors import InputError, RunError
+from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.calibration import ABSTAINED
 from intervalchange.evaluation.confounds import facts_of
 from intervalchange.methods import method_class
@@ -90,7 +90,14 @@ class Predictor:
         # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
         stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
         paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
-        films = {side: film_from_file(path, stored, force) for side, path in paths.items()}
+        films, refused = {}, []
+        for side, path in paths.items():
+            try:
+                films[side] = film_from_file(path, stored, force)
+            except ImageError as error:
+                refused.append(error)
+        if refused:
+            raise ImageError("\n".join(str(error) for error in refused))
         squares = {side: film.pixels for side, film in films.items()}
         batch = self.batch_of([(squares.get("prior"), squares["current"], question)])
         (prediction,) = self.model.answer(batch, evidence=True)
