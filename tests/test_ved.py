@@ -50,6 +50,23 @@ def test_only_the_difference_embedding_knows_which_film_is_which(told_apart: boo
 
 
 @torch.no_grad()
+def test_before_any_training_the_films_are_told_apart() -> None:
+    """How far a swapped pair is from the pair, in distances of another pair."""
+    model, batch = tiny(), toy.batch(8)
+    model(**batch)  # the first batch standardises
+    model.eval()
+    answer = encode(model.tokenizer, batch.answer, eos=True)
+
+    def logits(prior: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
+        maps = model.see({**batch, "prior": prior, "current": current})
+        return model.decoder(*model.prefix(batch.question), answer, **model.memory(maps, batch.has_prior))
+
+    given, swapped = logits(batch.prior, batch.current), logits(batch.current, batch.prior)
+    others = logits(batch.prior.roll(1, 0), batch.current.roll(1, 0))
+    assert (swapped - given).std() > 0.1 * (others - given).std()
+
+
+@torch.no_grad()
 def test_each_film_gets_its_own_vector_in_the_order_current_prior() -> None:
     model = tiny(standardise=False, positions_2d=False).eval()
     maps = torch.randn(4, 16, 2, 2, generator=torch.Generator().manual_seed(0))
@@ -57,7 +74,7 @@ def test_each_film_gets_its_own_vector_in_the_order_current_prior() -> None:
     for row in range(2):
         for part, film, side in ((slice(0, 4), 2 + row, 1), (slice(4, 8), row, 0)):
             cells = torch.stack([model.enter(maps[film, :, y, x]) for y in (0, 1) for x in (0, 1)])
-            expected = cells + model.tell_apart.films[side]
+            expected = cells + model.tell_apart.films.weight[side]
             assert torch.allclose(memory["encoder_hidden_states"][row, part], expected, atol=1e-6)
     assert memory["encoder_attention_mask"].tolist() == [[1] * 8, [1] * 4 + [0] * 4]
 

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import sincos_2d
+from intervalchange.blocks.marks import Marks
 from intervalchange.errors import ConfigError
 from intervalchange.methods.paired_films import PairedFilms, PairedFilmsConfig
 
@@ -59,15 +60,11 @@ class DifferenceEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.films = nn.Parameter(torch.empty(2, 1, width))
-
-    def draw_weights(self, init: Any) -> None:
-        """See `Method._init_weights`."""
-        init.normal_(self.films, std=self.films.shape[-1] ** -0.5)
+        self.films = Marks(2, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(2b, n, d), priors first -> the same."""
-        return (tokens.unflatten(0, (2, -1)) + self.films[:, None]).flatten(0, 1)
+        return (tokens.unflatten(0, (2, -1)) + self.films.weight[:, None, None]).flatten(0, 1)
 
 
 class Ved(PairedFilms):
