@@ -19,6 +19,8 @@ Differs: both contrasts are symmetric and take equal key words for equal (`losse
     the matches. Key words go through the grammar, in a fixed order. Softmax over the batch; the code has BCE.
 Differs: near misses are made by the grammar, for every kind of question, and begin with the same token as the answers.
 Differs: the fine contrast averages over words (the code sums, and its loss starts at about 19).
+Differs: a learned vector tells the tokens of current, prior and both readings of D apart; in the code nothing does, and
+    who reads F_diff knows the direction of a change from D alone.
 Differs: `slots` learned vectors read the films beside the question's words, which are few (0 is literal).
 Differs: masked words are read by the text encoder, answers by a GPT-2 after the prefix Q; in the code one BERT layer,
     shared but for its self-attention, is meant for both.

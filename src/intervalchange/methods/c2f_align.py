@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.graph import GraphConvolution, organ_finding_graph
+from intervalchange.blocks.marks import Marks
 from intervalchange.blocks.pair_attention import PairAttention, Pairing
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.region_queries import RegionView
@@ -150,7 +151,8 @@ class C2FAlign(HeardWords, PairedRegions):
             positions=1 + max(config.question_tokens, config.answer_tokens),
             dropout=config.dropout,
         )
-        self.slots = nn.Embedding(config.slots, width) if config.slots else None
+        self.slots = Marks(config.slots, width) if config.slots else None
+        self.streams = Marks(4 if config.difference else 2, width)
         if config.coarse_weight:
             self.coarse = nn.Linear(width, width)
             self.coarse_scale = nn.Parameter(torch.empty(()))
@@ -232,6 +234,7 @@ class C2FAlign(HeardWords, PairedRegions):
             streams = [*films.chunk(2), *twice.chunk(2)]
         else:
             streams = list(self.pairs(seen.current, seen.prior))
+        streams = [stream + mark for stream, mark in zip(streams, self.streams.weight, strict=True)]
         masks = [here, *([seen.has_prior] * (len(streams) - 1))]
         mask = torch.stack(masks, dim=1).repeat_interleave(seen.current.shape[1], dim=1).long()
         return Grounded(torch.cat(streams, dim=1), mask)
