@@ -97,7 +97,7 @@ class Predictor:
             except ImageError as error:
                 refused.append(error)
         if refused:
-            raise ImageError("\n".join(str(error) for error in refused))
+            raise refused[0] if len(refused) == 1 else ImageError("\n".join(map(str, refused)))
         squares = {side: film.pixels for side, film in films.items()}
         batch = self.batch_of([(squares.get("prior"), squares["current"], question)])
         (prediction,) = self.model.answer(batch, evidence=True)
