@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import contract
 import pytest
 import torch
 import toy
@@ -45,9 +46,7 @@ NAMES = tuple(toy.PLACES)
 
 
 def tiny(stage: str, **changes: object) -> Probe:
-    torch.manual_seed(0)
-    kind = method_class(stage)
-    return kind(kind.config_class(**{**load_preset(stage, "tiny").model, **changes}))
+    return contract.Subject(stage).model(**changes)
 
 
 # --- whose weights -------------------------------------------------------------------------------------------------

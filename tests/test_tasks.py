@@ -6,13 +6,13 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import contract
 import numpy as np
 import pytest
 import torch
 import toy
 from torch import nn
 
-from intervalchange.config import load_preset
 from intervalchange.data.dataset import FilmDataset, share_of_patients
 from intervalchange.data.masks import known_extents
 from intervalchange.data.prepare import prepare
@@ -20,7 +20,6 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError
 from intervalchange.inference import load
-from intervalchange.methods import method_class
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.centre import RARE
 from intervalchange.tasks.classification import Classification, ClassificationConfig, exclusive_loss
@@ -34,9 +33,7 @@ NAMES = tuple(toy.PLACES)
 
 
 def tiny(stage: str, **changes: object) -> Probe:
-    torch.manual_seed(0)
-    kind = method_class(stage)
-    return kind(kind.config_class(**{**load_preset(stage, "tiny").model, **changes}))
+    return contract.Subject(stage).model(**changes)
 
 
 # --- frozen --------------------------------------------------------------------------------------------------------
