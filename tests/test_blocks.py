@@ -9,7 +9,7 @@ from intervalchange import grammar
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.encoders import ConvEncoder, PyramidEncoder, ResNetEncoder, build_encoder, sincos_2d
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.projection import FirstBatchNorm, QueryProjection
+from intervalchange.blocks.projection import BatchNorm, FirstBatchNorm, QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode, load_tokenizer, template_tokenizer
 from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS, LEVELS, PRE_LOCATIONS, TYPES
@@ -208,6 +208,22 @@ def test_generation_starts_from_the_bos_of_training(decoder: AnswerDecoder, monk
 
 def test_one_process_needs_no_agreement() -> None:
     assert average_over_processes(torch.tensor(3.0)) == 3.0
+
+
+def test_batch_norm_is_that_of_torch_over_the_rows_that_count() -> None:
+    values = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0)) + 9
+    counted = torch.rand(4, 5, generator=torch.Generator().manual_seed(1)) < 0.6
+    ours, theirs = BatchNorm(3), torch.nn.BatchNorm1d(3, affine=False)
+    assert torch.allclose(ours(values, counted)[counted], theirs(values[counted]), atol=1e-5)
+    assert torch.allclose(ours.mean, theirs.running_mean, atol=1e-5)
+    assert torch.allclose(ours(values).flatten(0, 1), theirs(values.flatten(0, 1)), atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.allclose(ours(values, counted)[counted], theirs(values[counted]), atol=1e-5)
+    kept = ours.mean.clone()
+    assert torch.isfinite(ours(values, torch.zeros(4, 5))).all()
+    assert torch.equal(ours.mean, kept)
+    ours.eval()
+    assert torch.allclose(ours(values[:1]), ours(values)[:1])
 
 
 def test_channels_are_standardised_by_the_first_training_batch() -> None:

@@ -105,6 +105,15 @@ def test_sentence_vectors_are_means_of_their_words() -> None:
     assert means[0].tolist() == [[3.0, 4.0], [6.0, 7.0], [0.0, 0.0]]
 
 
+@pytest.mark.parametrize("standardise", [True, False])
+def test_what_reports_share_is_not_what_they_are_compared_by(standardise: bool) -> None:
+    """Words of random weights are nearly the same in all reports; a contrast then draws everything together first."""
+    model = made(standardise=standardise).train()
+    vectors = model.read(toy.film_batch(8).report_current).vector.detach()
+    alike = (vectors @ vectors.T)[~torch.eye(8, dtype=torch.bool)]
+    assert float(alike.mean()) < 0.1 if standardise else float(alike.mean()) > 0.8
+
+
 def test_a_film_without_a_report_teaches_nothing() -> None:
     model, batch = made().eval(), toy.film_batch(4)
     few = Batch(**{name: value[:3] for name, value in batch.items()})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from intervalchange.blocks.encoders import sincos_2d
+from intervalchange.blocks.gathering import gather_rows
 from intervalchange.blocks.processes import average_over_processes
 
 
@@ -43,6 +44,41 @@ class FirstBatchNorm(nn.Module):
         if self.training and not self.seen:
             self._look(tokens)
         return (tokens - self.centre) / self.spread
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation without a gain, over the rows of all processes that count.
+
+    Whatever is brought to length 1 after it cannot draw together: the mean of a batch is not among what rows are
+    compared by (the end of a projection head, as in SimSiam; Chen and He, CVPR 2021). In use: running figures.
+    `nn.SyncBatchNorm` is for GPUs alone and knows no mask.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("variance", torch.ones(width))
+
+    def forward(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
+        """(..., c), (...) 1 where a row counts for the figures, or None for all -> (..., c) float32."""
+        values, mean, variance = values.float(), self.mean, self.variance
+        if self.training:
+            rows = values.flatten(0, -2)
+            weight = rows.new_ones(len(rows), 1) if counted is None else counted.flatten()[:, None].to(rows.dtype)
+            # Sums, not products of matrices, which autocast would round.
+            total = gather_rows(torch.cat([(weight * rows).sum(0), weight.sum(0)])[None]).sum(0)
+            count = total[-1].clamp(min=1)
+            mean = total[:-1] / count
+            variance = gather_rows((weight * (rows - mean).square()).sum(0)[None]).sum(0) / count
+            with torch.no_grad():
+                share = self.momentum * (total[-1] > 0)
+                self.mean.lerp_(mean, share)
+                self.variance.lerp_(variance, share)
+        return (values - mean) / (variance + 1e-5).sqrt()
 
 
 class QueryProjection(nn.Module):

@@ -29,7 +29,10 @@ Differs: the batch that centroids begin with already has hard negatives.
 Differs: another's sentence, or report, in the very same words is no negative.
 Differs: the global scale stops at 100. Sentences: `data/extraction/sentences.py`; at most `sentences` of a report.
 Differs: chosen by retrieval among the validation films (published: by a loss, on films of MIMIC's test split too).
-Differs: AdamW; films augmented as in data/transforms.py; channels standardised by the first batch (`standardise`).
+Differs: AdamW; films augmented as in data/transforms.py.
+Differs: what is projected into the common space is standardised over the batch of all processes before it is brought
+    to length 1 (`standardise: false` as published, and in `paper`): reports in words of random weights are all but
+    one vector, and a contrast then draws films and reports together before it tells any apart.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ from intervalchange.blocks.decoders import initial_spread
 from intervalchange.blocks.encoders import build_encoder
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.projection import FirstBatchNorm
+from intervalchange.blocks.projection import BatchNorm, FirstBatchNorm
 from intervalchange.blocks.published_encoders import (
     Backbone,
     HubEncoder,
@@ -104,7 +107,7 @@ class CmCgnsConfig(MethodConfig):
     stem_stride: int = 4
     """Stride of the first stage of `conv`; the others halve."""
     standardise: bool = True
-    """Channels of the map are standardised by the first batch."""
+    """Channels of the map are standardised by the first batch; what is projected into the common space, over each."""
     film_pool: Literal["mean", "attention"] = "mean"
     """How places become one vector, where the encoder has no class token."""
     pool_heads: int = 8
@@ -270,6 +273,9 @@ class CmCgnsAlign(Method):
         super().__init__(config, tokenizer)
         self._build_film_side(config)
         self._build_text_side(config)
+        if config.standardise:
+            kinds = ("place", "film", "word", "report")
+            self.norms = nn.ModuleDict({kind: BatchNorm(config.width) for kind in kinds})
         terms = config.weights()
         sentences = bool({"text", "token"} & terms.keys())
         places = self.places_read_sentences or bool({"image", "token"} & terms.keys())
@@ -342,6 +348,11 @@ class CmCgnsAlign(Method):
 
     # --- the two sides -----------------------------------------------------------------------------------------
 
+    def directions(self, kind: str, projected: Tensor, counted: Tensor | None = None) -> Tensor:
+        """(..., d), (...) which rows are real, None for all -> (..., d) of length 1, standardised before if asked."""
+        values = self.norms[kind](projected, counted) if self.config.standardise else projected
+        return F.normalize(values, dim=-1)
+
     def see(self, films: Tensor) -> SeenFilm:
         """(b, 1, h, w) -> places and vectors."""
         token = None
@@ -350,12 +361,15 @@ class CmCgnsAlign(Method):
         else:
             features = self.film_encoder(films)
         tokens = self.film_norm(features.tokens) if self.config.standardise else features.tokens
-        places = F.normalize(self.place_projection(tokens) if hasattr(self, "place_projection") else tokens, dim=-1)
+        if hasattr(self, "place_projection"):
+            places = self.directions("place", self.place_projection(tokens))
+        else:
+            places = F.normalize(tokens, dim=-1)
         if not hasattr(self, "film_projection"):
             return SeenFilm(places, F.normalize(places.mean(1), dim=-1))
         if token is None:
             token = self.film_pool(tokens) if hasattr(self, "film_pool") else tokens.mean(1)
-        return SeenFilm(places, F.normalize(self.film_projection(token), dim=-1))
+        return SeenFilm(places, self.directions("film", self.film_projection(token)))
 
     def read(self, reports: Sequence[str]) -> ReadReport:
         """b reports -> words, sentences and vectors."""
@@ -365,13 +379,13 @@ class CmCgnsAlign(Method):
         hidden = self.text_encoder(
             input_ids=text.ids, attention_mask=text.mask, token_type_ids=torch.zeros_like(text.ids), position_ids=order
         ).last_hidden_state
-        words = F.normalize(self.word_projection(hidden), dim=-1)
+        words = self.directions("word", self.word_projection(hidden), text.sentence >= 0)
         sentences = sentence_means(words, text.sentence, text.spoken.shape[1])
         if hasattr(self, "text_pool"):
             vector = self.text_pool(sentences, text.spoken)
         else:
             vector = contrastive.masked_mean(sentences, text.spoken)
-        return ReadReport(text, words, sentences, F.normalize(vector, dim=-1))
+        return ReadReport(text, words, sentences, self.directions("report", vector, text.spoken.any(dim=1)))
 
     # --- losses ------------------------------------------------------------------------------------------------
 
