@@ -111,7 +111,7 @@ ROWS: dict[str, Row] = {
     "real": Row((Stage("real/answer", 1.0, REAL),)),
     "mccformers_d": Row((Stage("mccformers/answer", 1.0, FREE),)),
     "mccformers_s": Row((Stage("mccformers/answer", 1.0, {**FREE, "model.pairing": "S"}),)),
-    "idcpcl": Row((Stage("idcpcl/pretrain", 0.4, FREE), Stage("idcpcl/answer", 0.6, FREE))),
+    "idcpcl": Row((Stage("idcpcl/pretrain", 0.2, FREE), Stage("idcpcl/answer", 0.8, FREE))),
     "plural": Row(
         tuple(
             Stage(f"plural/{stage}", share, FREE)
