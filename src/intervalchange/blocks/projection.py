@@ -65,7 +65,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
         """(..., c), (...) 1 where a row counts for the figures, or None for all -> (..., c) float32."""
-        values, mean, variance = values.float(), self.mean, self.variance
+        values, mean, variance = values.to(torch.promote_types(values.dtype, torch.float32)), self.mean, self.variance
         if self.training:
             rows = values.flatten(0, -2)
             weight = rows.new_ones(len(rows), 1) if counted is None else counted.flatten()[:, None].to(rows.dtype)
