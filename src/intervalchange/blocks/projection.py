@@ -64,7 +64,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """(..., c), (...) 1 where a row counts for the figures, or None for all -> (..., c) float32."""
+        """(..., c), (...) 1 where a row counts for the figures, or None for all -> (..., c), float32 or finer."""
         values, mean, variance = values.to(torch.promote_types(values.dtype, torch.float32)), self.mean, self.variance
         if self.training:
             rows = values.flatten(0, -2)
