@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import contract
 import numpy as np
 import pytest
 import torch
@@ -26,9 +27,7 @@ ALIGN, RECONSTRUCT = "cm_cgns/align", "cm_cgns/reconstruct"
 
 
 def made(stage: str = ALIGN, **changes: Any) -> Any:
-    torch.manual_seed(0)
-    kind = method_class(stage)
-    return kind(kind.config_class(**{**load_preset(stage, "tiny").model, **changes}))
+    return contract.Subject(stage).model(**changes)
 
 
 def stepped(model: CmCgnsAlign, batch: Batch, steps: int = 1) -> None:
