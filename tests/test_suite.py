@@ -22,7 +22,7 @@ from toy import PLACES, SIDE, film
 
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
-from intervalchange.errors import ConfigError, InputError, RunError
+from intervalchange.errors import ConfigError, InputError, RunError, SourceError
 from intervalchange.evaluation.consistency import (
     agreement_measures,
     agreement_tally,
@@ -36,6 +36,7 @@ from intervalchange.grammar import NOTHING, render
 from intervalchange.inference import load
 from intervalchange.records import Change, Study
 from intervalchange.serving.answerers import LocalModel, RemoteModel, answer_many
+from intervalchange.serving.kept_answers import KeptAnswers, key_of
 from intervalchange.serving.suite import SCORES, main, pairs_of, run_suite, triangles_of
 from intervalchange.serving.suite_page import page
 
@@ -323,3 +324,45 @@ def test_the_command(prepared: Prepared, endpoint: str, tmp_path: Path, capsys: 
     assert json.loads(capsys.readouterr().out)[0]["suite.swap.rate"] == 1
     assert main([f"{endpoint}/missing", *where]) == 2
     assert "status 503" in capsys.readouterr().err
+
+
+def test_what_was_answered_before_it_was_cut_off_is_not_asked_again(prepared: Prepared, tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def model(prior: np.ndarray, current: np.ndarray, question: str) -> str:
+        if len(asked) == 70:
+            raise RunError("it fell over.", remedy="Start it again.")
+        asked.append(prior.tobytes() + current.tobytes() + question.encode())
+        return oracle(prior, current, question)
+
+    path = tmp_path / "kept.jsonl"
+    with pytest.raises(RunError):
+        run_suite(model, prepared, name="m", replicates=20, keep=KeptAnswers(path))
+    assert len(path.read_bytes().splitlines()) == 70
+    with path.open("ab") as file:
+        file.write(b'{"key": "cut o')
+    before = set(asked)
+    asked.clear()
+    asked.extend([b""] * 71)  # Past the place where it falls over.
+    found = run_suite(model, prepared, name="m", replicates=20, keep=KeptAnswers(path))
+    assert not before & set(asked)
+    assert found.figures == run_suite(oracle, prepared, name="m", replicates=20).figures
+    other = KeptAnswers(path)
+    blank = np.zeros((SIDE, SIDE), np.uint8)
+    assert key_of("m ", (blank, blank, "q")) != key_of("n ", (blank, blank, "q"))
+    assert len(other.known) == len(found.answers)
+    path.write_text('{"case_id": "1"}\n', encoding="utf-8")
+    with pytest.raises(SourceError, match=r"line 1.*not an answer"):
+        KeptAnswers(path)
+
+
+def test_the_command_keeps_answers_until_it_is_done(
+    prepared: Prepared, endpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "suite.json"
+    command = ["--data", str(prepared.folder), "--limit", "2", "--out", str(out)]
+    assert main([f"{endpoint}/answer", f"{endpoint}/missing", *command]) == 2
+    kept = tmp_path / "suite.answers.jsonl"
+    assert kept.is_file() and "asks only what is left" in capsys.readouterr().err
+    assert main([f"{endpoint}/answer", *command]) == 0
+    assert not kept.exists() and json.loads(out.read_text(encoding="utf-8"))[0]["suite.swap.rate"] == 1

@@ -4,7 +4,8 @@
 
 MODEL is a run folder, `demo`, or the URL of an endpoint (`answerers`). In Python, any callable of (prior, current,
 question). It stands in `serving` because it calls models, ours or somebody's over HTTP; what it counts is in
-`evaluation.consistency`. No truth is needed but for two figures that say so.
+`evaluation.consistency`. No truth is needed but for two figures that say so. Cut off, the same command asks only what
+is left: until it is done, answers are kept beside --out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from intervalchange.evaluation.answer_file import NOT_RUN
 from intervalchange.evaluation.statistics import REPLICATES, Counts, Measure, named_figures
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Case, Change
-from intervalchange.serving.answerers import Answerer, LocalModel, RemoteModel, answer_many
+from intervalchange.serving.answerers import Answerer, Asked, LocalModel, RemoteModel, answer_many
+from intervalchange.serving.kept_answers import KeptAnswers, identity, key_of
 
 PARAPHRASES = (
     "what is different compared to the prior image?",
@@ -48,7 +50,7 @@ MISPLACED = 0.02
 TURNED = 2.0
 """Degrees."""
 TOGETHER = 32
-"""Questions asked at once."""
+"""Questions asked at once, of what answers several at once."""
 
 SCORES = {
     "swap": ("films swapped: the answer is reversed", "swap.rate"),
@@ -115,8 +117,9 @@ class SuiteScores:
 class _Asker:
     """Asks a model, each question once."""
 
-    def __init__(self, answerer: Answerer, prepared: Prepared) -> None:
-        self.answerer, self.pixels = answerer, prepared.pixels
+    def __init__(self, answerer: Answerer, prepared: Prepared, name: str, keep: KeptAnswers | None) -> None:
+        self.answerer, self.pixels, self.keep = answerer, prepared.pixels, keep
+        self.model = identity(answerer, name) if keep is not None else name
         self.known: dict[Ask, str] = {}
 
     def film(self, film: Film) -> np.ndarray:
@@ -131,11 +134,21 @@ class _Asker:
     def ask(self, asks: Sequence[Ask]) -> None:
         """Answer what is not known yet."""
         todo = [ask for ask in dict.fromkeys(asks) if ask not in self.known]
-        steps = range(0, len(todo), TOGETHER)
+        together = TOGETHER if hasattr(self.answerer, "answer_many") else 1
+        steps = range(0, len(todo), together)
         for start in track(steps, "asking", console=Console(stderr=True), disable=not sys.stderr.isatty()):
-            part = todo[start : start + TOGETHER]
+            part = todo[start : start + together]
             shown = [(self.film(ask.prior), self.film(ask.current), ask.question) for ask in part]
-            self.known |= dict(zip(part, answer_many(self.answerer, shown), strict=True))
+            answers = answer_many(self.answerer, shown) if self.keep is None else self._kept(self.keep, shown)
+            self.known |= dict(zip(part, answers, strict=True))
+
+    def _kept(self, keep: KeptAnswers, shown: Sequence[Asked]) -> list[str]:
+        """The answers, of which only those not on disk are asked for."""
+        keys = [key_of(self.model, one) for one in shown]
+        todo = {key: one for key, one in zip(keys, shown, strict=True) if key not in keep.known}
+        if todo:
+            keep.add(list(todo), answer_many(self.answerer, list(todo.values())))
+        return [keep.known[key] for key in keys]
 
     def answers(self, asks: Sequence[Ask]) -> list[str]:
         """One answer an ask, in order."""
@@ -302,11 +315,12 @@ def run_suite(
     limit: int | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
+    keep: KeptAnswers | None = None,
 ) -> SuiteScores:
     """Ask a model every question of the suite on the pairs of a prepared folder.
 
     answerer: (prior, current, question) -> words; films (s, s) uint8 of the stored size. limit: at most so many pairs,
-    and triples of visits, spread evenly.
+    and triples of visits, spread evenly. keep: answers on disk, which are not asked for again.
     Figures are `suite.<test>.rate` (`suite.shuffled.moved`), with `.low`, `.high` by patient, and `suite.<test>.count`,
     how many answers the score is over; `suite.unread.rate`, answers to the given pairs that the grammar cannot read in
     full. With the true answers: `suite.given.change_f1`, `suite.shuffled.change_f1`, and what they get themselves,
@@ -314,7 +328,7 @@ def run_suite(
     pairs, RunError where a run of ours has learnt from one of its patients.
     """
     prepared = data if isinstance(data, Prepared) else Prepared(data)
-    whole, asker = pairs_of(prepared, split), _Asker(answerer, prepared)
+    whole, asker = pairs_of(prepared, split), _Asker(answerer, prepared, name, keep)
     if isinstance(answerer, LocalModel):
         answerer.predictor.refuse_training_patients(prepared, [pair.case.patient_id for pair in whole], split)
     pairs, triples = _spread(whole, limit), _spread(triangles_of(whole), limit)
@@ -359,20 +373,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--limit", type=int, help="at most so many pairs, spread evenly")
     options.add_argument("--out", type=Path, help="suite.html or suite.json; else JSON on standard output")
     chosen = options.parse_args(arguments)
+    kept = chosen.out.with_suffix(".answers.jsonl") if chosen.out is not None else None
     try:
-        prepared = Prepared(chosen.data)
+        prepared, keep = Prepared(chosen.data), KeptAnswers(kept) if kept is not None else None
         found = [
-            run_suite(answerer_of(model), prepared, chosen.split, name=model, limit=chosen.limit)
+            run_suite(answerer_of(model), prepared, chosen.split, name=model, limit=chosen.limit, keep=keep)
             for model in chosen.models
         ]
-    except IntervalChangeError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
+    except (IntervalChangeError, KeyboardInterrupt) as problem:
+        print(str(problem) or "\nstopped", file=sys.stderr)
+        if kept is not None and kept.exists():
+            print(f"The answers so far are in {kept}: the same command asks only what is left.", file=sys.stderr)
+        return problem.exit_code if isinstance(problem, IntervalChangeError) else 130
     plain = json.dumps([scores.as_json() for scores in found], indent=1) + "\n"
     if chosen.out is None:
         sys.stdout.write(plain)
     else:
         chosen.out.write_text(page(found) if chosen.out.suffix == ".html" else plain, encoding="utf-8")
+    if kept is not None:
+        kept.unlink(missing_ok=True)
     return 0
 
 
