@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -33,6 +36,37 @@ def test_every_page_has_commands() -> None:
             options, rest = known.parse_known_args(command)
             assert options.verb in ("simulate", "prepare", "train", "predict", "answer", "score")
             assert not rest or options.verb == "train", command
+
+
+def benchmarks() -> list[str]:
+    """Every `python benchmarks/...` with options that a page names; one with `...` is told in full elsewhere."""
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages).replace("\\\n", " ")
+    start = r"(?:[A-Z_]+=\S+ )?python (benchmarks/\S+\.py\s"
+    told = re.findall(f"`{start}[^`]*)`", text) + re.findall(f"^{start}.*)$", text, re.MULTILINE)
+    found = {" ".join(command.split()) for command in told}
+    return sorted(command for command in found if "..." not in command)
+
+
+class Accepted(Exception):
+    """A command line was read to its end."""
+
+
+@pytest.mark.parametrize("command", benchmarks())
+def test_the_documented_benchmark_commands_are_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = argparse.ArgumentParser.parse_args
+
+    def stop(self: argparse.ArgumentParser, *arguments: object, **options: object) -> None:
+        read(self, *arguments, **options)  # type: ignore[call-overload]
+        raise Accepted
+
+    words = shlex.split(command, comments=True)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(Accepted):
+        runpy.run_path(words[0], run_name="__main__")
 
 
 @pytest.fixture(scope="module")
