@@ -98,6 +98,13 @@ class Trial:
     minutes: float
     head_minutes: float
     size: str
+    shares: tuple[float, ...] = SHARES
+    probes_only: bool = False
+    """Ask for the linear probe alone."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return () if self.probes_only else ("detection", "segmentation")
 
     def folder(self, row: Row, seed: int) -> Path:
         return self.out / f"{row.name.replace(', ', '_').replace(' ', '_')}.{seed}"
@@ -253,12 +260,10 @@ def tried(trial: Trial, row: Row, seed: int) -> dict[str, Any]:
     if record.is_file():
         return json.loads(record.read_text(encoding="utf-8"))
     run = encoder_of(trial, row, seed)
-    for share in SHARES:
+    for share in trial.shares:
         probe(trial, row, seed, run, share)
-    said: dict[str, Any] = {
-        kind: head(trial, row, seed, run, kind)["figures"] for kind in ("detection", "segmentation")
-    }
-    if run is not None:
+    said: dict[str, Any] = {kind: head(trial, row, seed, run, kind)["figures"] for kind in trial.heads}
+    if run is not None and not trial.probes_only:
         said["zero_shot"] = without_training(trial, run)
     record.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return said
@@ -286,7 +291,7 @@ def probes_of(trial: Trial, seed: int, rows: list[Row]) -> dict[str, Any]:
     test = FilmDataset(Prepared(trial.test), "test", needs=("labels",), labels=CHEXPERT_TASKS)
     true, patients = test.prepared.labels(CHEXPERT_TASKS)[test.studies].astype(float), np.array(test.patient_ids)
     found: dict[str, Any] = {}
-    for share in SHARES:
+    for share in trial.shares:
         drawn = {
             row.name: over_labels(replicated(true, np.load(trial.folder(row, seed) / f"probe-{share}.npy"), patients))
             for row in rows
@@ -311,15 +316,17 @@ def over_labels(aucs: np.ndarray) -> np.ndarray:
 def lines(seeds: list[dict[str, Any]]) -> Iterator[str]:
     """The table in Markdown."""
     shares = list(seeds[0]["probes"])
-    names = [f"AUROC {float(share):.0%}" for share in shares] + [title for _, _, title in COLUMNS]
+    asked = set().union(*seeds[0]["rows"].values())
+    columns = [column for column in COLUMNS if column[0] in asked]
+    names = [f"AUROC {float(share):.0%}" for share in shares] + [title for _, _, title in columns]
     yield f"| encoder | {' | '.join(names)} |"
     yield "|---|" + "---:|" * len(names)
     for row in seeds[0]["rows"]:
         cells = [spread([one["probes"][share][row]["auroc"]["value"] for one in seeds]) for share in shares]
         own = [one["rows"][row] for one in seeds]
-        cells += [spread([one.get(task, {}).get(name, math.nan) for one in own]) for task, name, _ in COLUMNS]
+        cells += [spread([one.get(task, {}).get(name, math.nan) for one in own]) for task, name, _ in columns]
         yield f"| {row} | {' | '.join(cells)} |"
-    chance = [best_floor(task, name, seeds[0]) for task, name, _ in COLUMNS]
+    chance = [best_floor(task, name, seeds[0]) for task, name, _ in columns]
     yield f"| *floor* | {' | '.join(['.500'] * len(shares) + chance)} |"
     yield ""
     for share in shares:
@@ -356,10 +363,7 @@ def best_floor(task: str, name: str, seed: dict[str, Any]) -> str:
 
 def measured(trial: Trial, seed: int, rows: list[Row], said: list[dict[str, Any]]) -> dict[str, Any]:
     """All that the table says of one seed, its rows done."""
-    floor = {
-        kind: json.loads((trial.out / f"floors-{kind}.json").read_text(encoding="utf-8"))
-        for kind in ("detection", "segmentation")
-    }
+    floor = {kind: json.loads((trial.out / f"floors-{kind}.json").read_text(encoding="utf-8")) for kind in trial.heads}
     by_row = {row.name: one for row, one in zip(rows, said, strict=True)}
     return {"seed": seed, "probes": probes_of(trial, seed, rows), "rows": by_row, "floors": floor}
 
@@ -369,7 +373,7 @@ def known_seeds(results: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
     if not results.is_file():
         return []
     found = json.loads(results.read_text(encoding="utf-8"))
-    if any(found[name] != value for name, value in facts.items()):
+    if any(found.get(name) != value for name, value in facts.items()):
         raise SystemExit(f"{results} was measured with other options: give another --results, or its options.")
     return list(found["seeds"])
 
@@ -384,9 +388,13 @@ def main() -> None:
     options.add_argument("--size", default="small", help="preset of cm_cgns")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--rows", nargs="+", default=None, help="only these rows, by name")
+    options.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="of the patients, for the probe")
+    options.add_argument("--probes-only", action="store_true", help="no boxes, masks, zero-shot or retrieval")
     options.add_argument("--results", type=Path, default=Path("benchmarks/results/cm_cgns.json"))
     chosen = options.parse_args()
-    trial = Trial(chosen.train, chosen.test, chosen.out, chosen.minutes, chosen.head_minutes, chosen.size)
+    paths = (chosen.train, chosen.test, chosen.out)
+    minutes = (chosen.minutes, chosen.head_minutes)
+    trial = Trial(*paths, *minutes, chosen.size, tuple(chosen.shares), chosen.probes_only)
     rows = [row for row in rows_of(chosen.size) if chosen.rows is None or row.name in chosen.rows]
     trial.out.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -394,6 +402,8 @@ def main() -> None:
         "head minutes": chosen.head_minutes,
         "size": chosen.size,
         "names": [row.name for row in rows],
+        "shares": list(trial.shares),
+        "probes only": trial.probes_only,
     }
     seeds = known_seeds(chosen.results, facts)
     there = {one["seed"] for one in seeds}
