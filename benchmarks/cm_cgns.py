@@ -316,8 +316,7 @@ def over_labels(aucs: np.ndarray) -> np.ndarray:
 def lines(seeds: list[dict[str, Any]]) -> Iterator[str]:
     """The table in Markdown."""
     shares = list(seeds[0]["probes"])
-    asked = set().union(*seeds[0]["rows"].values())
-    columns = [column for column in COLUMNS if column[0] in asked]
+    columns = COLUMNS if any(seeds[0]["rows"].values()) else ()  # None of --probes-only.
     names = [f"AUROC {float(share):.0%}" for share in shares] + [title for _, _, title in columns]
     yield f"| encoder | {' | '.join(names)} |"
     yield "|---|" + "---:|" * len(names)

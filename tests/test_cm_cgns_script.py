@@ -51,6 +51,11 @@ def test_figures_and_gains_are_means_over_the_seeds_beside_the_best_floor() -> N
     assert text[-1] == "AUROC with 1%: CM-CGNS over random, frozen +0.130 (+0.110 to +0.150)"
 
 
+def test_a_table_of_probes_alone_has_no_other_columns() -> None:
+    text = list(cm_cgns.lines([{**one, "rows": {name: {} for name in one["rows"]}, "floors": {}} for one in SEEDS]))
+    assert text[0] == "| encoder | AUROC 1% |" and text[4] == "| *floor* | .500 |"
+
+
 def test_seeds_that_were_measured_are_not_made_again_nor_mixed_with_others(tmp_path: Path) -> None:
     results = tmp_path / "cm_cgns.json"
     assert cm_cgns.known_seeds(results, {"minutes": 6.0}) == []
