@@ -256,8 +256,9 @@ def without_training(trial: Trial, run: Path) -> dict[str, float]:
 
 def tried(trial: Trial, row: Row, seed: int) -> dict[str, Any]:
     """Everything that is asked of one row and seed; from disk where it is there."""
-    record = trial.folder(row, seed) / "row.json"
-    if record.is_file():
+    folder = trial.folder(row, seed)
+    record = folder / ("probes.json" if trial.probes_only else "row.json")
+    if all(path.is_file() for path in (record, *(folder / f"probe-{share}.npy" for share in trial.shares))):
         return json.loads(record.read_text(encoding="utf-8"))
     run = encoder_of(trial, row, seed)
     for share in trial.shares:
