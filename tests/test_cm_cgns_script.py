@@ -65,6 +65,21 @@ def test_seeds_that_were_measured_are_not_made_again_nor_mixed_with_others(tmp_p
         cm_cgns.known_seeds(results, {"minutes": 3.0})
 
 
+def test_a_row_asked_for_probes_alone_is_not_taken_for_a_whole_one(tmp_path: Path, monkeypatch) -> None:
+    def made_again(*_: object) -> None:
+        raise RuntimeError("made again")
+
+    monkeypatch.setattr(cm_cgns, "encoder_of", made_again)
+    row, paths = cm_cgns.rows_of("small")[0], (tmp_path / "train", tmp_path / "test", tmp_path)
+    (tmp_path / "CM-CGNS.0").mkdir()
+    for name in ("probes.json", "probe-0.01.npy"):
+        (tmp_path / "CM-CGNS.0" / name).write_text("{}")
+    assert cm_cgns.tried(cm_cgns.Trial(*paths, 8.0, 1.0, "small", (0.01,), True), row, 0) == {}
+    for shares, alone in (((0.01,), False), ((0.01, 0.1), True)):
+        with pytest.raises(RuntimeError, match="made again"):
+            cm_cgns.tried(cm_cgns.Trial(*paths, 8.0, 1.0, "small", shares, alone), row, 0)
+
+
 def test_rows_name_presets_that_know_their_options() -> None:
     for row in cm_cgns.rows_of("small"):
         if row.size:

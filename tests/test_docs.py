@@ -48,6 +48,11 @@ def benchmarks() -> list[str]:
     return sorted(command for command in found if "..." not in command)
 
 
+def test_benchmark_commands_are_found() -> None:
+    scripts = {command.split()[0] for command in benchmarks()}
+    assert {"benchmarks/table.py", "benchmarks/cm_cgns.py", "benchmarks/report_clusters.py"} <= scripts
+
+
 class Accepted(Exception):
     """A command line was read to its end."""
 

@@ -351,9 +351,15 @@ def test_what_was_answered_before_it_was_cut_off_is_not_asked_again(prepared: Pr
     blank = np.zeros((SIDE, SIDE), np.uint8)
     assert key_of("m ", (blank, blank, "q")) != key_of("n ", (blank, blank, "q"))
     assert len(other.known) == len(found.answers)
-    path.write_text('{"case_id": "1"}\n', encoding="utf-8")
-    with pytest.raises(SourceError, match=r"line 1.*not an answer"):
+
+
+@pytest.mark.parametrize("content", ['{"case_id": "1"}\n', '{"case_id": "1"}', "my notes", "\x00\n"])
+def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "suite.answers.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SourceError, match="line 1"):
         KeptAnswers(path)
+    assert path.read_text(encoding="utf-8") == content
 
 
 def test_the_command_keeps_answers_until_it_is_done(

@@ -12,6 +12,9 @@ from intervalchange.errors import SourceError
 from intervalchange.evaluation.predictions import json_line
 from intervalchange.serving.answerers import Answerer, Asked, LocalModel
 
+OPENING = b'{"key": "'
+"""What every line begins with."""
+
 
 class KeptAnswers:
     """Lines of `{"key", "answer"}`, appended and flushed with each `add`.
@@ -27,22 +30,29 @@ class KeptAnswers:
         self.known = self._read() if self.path.exists() else {}
 
     def _read(self) -> dict[str, str]:
-        with self.path.open("rb+") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
+        """What is there. Nothing is cut off before all of it is known to be ours."""
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
         found = {}
-        for number, line in enumerate(content.splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
-                break
+        for number, line in enumerate(content[:whole].splitlines(keepends=True), 1):
             plain = json_line(line, f"{self.path}, line {number}")
             if not (isinstance(plain.get("key"), str) and isinstance(plain.get("answer"), str)):
-                raise SourceError(
-                    "not an answer that the consistency suite has kept.",
-                    where=f"{self.path}, line {number}",
-                    remedy="Give another --out, or remove the file.",
-                )
+                raise self._foreign(number)
             found[plain["key"]] = plain["answer"]
+        torn = content[whole:]
+        if not OPENING.startswith(torn[: len(OPENING)]):
+            raise self._foreign(len(found) + 1)
+        if torn:
+            with self.path.open("rb+") as file:
+                file.truncate(whole)
         return found
+
+    def _foreign(self, number: int) -> SourceError:
+        return SourceError(
+            "not an answer that the consistency suite has kept.",
+            where=f"{self.path}, line {number}",
+            remedy="Give another --out, or remove the file.",
+        )
 
     def add(self, keys: Sequence[str], answers: Sequence[str]) -> None:
         """Note answers and hand them to the disk."""
