@@ -69,6 +69,17 @@ def test_another_run_does_not_go_on(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "content", ["my notes", '{"a": 1}', "\x00\n", "case_id,answer\n1,none", '{"case_id": "1"}\n{"case']
+)
+def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SourceError, match="line 1"), PredictionWriter(path, PROVENANCE):
+        pass
+    assert path.read_text(encoding="utf-8") == content
+
+
 def test_an_answered_key_is_refused(tmp_path: Path) -> None:
     with PredictionWriter(tmp_path / "p.jsonl") as writer:
         writer.write(answer("1"), answer("1", condition="blank"))

@@ -22,6 +22,8 @@ LONGEST_LINE = 1 << 24
 """Bytes of a line; a longer one is no answer, and is refused before it fills the memory."""
 
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
+OPENINGS = (b'{"provenance": ', b'{"case_id": ')
+"""What a line of ours begins with."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,23 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ) from None
 
 
+def drop_torn_line(path: Path, openings: tuple[bytes, ...]) -> None:
+    """Cut off a last line without its end, which a write that was stopped has left. Raises SourceError where no line of
+    ours begins so: the file is somebody else's, and is left as it is."""
+    content = path.read_bytes()
+    number, whole = content.count(b"\n") + 1, content.rfind(b"\n") + 1
+    torn = content[whole:]
+    if not any(opening.startswith(torn[: len(opening)]) for opening in openings):
+        raise SourceError(
+            "the last line was not written by this command.",
+            where=f"{path}, line {number}",
+            remedy="Give another --out, or remove the file.",
+        )
+    if torn:
+        with path.open("rb+") as file:
+            file.truncate(whole)
+
+
 def _refused(constant: str) -> NoReturn:
     raise ValueError(f'{constant} is no JSON; an empty answer is written as ""')
 
@@ -190,13 +209,17 @@ class Answered:
 
 def read_predictions(path: str | Path) -> tuple[Provenance | None, list[Prediction]]:
     """All answers of a file, with the provenance line where it has one. Raises SourceError naming file and line."""
-    path = Path(path)
+    return _answers_of(lines(Path(path)), Path(path))
+
+
+def _answers_of(numbered: Iterable[tuple[int, bytes]], path: Path) -> tuple[Provenance | None, list[Prediction]]:
+    """`read_predictions` for some of a file's lines."""
     provenance: Provenance | None = None
     predictions: list[Prediction] = []
     answered = Answered()
     shared: dict[str, str] = {}  # Answers and questions repeat: each text is kept once.
     first = True
-    for number, line in lines(path):
+    for number, line in numbered:
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -239,16 +262,10 @@ class PredictionWriter:
         return self
 
     def _resume(self) -> bool:
-        """Cut a torn last line off and learn the keys; False where nothing is left."""
-        with self.path.open("rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.truncate(whole)
-        if not whole:
-            return False
-        found, predictions = read_predictions(self.path)
-        if self.provenance is not None:
+        """Learn the keys, then, all of it being ours, cut off a torn last line; False where nothing is left."""
+        whole = [(number, line) for number, line in lines(self.path) if line.endswith(b"\n")]
+        found, predictions = _answers_of(whole, self.path)
+        if self.provenance is not None and whole:
             mine, theirs = self.provenance, found or Provenance()
             for name in ("run", "data", "split", "split_hash"):
                 if getattr(mine, name) != getattr(theirs, name):
@@ -258,8 +275,9 @@ class PredictionWriter:
                         where=self.path,
                         remedy="Give another --out, or remove the file.",
                     )
+        drop_torn_line(self.path, OPENINGS)
         self.done = {(prediction.case_id, prediction.condition) for prediction in predictions}
-        return True
+        return bool(whole)
 
     def _line(self, plain: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.predictions import json_line
+from intervalchange.evaluation.predictions import drop_torn_line, json_line, lines
 from intervalchange.serving.answerers import Answerer, Asked, LocalModel
 
 OPENING = b'{"key": "'
@@ -31,28 +31,20 @@ class KeptAnswers:
 
     def _read(self) -> dict[str, str]:
         """What is there. Nothing is cut off before all of it is known to be ours."""
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
         found = {}
-        for number, line in enumerate(content[:whole].splitlines(keepends=True), 1):
+        for number, line in lines(self.path):
+            if not line.endswith(b"\n"):
+                break
             plain = json_line(line, f"{self.path}, line {number}")
             if not (isinstance(plain.get("key"), str) and isinstance(plain.get("answer"), str)):
-                raise self._foreign(number)
+                raise SourceError(
+                    "not an answer that the consistency suite has kept.",
+                    where=f"{self.path}, line {number}",
+                    remedy="Give another --out, or remove the file.",
+                )
             found[plain["key"]] = plain["answer"]
-        torn = content[whole:]
-        if not OPENING.startswith(torn[: len(OPENING)]):
-            raise self._foreign(len(found) + 1)
-        if torn:
-            with self.path.open("rb+") as file:
-                file.truncate(whole)
+        drop_torn_line(self.path, (OPENING,))
         return found
-
-    def _foreign(self, number: int) -> SourceError:
-        return SourceError(
-            "not an answer that the consistency suite has kept.",
-            where=f"{self.path}, line {number}",
-            remedy="Give another --out, or remove the file.",
-        )
 
     def add(self, keys: Sequence[str], answers: Sequence[str]) -> None:
         """Note answers and hand them to the disk."""
