@@ -284,11 +284,12 @@ COLUMNS = (
     ("zero_shot", "retrieval.precision.10", "P@10"),
     ("zero_shot", "retrieval.precision.100", "P@100"),
 )
-AGAINST = ("random, frozen", "from scratch")
+AGAINST = ("random, frozen", "from scratch", "CM-CGNS")
+"""Rows that every other one is compared with."""
 
 
 def probes_of(trial: Trial, seed: int, rows: list[Row]) -> dict[str, Any]:
-    """Share -> row -> macro AUROC with its interval, and the gain over rows without reports."""
+    """Share -> row -> macro AUROC with its interval, and the gain over each row of AGAINST."""
     test = FilmDataset(Prepared(trial.test), "test", needs=("labels",), labels=CHEXPERT_TASKS)
     true, patients = test.prepared.labels(CHEXPERT_TASKS)[test.studies].astype(float), np.array(test.patient_ids)
     found: dict[str, Any] = {}
@@ -329,12 +330,21 @@ def lines(seeds: list[dict[str, Any]]) -> Iterator[str]:
     chance = [best_floor(task, name, seeds[0]) for task, name, _ in columns]
     yield f"| *floor* | {' | '.join(['.500'] * len(shares) + chance)} |"
     yield ""
-    for share in shares:
-        for row, part in seeds[0]["probes"][share].items():
-            for other in part["gain over"]:
-                gains = [one["probes"][share][row]["gain over"][other] for one in seeds]
-                value, low, high = (float(np.mean([gain[key] for gain in gains])) for key in ("value", "low", "high"))
-                yield f"AUROC with {float(share):.0%}: {row} over {other} {value:+.3f} ({low:+.3f} to {high:+.3f})"
+    yield from gain_lines(seeds)
+
+
+def gain_lines(seeds: list[dict[str, Any]]) -> Iterator[str]:
+    """What each row's probe is ahead of those of AGAINST, in Markdown."""
+    told = [(share, other) for share in seeds[0]["probes"] for other in AGAINST if other in seeds[0]["rows"]]
+    yield f"| AUROC ahead of, 95% by patient | {' | '.join(f'{other}, {float(share):.0%}' for share, other in told)} |"
+    yield "|---|" + "---:|" * len(told)
+    for row in seeds[0]["rows"]:
+        cells = []
+        for share, other in told:
+            gains = [one["probes"][share][row]["gain over"][other] for one in seeds if other != row]
+            mean = {key: np.mean([gain[key] for gain in gains]) for key in ("value", "low", "high") if gains}
+            cells.append("{value:+.3f} ({low:+.3f} to {high:+.3f})".format(**mean) if gains else "-")
+        yield f"| {row} | {' | '.join(cells)} |"
 
 
 def spread(values: list[float]) -> str:

@@ -48,7 +48,9 @@ def test_figures_and_gains_are_means_over_the_seeds_beside_the_best_floor() -> N
     floors = text[4].split(" | ")
     assert floors[:2] == ["| *floor*", ".500"] and floors[place] == "0.220 (all)"
     assert "0.300 (commonest)" in floors
-    assert text[-1] == "AUROC with 1%: CM-CGNS over random, frozen +0.130 (+0.110 to +0.150)"
+    assert text[-4] == "| AUROC ahead of, 95% by patient | random, frozen, 1% | CM-CGNS, 1% |"
+    assert text[-2] == "| CM-CGNS | +0.130 (+0.110 to +0.150) | - |"
+    assert text[-1] == "| random, frozen | - | -0.130 (-0.150 to -0.110) |"
 
 
 def test_a_table_of_probes_alone_has_no_other_columns() -> None:
