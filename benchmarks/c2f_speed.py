@@ -36,6 +36,7 @@ from intervalchange.data.answer_words import key_words, near_misses
 from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
+from intervalchange.losses.local_alignment import word_logits
 from intervalchange.methods.c2f import C2F, C2FConfig
 from intervalchange.methods.c2f_align import Grounded
 from intervalchange.records import Change
@@ -77,7 +78,7 @@ class AsPublished(C2F):
         said = contrastive.masked_mean(words, tokens.mask)
         coarse = contrastive.cosine_logits(self.coarse(asked.tokens[:, 0]), said, scale)
         columns = [
-            contrastive.word_logits(asked.tokens, asked.mask, words[row : row + 1], tokens.mask[row : row + 1], scale)
+            word_logits(asked.tokens, asked.mask, words[row : row + 1], tokens.mask[row : row + 1], scale)
             for row in range(count)
         ]
         fine = torch.cat(columns, dim=1)

@@ -22,8 +22,8 @@ from intervalchange.losses.contrastive import (
     masked_mean,
     matches,
     multi_positive,
-    word_logits,
 )
+from intervalchange.losses.local_alignment import word_logits
 from intervalchange.losses.regions import any_region, findings_in_regions, region_boxes
 
 NO_CHANGE = "nothing has changed."

@@ -17,8 +17,7 @@ from intervalchange.losses.clustering import (
     moved_centroids,
     second_nearest,
 )
-from intervalchange.losses.contrastive import word_logits
-from intervalchange.losses.local_alignment import gram_word_logits, mutual_prediction, token_contrast
+from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_places, painted_error
 
 
@@ -38,48 +37,64 @@ def some_words() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 # --- GLoRIA --------------------------------------------------------------------------------------------------------
 
 
-def slow_gloria(places: Tensor, words: Tensor) -> float:
+def slow_gloria(places: Tensor, words: Tensor) -> Tensor:
     """Published form for one film and one text, word by word, with its contexts."""
     similar = places @ words.T
     over_words = torch.softmax(similar, dim=1)
-    total = 0.0
+    total = places.new_zeros(())
     for number, word in enumerate(words):
         attention = torch.softmax(4.0 * over_words[:, number], dim=0)
         context = (attention[:, None] * places).sum(0)
-        total += math.exp(5.0 * float(F.cosine_similarity(word, context, dim=0)))
-    return math.log(total)
+        total = total + torch.exp(5.0 * F.cosine_similarity(word, context, dim=0))
+    return total.log()
 
 
 def test_gram_form_is_the_published_one_without_contexts() -> None:
     tokens, token_mask, words, word_mask = some_words()
     options = {"scale": 5.0, "normalise": False, "aggregation": "sum"}
-    fast = gram_word_logits(tokens, token_mask, words, word_mask, **options)
+    fast = word_logits(tokens, token_mask, words, word_mask, **options)
     for film in range(3):
         for text in range(3):
             slow = slow_gloria(tokens[film][token_mask[film] > 0], words[text][word_mask[text] > 0])
-            assert float(fast[film, text]) == pytest.approx(slow, abs=1e-5)
+            assert float(fast[film, text]) == pytest.approx(float(slow), abs=1e-5)
     assert (fast[:, 3] == 0).all()
 
 
-def test_gram_form_is_that_of_the_other_methods_with_its_gradients() -> None:
+def test_centred_form_and_its_gradients() -> None:
+    """Our own form: parts of length 1, and the mean over the words in place of the sum."""
     tokens, token_mask, words, word_mask = some_words()
     found = []
-    for form in (word_logits, gram_word_logits):
+    for fast in (True, False):
         ours, theirs = tokens.clone().requires_grad_(), words.clone().requires_grad_()
-        scale = torch.tensor(10.0)
-        logits = form(ours, token_mask, theirs, word_mask, scale) if form is word_logits else form(
-            ours, token_mask, theirs, word_mask, scale=scale
-        )  # fmt: skip
+        if fast:
+            logits = word_logits(ours, token_mask, theirs, word_mask, 10.0)
+        else:
+            places, said = F.normalize(ours, dim=-1), F.normalize(theirs, dim=-1)
+            rows = [
+                [
+                    10.0 * (slow_gloria(places[film][token_mask[film] > 0], said[text, :count]) - math.log(count)) / 5.0
+                    for text, count in enumerate((6, 2, 1))
+                ]
+                for film in range(3)
+            ]
+            logits = F.pad(torch.stack([torch.stack(row) for row in rows]), (0, 1))
         logits.square().sum().backward()
         found.append((logits.detach(), ours.grad, theirs.grad))
-    for slow, fast in zip(*found, strict=True):
-        assert torch.allclose(slow, fast, atol=1e-5 * float(slow.abs().max().clamp(min=1)))
+    for fast, slow in zip(*found, strict=True):
+        assert torch.allclose(fast, slow, atol=1e-5 * float(slow.abs().max().clamp(min=1)))
+
+
+def test_autocast_rounds_none_of_the_sums() -> None:
+    parts = some_words()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = word_logits(*parts, 10.0)
+    assert torch.equal(rounded, word_logits(*parts, 10.0))
 
 
 def test_a_word_that_is_what_it_gathers_scores_as_the_paper_says() -> None:
     """All places and all words the same: every cosine is 1, so Z = temp2 + ln T."""
     one = drawn(1, 1, 8)
-    logits = gram_word_logits(one.expand(1, 9, 8), torch.ones(1, 9), one.expand(1, 4, 8), torch.ones(1, 4),
+    logits = word_logits(one.expand(1, 9, 8), torch.ones(1, 9), one.expand(1, 4, 8), torch.ones(1, 4),
                               scale=5.0, normalise=False, aggregation="sum")  # fmt: skip
     assert float(logits) == pytest.approx(5 + math.log(4), abs=1e-5)
 

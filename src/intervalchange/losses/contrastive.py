@@ -10,9 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
-"""GLoRIA's first and second temperature (Huang et al., ICCV 2021)."""
-
 
 def matches(codes: Tensor) -> Tensor:
     """(b) numbers of texts -> (b, b) float32: 1 where two are the same. Symmetric, unit diagonal."""
@@ -46,30 +43,6 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     """(b, t, d), (b, t) -> (b, d): mean over the tokens that count; zeros where none does."""
     weight = mask.to(tokens.dtype).unsqueeze(-1)
     return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
-
-
-def word_logits(tokens: Tensor, token_mask: Tensor, words: Tensor, word_mask: Tensor, scale: Tensor) -> Tensor:
-    """GLoRIA's local similarity of every row of tokens with every row of words: (b, c).
-
-    tokens: (b, n, d), masked by (b, n). words: (c, l, d), masked by (c, l). Each word gathers the tokens that mean it
-    most; its cosine with what it gathered is pooled by log-mean-exp over the words, and times `scale`.
-    A row without words scores 0 with everything.
-
-    The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length.
-    """
-    if not words.shape[1]:
-        return scale * tokens.float().sum() * 0 + tokens.new_zeros(len(tokens), len(words))
-    tokens, words = F.normalize(tokens.float(), dim=-1), F.normalize(words.float(), dim=-1)
-    similar = torch.einsum("bnd,cld->bcnl", tokens, words)
-    spoken, seen = word_mask[None, :, None, :] > 0, token_mask[:, None, :, None] > 0
-    over_words = torch.softmax(similar.masked_fill(~spoken, -1e4), dim=-1)
-    over_tokens = torch.softmax((WORD_SHARPNESS * over_words).masked_fill(~seen, -1e4), dim=2)
-    gathered = torch.einsum("bcnl,bnd->bcld", over_tokens, tokens)
-    cosine = F.cosine_similarity(gathered, words.unsqueeze(0), dim=-1)
-    count = word_mask.sum(-1).float()
-    sharp = (TOKEN_SHARPNESS * cosine).masked_fill(word_mask.unsqueeze(0) == 0, -1e4)
-    pooled = (torch.logsumexp(sharp, dim=-1) - count.clamp(min=1).log()) / TOKEN_SHARPNESS
-    return scale * pooled * (count > 0)
 
 
 def first_of_candidates(scores: Tensor, there: Tensor, total: Tensor) -> Tensor:

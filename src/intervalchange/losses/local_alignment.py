@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intervalchange.losses.contrastive import TOKEN_SHARPNESS, WORD_SHARPNESS
+Aggregation = Literal["mean", "sum"]
 
-Aggregation = Literal["mean", "sum", "max"]
+WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
+"""GLoRIA's first and second temperature (Huang et al., ICCV 2021)."""
 
 
 def mutual_prediction(
@@ -46,43 +47,49 @@ def token_contrast(one: Tensor, other: Tensor, mask: Tensor, temperature: float)
     return 0.5 * ((losses[0] + losses[1]) * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
-def gram_word_logits(
+def word_logits(
     tokens: Tensor,
     token_mask: Tensor,
     words: Tensor,
     word_mask: Tensor,
-    *,
     scale: Tensor | float = 1.0,
+    *,
     normalise: bool = True,
     aggregation: Aggregation = "mean",
 ) -> Tensor:
     """GLoRIA's local similarity (Huang et al., ICCV 2021) of every film with every text, (b, c), without its contexts.
 
     tokens: (b, n, d), masked by (b, n). words: (c, l, d), masked by (c, l). A word e gathers a context, the sum of the
-    places v_m by attention a_m. Only cos(e, context) is needed of it: e.context is the sum of a_m (e.v_m), the
-    similarities that the attention was made of, and |context|^2 = a^T G a with the Gram matrix G of the places. So
-    (b, c, l, d) is never formed.
+    places v_m by attention a_m; its cosine with what it gathered is pooled by log-mean-exp over the words, and times
+    `scale`. Only that cosine is needed of the context: e.context is the sum of a_m (e.v_m), the similarities that the
+    attention was made of, and |context|^2 = a^T G a with the Gram matrix G of the places. So (b, c, l, d) is never
+    formed. The sum of the attention cancels in a cosine and is not taken.
 
-    `normalise`, "mean": as `contrastive.word_logits`, the logits centred by the length of the text. The published form
-    is normalise=False, "sum", scale=50: its third temperature, 10, times the sharpness, which is divided by here.
-    "max": the word that fits best, as GLoRIA does without training. A text without words scores 0 with every film.
+    The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length. The
+    published form is normalise=False, "sum", scale=50: its third temperature, 10, times the sharpness, which is divided
+    by here. A text without words scores 0 with every film.
     """
-    tokens, words = tokens.float(), words.float()
-    if normalise:
-        tokens, words = F.normalize(tokens, dim=-1), F.normalize(words, dim=-1)
-    similar = torch.einsum("bnd,cld->bcln", tokens, words)
-    spoken, seen = word_mask[None, :, :, None] > 0, token_mask[:, None, None, :] > 0
-    over_words = torch.softmax(similar.masked_fill(~spoken, -1e4), dim=2)
-    attention = torch.softmax((WORD_SHARPNESS * over_words).masked_fill(~seen, -1e4), dim=3)
-    gram = (tokens @ tokens.transpose(1, 2))[:, None]
-    along = (attention * similar).sum(-1)
-    length = (attention * (attention @ gram)).sum(-1).clamp(min=1e-12).sqrt()
-    cosine = along / (length * words.norm(dim=-1)[None]).clamp(min=1e-8)
-    count = word_mask.sum(-1)
-    sharp = (TOKEN_SHARPNESS * cosine).masked_fill(word_mask[None] == 0, -1e4)
-    if aggregation == "max":
-        pooled = sharp.amax(-1)
-    else:
-        pooled = torch.logsumexp(sharp, dim=-1)
-        pooled = pooled - count.clamp(min=1).log() if aggregation == "mean" else pooled
-    return scale * pooled / TOKEN_SHARPNESS * (count > 0)
+    # Texts differ in length by far: all words stand in one row of w, and products with `own` sum over those of a text.
+    # Not under autocast, which would round what the sums are made of.
+    with torch.autocast(tokens.device.type, enabled=False):
+        spoken = word_mask > 0
+        tokens, words = tokens.float(), words.float()[spoken]
+        if normalise:
+            tokens, words = F.normalize(tokens, dim=-1), F.normalize(words, dim=-1)
+        text = spoken.nonzero()[:, 0]
+        own = F.one_hot(text, len(spoken)).to(words.dtype)
+        similar = tokens @ words.T
+        highest = similar.new_full((*similar.shape[:2], len(spoken)), -1e4)
+        highest = highest.scatter_reduce(2, text.expand_as(similar), similar.detach(), "amax")
+        lifted = torch.exp(similar - highest @ own.T)
+        over_words = lifted / (lifted @ own @ own.T)
+        attention = torch.exp(WORD_SHARPNESS * over_words) * token_mask[..., None]
+        along = (attention * similar).sum(1)
+        length = (attention * (tokens @ tokens.transpose(1, 2) @ attention)).sum(1).clamp(min=1e-12).sqrt()
+        cosine = along / (length * words.norm(dim=-1)).clamp(min=1e-8)
+        count = spoken.sum(-1)
+        total = torch.exp(TOKEN_SHARPNESS * (cosine - 1)) @ own
+        pooled = 1 + total.clamp(min=1e-30).log() / TOKEN_SHARPNESS
+        if aggregation == "mean":
+            pooled = pooled - count.clamp(min=1).log() / TOKEN_SHARPNESS
+        return scale * pooled * (count > 0)

@@ -28,6 +28,7 @@ from intervalchange.blocks.word_masking import hide_words, mask_token
 from intervalchange.data.answer_words import draws, key_vocabulary, key_words, text_code
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, contrastive
+from intervalchange.losses.local_alignment import word_logits
 from intervalchange.methods.heard_words import HeardWords
 from intervalchange.methods.method import MethodOutput
 from intervalchange.methods.paired_regions import PairedRegions, PairedRegionsConfig
@@ -286,7 +287,7 @@ class C2FAlign(HeardWords, PairedRegions):
             logits = contrastive.cosine_logits(self.coarse(first), said, _scale(self.coarse_scale))
             terms["coarse"] = contrastive.multi_positive(logits, match, counted)
         if config.fine_weight:
-            logits = contrastive.word_logits(seen, seen_mask, words, word_mask, _scale(self.fine_scale))
+            logits = word_logits(seen, seen_mask, words, word_mask, _scale(self.fine_scale))
             terms["fine"] = contrastive.multi_positive(logits, match, counted)
         return terms
 

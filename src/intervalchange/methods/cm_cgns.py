@@ -81,7 +81,7 @@ from intervalchange.losses.clustering import (
     nearest,
     second_nearest,
 )
-from intervalchange.losses.local_alignment import gram_word_logits, mutual_prediction, token_contrast
+from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
 from intervalchange.methods.method import Method, MethodConfig, MethodOutput
 
 WARMEST = math.log(100.0)
@@ -446,7 +446,7 @@ class CmCgnsAlign(Method):
         words, mask = (gathered_texts(one, self.config.tokens) for one in (report.words, (text.sentence >= 0).long()))
         places, codes, has = map(gather_rows, (film.places, text.report_codes, report.has))
         seen = torch.ones(places.shape[:2], device=places.device)
-        logits = gram_word_logits(places, seen, words, mask, scale=self.config.word_scale)
+        logits = word_logits(places, seen, words, mask, self.config.word_scale)
         return contrastive.multi_positive(logits, contrastive.matches(codes), has)
 
     def _token_term(self, film: SeenFilm, report: ReadReport, batch: Mapping[str, Any]) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.losses.contrastive import cosine_logits
-from intervalchange.losses.local_alignment import gram_word_logits
+from intervalchange.losses.local_alignment import word_logits
 
 FILMS_AT_ONCE, TEXTS_AT_ONCE, PAIRED_AT_ONCE = 32, 64, 16
 
@@ -97,14 +97,14 @@ def read(model: Any, texts: Sequence[str], local: bool = False) -> ReadTexts:
 
 def similarity(seen: SeenFilms, told: ReadTexts) -> Tensor:
     """(n, m): cosine of each film with each text; where both have tokens, the mean of it and of their local
-    similarity (`losses.local_alignment.gram_word_logits`), as GLoRIA adds the two. A film's row depends on no other
+    similarity (`losses.local_alignment.word_logits`), as GLoRIA adds the two. A film's row depends on no other
     film."""
     alike = cosine_logits(seen.vectors, told.vectors, torch.ones(()))
     if seen.tokens is None or told.tokens is None or told.mask is None:
         return alike
     texts = list(zip(told.tokens.split(PAIRED_AT_ONCE), told.mask.split(PAIRED_AT_ONCE), strict=True))
     local = [
-        torch.cat([gram_word_logits(part, part.new_ones(part.shape[:2]), *text) for text in texts], dim=1)
+        torch.cat([word_logits(part, part.new_ones(part.shape[:2]), *text) for text in texts], dim=1)
         for part in seen.tokens.split(PAIRED_AT_ONCE)
     ]
     return 0.5 * (alike + torch.cat(local))
