@@ -6,7 +6,7 @@ The published code cannot be run, so its way is re-created around our modules, a
 regions, from what was read of it (no code is copied):
 - the name of every node goes through the text encoder by itself, for both films, in every step;
 - which texts match is found by a double loop over the batch, one comparison of padded ids each;
-- the fine contrast loops over the texts and compares each with all films;
+- the fine contrast loops over the texts, and gathers what each word of one finds on all films;
 - questions, answers, near misses and key words are padded to their greatest lengths (30 and 90 words);
 - answers and near misses are encoded one after the other;
 - answers are written by a beam search of width 3 without a key-value cache.
@@ -36,7 +36,7 @@ from intervalchange.data.answer_words import key_words, near_misses
 from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
-from intervalchange.losses.local_alignment import word_logits
+from intervalchange.losses.local_alignment import TOKEN_SHARPNESS, WORD_SHARPNESS
 from intervalchange.methods.c2f import C2F, C2FConfig
 from intervalchange.methods.c2f_align import Grounded
 from intervalchange.records import Change
@@ -78,10 +78,9 @@ class AsPublished(C2F):
         said = contrastive.masked_mean(words, tokens.mask)
         coarse = contrastive.cosine_logits(self.coarse(asked.tokens[:, 0]), said, scale)
         columns = [
-            word_logits(asked.tokens, asked.mask, words[row : row + 1], tokens.mask[row : row + 1], scale)
-            for row in range(count)
+            scale * alike_by_contexts(asked.tokens, asked.mask, words[row], tokens.mask[row]) for row in range(count)
         ]
-        fine = torch.cat(columns, dim=1)
+        fine = torch.stack(columns, dim=1)
         return {
             name: contrastive.multi_positive(logits, match) for name, logits in (("coarse", coarse), ("fine", fine))
         }
@@ -115,6 +114,16 @@ class AsPublished(C2F):
             score, best = total.flatten(1).topk(BEAMS)
             rows = best // likely.shape[-1] + BEAMS * torch.arange(count)[:, None]
             ids = torch.cat([ids[rows.flatten()], (best % likely.shape[-1]).reshape(-1, 1)], dim=1)
+
+
+def alike_by_contexts(tokens: Tensor, mask: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
+    """`word_logits` of one text, with its contexts: (b, n, d), (b, n), (l, d), (l) -> (b)."""
+    tokens, words = F.normalize(tokens.float(), dim=-1), F.normalize(words.float(), dim=-1)
+    over_words = torch.softmax((tokens @ words.T).masked_fill(word_mask == 0, -1e4), dim=-1)
+    over_tokens = torch.softmax((WORD_SHARPNESS * over_words).masked_fill(mask[..., None] == 0, -1e4), dim=1)
+    cosine = F.cosine_similarity(over_tokens.transpose(1, 2) @ tokens, words, dim=-1)
+    sharp = (TOKEN_SHARPNESS * cosine).masked_fill(word_mask == 0, -1e4)
+    return (sharp.logsumexp(-1) - word_mask.sum().log()) / TOKEN_SHARPNESS
 
 
 def batch_of(size: int, width: int, config: C2FConfig) -> Batch:
