@@ -23,7 +23,7 @@ from intervalchange.records import Prediction
 from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
 from intervalchange.training.stage import refuse_evaluation_data, start_from
-from intervalchange.training.trainer import EpochSampler, rate_at
+from intervalchange.training.trainer import EpochSampler, fastest_precision, rate_at
 
 STAGE = "real/answer"
 BRIEF = {"train.epochs": 2, "train.eval_every": 2, "train.batch_size": 16, "model.dropout": 0.1}
@@ -361,3 +361,21 @@ def test_killed_again_and_again_from_outside(whole: Path, prepared: Path, tmp_pa
         process.wait()
     run = train(STAGE, prepared, out, "tiny", overrides=LONGER)
     assert same(whole, run)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "known", "expected"),
+    [
+        (True, {}, "bf16"),
+        (False, {"amx_bf16": True}, "bf16"),
+        (False, {"avx512_bf16": True}, "fp32"),
+        (False, {}, "fp32"),
+    ],
+)
+def test_auto_takes_bf16_where_the_machine_multiplies_in_it(
+    gpu: bool, known: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert fastest_precision() == expected

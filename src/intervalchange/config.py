@@ -46,7 +46,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     """Largest gradient norm; 0 for none."""
     precision: Precision = "auto"
-    """`auto`: bf16 on a GPU that has it, else fp32."""
+    """`auto`: bf16 on a GPU that has it or a CPU with AMX, else fp32."""
     seed: int = 0
     """Of weights, order, dropout and augmentation."""
     workers: int = 0
