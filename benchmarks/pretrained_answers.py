@@ -32,7 +32,7 @@ from intervalchange.inference import load
 from intervalchange.inference import write_predictions as predict
 from intervalchange.training import train
 
-TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.precision": "bf16", "train.augment": 0.5}
+TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.augment": 0.5}
 STAGES: dict[str, tuple[Stage, ...]] = {
     "real": (Stage("real/answer", 1.0, {**REAL, "model.encoder_rate": 1.0}),),
     "c2f": (
