@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,8 +68,10 @@ def encoder(job: tuple[Plan, int]) -> Path:
     return train("cm_cgns/reconstruct", plan.train, folder, sources=[run], overrides=options)
 
 
-def answers(plan: Plan, method: str, seed: int, start: str) -> Path:
+def answers(job: tuple[Plan, str, int, str]) -> Path:
     """The stages of a method from one start, and its answers to the test questions."""
+    plan, method, seed, start = job
+    torch.set_num_threads(1)
     source = plan.out / f"reconstruct.{seed}" if start == "CM-CGNS" else None
     store: dict[str, Any] = {}
     for stage in STAGES[method]:
@@ -88,11 +90,8 @@ def answers(plan: Plan, method: str, seed: int, start: str) -> Path:
     return said
 
 
-def pair(job: tuple[Plan, str, int]) -> dict[str, Any]:
-    """A method with one seed from both starts, and what the encoder adds."""
-    plan, method, seed = job
-    torch.set_num_threads(1)
-    files = [answers(plan, method, seed, start) for start in STARTS]
+def pair(method: str, seed: int, files: list[Path]) -> dict[str, Any]:
+    """A method with one seed from both starts, and what the encoder adds. files: as STARTS."""
     together = score(files, meteor=False)
     kept = [f"{name}{end}" for name in (*SHOWN, QUESTION_ONLY) for end in ("", ".low", ".high")]
     return {
@@ -147,11 +146,12 @@ def main() -> None:
     # One core each: two at a time use both.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(encoder, [(plan, seed) for seed in sorted({seed for _, _, seed in jobs})]))
-        for done in as_completed([pool.submit(pair, job) for job in jobs]):
-            pairs.append(done.result())
-            pairs.sort(key=lambda one: (one["method"], one["seed"]))
-            chosen.results.parent.mkdir(parents=True, exist_ok=True)
-            chosen.results.write_text(json.dumps({**facts, "pairs": pairs}, indent=1) + "\n", encoding="utf-8")
+        files = list(pool.map(answers, [(*job, start) for job in jobs for start in STARTS]))
+    for place, (_, method, seed) in enumerate(jobs):
+        pairs.append(pair(method, seed, files[len(STARTS) * place :][: len(STARTS)]))
+    pairs.sort(key=lambda one: (one["method"], one["seed"]))
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
+    chosen.results.write_text(json.dumps({**facts, "pairs": pairs}, indent=1) + "\n", encoding="utf-8")
     text = "\n".join(lines(pairs))
     chosen.results.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     print(text)
