@@ -147,8 +147,9 @@ def main() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(encoder, [(plan, seed) for seed in sorted({seed for _, _, seed in jobs})]))
         files = list(pool.map(answers, [(*job, start) for job in jobs for start in STARTS]))
-    for place, (_, method, seed) in enumerate(jobs):
-        pairs.append(pair(method, seed, files[len(STARTS) * place :][: len(STARTS)]))
+    by_start = [files[place :: len(STARTS)] for place in range(len(STARTS))]
+    for (_, method, seed), *own in zip(jobs, *by_start, strict=True):
+        pairs.append(pair(method, seed, own))
     pairs.sort(key=lambda one: (one["method"], one["seed"]))
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps({**facts, "pairs": pairs}, indent=1) + "\n", encoding="utf-8")

@@ -40,7 +40,7 @@ ENDLESS = 10_000
 
 def fastest_precision() -> Precision:
     """bf16 where the machine multiplies matrices of it: a GPU that has it, or a CPU with AMX. A CPU that merely knows
-    bf16 (AVX-512) loses by the rounding back and forth what it gains."""
+    bf16 (AVX-512) is slower in it than in fp32 (docs/log.md)."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # Not in every torch that we allow.
