@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from intervalchange.evaluation.predictions import read_predictions, write_predictions
-from intervalchange.evaluation.scoring import score
+from intervalchange.evaluation.answers.predictions import read_predictions, write_predictions
+from intervalchange.evaluation.scoring.score import score
 from intervalchange.inference import load
 from intervalchange.inference import write_predictions as predict
 from intervalchange.training import train

@@ -26,7 +26,7 @@ from ablation import pooled
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import KEPT, weight_hash, write_region_store
-from intervalchange.evaluation.scoring import score
+from intervalchange.evaluation.scoring.score import score
 from intervalchange.inference import load
 from intervalchange.inference import write_predictions as predict
 from intervalchange.training import train

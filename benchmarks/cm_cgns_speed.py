@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intervalchange.blocks.cross_modal import CrossModalAttention
 from intervalchange.losses.clustering import (
     clustered_contrast,
     cosines,
@@ -33,6 +32,7 @@ from intervalchange.losses.clustering import (
     second_nearest,
 )
 from intervalchange.losses.local_alignment import mutual_prediction
+from intervalchange.methods.cm_cgns.cross_modal import CrossModalAttention
 
 CENTROIDS = 128
 FORMS = ("loop", "ours")

@@ -30,7 +30,7 @@ from intervalchange.data.batch import collate
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.images import Image, film_square
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.evidence import (
+from intervalchange.evaluation.metrics.evidence import (
     cells_of_mask,
     deletion,
     evidence_figures,

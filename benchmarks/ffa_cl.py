@@ -33,10 +33,15 @@ import torch
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset, share_of_patients
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.labels import by_label, scored_labels
-from intervalchange.evaluation.statistics import bootstrap_p, patient_codes, patient_weights, percentile_interval
+from intervalchange.evaluation.metrics.labels import by_label, scored_labels
+from intervalchange.evaluation.metrics.statistics import (
+    bootstrap_p,
+    patient_codes,
+    patient_weights,
+    percentile_interval,
+)
 from intervalchange.inference import DEMO
-from intervalchange.methods.ffa_cl import FfaCl, FfaClConfig
+from intervalchange.methods.ffa_cl.classify import FfaCl, FfaClConfig
 from intervalchange.training.stage import refuse_evaluation_data, start_from
 
 LABELS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "fracture", "granuloma", "lung opacity")

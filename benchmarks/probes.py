@@ -34,7 +34,7 @@ from intervalchange.blocks.published_encoders import encoder_options
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.masks import tally
+from intervalchange.evaluation.metrics.masks import tally
 from intervalchange.inference import load
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.segmentation import JudgedMasks

@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.boxes import iou
+from intervalchange.evaluation.metrics.boxes import iou
 from intervalchange.inference import load
-from intervalchange.methods.c2f_anatomy import JudgedRegions, judged_regions, region_figures, region_targets
+from intervalchange.methods.c2f.anatomy import JudgedRegions, judged_regions, region_figures, region_targets
 
 LUNGS = ("right lung", "left lung")
 DRAWN = (*LUNGS, "cardiac silhouette", "aortic arch", "right hilar structures", "left hilar structures", "spine")

@@ -18,7 +18,7 @@ import torch
 
 import intervalchange as ic
 from intervalchange.data.images import film_from_file
-from intervalchange.evaluation.statistics import auc, spearman
+from intervalchange.evaluation.metrics.statistics import auc, spearman
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
 

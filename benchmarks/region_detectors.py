@@ -26,7 +26,7 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.methods import method_class
-from intervalchange.methods.c2f_anatomy import JudgedRegions, RegionTargets, region_figures, region_targets
+from intervalchange.methods.c2f.anatomy import JudgedRegions, RegionTargets, region_figures, region_targets
 from intervalchange.training.trainer import rate_at
 
 PIXELS, BATCH = 128, 32

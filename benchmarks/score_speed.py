@@ -21,7 +21,7 @@ from typing import Any
 
 from published_like import answers, published_like
 
-from intervalchange.evaluation.predictions import Provenance, write_predictions
+from intervalchange.evaluation.answers.predictions import Provenance, write_predictions
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.records import Prediction
 
@@ -40,7 +40,7 @@ def pairs(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 
 def ours(count: int, meteor: bool) -> dict[str, float | str]:
     """Our text metrics."""
-    from intervalchange.evaluation.text import meteor_java15, text_scores
+    from intervalchange.evaluation.metrics.text import meteor_java15, text_scores
 
     said, references = pairs(count)
     start = spent()
@@ -79,7 +79,7 @@ def theirs(count: int, meteor: bool) -> dict[str, float | str]:
 
 def many(path: str) -> dict[str, float | str]:
     """The whole of `score` without METEOR on one file."""
-    from intervalchange.evaluation.scoring import score
+    from intervalchange.evaluation.scoring.score import score
 
     start = spent()
     found = score(path, meteor=False)

@@ -40,9 +40,9 @@ import torch
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import KEPT, weight_hash, write_region_store
-from intervalchange.evaluation.predictions import read_predictions
-from intervalchange.evaluation.scoring import score
-from intervalchange.evaluation.statistics import auc
+from intervalchange.evaluation.answers.predictions import read_predictions
+from intervalchange.evaluation.metrics.statistics import auc
+from intervalchange.evaluation.scoring.score import score
 from intervalchange.findings import RANKED_LEVELS
 from intervalchange.inference import load
 from intervalchange.inference import write_predictions as predict

@@ -19,7 +19,7 @@ from rich.table import Table
 import intervalchange as ic
 from intervalchange import grammar
 from intervalchange.inference import NOTICE, Predictor
-from intervalchange.serving.report import Entry, page
+from intervalchange.report.answer import Entry, page
 from intervalchange.simulation.cohort import simulate_patient
 
 SAMPLES = Path(ic.__file__).parent / "samples"

@@ -16,7 +16,7 @@ import intervalchange as ic
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.methods import register
-from intervalchange.methods.paired_films import PairedFilms, PairedFilmsConfig
+from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
 from intervalchange.simulation.cohort import simulate
 from intervalchange.training import train
 

@@ -19,8 +19,8 @@ import toy
 from intervalchange.config import load_preset
 from intervalchange.data.batch import Batch
 from intervalchange.errors import InputError
-from intervalchange.methods import METHODS, method_class
-from intervalchange.methods.method import Method
+from intervalchange.methods import method_class, stages
+from intervalchange.methods.base.method import Method
 from intervalchange.records import Prediction
 
 LABELS = (
@@ -37,7 +37,7 @@ LABELS = (
     "report_current",
     "report_prior",
 )
-STAGES = tuple(METHODS)
+STAGES = stages()
 
 
 @dataclass(frozen=True)

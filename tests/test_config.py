@@ -14,9 +14,9 @@ from intervalchange.config import (
     train_config,
 )
 from intervalchange.errors import ConfigError
-from intervalchange.methods import METHODS, method_class
+from intervalchange.methods import method_class, stages
 
-PRESETS = [(stage, size) for stage in METHODS for size in preset_sizes(stage)]
+PRESETS = [(stage, size) for stage in stages() for size in preset_sizes(stage)]
 
 
 @pytest.mark.parametrize(("stage", "size"), PRESETS, ids=["-".join(pair).replace("/", "-") for pair in PRESETS])

@@ -12,7 +12,7 @@ from PIL import Image
 
 import intervalchange as ic
 from intervalchange import grammar
-from intervalchange.evaluation.change import change_scores
+from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.inference import DEMO, Predictor
 from intervalchange.simulation.cohort import simulate_patient
 

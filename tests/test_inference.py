@@ -16,7 +16,7 @@ import toy
 import intervalchange as ic
 from intervalchange import cli
 from intervalchange.errors import InputError, RunError
-from intervalchange.evaluation.predictions import read_predictions
+from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.inference import Predictor, kind_of, load, shown_as, write_predictions
 from intervalchange.records import CONDITIONS
 from intervalchange.training import train

@@ -1,7 +1,8 @@
 """Training configuration: a dataclass, YAML presets, command-line overrides. Unknown keys are errors.
 
-A preset is `presets/<method>/<stage>.<size>.yaml` with two sections: `model`, the fields of the method's own
-configuration (checked where the model is built), and `train`, the fields of `TrainConfig`. YAML only sets values.
+A preset is `methods/<method>/<stage>.<size>.yaml`, beside its stage, with two sections: `model`, the fields of the
+method's own configuration (checked where the model is built), and `train`, the fields of `TrainConfig`. YAML only sets
+values.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from intervalchange.errors import ConfigError
+from intervalchange.registry import presets_of
 
 SIZES = ("tiny", "small", "paper")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -171,13 +172,12 @@ def read_preset(stage: str, size: str) -> str:
         if not Path(size).is_file():
             raise ConfigError("there is no such preset.", where=size, remedy="Give a size, or a YAML file of your own.")
         return Path(size).read_text(encoding="utf-8")
-    method, _, name = stage.partition("/")
-    sizes = preset_sizes(stage)
-    if not sizes:
+    presets = presets_of(stage)
+    if not presets:
         raise ConfigError(f"unknown stage {stage!r}.", remedy="See `intervalchange train --list`.")
-    if size not in sizes:
-        raise ConfigError(f"{stage} has no size {size!r}.", remedy=f"Choose one of {', '.join(sizes)}.")
-    return (_folder() / method / f"{name}.{size}.yaml").read_text(encoding="utf-8")
+    if size not in presets:
+        raise ConfigError(f"{stage} has no size {size!r}.", remedy=f"Choose one of {', '.join(preset_sizes(stage))}.")
+    return presets[size].read_text(encoding="utf-8")
 
 
 def _is_file_name(size: str) -> bool:
@@ -187,11 +187,8 @@ def _is_file_name(size: str) -> bool:
 
 def preset_sizes(stage: str) -> tuple[str, ...]:
     """The sizes that METHOD/STAGE has presets for: those of SIZES, then relatives by name (`gloria`)."""
-    method, _, name = stage.partition("/")
-    folder = _folder() / method
-    files = [file.name for file in folder.iterdir()] if folder.is_dir() else []
-    found = {file.split(".")[1] for file in files if file.startswith(f"{name}.") and file.endswith(".yaml")}
-    return (*(size for size in SIZES if size in found), *sorted(found - set(SIZES)))
+    found = presets_of(stage)
+    return (*(size for size in SIZES if size in found), *(size for size in found if size not in SIZES))
 
 
 def preset_header(stage: str, size: str) -> dict[str, str]:
@@ -204,7 +201,3 @@ def preset_header(stage: str, size: str) -> dict[str, str]:
         if colon:
             header[key.strip()] = value.strip()
     return header
-
-
-def _folder() -> Any:
-    return resources.files("intervalchange") / "presets"

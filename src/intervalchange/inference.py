@@ -17,8 +17,8 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import FilmDataset, PairDataset, item_from_films
 from intervalchange.data.images import film_from_file
 from intervalchange.errors import ImageError, InputError, RunError
-from intervalchange.evaluation.calibration import ABSTAINED
-from intervalchange.evaluation.confounds import facts_of
+from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.evaluation.metrics.confounds import facts_of
 from intervalchange.methods import method_class
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
@@ -274,7 +274,7 @@ def write_predictions(
     from rich.progress import track
 
     from intervalchange.data.prepared import Prepared
-    from intervalchange.evaluation.predictions import PredictionWriter, Provenance
+    from intervalchange.evaluation.answers.predictions import PredictionWriter, Provenance
 
     prepared = Prepared(data)
     kinds = KINDS if all_kinds else predictor.model.kinds

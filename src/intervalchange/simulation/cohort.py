@@ -28,12 +28,13 @@ from intervalchange.data import run_length
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS, SIMULATED
 from intervalchange.records import Region, Study
-from intervalchange.simulation import export, reports
+from intervalchange.simulation import reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.course import Attributes, Prevalence, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
 from intervalchange.simulation.layouts import LAYOUTS
 from intervalchange.simulation.layouts import layout as layout_of
+from intervalchange.simulation.layouts import mimic_diff_vqa as export
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import Acquisition, Film, Lesion, State
 from intervalchange.simulation.visibility import CNR_THRESHOLD, visible

@@ -23,9 +23,9 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.published_encoders import HubEncoder
 from intervalchange.errors import ConfigError
-from intervalchange.evaluation.labels import label_figures
+from intervalchange.evaluation.metrics.labels import label_figures
 from intervalchange.losses import masked_bce
-from intervalchange.methods.method import MethodOutput
+from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.probe import Probe, ProbeConfig
 
 CHEXPERT_TASKS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural effusion")

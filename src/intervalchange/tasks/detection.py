@@ -20,15 +20,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.centre_head import CentreHead
 from intervalchange.blocks.published_encoders import shape_of
-from intervalchange.evaluation.boxes import COMPAT, STRICT, Boxes, box_figures
-from intervalchange.evaluation.labels import label_figures
-from intervalchange.methods.method import MethodOutput
+from intervalchange.blocks.segmentation_decoder import Ladder
+from intervalchange.blocks.yolo_head import YoloHead
+from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, box_figures
+from intervalchange.evaluation.metrics.labels import label_figures
+from intervalchange.methods.base.method import MethodOutput
 from intervalchange.records import Region
-from intervalchange.tasks.centre import CentreHead
-from intervalchange.tasks.decoder import Ladder
 from intervalchange.tasks.probe import Probe, ProbeConfig
-from intervalchange.tasks.yolo import YoloHead
 
 SMALLEST = 0.5
 """Pixels: a box that the augmentation has left with less is not taught."""

@@ -25,8 +25,8 @@ from intervalchange.blocks.published_encoders import (
     load_weights,
 )
 from intervalchange.errors import ConfigError
-from intervalchange.evaluation.statistics import REPLICATES
-from intervalchange.methods.method import Method, MethodConfig
+from intervalchange.evaluation.metrics.statistics import REPLICATES
+from intervalchange.methods.base.method import Method, MethodConfig
 
 
 class ProbeConfig(MethodConfig):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intervalchange.evaluation.statistics import REPLICATES, Array, Counts, figures, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, figures, named_figures, ratio
 
 TOPS = (5, 10, 100)
 

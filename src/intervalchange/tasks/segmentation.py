@@ -25,11 +25,11 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.published_encoders import shape_of
-from intervalchange.evaluation import masks
-from intervalchange.evaluation.statistics import figures as plain_figures
+from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
+from intervalchange.evaluation.metrics import masks
+from intervalchange.evaluation.metrics.statistics import figures as plain_figures
 from intervalchange.losses import masked_bce, soft_dice
-from intervalchange.methods.method import MethodOutput
-from intervalchange.tasks.decoder import Ladder, SetrDecoder, UNetDecoder
+from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.probe import Probe, ProbeConfig
 
 

@@ -27,9 +27,9 @@ from torch import Tensor
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, SourceError
-from intervalchange.evaluation.labels import label_figures
-from intervalchange.evaluation.statistics import REPLICATES, Array, Counts, named_figures, ratio
-from intervalchange.evaluation.statistics import figures as plain_figures
+from intervalchange.evaluation.metrics.labels import label_figures
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import figures as plain_figures
 from intervalchange.tasks.classification import CHEXPERT_TASKS
 from intervalchange.tasks.image_text import ImageText, SeenFilms, WordsAndPlaces, read, see, similarity
 from intervalchange.tasks.prompts import Over, PromptFile, Prompts, open_prompts

@@ -22,8 +22,8 @@ from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods import METHODS, method_class
-from intervalchange.methods.method import Method
+from intervalchange.methods import method_class
+from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_weights
 
@@ -56,7 +56,7 @@ class Stage:
 def list_stages() -> list[Stage]:
     """Every METHOD/STAGE that has a preset, in running order."""
     stages = []
-    for name in METHODS:
+    for name in stages():
         sizes = preset_sizes(name)
         if sizes:
             kind = method_class(name)

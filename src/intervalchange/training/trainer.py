@@ -30,7 +30,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.config import Precision, TrainConfig
 from intervalchange.data.batch import collate
 from intervalchange.errors import RunError
-from intervalchange.methods.method import Method
+from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
 
 LOG_EVERY = 10

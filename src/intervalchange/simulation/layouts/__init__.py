@@ -19,7 +19,7 @@ Fragment = dict[str, Any]
 """The rows that one patient adds to each table."""
 
 LAYOUTS = {
-    "mimic_diff_vqa": "intervalchange.simulation.export",
+    "mimic_diff_vqa": "intervalchange.simulation.layouts.mimic_diff_vqa",
     "nih": "intervalchange.simulation.layouts.nih",
     "chexpert": "intervalchange.simulation.layouts.chexpert",
     "rsna": "intervalchange.simulation.layouts.rsna",

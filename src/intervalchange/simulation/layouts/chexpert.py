@@ -22,7 +22,7 @@ from PIL import Image
 
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING
 from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.export import said_labels
+from intervalchange.simulation.layouts.mimic_diff_vqa import said_labels
 from intervalchange.simulation.layouts.single_films import films_with_split, move_films
 
 if TYPE_CHECKING:

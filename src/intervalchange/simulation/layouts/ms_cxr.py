@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from intervalchange.findings import CHEXPERT_OF_FINDING
-from intervalchange.simulation import export
 from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts import mimic_diff_vqa as export
 from intervalchange.simulation.layouts.imagenome import finding_sentences
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from intervalchange.data.readers.ms_cxr_t import BACKWARDS, FINDINGS, QUALITIES
-from intervalchange.simulation import export
 from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts import mimic_diff_vqa as export
 from intervalchange.simulation.reports import direction
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from intervalchange.data.readers.mimic_sections import sections
 from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.export import equalise
+from intervalchange.simulation.layouts.mimic_diff_vqa import equalise
 
 if TYPE_CHECKING:
     from intervalchange.data.extraction.account import Attributes

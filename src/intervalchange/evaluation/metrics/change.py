@@ -1,0 +1,290 @@
+"""The headline: which findings came and went, free of word order and true to direction.
+
+Items of an answer are (added, f), (missing, f) and (level, f, prior, current). A clause that cannot be read is one
+false positive, in the pooled and in the findings figures. An answer says "nothing has changed" only in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, figures, ratio
+from intervalchange.findings import FINDINGS, RANKED_LEVELS
+from intervalchange.grammar import Reading, parse
+from intervalchange.records import LevelChange, Prediction
+
+PARTS = ("right", "predicted", "reference")
+SCOPES = ("added", "missing", "levels", "course")
+"""What items are of; `course` is a level's rise or fall."""
+SCALARS = (
+    *(f"{scope}{part}" for scope in ("", "findings_", *(f"{scope}_" for scope in SCOPES)) for part in PARTS),
+    "exact",
+    "changed",
+    "omitted",
+    "unchanged",
+    "false_change",
+    "detected",
+    "opposite",
+    "agreeing",
+    "unread",
+    "unreadable",
+    "ambiguous",
+)
+"""Counts of one answer. Without a scope, all items; `findings`, those added or missing. `opposite` and `agreeing` are
+findings named by both sides, with the other or the same direction."""
+
+_PLACE = {finding: place for place, finding in enumerate(FINDINGS)}
+
+
+@lru_cache(maxsize=1 << 14)
+def read(answer: str) -> Reading:
+    """`grammar.parse`, each text once."""
+    return parse(answer)
+
+
+def readable(answer: str) -> bool:
+    """Whether an answer says anything: a change, or in words that there is none."""
+    said = _said(answer)
+    return bool(said.added or said.missing or said.levels or said.nothing)
+
+
+def says_nothing_changed(reading: Reading) -> bool:
+    """In words, with nothing left unread."""
+    return reading.nothing and not reading.change and not reading.unread
+
+
+# --- one answer --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer as numbers: hundreds of thousands are kept, and compared bit by bit."""
+
+    added: int
+    """Bit i: finding i of the library."""
+    missing: int
+    levels: frozenset[LevelChange] | None
+    """None where there is none, as in nearly every answer."""
+    unread: int
+    nothing: bool
+    ambiguous: bool
+
+
+def _bits(findings: frozenset[str]) -> int:
+    return sum(1 << _PLACE[finding] for finding in findings)
+
+
+@lru_cache(maxsize=1 << 18)
+def _said(answer: str) -> _Said:
+    reading = parse(answer)
+    change = reading.change
+    return _Said(
+        added=_bits(change.added),
+        missing=_bits(change.missing),
+        levels=change.levels or None,
+        unread=len(reading.unread),
+        nothing=reading.nothing,
+        ambiguous=reading.ambiguous,
+    )
+
+
+def _courses(levels: frozenset[LevelChange]) -> frozenset[tuple[str, bool]]:
+    """(finding, rose) of the levels that have a place on the scale."""
+    ranks = [(level.finding, RANKED_LEVELS.get(level.prior), RANKED_LEVELS.get(level.current)) for level in levels]
+    return frozenset((finding, now > then) for finding, then, now in ranks if then and now and then != now)
+
+
+# --- many answers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The answers, or the references, of the different pairs."""
+
+    added: NDArray[np.uint32]
+    missing: NDArray[np.uint32]
+    levels: list[frozenset[LevelChange] | None]
+    unread: Array
+    nothing: NDArray[np.bool_]
+    ambiguous: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> _Side:
+        said = [_said(text) for text in texts]
+        return cls(
+            added=np.array([one.added for one in said], "<u4"),
+            missing=np.array([one.missing for one in said], "<u4"),
+            levels=[one.levels for one in said],
+            unread=np.array([one.unread for one in said], float),
+            nothing=np.array([one.nothing for one in said], bool),
+            ambiguous=np.array([one.ambiguous for one in said], bool),
+        )
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        return ((self.added | self.missing) > 0) | np.array([levels is not None for levels in self.levels], bool)
+
+
+def _by_finding(bits: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """(n,) sets of findings as bits -> (n, f)."""
+    return np.unpackbits(bits.view(np.uint8).reshape(len(bits), 4), axis=1, bitorder="little")[:, : len(FINDINGS)]
+
+
+def _level_counts(said: _Side, true: _Side) -> dict[str, NDArray[np.uint8]]:
+    """Right, predicted and reference items of level and of course, (pairs, f) each; few pairs have any."""
+    none: frozenset[LevelChange] = frozenset()
+    shape = (len(said.levels), len(FINDINGS))
+    found = {f"{scope}_{part}": np.zeros(shape, np.uint8) for scope in ("levels", "course") for part in PARTS}
+    for row, (one, two) in enumerate(zip(said.levels, true.levels, strict=True)):
+        if one is None and two is None:
+            continue
+        one, two = one or none, two or none
+        rose, truly = _courses(one), _courses(two)
+        for part, levels, courses in zip(PARTS, (one & two, one, two), (rose & truly, rose, truly), strict=True):
+            for level in levels:
+                found[f"levels_{part}"][row, _PLACE[level.finding]] += 1
+            for finding, _ in courses:
+                found[f"course_{part}"][row, _PLACE[finding]] += 1
+    return found
+
+
+def _of_pairs(answers: Sequence[str], references: Sequence[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Counts of each pair of texts, (pairs,) by name and (pairs, f) by scope and part."""
+    said, true = _Side.of(answers), _Side.of(references)
+    by_finding: dict[str, NDArray[np.uint8]] = _level_counts(said, true)
+    for scope, one, two in (("added", said.added, true.added), ("missing", said.missing, true.missing)):
+        for part, bits in zip(PARTS, (one & two, one, two), strict=True):
+            by_finding[f"{scope}_{part}"] = _by_finding(bits)
+    scalars = {name: counts.sum(axis=1, dtype=float) for name, counts in by_finding.items()}
+    for part in PARTS:
+        scalars[f"findings_{part}"] = scalars[f"added_{part}"] + scalars[f"missing_{part}"]
+        scalars[part] = scalars[f"findings_{part}"] + scalars[f"levels_{part}"]
+    for name in ("predicted", "findings_predicted"):  # An unread clause is one false positive.
+        scalars[name] = scalars[name] + said.unread
+    claims, changed = said.changed, true.changed
+    silent = said.nothing & ~claims & (said.unread == 0)
+    levels_equal = np.array([one == two for one, two in zip(said.levels, true.levels, strict=True)], bool)
+    equal = (said.added == true.added) & (said.missing == true.missing) & levels_equal & (said.unread == 0)
+    against = (said.added & true.missing) | (said.missing & true.added)
+    along = (said.added & true.added) | (said.missing & true.missing)
+    rest: dict[str, NDArray[Any]] = {
+        "exact": equal & (changed | silent),
+        "changed": changed,
+        "omitted": changed & ~claims,
+        "unchanged": ~changed,
+        "false_change": ~changed & ~silent,
+        "detected": np.where(changed, claims, silent),
+        "opposite": np.bitwise_count(against),
+        "agreeing": np.bitwise_count(along),
+        "unread": said.unread,
+        "unreadable": said.unread > 0,
+        "ambiguous": said.ambiguous,
+    }
+    return scalars | {name: counts.astype(float) for name, counts in rest.items()}, by_finding
+
+
+def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None) -> Counts:
+    """Counts per answer; each different pair is read once. `measures` turns their sums into figures.
+
+    same_state: pairs of films of one state of the patient under two acquisitions.
+    """
+    index: dict[tuple[str, str], int] = {}
+    where = np.array(
+        [index.setdefault(pair, len(index)) for pair in zip(answers, references, strict=True)], dtype=np.intp
+    )
+    scalars, by_finding = _of_pairs([answer for answer, _ in index], [reference for _, reference in index])
+    counts: dict[str, NDArray[Any]] = {name: scalars[name][where] for name in SCALARS}
+    counts["cases"] = np.ones(len(where))
+    for name, array in by_finding.items():
+        counts[f"{name}_by_finding"] = array[where]
+    still = np.zeros(len(where)) if same_state is None else np.asarray(same_state, float)
+    counts["same_state"] = still * counts["unchanged"]
+    counts["same_state_false_change"] = still * counts["false_change"]
+    return counts
+
+
+FIGURES = {
+    "micro": "",
+    "findings.micro": "findings_",
+    "added.micro": "added_",
+    "missing.micro": "missing_",
+    "levels": "levels_",
+    "levels.direction": "course_",
+}
+"""Pooled figures -> the counts they are made of. Unread clauses count in the first two: nobody knows where they
+belong."""
+MACRO = {
+    "macro": ("added", "missing", "levels"),
+    "findings.macro": ("added", "missing"),
+    "added.macro": ("added",),
+    "missing.macro": ("missing",),
+    "levels.macro": ("levels",),
+    "levels.direction.macro": ("course",),
+}
+"""Means over findings -> the scopes whose items are counted together."""
+
+
+def measures(sums: Counts) -> dict[str, Array]:
+    """Every figure of change from sums of `tally`."""
+    found: dict[str, Array] = {}
+    for name, prefix in FIGURES.items():
+        right, predicted, reference = (sums[f"{prefix}{part}"] for part in PARTS)
+        found[f"{name}.precision"] = ratio(right, predicted)
+        found[f"{name}.recall"] = ratio(right, reference)
+        found[f"{name}.f1"] = f_measure(right, predicted, reference)
+    if "added_right_by_finding" in sums:
+        for name, scopes in MACRO.items():
+            found |= {f"{name}.{figure}": value for figure, value in _macro(sums, scopes).items()}
+    found["exact.accuracy"] = ratio(sums["exact"], sums["cases"])
+    found["detected.accuracy"] = ratio(sums["detected"], sums["cases"])
+    found["direction_error.rate"] = ratio(sums["opposite"], sums["opposite"] + sums["agreeing"])
+    found["false_change.rate"] = ratio(sums["false_change"], sums["unchanged"])
+    found["false_change.same_state.rate"] = ratio(sums["same_state_false_change"], sums["same_state"])
+    found["omission.rate"] = ratio(sums["omitted"], sums["changed"])
+    found["unreadable.rate"] = ratio(sums["unreadable"], sums["cases"])
+    return found
+
+
+def _macro(sums: Counts, scopes: Sequence[str]) -> dict[str, Array]:
+    """Means over the findings with at least one reference item; a finding that is never said has precision 0."""
+    scores, support = by_finding(sums, scopes)
+    present = support > 0
+    return {
+        name: ratio(np.where(present, np.nan_to_num(values), 0.0).sum(-1), present.sum(-1))
+        for name, values in scores.items()
+    }
+
+
+def by_finding(sums: Counts, scopes: Sequence[str] = ("added", "missing")) -> tuple[dict[str, Array], Array]:
+    """(precision, recall and f1 of each finding of the library, its reference items), (..., f) each."""
+    right, predicted, reference = (sum(sums[f"{scope}_{part}_by_finding"] for scope in scopes) for part in PARTS)
+    scores = {
+        "precision": ratio(right, predicted),
+        "recall": ratio(right, reference),
+        "f1": f_measure(right, predicted, reference),
+    }
+    return scores, np.asarray(reference, float)
+
+
+def without_findings(counts: Counts) -> Counts:
+    """The counts less those by finding: enough for the micro figures, and small."""
+    return {name: array for name, array in counts.items() if not name.endswith("_by_finding")}
+
+
+def change_scores(
+    answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None
+) -> dict[str, float]:
+    """All figures of change of answers against their references; `findings.micro.f1` is "change F1"."""
+    return figures(tally(answers, references, same_state), measures)
+
+
+def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:
+    """(answers that come with a `change` field, those whose field says something else than the text)."""
+    present = [prediction for prediction in predictions if prediction.change is not None]
+    return len(present), sum(prediction.change != read(prediction.answer).change for prediction in present)

@@ -1,0 +1,1 @@
+"""What score shows: the table, the HTML page, its curves and worst cases."""

@@ -1,0 +1,315 @@
+"""The table of one or more scored files: on the console, as Markdown, as LaTeX. Floors always stand in it.
+
+`page` shows the same sections with pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape as as_it_is
+from rich.table import Table
+
+from intervalchange.evaluation.metrics.confounds import FACTORS
+from intervalchange.evaluation.scoring.answer_file import FLOORS, Figure, FileScores
+
+NOTICE = "Research use only; not a medical device."
+
+HEADLINE = (
+    ("change F1 (added + missing)", "change.findings.micro.f1"),
+    ("  precision", "change.findings.micro.precision"),
+    ("  recall", "change.findings.micro.recall"),
+    ("  macro over findings", "change.findings.macro.f1"),
+    ("change F1, all items", "change.micro.f1"),
+    ("  macro over findings", "change.macro.f1"),
+    ("exact change", "change.exact.accuracy"),
+    ("change or none, right", "change.detected.accuracy"),
+    ("direction errors", "change.direction_error.rate"),
+    ("false change, unchanged pairs", "change.false_change.rate"),
+    ("false change, same state", "change.false_change.same_state.rate"),
+    ("changed pairs without an item", "change.omission.rate"),
+    ("level F1", "change.levels.f1"),
+    ("level F1, direction only", "change.levels.direction.f1"),
+    ("answers with unread clauses", "change.unreadable.rate"),
+)
+TEXT = (
+    ("BLEU-1", "text.bleu1"),
+    ("BLEU-2", "text.bleu2"),
+    ("BLEU-3", "text.bleu3"),
+    ("BLEU-4", "text.bleu4"),
+    ("METEOR 1.5 (Java)", "text.meteor_java15"),
+    ("ROUGE-L (COCO)", "text.rouge_l_coco"),
+    ("CIDEr-D", "text.cider_d"),
+    ("IDF of CIDEr-D", "text.idf"),
+)
+FLOOR_NAMES = {
+    "constant": "best constant answer",
+    "question_only": "question only",
+    "other_patient": "another patient's answer",
+    "blank": "blank images",
+    "prior_twice": "prior shown twice",
+    "swap": "prior and current exchanged",
+}
+CONSISTENCY = (
+    ("swap: answer reads backwards", "consistency.swap.rate"),
+    ("swap: F1 between directions", "consistency.swap.items.f1"),
+    ("current shown twice: nothing changed", "consistency.identity.rate"),
+    ("prior shown twice: nothing changed", "consistency.prior_twice.rate"),
+)
+CALIBRATION = (
+    ("answer: calibration error", "calibration.answer.ece"),
+    ("answer: Brier", "calibration.answer.brier"),
+    ("answer: area under risk-coverage", "calibration.answer.aurc"),
+    ("findings: calibration error", "calibration.findings.ece"),
+    ("findings: Brier", "calibration.findings.brier"),
+    ("findings: AUC", "calibration.findings.auc"),
+    ("abstained from (of the cases)", "selective.abstained.count"),
+    ("coverage", "selective.coverage"),
+    ("risk: not exactly right, of the answered", "selective.risk"),
+    ("change F1 of the answered", "selective.change.findings.micro.f1"),
+)
+CLINICAL = (
+    ("temporal entities: F1 of answers", "temporal.f1"),
+    ("temporal entities: F1 of words", "temporal.micro.f1"),
+    ("  answers or references with such a word", "temporal.worded"),
+    ("RadGraph F1 (partial)", "radgraph.partial.f1"),
+    ("CheXbert F1, 14 labels, micro", "chexbert.14.micro.f1"),
+    ("CheXbert F1, 5 labels, micro", "chexbert.5.micro.f1"),
+)
+ABOUT = (
+    ("run", "run"),
+    ("source", "source"),
+    ("split hash", "split_hash"),
+    ("hash of the scored cases", "cases.hash"),
+    ("cases", "cases.count"),
+    ("  of them difference", "difference.count"),
+    ("patients", "patients.count"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled block of rows: (label, one cell a file)."""
+
+    key: str
+    """What it is about, in one word; the page puts its charts by it."""
+    title: str
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def cell(figures: Mapping[str, Figure], name: str) -> str:
+    """A figure with its interval: "0.412 [0.380, 0.444]"; words as they are; "-" where it is undefined."""
+    value = figures.get(name)
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, str | int):
+        return str(value)
+    low, high = figures.get(f"{name}.low"), figures.get(f"{name}.high")
+    span = f" [{low:.3f}, {high:.3f}]" if isinstance(low, float) and isinstance(high, float) else ""
+    return f"{value:.3f}{span}"
+
+
+def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> list[Section]:
+    """Every block of the table, in reading order."""
+
+    def block(key: str, title: str, rows: Sequence[tuple[str, str]], needed: bool = True) -> Section:
+        kept = [(label, name) for label, name in rows if needed or any(name in file.figures for file in files)]
+        cells = tuple((label, tuple(cell(file.figures, name) for file in files)) for label, name in kept)
+        return Section(key, title, cells)
+
+    floors = [
+        (f"{label}: {name}", f"floors.{floor}.{key}")
+        for name, key in (
+            ("change F1", "change.findings.micro.f1"),
+            ("BLEU-4", "text.bleu4"),
+            ("CIDEr-D", "text.cider_d"),
+        )
+        for floor, label in FLOOR_NAMES.items()
+    ]
+    floors += [
+        ("the answers less question only: change F1", "floors.question_only.margin.change.findings.micro.f1"),
+        ("question only beaten", "floors.question_only.beaten"),
+    ]
+    found = [
+        block("scored", "Scored", ABOUT),
+        block("change", "Change (95% intervals by patient)", HEADLINE),
+        block("floors", "Floors: answers that have not looked", floors),
+        block("text", "Text (hardly notices an inverted direction)", TEXT),
+        block("clinical", "Clinical metrics of reports", CLINICAL, needed=False),
+        block("consistency", "Consistency", CONSISTENCY),
+        block("confidence", "Confidence", CALIBRATION, needed=False),
+        block("kinds", "Other questions", _kind_rows(files), needed=False),
+        block("findings", "Change F1 by finding (reference items)", _finding_rows(files), needed=False),
+        block("confounds", "Change F1 by what may confound (pairs)", confound_rows(files), needed=False),
+    ]
+    for name, differences in paired.items():
+        keys = [key for key in differences if not key.endswith((".low", ".high", ".p", ".p_holm"))]
+        place = [file.name for file in files].index(name)
+        cells = [("",) * place + (_difference(differences, key),) + ("",) * (len(files) - place - 1) for key in keys]
+        title = f"{name} minus {files[0].name}, same patients (p, corrected by Holm over all of them)"
+        found.append(Section("paired", title, tuple(zip(keys, cells, strict=True))))
+    return [section for section in found if section.rows]
+
+
+def _difference(differences: Mapping[str, Figure], name: str) -> str:
+    """A difference with its interval and corrected p value: "0.120 [0.050, 0.190] p 0.004"."""
+    corrected = differences.get(f"{name}.p_holm")
+    return cell(differences, name) + (f" p {corrected:.3g}" if isinstance(corrected, float) else "")
+
+
+def confound_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
+    """Stratum -> pairs in it (the most of any file), in the order of the figures. Empty where nothing is known."""
+    prefix, suffix = f"by.{factor}.", ".count"
+    found: dict[str, int] = {}
+    for file in files:
+        for key, value in file.figures.items():
+            if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
+                name = key.removeprefix(prefix).removesuffix(suffix)
+                found[name] = max(value, found.get(name, 0))
+    return found
+
+
+def confound_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+    """(factor, stratum and pairs; name of the figure); one row for a factor that no file knows."""
+    figure = "change.findings.micro.f1"
+    rows = []
+    for factor, words in FACTORS.items():
+        strata = confound_strata(files, factor)
+        rows += [(f"{words}: {name} ({count})", f"by.{factor}.{name}.{figure}") for name, count in strata.items()]
+        if not strata:
+            rows.append((words, f"by.{factor}.{figure}"))
+    return rows
+
+
+def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+    names = list(dict.fromkeys(key for file in files for key in file.figures if key.startswith("kinds.")))
+    wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1"))]
+    rows = [(key.removeprefix("kinds.").replace(".set.f1", " list F1").replace(".accuracy", ""), key) for key in wanted]
+    chance = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
+    return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in chance]
+
+
+def finding_supports(files: Sequence[FileScores]) -> dict[str, int]:
+    """Finding -> its reference items, added and missing (the most of any file); the most frequent first."""
+    prefix, suffix = "change.by_finding.", ".support"
+    supports: dict[str, int] = {}
+    for file in files:
+        for key, value in file.figures.items():
+            if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
+                finding = key.removeprefix(prefix).removesuffix(suffix)
+                supports[finding] = max(value, supports.get(finding, 0))
+    return dict(sorted(supports.items(), key=lambda pair: -pair[1]))
+
+
+def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+    supports = finding_supports(files)
+    return [(f"{name} ({support})", f"change.by_finding.{name}.f1") for name, support in supports.items()]
+
+
+def captions(files: Sequence[FileScores]) -> list[str]:
+    """What must be said under every table."""
+    lines = [NOTICE]
+    lines += [f"{file.name}: {file.figures['caption']}" for file in files if file.figures.get("caption")]
+    for file in files:
+        for floor in FLOORS:
+            status = file.figures.get(f"floors.{floor}.status")
+            if status:
+                lines.append(f"{file.name}: {FLOOR_NAMES[floor]} {status}")
+        lines += [f"{file.name}: {note}" for note in file.notes]
+        abstained = file.figures.get("selective.abstained.count")
+        if abstained:
+            lines.append(
+                f"{file.name}: {abstained} answers were abstained from; they are scored all the same, but in coverage, "
+                "risk and change F1 of the answered"
+            )
+    return lines
+
+
+def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
+    """The table as Markdown, one table a section."""
+    parts = ["# Scores", ""]
+    for section in sections(files, paired):
+        names = " | ".join(_piped(file.name) for file in files)
+        parts += [f"## {_piped(section.title)}", "", f"| | {names} |"]
+        parts.append("|---|" + "---|" * len(files))
+        parts += [
+            f"| {'– ' if label.startswith(' ') else ''}{_piped(label.strip())} | "
+            + " | ".join(map(_piped, cells))
+            + " |"
+            for label, cells in section.rows
+        ]
+        parts.append("")
+    return "\n".join(parts + [f"- {_piped(line)}" for line in captions(files)]) + "\n"
+
+
+def _piped(text: str) -> str:
+    """On one line, with the marks of a table cell and of HTML escaped."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+_TEX = {
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+}
+
+
+def tex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
+    """The table as LaTeX with booktabs, one `table` a section with the notice in its caption; the notes come last.
+
+    A brace before each first cell keeps "[" from being read as an option of the row before.
+    """
+    told = [NOTICE, *dict.fromkeys(str(file.figures["caption"]) for file in files if file.figures.get("caption"))]
+    said = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in told)
+    parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
+    for section in sections(files, paired):
+        columns = "l" + "r" * len(files)
+        rows = [
+            (r"\quad " if label.startswith(" ") else "{}") + " & ".join(map(tex_escaped, (label, *cells))) + r" \\"
+            for label, cells in section.rows
+        ]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{tex_escaped(section.title)}. {said}}}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & " + " & ".join(tex_escaped(file.name) for file in files) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    notes = [rf"\item {tex_escaped(line)}" for line in captions(files)]
+    return "\n".join([*parts, r"\begin{itemize}", *notes, r"\end{itemize}", ""])
+
+
+def show(
+    files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]], console: Console | None = None
+) -> None:
+    """Print the table."""
+    console = console or Console()
+    for section in sections(files, paired):
+        printed = Table(title=as_it_is(section.title), title_justify="left", show_edge=False, pad_edge=False)
+        printed.add_column("")
+        for file in files:
+            printed.add_column(as_it_is(file.name), justify="right", overflow="fold")
+        for label, cells in section.rows:
+            printed.add_row(as_it_is(label), *map(as_it_is, cells))
+        console.print(printed)
+        console.print()
+    for line in captions(files):
+        console.print(line, markup=False, highlight=False)

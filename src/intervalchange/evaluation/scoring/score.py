@@ -1,0 +1,294 @@
+"""Answers -> figures, several files side by side; `score_command` is the `score` verb."""
+
+from __future__ import annotations
+
+import itertools
+import json as jsonlib
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.evaluation.answers.foreign import Form, form_of, join, read_answers, with_table
+from intervalchange.evaluation.answers.predictions import Provenance, read_predictions
+from intervalchange.evaluation.answers.reference_table import read_reference
+from intervalchange.evaluation.metrics import statistics, text
+from intervalchange.evaluation.metrics.clinical import clinical_figures
+from intervalchange.evaluation.report import table
+from intervalchange.evaluation.report.worst import CaseSource
+from intervalchange.evaluation.scoring.answer_file import (
+    NOT_RUN,
+    PAIRED,
+    Figure,
+    FileScores,
+    Settings,
+    defined,
+    measure_difference,
+    score_predictions,
+)
+from intervalchange.evaluation.scoring.idf_table import load_idf, write_idf
+from intervalchange.evaluation.scoring.metric_names import refuse_bare, similar
+from intervalchange.records import Prediction
+
+LEVEL = 0.05
+"""Of the corrected p values that people look for."""
+
+
+@dataclass
+class Scores:
+    """Scores of one or more files; `paired` compares each further file with the first."""
+
+    files: list[FileScores]
+    paired: dict[str, dict[str, Figure]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object for one file; for several `{"files": {name: ...}, "paired": {name: ...}}`."""
+        plain = [{**scores.figures, "notes": scores.notes} for scores in self.files]
+        if len(plain) == 1:
+            return plain[0]
+        names = [scores.name for scores in self.files]
+        return {"files": dict(zip(names, plain, strict=True)), "paired": self.paired}
+
+    def only(self, names: Sequence[str]) -> dict[str, Any]:
+        """File -> the figures that are named or begin with a name. Raises ConfigError for a name of none."""
+        chosen: dict[str, Any] = {scores.name: {} for scores in self.files}
+        for name in names:
+            for scores in self.files:
+                found = {
+                    key: value for key, value in scores.figures.items() if key == name or key.startswith(f"{name}.")
+                }
+                if not found:
+                    raise ConfigError(f"no figure is named {name!r}.", remedy=similar(name, scores.figures))
+                chosen[scores.name] |= found
+        return chosen
+
+    def nested(self) -> dict[str, Any]:
+        """The first file's figures as a tree; a figure that has branches stands under `value`."""
+        tree: dict[str, Any] = {}
+        for name, value in self.files[0].figures.items():
+            *path, leaf = name.split(".")
+            here = tree
+            for step in path:
+                if not isinstance(here.get(step), dict):
+                    here[step] = {"value": here[step]} if step in here else {}
+                here = here[step]
+            if isinstance(here.get(leaf), dict):
+                here[leaf]["value"] = value
+            else:
+                here[leaf] = value
+        return tree
+
+
+def _shared_references(files: Mapping[str, Sequence[Prediction]]) -> dict[str, str]:
+    """case_id -> reference over all files; two files that disagree are refused."""
+    known: dict[str, tuple[str, str]] = {}
+    for name, predictions in files.items():
+        for case in predictions:
+            if case.reference is None:
+                continue
+            reference, where = known.setdefault(case.case_id, (case.reference, name))
+            if reference.strip() != case.reference.strip():
+                raise SourceError(
+                    f"case {case.case_id} has another reference than in {where}.",
+                    where=name,
+                    remedy="Score files of one test set together.",
+                )
+    return {case_id: reference for case_id, (reference, _) in known.items()}
+
+
+def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[str, Figure]:
+    """second - first over the cases of both, with intervals from the same draws of patients."""
+    place = {case_id: row for row, case_id in enumerate(second.case_ids)}
+    rows = [row for row, case_id in enumerate(first.case_ids) if case_id in place]
+    if not rows:
+        return dict.fromkeys(PAIRED, NOT_RUN) | {"cases.count": 0}
+    other = [place[first.case_ids[row]] for row in rows]
+    whole = len(rows) == len(first.case_ids) == len(second.case_ids)
+    ours = {name: array[rows] for name, array in first.counts.items()}
+    theirs = {name: array[other] for name, array in second.counts.items()}
+    patients = [first.patients[row] for row in rows]
+    found = statistics.paired_differences(
+        ours, theirs, patients, measure_difference, settings.replicates, settings.seed
+    )
+    differences: dict[str, Figure] = {"cases.count": len(rows)}
+    for name in PAIRED:
+        if name == "text.cider_d" and not whole:
+            differences[name] = f"{NOT_RUN}: other references, other weights"
+            continue
+        one = found[name]
+        differences |= {name: defined(one.value), f"{name}.low": defined(one.low), f"{name}.high": defined(one.high)}
+        differences[f"{name}.p"] = defined(one.p)
+    return differences
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Shortest distinct names: file names, with folders where two are equal."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise SourceError("the same file is given twice.", where=paths[0], remedy="Name each file once.")
+
+
+Answers = tuple[Provenance | None, list[Prediction], list[str]]
+"""Of one file, with what must be said of it."""
+
+
+def _read(
+    paths: Mapping[str, Path], reference: Path | None, form: Form, split: str, partial: bool
+) -> dict[str, Answers]:
+    """The answers of each file, joined to the table of references where there is one."""
+    if reference is None:
+        for path in paths.values():
+            found = form_of(path, form)
+            if found != "jsonl":
+                raise ConfigError(
+                    f"a {found} file says what was answered, not what is true.",
+                    where=path,
+                    remedy="Give --reference: a prepared folder, mimic_pair_questions.csv, COCO annotations or a CSV.",
+                )
+        return {name: (*read_predictions(path), []) for name, path in paths.items()}
+    table_of = read_reference(reference)
+    read: dict[str, Answers] = {}
+    for name, path in paths.items():
+        provenance, answers = read_answers(path, form)
+        predictions, notes = join(answers, table_of, path, split=split, partial=partial)
+        read[name] = (with_table(provenance, table_of, split), predictions, notes)
+    return read
+
+
+def score(
+    paths: Sequence[str | Path] | str | Path,
+    *,
+    replicates: int = statistics.REPLICATES,
+    seed: int = 0,
+    meteor: bool = True,
+    reference: str | Path | None = None,
+    form: Form = "auto",
+    split: str = "",
+    partial: bool = False,
+    idf: str | Path | None = None,
+    source: CaseSource | None = None,
+    extra: Sequence[str] = (),
+) -> Scores:
+    """Score files of answers; cases are joined by id. Without `reference` they are our predictions files, and
+    references may stand in any of them; with it they are anyone's (`foreign`), joined to that table.
+
+    meteor: run METEOR 1.5 where Java and pycocoevalcap are present (about ten seconds); else it is marked.
+    source: knows the facts of the cases that the lines leave out. extra: as `clinical.clinical_figures` names them.
+    idf: a table that `save_idf` wrote, for a CIDEr-D that does not move with the test set.
+    """
+    given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not given:
+        raise SourceError("no predictions file is given.", remedy="Name at least one.")
+    names = _names(given)
+    frequency = None if idf is None else load_idf(idf)
+    table_path = None if reference is None else Path(reference)
+    read = _read(dict(zip(names, given, strict=True)), table_path, form, split, partial)
+    known = _shared_references({name: predictions for name, (_, predictions, _) in read.items()})
+    settings = Settings(replicates, seed)
+    files = []
+    for name, (provenance, predictions, notes) in read.items():
+        joined = [
+            case if case.reference is not None else replace(case, reference=known.get(case.case_id))
+            for case in predictions
+        ]
+        joined = joined if source is None else source.with_facts(joined)
+        scores = score_predictions(joined, provenance, name=name, replicates=replicates, seed=seed, frequency=frequency)
+        scores.notes += notes
+        files.append(scores)
+    _add_meteor(files, meteor)
+    for wanted, scores in itertools.product(extra, files):
+        found = clinical_figures(wanted, *scores.texts, scores.patients, replicates)
+        scores.figures |= {key: defined(value) for key, value in found.items()}
+    if len({scores.figures["cases.hash"] for scores in files}) > 1:
+        for scores in files:
+            scores.notes.append("the files hold different cases: compare them in the paired rows only")
+    paired = {scores.name: _compare(files[0], scores, settings) for scores in files[1:]}
+    count = _correct(paired)
+    if 2 * count / (settings.replicates + 1) > LEVEL:
+        files[0].notes.append(
+            f"{count} comparisons and {settings.replicates} draws: no corrected p value can be below {LEVEL}; "
+            f"--replicates {math.ceil(2 * count / LEVEL)} resolves it"
+        )
+    return Scores(files, paired)
+
+
+def _correct(paired: Mapping[str, dict[str, Figure]]) -> int:
+    """Add `<metric>.p_holm`: p values corrected over every figure and every file of the table; how many there are."""
+    values = {
+        (file, name): value
+        for file, differences in paired.items()
+        for name, value in differences.items()
+        if name.endswith(".p") and isinstance(value, float)
+    }
+    corrected = statistics.holm(values)
+    for file, differences in paired.items():
+        for name in list(differences):
+            differences[name] = differences.pop(name)  # in order, each corrected value behind its p value
+            if (file, name) in corrected:
+                differences[f"{name}_holm"] = corrected[file, name]
+    return len(values)
+
+
+def _add_meteor(files: Sequence[FileScores], wanted: bool) -> None:
+    scored = [scores for scores in files if scores.case_ids]
+    found: list[float | str] = [NOT_RUN] * len(scored)
+    if wanted and scored:
+        found = text.meteor_java15([scores.texts for scores in scored])
+    for scores, value in zip(scored, found, strict=True):
+        scores.figures["text.meteor_java15"] = value
+
+
+def score_command(
+    paths: Sequence[str | Path],
+    json: bool = False,
+    out: Path | None = None,
+    *,
+    replicates: int = statistics.REPLICATES,
+    meteor: bool = True,
+    metrics: Sequence[str] = (),
+    save_idf: Path | None = None,
+    source: CaseSource | None = None,
+    **how: Any,
+) -> Scores:
+    """The `score` verb: table or JSON on standard output; with `out` also a .md, .tex, .html or .json file.
+
+    metrics: full names, or the beginnings of some, of the figures that are printed; METEOR runs if one asks for it.
+    how: what `score` takes besides.
+    """
+    suffix = "" if out is None else Path(out).suffix.lower()
+    if suffix not in ("", ".md", ".tex", ".html", ".json"):
+        raise ConfigError(f"cannot write a {suffix} file.", where=out, remedy="Name it .md, .tex, .html or .json.")
+    for name in metrics:
+        refuse_bare(name)
+    meteor = meteor and (not metrics or any("text.meteor_java15".startswith(name) for name in metrics))
+    with Console(stderr=True).status("scoring"):
+        scores = score(paths, replicates=replicates, meteor=meteor, source=source, **how)
+    chosen = scores.only(metrics) if metrics else scores.as_json()
+    plain = jsonlib.dumps(chosen, indent=1, ensure_ascii=False, allow_nan=False)
+    if json or metrics:
+        sys.stdout.write(plain + "\n")
+    else:
+        table.show(scores.files, scores.paired)
+    if save_idf is not None:
+        write_idf(
+            save_idf, text.DocumentFrequency.of(scores.files[0].texts[1], f"references of {scores.files[0].name}")
+        )
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(plain + "\n" if suffix == ".json" else _written(scores, suffix, source), encoding="utf-8")
+    return scores
+
+
+def _written(scores: Scores, suffix: str, source: CaseSource | None) -> str:
+    if suffix == ".html":
+        from intervalchange.evaluation.report.page import page
+
+        return page(scores.files, scores.paired, source)
+    return (table.latex if suffix == ".tex" else table.markdown)(scores.files, scores.paired)

@@ -1,0 +1,159 @@
+"""C2F, second film stage: which findings are in each region.
+
+C2F trains a ResNet-101 on the crop of every annotated box: a vector f of the crop, plus an embedding of the region,
+says which of 38 labels are there; f alone is kept. Here the crop is one of the feature map that also finds the boxes
+(RoI-align), so that both films' regions cost one pass of one small trunk.
+
+What is in which region comes from the places of the findings (masks or boxes) where they are known; a film whose
+findings have labels but no places still teaches that one of its regions has them.
+
+Differs: crops are taken from the map of the shared trunk, from the boxes that were found, not from pixels in 224 x 224.
+Differs: the right way round; C2F crops rows by x and columns by y.
+Differs: real finding names of the library; C2F renames 38 labels to 24 words of the question vocabulary, several of
+    them wrong (elevated hemidiaphragm to pneumomediastinum).
+Differs: absent findings weigh as they are (`balance` for those present); C2F drops four fifths of healthy boxes.
+Differs: the film's own labels are learned too (one of its regions has it), and a dense map of the places of findings
+    helps the trunk while training (`places_weight`; 0 leaves it out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.evaluation.metrics.labels import by_label
+from intervalchange.findings import FINDINGS
+from intervalchange.losses.dense import inside_and_outside
+from intervalchange.losses.labels import masked_bce
+from intervalchange.losses.regions import any_region, findings_in_regions, region_findings
+from intervalchange.methods.base.method import Method, MethodOutput
+from intervalchange.methods.c2f.anatomy import (
+    ANATOMY_WEIGHTS,
+    JudgedRegions,
+    RegionConfig,
+    RegionTargets,
+    anatomy_terms,
+    build_vision,
+    judged_regions,
+    region_figures,
+    region_targets,
+)
+
+
+class DiseasesConfig(RegionConfig):
+    """Loss weights and what counts as a finding in a region."""
+
+    model_type = "c2f_diseases"
+
+    anatomy_weight: float = 0.5
+    """How much the boxes are still learned; the trunk is shared."""
+    region_weight: float = 1.0
+    film_weight: float = 0.5
+    """Of the film's labels through all of its regions."""
+    places_weight: float = 1.0
+    """Of the dense map of places, which is there while training only."""
+    balance: float = 3.0
+    """How much a present finding of a region weighs against an absent one."""
+    least: float = 0.3
+    """Share of a finding that must lie in a region for the region to have it."""
+
+
+@dataclass(frozen=True)
+class JudgedFilm:
+    """What validation knows of one film."""
+
+    regions: JudgedRegions
+    findings: np.ndarray
+    """(f,) probabilities that the film has it."""
+    true_findings: np.ndarray
+    """(f,) int8: 1, 0, -1 unknown."""
+    in_regions: np.ndarray
+    """(r, f) probabilities."""
+    true_in_regions: np.ndarray
+    """(r, f), likewise."""
+
+
+class C2FDiseases(Method):
+    """See the module's docstring."""
+
+    config_class = DiseasesConfig
+    config: DiseasesConfig
+    name = "c2f/diseases"
+    supervision = ("regions", "findings", "masks")
+    unit = "films"
+    needs = ("findings",)
+    selection = "findings.auroc"
+
+    columns: Tensor
+
+    def __init__(self, config: DiseasesConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config, tokenizer)
+        self.vision = build_vision(config, diseases=True)
+        self.places = nn.Conv2d(config.width, len(config.findings), 1) if config.places_weight else None
+        self.post_init()
+
+    def _truth(self, batch: Mapping[str, Any]) -> tuple[RegionTargets, Tensor, Tensor, Tensor]:
+        """Regions, findings (b, f), findings of regions (b, r, f), places (b, f, g, g)."""
+        names, device = self.config.region_names, self.device
+        targets = region_targets(batch["regions"], names, batch["current"].shape[-1])
+        targets = RegionTargets(*(field.to(device) for field in (targets.boxes, targets.there, targets.presence)))
+        columns = [FINDINGS.index(name) for name in self.config.findings]
+        findings = batch["findings_current"].to(device)[:, columns]
+        places = batch["places_current"].to(device)[:, columns]
+        inside = findings_in_regions(targets.boxes, targets.there, places, findings, self.config.least)
+        return targets, findings, inside, places
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        config = self.config
+        view, features = self.vision(batch["current"])
+        targets, findings, inside, places = self._truth(batch)
+        joined: dict[str, Any] = {"across": average_over_processes}
+        terms = anatomy_terms(view, targets)
+        weights = {name: config.anatomy_weight * weight for name, weight in ANATOMY_WEIGHTS.items()}
+        terms["regions"] = region_findings(view.findings, inside, config.balance, **joined)
+        terms["film"] = masked_bce(any_region(view.findings, view.presence), findings, **joined)
+        weights |= {"regions": config.region_weight, "film": config.film_weight}
+        if self.places is not None:
+            terms["places"] = inside_and_outside(self.places(features), places, findings == 1, **joined)
+            weights["places"] = config.places_weight
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+
+    def judged(self, batch: Any) -> list[Any]:
+        with torch.no_grad():
+            view, _ = self.vision(batch["current"].to(self.device))
+            targets, findings, inside, _ = self._truth(batch)
+            film = torch.sigmoid(any_region(view.findings, view.presence))
+            regions = torch.sigmoid(view.findings.float())
+        known = [torch.nan_to_num(truth, nan=-1.0).to(torch.int8) for truth in (findings, inside)]
+        columns = [column.cpu().numpy() for column in (film, known[0], regions, known[1])]
+        return [JudgedFilm(*row) for row in zip(judged_regions(view, targets), *columns, strict=True)]
+
+    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+        film = _areas([one.findings for one in judged], [one.true_findings for one in judged])
+        inside = _areas([one.in_regions for one in judged], [one.true_in_regions for one in judged])
+        figures = {"findings.auroc": _mean(film), "regions.findings.auroc": _mean(inside)}
+        named = zip(self.config.findings, film, strict=True)
+        figures |= {f"findings.auroc.{name}": float(area) for name, area in named if not np.isnan(area)}
+        return figures | region_figures([one.regions for one in judged], self.config.region_names)
+
+
+def _areas(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> np.ndarray:
+    """(..., f) of each film, truth -1 where unknown -> (f,) area under the ROC curve, NaN where a class is missing."""
+    said, true = (np.stack(list(table)).astype(float) for table in (scores, truth))
+    true[true < 0] = np.nan
+    said, true = (table.reshape(-1, table.shape[-1]) for table in (said, true))
+    return by_label(true, said, np.ones(len(true)), "auroc")
+
+
+def _mean(values: np.ndarray) -> float:
+    """Over what is known; 0.5, which says nothing, where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.5

@@ -1,0 +1,1 @@
+"""EKAID: anatomy-guided graphs of two films. Stage: answer."""

@@ -1,0 +1,413 @@
+"""EKAID: "Expert Knowledge-Aware Image Difference Graph Representation Learning" (Hu et al., KDD 2023), as it is meant.
+
+https://doi.org/10.1145/3580305.3599819 ; the published code (Holipori/EKAID) has no licence; nothing of it is copied.
+
+Orientation: the paper's main image ("bef" in its code) is our `current`, its reference ("aft") our `prior`.
+
+A film becomes 2r nodes: what each anatomical region looks like, and what its crop shows. Three graphs join them
+(semantic, spatial, implicit: `blocks/region_graphs.py`), and each is read by an attention that knows the question and
+the relation. The difference of the nodes of the two films says which of them count; prior, difference and current
+become one vector each, and the dynamic speaker (`blocks/dynamic_speaker.py`) says the answer.
+
+Differs: the question's attention is normalised over its words; the published code normalises over the batch, so that
+    an answer depends on its batch mates.
+Differs: a node keeps its own term and hears both directions of a graph; the published sum overwrites all but the last.
+Differs: the three graphs read the same nodes and their results are averaged; in the published code each writes into
+    the nodes that the next one reads, and the weights of the sum do nothing.
+Differs: a node without neighbours hears nothing; published, it hears all nodes alike.
+Differs: an edge weighs as the detections are sure, in the attention's logarithm; published edges are 0 or 1, and that
+    is what certainties of 0 and 1 give.
+Differs: a region that is not on the film has no edges and no say; published, it counts as "right lung".
+Differs: in the spatial graph an angle of exactly 0 is a direction like the others (published: overlap); no pixel is
+    added to the sides of boxes; lengths are shares of the film's side.
+Differs: two findings go together in the semantic graph whichever of them brings the other, both ways; published, the
+    node that comes first decides. A node can show several findings; "edema" is no region.
+Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and their stores are shared; EKAID's 26 are
+    `findings.EKAID_REGIONS` (all but the right atrium exist in the simulated cohort). Findings are the 30 of the
+    library in EKAID's five organs, not VinDr's 22.
+Differs: region vectors come from one query a region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
+    their channels are standardised by the first batch, with one scale for all regions because the nodes are added up,
+    and a learned vector says which node is which region.
+Differs: difference = current - prior; the published code has prior - current.
+Differs: the sums over the nodes are divided by the root of their number and standardised by the first batch; published,
+    what all films have in common comes out tens of times as large as what differs.
+Differs: without a prior the answer is about the current film alone; published, both films are always shown.
+Differs: one table of words (the second is random and frozen there); plain linear layers without weight
+    normalisation; no head of six classes that no loss reads.
+Differs: generation begins with the token that training begins with, and the selection is on validation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.blocks.projection import FirstBatchNorm
+from intervalchange.blocks.region_queries import RegionView
+from intervalchange.blocks.tokenizer import Tokens, decode, encode
+from intervalchange.blocks.type_embedding import Marks
+from intervalchange.errors import ConfigError
+from intervalchange.losses import answer_nll, sequence_log_probability
+from intervalchange.methods.base.method import MethodOutput
+from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
+from intervalchange.methods.base.region_attribution import heat_maps
+from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
+from intervalchange.methods.ekaid.region_graphs import (
+    SPATIAL,
+    RelationEncoder,
+    RelationGraph,
+    box_geometry,
+    full_graph,
+    semantic_graph,
+    spatial_graph,
+)
+from intervalchange.records import Prediction
+
+
+@dataclass(frozen=True)
+class Organ:
+    """What EKAID's anatomical knowledge graph files together."""
+
+    regions: tuple[str, ...]
+    findings: tuple[str, ...]
+
+
+def _both_sides(*names: str) -> tuple[str, ...]:
+    return tuple(f"{side} {name}" for side in ("right", "left") for name in names)
+
+
+ORGANS = MappingProxyType(
+    {
+        "lung": Organ(
+            (
+                *_both_sides("lung", "upper lung zone", "mid lung zone", "lower lung zone", "apical zone"),
+                *_both_sides("hilar structures"),
+                *("trachea", "carina"),
+            ),
+            (
+                *("atelectasis", "consolidation", "lung opacity", "pneumonia", "edema", "vascular congestion"),
+                *("hilar congestion", "emphysema", "granuloma", "contusion", "hypoxemia", "hematoma"),
+            ),
+        ),
+        "pleura": Organ(
+            _both_sides("costophrenic angle", "hemidiaphragm"),
+            (
+                *("pleural effusion", "pleural thickening", "pneumothorax", "air collection"),
+                *("blunting of the costophrenic angle", "gastric distention"),
+            ),
+        ),
+        "heart": Organ(
+            (
+                *("aortic arch", "svc", "cardiac silhouette", "cavoatrial junction", "right atrium"),
+                *("left cardiac silhouette", "right cardiac silhouette"),
+            ),
+            (
+                *("cardiomegaly", "enlargement of the cardiac silhouette", "heart failure"),
+                *("hypertensive heart disease", "tortuosity of the thoracic aorta"),
+                "tortuosity of the descending aorta",
+            ),
+        ),
+        "mediastinum": Organ(("upper mediastinum", "mediastinum"), ("thymoma", "pneumomediastinum", "hernia")),
+        "bone": Organ(("right clavicle", "left clavicle", "spine"), ("calcification", "fracture", "scoliosis")),
+    }
+)
+"""EKAID's five organs, with the library's findings in place of VinDr's; C2F's regions are filed where they belong."""
+
+TOGETHER: tuple[tuple[str, str], ...] = (
+    ("atelectasis", "pleural effusion"),
+    ("cardiomegaly", "pleural effusion"),
+    ("consolidation", "pleural effusion"),
+    ("edema", "cardiomegaly"),
+    ("edema", "pleural effusion"),
+    *((one, one) for one in ("atelectasis", "cardiomegaly", "consolidation", "edema", "lung opacity")),
+    *((one, one) for one in ("pneumothorax", "pleural effusion")),
+)
+"""Findings that go together: one has the other in more than 18% of the labels of MIMIC-CXR; and each with itself."""
+
+GRAPHS = ("semantic", "spatial", "implicit")
+
+
+class EkaidConfig(PairedRegionsConfig):
+    """Configuration of EKAID. The rows of its ablation are the choices of `graphs`."""
+
+    model_type = "ekaid"
+
+    graphs: tuple[str, ...] = GRAPHS
+    """The graphs whose readings are averaged."""
+    node_width: int = 96
+    """Of a node, of the question and of what is spoken of."""
+    graph_heads: int = 4
+    graph_dropout: float = 0.0
+    """In the graphs and in the question."""
+    word_width: int = 64
+    """Of a word, in the question and in the answer."""
+    attention_width: int = 48
+    """Hidden width of the attention that says which nodes count."""
+    attention_weight: float = 0.0025
+    """Of the sum of that attention, beside the answer's loss."""
+    speaker_width: int = 128
+    """Of the two LSTMs."""
+    speech_parts: int = 16
+    """Latent parts of speech; no loss reads them."""
+    speaker_dropout: float = 0.0
+    """In the speaker and in the difference."""
+    question_tokens: int = 40
+    answer_tokens: int = 96
+    """Longest question and answer, marks included."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if not self.graphs or len(set(self.graphs)) < len(self.graphs) or not {*self.graphs} <= {*GRAPHS}:
+            raise ConfigError(
+                f"model option 'graphs' is {self.graphs}.", remedy=f"Name one or more of {', '.join(GRAPHS)}, once."
+            )
+        if self.node_width % self.graph_heads:
+            raise ConfigError(
+                f"model option 'node_width' is {self.node_width}.", remedy="It is divisible by graph_heads."
+            )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of b pairs. n = 2r nodes a film; the prior films, then the current ones."""
+
+    nodes: Tensor
+    """(2b, n, d)."""
+    present: Tensor
+    """(2b, r) that the region is on the film, in [0, 1]."""
+    has_prior: Tensor
+    """(b) bool."""
+    views: tuple[RegionView, RegionView]
+    """Of the prior and of the current films."""
+
+    def joined(self, field: str) -> Tensor:
+        """A field of both views, (2b, ...)."""
+        return torch.cat([getattr(view, field) for view in self.views]).float()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the speaker speaks of."""
+
+    parts: Tensor
+    """(b, 3, d): prior, difference, current."""
+    absent: Tensor
+    """(b, 3) bool."""
+    attention: Tensor
+    """(2b, n) in [0, 1]: how much each node counts; 0 for a prior that is not there."""
+
+
+class QuestionEncoder(nn.Module):
+    """Words, a GRU, and an attention over the words: one vector a question."""
+
+    def __init__(self, vocabulary: int, words: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, words)
+        self.read = nn.GRU(words, width, batch_first=True)
+        self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.dropout = nn.Dropout(dropout)
+
+    def draw_weights(self, init: Any) -> None:
+        """See `Method._init_weights`."""
+        init.normal_(self.words.weight, std=0.5)
+
+    def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(b, t, d) and (b, t) -> (b, t): softmax over the words of each question; 0 on padding."""
+        scores = self.score(hidden).squeeze(-1).float().masked_fill(mask == 0, float("-inf"))
+        return torch.softmax(scores, dim=1)
+
+    def forward(self, text: Tokens) -> Tensor:
+        """-> (b, d). Padding is on the right and each row has a word."""
+        hidden, _ = self.read(self.dropout(self.words(text.ids)))
+        return self.dropout(torch.einsum("bt,btd->bd", self.weights(hidden, text.mask).to(hidden.dtype), hidden))
+
+
+class NodeAttention(nn.Module):
+    """Which nodes of a film count, in the light of the difference: gated context, then a sigmoid for each node."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.context_difference, self.gate_difference = (nn.Linear(width, width, bias=False) for _ in range(2))
+        self.context_node, self.gate_node = nn.Linear(width, width), nn.Linear(width, width)
+        self.score = nn.Sequential(nn.Linear(3 * width, hidden), nn.Dropout(dropout), nn.ReLU(), nn.Linear(hidden, 1))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, nodes: Tensor, difference: Tensor) -> Tensor:
+        """(b, n, d) twice -> (b, n) in [0, 1]."""
+        context = self.dropout(torch.tanh(self.context_difference(difference) + self.context_node(nodes)))
+        gate = self.dropout(torch.sigmoid(self.gate_difference(difference) + self.gate_node(nodes)))
+        return torch.sigmoid(self.score(torch.cat([nodes, difference, gate * context], dim=-1))).squeeze(-1)
+
+
+class Ekaid(PairedRegions):
+    """EKAID. See the module's docstring."""
+
+    config_class = EkaidConfig
+    config: EkaidConfig
+    name = "ekaid/answer"
+
+    def __init__(self, config: EkaidConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config, tokenizer)
+        width, regions, words = config.node_width, len(config.region_names), len(self.tokenizer)
+        self.anatomy_nodes, self.disease_nodes = (nn.Linear(config.width, width) for _ in range(2))
+        self.places = Marks(2 * regions, width, 1.0)
+        self.question = QuestionEncoder(words, config.word_width, width, config.graph_dropout)
+        kinds = {"semantic": 3, "spatial": SPATIAL, "implicit": 0}
+        self.graphs = nn.ModuleDict(
+            {
+                name: RelationEncoder(
+                    width, width, config.graph_heads,
+                    relations=kinds[name], geometry=name == "implicit", dropout=config.graph_dropout,
+                )
+                for name in config.graphs
+            }
+        )  # fmt: skip
+        self.counts = NodeAttention(width, config.attention_width, config.speaker_dropout)
+        self.standard = FirstBatchNorm(2 * config.width)
+        self.standard_parts = FirstBatchNorm(3 * width)
+        self.speaker = DynamicSpeaker(
+            self.tokenizer,
+            parts=width,
+            width=width,
+            words=config.word_width,
+            hidden=config.speaker_width,
+            speech=config.speech_parts,
+            dropout=config.speaker_dropout,
+        )
+        self.knowledge = Knowledge.of(config.region_names, config.findings)
+        self.post_init()
+
+    # --- seeing ------------------------------------------------------------------------------------------------
+
+    def standardised(self, vectors: Tensor) -> Tensor:
+        """(2b, r, c) -> the same: a channel has one scale in all regions, because the nodes are added up."""
+        scaled: Tensor = self.standard(vectors)
+        return scaled
+
+    def see(self, batch: Mapping[str, Any]) -> Seen:
+        """Films, or stored regions, of a batch -> nodes."""
+        views = self.region_views(batch)
+        anatomy, disease, present = self.region_vectors(views)
+        nodes = torch.cat([self.anatomy_nodes(anatomy), self.disease_nodes(disease)], dim=1) + self.places.weight
+        return Seen(nodes * present.repeat(1, 2).unsqueeze(-1), present, batch["has_prior"].to(self.device), views)
+
+    def relation_graphs(self, seen: Seen) -> dict[str, RelationGraph]:
+        """The chosen graphs of the prior films, then of the current ones; n nodes each."""
+        boxes, graphs = seen.joined("boxes").detach(), {}
+        if "semantic" in self.config.graphs:
+            findings = torch.sigmoid(seen.joined("findings"))
+            graphs["semantic"] = semantic_graph(seen.present, findings, *self.knowledge.tensors(self.device))
+        if "spatial" in self.config.graphs:
+            graphs["spatial"] = spatial_graph(boxes, seen.present).twice()
+        if "implicit" in self.config.graphs:
+            graphs["implicit"] = full_graph(seen.present.repeat(1, 2))
+        return graphs
+
+    def ask(self, questions: Sequence[str]) -> Tensor:
+        """(b, d)."""
+        limit = self.config.question_tokens
+        return self.question(encode(self.tokenizer, questions, bos=True, limit=limit, device=self.device))
+
+    def relate(self, seen: Seen, asked: Tensor) -> Tensor:
+        """(2b, n, d): the mean of what the graphs make of the nodes. A region that is not there is not asked."""
+        question = asked.repeat(2, 1).unsqueeze(1) * seen.present.repeat(1, 2).unsqueeze(-1)
+        geometry = box_geometry(seen.joined("boxes").detach()) if "implicit" in self.config.graphs else None
+        read = [
+            self.graphs[name](seen.nodes, question, graph, geometry if name == "implicit" else None)
+            for name, graph in self.relation_graphs(seen).items()
+        ]
+        return torch.stack(read).mean(0)
+
+    def compare(self, seen: Seen, questions: Sequence[str]) -> Compared:
+        """One vector each of prior, difference and current."""
+        nodes = self.relate(seen, self.ask(questions))
+        prior, current = nodes.chunk(2)
+        here = seen.has_prior.view(-1, 1)
+        difference = (current - prior) * here.unsqueeze(-1)
+        shown = torch.cat([here.expand(-1, nodes.shape[1]), torch.ones_like(here).expand(-1, nodes.shape[1])])
+        there = shown * seen.present.repeat(1, 2)
+        attention = self.counts(nodes, difference.repeat(2, 1, 1)) * there
+        then, now = (torch.einsum("bn,bnd->bd", attention, nodes) / math.sqrt(nodes.shape[1])).chunk(2)
+        absent = ~torch.cat([here, here, torch.ones_like(here)], dim=1)
+        parts = torch.cat([then, now - then, now], dim=1).unsqueeze(1)
+        return Compared(self.standard_parts(parts).view(len(now), 3, -1), absent, attention)
+
+    # --- training ----------------------------------------------------------------------------------------------
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        compared = self.compare(self.see(batch), batch["question"])
+        answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
+        logits = self.speaker(compared.parts, compared.absent, answer)
+        generation = answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)
+        films = average_over_processes(torch.tensor(float(len(compared.attention)), device=self.device))
+        attention = compared.attention.sum() / films
+        loss = generation + self.config.attention_weight * attention
+        return MethodOutput(loss=loss, terms={"generation": generation.detach(), "attention": attention.detach()})
+
+    # --- answering ---------------------------------------------------------------------------------------------
+
+    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
+        """Greedy answers; confidence is the probability of the whole answer under the model."""
+        self.check_prior(batch)
+        with torch.no_grad():
+            seen = self.see(batch)
+        if evidence:
+            seen = replace(seen, nodes=seen.nodes.requires_grad_())
+        with torch.set_grad_enabled(evidence):
+            compared = self.compare(seen, batch["question"])
+            tokens = self.speaker.generate(compared.parts, compared.absent, limit=self.config.answer_tokens)
+            logits = self.speaker(compared.parts, compared.absent, tokens)
+            likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
+        return self.predictions(
+            batch,
+            decode(self.tokenizer, tokens.ids),
+            confidence=[{"answer": chance} for chance in likelihood.detach().double().exp().tolist()],
+            evidence=self._evidence(likelihood, seen) if evidence else None,
+        )
+
+    def _evidence(self, likelihood: Tensor, seen: Seen) -> list[dict[str, np.ndarray] | None]:
+        """Gradient times node of the answer's likelihood, drawn region by region: see `c2f_evidence.py`."""
+        (gradient,) = torch.autograd.grad(likelihood.sum(), seen.nodes)
+        used = (gradient * seen.nodes).sum(-1).abs().detach()
+        prior, current = used.chunk(2)
+        return heat_maps(prior + current, seen.views[1], self.config.region_names, self.config.findings, graph=False)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """The tables of the semantic graph for chosen regions and findings. Plain arrays: they are facts, not weights."""
+
+    regions: np.ndarray
+    """(r, o) bool."""
+    findings: np.ndarray
+    """(f, o) bool."""
+    together: np.ndarray
+    """(k, 2) int64, both orders."""
+
+    @classmethod
+    def of(cls, regions: Sequence[str], findings: Sequence[str]) -> Knowledge:
+        """A region or a finding that no organ has is related to nothing."""
+        organs = list(ORGANS.values())
+        known = [pair for pair in TOGETHER if {*pair} <= {*findings}]
+        both = sorted({(findings.index(one), findings.index(other)) for pair in known for one, other in
+                       (pair, pair[::-1])})  # fmt: skip
+        return cls(
+            np.array([[name in organ.regions for organ in organs] for name in regions]),
+            np.array([[name in organ.findings for organ in organs] for name in findings]),
+            np.array(both, dtype=np.int64).reshape(-1, 2),
+        )
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Regions, findings, pairs, where they are needed."""
+        regions, findings, together = (torch.from_numpy(table).to(device) for table in (
+            self.regions, self.findings, self.together))  # fmt: skip
+        return regions, findings, together

@@ -1,0 +1,1 @@
+"""IDCPCL: image difference captioning with pre-training and contrast. Stages: pretrain, answer."""

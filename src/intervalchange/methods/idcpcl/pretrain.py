@@ -1,0 +1,291 @@
+"""IDCPCL, first stage: films and words are brought together by three tasks, one of which is drawn for each step.
+
+- **masked words** (MLM): 15% of the words of an answer are hidden and found again from the films and the rest.
+- **masked cells** (MVCL): 15% of the cells of one film are emptied; what was there is told from what is elsewhere.
+- **aligning** (FDA): each pair with its true answer and six near misses made by the grammar (the direction, a level, a
+  finding is wrong); the answer whose CLS is closest to those of the films is to be the true one.
+
+Differs: the near misses are the grammar's (`data/answer_words.py`); the authors ship files made by word frequencies.
+    They use words of training answers only. `others` adds answers of other cases of the training set, in place of
+    negatives from the batch: every candidate is read together with the films, so a batch would cost its square.
+Differs: contrasts at temperature .1, learnt in aligning; 1.0 is published, which on cosines is almost flat.
+Differs: cells that look alike (cosine above `alike`) do not count against each other: most of a lung does.
+Differs: a word to hide, where chance hides none, is drawn; published, it is the one after BOS.
+Differs: no expansion by single images and by species (Birds); for films, `tasks/classification` gives an encoder.
+
+What it is besides, `idcpcl.py` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from intervalchange.blocks.gathering import gather_rows
+from intervalchange.blocks.processes import average_over_processes
+from intervalchange.blocks.tokenizer import Tokens, encode
+from intervalchange.blocks.word_masking import hide_words, mask_token
+from intervalchange.data.answer_words import chosen_misses, draws
+from intervalchange.errors import ConfigError
+from intervalchange.findings import SIMULATED
+from intervalchange.losses import answer_nll, contrastive
+from intervalchange.methods.base.hard_negatives import HeardWords
+from intervalchange.methods.base.method import Method, MethodOutput
+from intervalchange.methods.idcpcl.answer import HIDDEN_WORDS, Films, Idcpcl, IdcpclConfig
+
+TASKS = ("words", "cells", "aligning")
+HIDDEN_CELLS = 0.15
+"""Chance that a cell of the chosen film is emptied."""
+
+
+class IdcpclPretrainConfig(IdcpclConfig):
+    """The tasks. The rows of the ablation: weights of 0."""
+
+    model_type = "idcpcl_pretrain"
+
+    task_weights: tuple[float, ...] = (8.0, 1.0, 2.0)
+    """How often words, cells and aligning are drawn."""
+    task_seed: int = 0
+    """With the step it says which task is drawn, in every process the same."""
+    misses: int = 6
+    """Near misses that stand beside a true answer."""
+    others: int = 2
+    """Answers of other cases that stand beside it."""
+    findings: tuple[str, ...] = SIMULATED
+    """What may stand in a near miss in place of another finding."""
+    temperature: float = 0.1
+    """Of the contrasts."""
+    learned_temperature: bool = True
+    """That of aligning is learnt from there on."""
+    alike: float = 0.9
+    """Cosine above which two cells do not count against each other; 1 for none."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if len(self.task_weights) != len(TASKS) or min(self.task_weights) < 0 or not sum(self.task_weights):
+            raise ConfigError(
+                f"model option 'task_weights' is {self.task_weights}.",
+                remedy="Give three numbers (words, cells, aligning), none below 0 and one above.",
+            )
+        if self.misses < 1:
+            raise ConfigError(f"model option 'misses' is {self.misses}.", remedy="It is 1 or more.")
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """What validation knows of one case."""
+
+    filled: int
+    """Hidden words that were found."""
+    words: int
+    """Words that were hidden."""
+    placed: int
+    """Emptied cells that were told from the others of the film."""
+    cells: int
+    """Cells that were emptied."""
+    aligned: bool
+    """The true answer was found closest."""
+    has_miss: bool
+    """There was another."""
+
+
+class IdcpclPretrain(HeardWords, Idcpcl):
+    """IDCPCL, first stage. See the module's docstring."""
+
+    config_class = IdcpclPretrainConfig
+    config: IdcpclPretrainConfig
+    name: ClassVar[str] = "idcpcl/pretrain"
+    selection: ClassVar[str] = "pretraining"
+    answer = Method.answer
+
+    def _build(self) -> None:
+        width = self.config.decoder_width
+        self.imagine = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.imagine_bias = nn.Parameter(torch.empty(self.encoder.width))
+        self.scale = nn.Parameter(torch.empty(()), requires_grad=self.config.learned_temperature)
+        self.expect_words()
+        self._said: tuple[str, ...] = ()
+
+    def draw_weights(self, init: Any) -> None:
+        """See `Method._init_weights`."""
+        init.zeros_(self.imagine_bias)
+        init.constant_(self.scale, math.log(1 / self.config.temperature))
+
+    def check_items(self, items: Any) -> None:
+        """Hear the words of the training answers, and keep these."""
+        super().check_items(items)
+        self._said = tuple(sorted(set(items.answers)))
+        self.hear(self._said)
+
+    # --- one task a step -------------------------------------------------------------------------------------------
+
+    def task(self, step: int) -> str:
+        """The task of a step: a function of it and of `task_seed` alone."""
+        lot = float(draws([f"idcpcl {self.config.task_seed}"], step, "task", 1)[0, 0])
+        weights = np.cumsum(self.config.task_weights) / sum(self.config.task_weights)
+        return TASKS[int(np.searchsorted(weights, lot, side="right"))]
+
+    def steps_of_every_task(self) -> list[int]:
+        """The first step of each task that is ever drawn."""
+        wanted = [task for task, weight in zip(TASKS, self.config.task_weights, strict=True) if weight]
+        return [next(step for step in range(100_000) if self.task(step) == task) for task in wanted]
+
+    def forward(self, **batch: Any) -> MethodOutput:
+        task = self.task(self._step)
+        terms = {"words": self._words_term, "cells": self._cells_term, "aligning": self._aligning_term}
+        term = terms[task](batch)
+        # What another task learns takes part with nothing: in several processes, every gradient must come.
+        idle = torch.stack([parameter.sum() for parameter in self.parameters() if parameter.requires_grad]).sum()
+        return MethodOutput(loss=term + 0 * idle, terms={task: term.detach()})
+
+    def films(self, batch: Mapping[str, Any], empty: Tensor | None = None) -> Films:
+        """Both films of b pairs; the cells in `empty` (2b, n) bool are zero."""
+        raw = self.tokens(self.see(batch))
+        cells = raw if empty is None else raw.masked_fill(empty.unsqueeze(-1), 0.0)
+        return Films(raw, *self.difference(cells, batch["has_prior"].to(self.device)))
+
+    def read(self, films: Films, questions: Sequence[str], answers: Tokens) -> Tensor:
+        """Everything sees everything: (b, f + q + t, d)."""
+        return self.decoder.language_model.read(films.tokens, films.mask, *self.prefix(questions), answers)  # type: ignore[no-any-return]
+
+    def _answers(self, texts: Sequence[str]) -> Tokens:
+        """CLS, words, EOS."""
+        limit = 1 + self.config.answer_tokens
+        return encode(self.tokenizer, texts, bos=True, eos=True, limit=limit, device=self.device)
+
+    def _lots(self, batch: Mapping[str, Any], salt: str, count: int) -> Tensor:
+        """(b, count) in [0, 1), the same for a case whatever stands beside it."""
+        return torch.from_numpy(draws(batch["case_id"], self._step, salt, count)).to(self.device)
+
+    # --- masked words ----------------------------------------------------------------------------------------------
+
+    def fill(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (h, v) of the hidden words, what they are (h), and whose (h). EOS may be one, CLS is none."""
+        true = self._answers(batch["answer"])
+        length = true.ids.shape[1]
+        lots = [self._lots(batch, salt, length) for salt in ("hide", "how", "word")]
+        words = true.mask.bool() & (torch.arange(length, device=self.device) > 0)
+        chance, size = HIDDEN_WORDS * words, len(self.tokenizer)
+        holes, hidden = hide_words(
+            true.ids, chance, words, (lots[0], lots[1], lots[2]), mask_token(self.tokenizer), size
+        )
+        read = self.read(self.films(batch), batch["question"], Tokens(holes, true.mask))[:, -length:]
+        return self.decoder.language_model.lm_head(read[hidden]), true.ids[hidden], hidden.nonzero()[:, 0]
+
+    def _words_term(self, batch: Mapping[str, Any]) -> Tensor:
+        logits, ids, _ = self.fill(batch)
+        return answer_nll(logits[None], ids[None], torch.ones_like(ids)[None], across=average_over_processes)
+
+    # --- masked cells ----------------------------------------------------------------------------------------------
+
+    def imagined(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Predicted and original cells (b, 2n, c), which were hidden and which exist (b, 2n); the prior's first."""
+        count, cells = len(batch["answer"]), self.config.grid**2
+        lots, has_prior = self._lots(batch, "empty", 1 + cells), batch["has_prior"].to(self.device)
+        of_prior = (lots[:, 0] < 0.5) & has_prior
+        drawn = lots[:, 1:]
+        drawn = drawn <= drawn.amin(1, keepdim=True).clamp(min=HIDDEN_CELLS)
+        hidden = torch.cat([drawn & of_prior[:, None], drawn & ~of_prior[:, None]], dim=1)
+        films = self.films(batch, torch.cat(hidden.chunk(2, dim=1)))
+        seen = self.read(films, batch["question"], self._answers(batch["answer"]))[:, : 2 + 2 * cells]
+        seen = torch.cat([seen[:, 1 : 1 + cells], seen[:, 2 + cells :]], dim=1)
+        back = self.imagine(seen) @ self.difference.enter.weight + self.imagine_bias
+        original = torch.cat(films.raw.detach().chunk(2), dim=1)
+        there = torch.cat([has_prior[:, None], has_prior.new_ones(count, 1)], dim=1).repeat_interleave(cells, dim=1)
+        return back, original, hidden, there
+
+    def _cells_term(self, batch: Mapping[str, Any]) -> Tensor:
+        back, original, hidden, there = (gather_rows(one) for one in self.imagined(batch))
+        return contrastive.masked_features(back, original, hidden, there, self.config.temperature, self.config.alike)
+
+    # --- aligning --------------------------------------------------------------------------------------------------
+
+    def candidates(self, batch: Mapping[str, Any]) -> tuple[list[str], Tensor]:
+        """Of every case its answer, near misses, answers of others: k texts a case, and which exist, (b, k) bool."""
+        config, size = self.config, 1 + self.config.misses + self.config.others
+        lots = draws(batch["case_id"], self._step, "near miss", size)
+        texts, there = [], []
+        for answer, kind, row in zip(batch["answer"], batch["kind"], lots.tolist(), strict=True):
+            plain = " ".join(answer.split())
+            wrong = chosen_misses(self.misses(plain, kind), config.misses, row)
+            drawn = [self._said[int(lot * len(self._said))] for lot in row[1 + config.misses :] if self._said]
+            wrong = (*wrong, *(other for other in dict.fromkeys(drawn) if other != answer and other not in wrong))
+            texts += [plain, *wrong, *[plain] * (size - 1 - len(wrong))]
+            there.append([True] * (1 + len(wrong)) + [False] * (size - 1 - len(wrong)))
+        return texts, torch.tensor(there, device=self.device)
+
+    def align(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Cosine of the films' CLS with that of each candidate, (b, k), and which candidates exist, (b, k) bool."""
+        texts, there = self.candidates(batch)
+        times, films, answers = there.shape[1], self.films(batch), self._answers(texts)
+        every = Films(films.raw, *(one.repeat_interleave(times, dim=0) for one in (films.tokens, films.mask)))
+        questions = [question for question in batch["question"] for _ in range(times)]
+        read = self.read(every, questions, answers)
+        starts = torch.stack([read[:, 0], read[:, every.tokens.shape[1] // 2]], dim=1)
+        counted = torch.stack([every.mask[:, 0], torch.ones_like(every.mask[:, 0])], dim=1)
+        seen, said = contrastive.masked_mean(starts, counted), read[:, -answers.ids.shape[1]]
+        return F.cosine_similarity(seen.float(), said.float(), dim=-1).unflatten(0, (-1, times)), there
+
+    def _aligning_term(self, batch: Mapping[str, Any]) -> Tensor:
+        # A share of the pairs, so that the step is no longer than the others; drawn by the case, so that the same take
+        # part however they are shared out over processes.
+        lots = self._lots(batch, "takes part", 1)[:, 0]
+        everybody = gather_rows(lots)
+        bar = everybody.kthvalue(max(1, len(everybody) // (1 + self.config.misses))).values
+        taking = (lots <= bar).nonzero()[:, 0].tolist()
+        rows = taking or [0]
+        films, texts = ("current", "prior", "has_prior"), ("question", "answer", "kind", "case_id")
+        chosen = {name: batch[name][rows] for name in films}
+        if self.config.standardise and not self.norm.seen:
+            with torch.no_grad():
+                self.tokens(self.see(batch))  # the first batch standardises, and it is the whole of it
+        cosine, there = self.align(chosen | {name: [batch[name][row] for row in rows] for name in texts})
+        if not taking:  # nobody of this process: one is looked at, and counts for nothing
+            there = there & (torch.arange(there.shape[1], device=there.device) == 0)
+        total = average_over_processes((there.sum(-1) > 1).sum().float())
+        scale = self.scale.clamp(max=math.log(100.0)).exp()
+        return contrastive.first_of_candidates(scale * cosine, there, total)
+
+    # --- validation ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def judged(self, batch: Any) -> list[Any]:
+        """Of each case, how much was found again; hidden and drawn by the case alone."""
+        step, self._step = self._step, 0
+        logits, ids, rows = self.fill(batch)
+        found = torch.zeros(len(batch["answer"]), 2, dtype=torch.long)
+        found.index_add_(0, rows.cpu(), torch.stack([logits.argmax(-1) == ids, ids >= 0], dim=1).long().cpu())
+        back, original, hidden, _ = self.imagined(batch)
+        chosen = F.normalize(back.float(), dim=-1) @ F.normalize(original.float(), dim=-1).transpose(1, 2)
+        chosen = chosen.masked_fill(~hidden[:, None, :], -2.0).argmax(-1)
+        right = (chosen == torch.arange(chosen.shape[1], device=chosen.device)) & hidden
+        cosine, there = self.align(batch)
+        aligned = cosine.masked_fill(~there, -2.0).argmax(-1) == 0
+        self._step = step
+        facts = zip(
+            *found.T.tolist(), right.sum(1).tolist(), hidden.sum(1).tolist(), aligned.tolist(),
+            (there.sum(1) > 1).tolist(), strict=True,
+        )  # fmt: skip
+        return [JudgedPair(*fact) for fact in facts]
+
+    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+        figures = {
+            "words.accuracy": _share(sum(one.filled for one in judged), sum(one.words for one in judged)),
+            "cells.accuracy": _share(sum(one.placed for one in judged), sum(one.cells for one in judged)),
+            "aligning.accuracy": _share(
+                sum(one.aligned for one in judged if one.has_miss), sum(one.has_miss for one in judged)
+            ),
+        }
+        trained = [figure for figure, weight in zip(figures.values(), self.config.task_weights, strict=True) if weight]
+        return figures | {"pretraining": float(np.mean(trained))}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

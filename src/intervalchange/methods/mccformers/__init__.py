@@ -1,0 +1,1 @@
+"""MCCFormers-D and -S. Stage: answer."""

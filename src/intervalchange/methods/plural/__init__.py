@@ -1,0 +1,1 @@
+"""PLURAL: a two-stream encoder-decoder. Stages: findings, impression, answer."""

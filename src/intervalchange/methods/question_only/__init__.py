@@ -1,0 +1,1 @@
+"""The floor as a method: the answer from the question alone. Stage: answer."""

@@ -1,0 +1,1 @@
+"""ReAl: residual branch, residual feature alignment, GPT-2 decoder. Stage: answer."""

@@ -1,0 +1,1 @@
+"""The bundled demo: findings of each film, subtracted. Stage: answer."""

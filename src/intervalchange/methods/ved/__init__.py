@@ -1,0 +1,1 @@
+"""VED: vision encoder-decoder on a published backbone. Stage: answer."""

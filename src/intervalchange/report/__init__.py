@@ -1,0 +1,1 @@
+"""The HTML pages: one base template, and the page of answers."""
