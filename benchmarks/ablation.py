@@ -117,7 +117,7 @@ def main() -> None:
     files = [pooled(row, [answers[row, seed] for seed in range(chosen.seeds)], chosen.out) for row in ROWS]
     scores = score(files, meteor=False)
     each = {
-        row: [score(answers[row, seed], meteor=False).files[0].figures for seed in range(chosen.seeds)] for row in ROWS
+        row: [score(answers[row, seed], meteor=False).files[0].metrics for seed in range(chosen.seeds)] for row in ROWS
     }
     shown = ("change.findings.micro.f1", "change.micro.f1", "change.false_change.rate", "text.bleu4", "text.cider_d")
     result = {
@@ -125,10 +125,10 @@ def main() -> None:
         "encoder_minutes": chosen.encoder_minutes,
         "rows": {
             row: {
-                "seeds": [{name: figures[name] for name in shown} for figures in each[row]],
+                "seeds": [{name: metrics[name] for name in shown} for metrics in each[row]],
                 "pooled": {
                     key: value
-                    for key, value in one.figures.items()
+                    for key, value in one.metrics.items()
                     if key.startswith((*shown, "floors.question_only.change"))
                 },
             }

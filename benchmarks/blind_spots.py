@@ -103,9 +103,9 @@ def table(pairs: int, seed: int = 0, meteor: bool = True) -> dict[str, dict[str,
     scored = [meteor_java15([(said, references)])[0] if meteor else "not run" for said in made.values()]
     found: dict[str, dict[str, float | str | None]] = {}
     for (name, said), value in zip(made.items(), scored, strict=True):
-        figures = {f"text.{key}": figure for key, figure in text_scores(said, references).items()}
-        figures |= {f"change.{key}": figure for key, figure in change_scores(said, references).items()}
-        shown = {key: None if figures[key] != figures[key] else figures[key] for _, key in COLUMNS if key in figures}
+        metrics = {f"text.{key}": figure for key, figure in text_scores(said, references).items()}
+        metrics |= {f"change.{key}": figure for key, figure in change_scores(said, references).items()}
+        shown = {key: None if metrics[key] != metrics[key] else metrics[key] for _, key in COLUMNS if key in metrics}
         found[name] = {**shown, "text.meteor_java15": value}
     return found
 

@@ -100,9 +100,9 @@ def model_hash(model: Any) -> str:
     return weight_hash(model.vision.state_dict())[:KEPT]
 
 
-def figures(file: Path) -> dict[str, float]:
+def metrics(file: Path) -> dict[str, float]:
     """The figures of one predictions file that the table shows."""
-    return {name: score(file, meteor=False).files[0].figures[name] for name in SHOWN}
+    return {name: score(file, meteor=False).files[0].metrics[name] for name in SHOWN}
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         diseases = pool.submit(see, plan).result()
         answers = dict(zip([(row, seed) for _, row, seed in jobs], pool.map(run, jobs), strict=True))
-    films = load(diseases).figures(Prepared(plan.test), "test")
+    films = load(diseases).metrics(Prepared(plan.test), "test")
     files = {row: [answers[row, seed] for seed in range(chosen.seeds)] for row in chosen.rows}
     together = score([pooled(row, files[row], chosen.out) for row in chosen.rows], meteor=False)
     kept = (*SHOWN, "floors.")
@@ -132,8 +132,8 @@ def main() -> None:
         "films": films,
         "rows": {
             row: {
-                "seeds": [figures(file) for file in files[row]],
-                "pooled": {key: value for key, value in one.figures.items() if key.startswith(kept)},
+                "seeds": [metrics(file) for file in files[row]],
+                "pooled": {key: value for key, value in one.metrics.items() if key.startswith(kept)},
             }
             for row, one in zip(chosen.rows, together.files, strict=True)
         },

@@ -31,9 +31,9 @@ from intervalchange.data.dataset import PairDataset
 from intervalchange.data.images import Image, film_square
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.evidence import (
+    attribution_metrics,
     cells_of_mask,
     deletion,
-    evidence_figures,
     insertion,
     pointing_hits,
     tally,
@@ -165,8 +165,8 @@ def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> d
         if (single.finding, single.way) in average
     ]
     who = [one.single.patient for one in found]
-    figures = {
-        name: evidence_figures(
+    metrics = {
+        name: attribution_metrics(
             tally(
                 np.stack([getattr(one, kind) for one in found]).clip(0, None),
                 np.stack([cells_of_mask(one.single.mask, len(one.heat)) for one in found]),
@@ -182,7 +182,7 @@ def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> d
     ]
     return {
         "pairs": len(found),
-        **figures,
+        **metrics,
         "curves": {name: float(np.mean([one.areas[name] for one in found])) for name in found[0].areas},
         "correlation_between_patients": float(np.mean(correlations)),
         "erasing_lowers_probability": float(np.mean([one.fell for one in found])),

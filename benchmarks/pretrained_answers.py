@@ -98,7 +98,7 @@ def pair(method: str, seed: int, files: list[Path]) -> dict[str, Any]:
         "method": method,
         "seed": seed,
         "starts": {
-            start: {name: one.figures[name] for name in kept if name in one.figures}
+            start: {name: one.metrics[name] for name in kept if name in one.metrics}
             for start, one in zip(STARTS, together.files, strict=True)
         },
         "gain": {end or "value": together.paired[files[1].name][f"{SHOWN[0]}{end}"] for end in ("", ".low", ".high")},

@@ -203,7 +203,7 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
     model = load(folder).model
     test = films(prepared["test"], model, "all")
     judged = judge(model, test)
-    figures = model.validation_scores(judged)
+    metrics = model.validation_scores(judged)
     beside = floors(model, task.kind, films(prepared["train"], model, "train"), test, judged)
     row = {
         "task": task.name,
@@ -212,10 +212,10 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
         "films": {"train": len(films(prepared["train"], model, "train")), "test": len(test)},
         "minutes": changes["train.minutes"],
         "headline": HEADLINE[task.kind],
-        "figures": figures,
+        "figures": metrics,
         "floors": beside,
         "beats": bool(
-            figures.get(f"{HEADLINE[task.kind]}.low", 0.0) > max(one[HEADLINE[task.kind]] for one in beside.values())
+            metrics.get(f"{HEADLINE[task.kind]}.low", 0.0) > max(one[HEADLINE[task.kind]] for one in beside.values())
         ),
     }
     record.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
@@ -228,12 +228,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         kind, count = row["task"].split()[1], f"{row['films']['train']} / {row['films']['test']}"
         for name in (row["headline"], *BESIDE.get(kind, ())):
-            figures = row["figures"]
-            interval = " to ".join(f"{figures[end]:.3f}" for end in (f"{name}.low", f"{name}.high") if end in figures)
+            metrics = row["figures"]
+            interval = " to ".join(f"{metrics[end]:.3f}" for end in (f"{name}.low", f"{name}.high") if end in metrics)
             floors = {floor: values[name] for floor, values in row["floors"].items() if name in values}
             chance = ", ".join(f"{floor} {value:.3f}" for floor, value in floors.items())
             said = ("yes" if row["beats"] else "no") if name == row["headline"] else ""
-            value = f"{figures[name]:.3f} ({interval})"
+            value = f"{metrics[name]:.3f} ({interval})"
             lines.append(f"| {row['task']} | {row['variant']} | {count} | {name} | {value} | {chance} | {said} |")
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.boxes import iou
 from intervalchange.inference import load
-from intervalchange.methods.c2f.anatomy import JudgedRegions, judged_regions, region_figures, region_targets
+from intervalchange.methods.c2f.anatomy import JudgedRegions, judged_regions, region_metrics, region_targets
 
 LUNGS = ("right lung", "left lung")
 DRAWN = (*LUNGS, "cardiac silhouette", "aortic arch", "right hilar structures", "left hilar structures", "spine")
@@ -65,7 +65,7 @@ def main() -> None:
     names = model.config.region_names
     films = FilmDataset(Prepared(chosen.films), "all", model.config.pixels, needs=("regions",))
     judged = judge(model, films)
-    result = {"films": len(films), **region_figures(judged, names)}
+    result = {"films": len(films), **region_metrics(judged, names)}
     for name in LUNGS:
         place = names.index(name)
         overlap = [

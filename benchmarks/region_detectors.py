@@ -26,7 +26,7 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.methods import method_class
-from intervalchange.methods.c2f.anatomy import JudgedRegions, RegionTargets, region_figures, region_targets
+from intervalchange.methods.c2f.anatomy import JudgedRegions, RegionTargets, region_metrics, region_targets
 from intervalchange.training.trainer import rate_at
 
 PIXELS, BATCH = 128, 32
@@ -149,7 +149,7 @@ def measure(
         batch = collate([test[row] for row in range(first, min(first + BATCH, len(test)))])
         films += judged(name, model, batch, region_targets(batch.regions, names, PIXELS))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_figures(
+    return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_metrics(
         films, names
     )
 

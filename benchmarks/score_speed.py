@@ -83,7 +83,7 @@ def many(path: str) -> dict[str, float | str]:
 
     start = spent()
     found = score(path, meteor=False)
-    change_f1 = found.files[0].figures["change.findings.micro.f1"]
+    change_f1 = found.files[0].metrics["change.findings.micro.f1"]
     return {"change_f1": change_f1 if isinstance(change_f1, float) else str(change_f1)} | since(start)
 
 
@@ -131,13 +131,13 @@ def write_many(path: Path, count: int) -> None:
 def compared(count: int, meteor: bool) -> dict[str, Any]:
     """Both programs, how many times faster ours is, and the largest difference of a figure."""
     mine, other = (child(side, str(count), str(int(meteor))) for side in ("ours", "theirs"))
-    figures = [name for name in other if not name.endswith(("_seconds", "_gb"))]
+    metrics = [name for name in other if not name.endswith(("_seconds", "_gb"))]
     return {
         "ours": mine,
         "pycocoevalcap": other,
         "times_faster_wall": other["wall_seconds"] / mine["wall_seconds"],
         "times_faster_cpu": other["cpu_seconds"] / mine["cpu_seconds"],
-        "largest_difference": max(abs(mine[name] - other[name]) for name in figures),
+        "largest_difference": max(abs(mine[name] - other[name]) for name in metrics),
     }
 
 

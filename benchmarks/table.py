@@ -292,15 +292,15 @@ def run(job: tuple[Plan, str, int]) -> dict[str, Any]:
         "training_pairs_per_cpu_second": facts["steps"] * batch / (60 * plan.minutes * row.stages[-1].share),
         "answers_per_cpu_second": speed(predictor, Prepared(plan.test)),
         "real": {name: {key: value for key, value in one.items() if key != "first"} for name, one in real.items()},
-        "given": figures(answers),
-        "style_b": figures(other) if plan.style_b else {},
+        "given": metrics(answers),
+        "style_b": metrics(other) if plan.style_b else {},
         "samples": samples(plan, answers, real) if seed == 0 else [],
     }
 
 
-def figures(answers: Path) -> dict[str, Any]:
+def metrics(answers: Path) -> dict[str, Any]:
     """The figures of a file of answers that the table keeps."""
-    return {key: value for key, value in score(answers).files[0].figures.items() if kept(key)}
+    return {key: value for key, value in score(answers).files[0].metrics.items() if kept(key)}
 
 
 def kept(figure: str) -> bool:

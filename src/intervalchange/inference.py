@@ -139,8 +139,8 @@ class Predictor:
                     prediction = replace(prediction, condition=condition, facts=facts.get(prediction.case_id))
                     yield _abstained(prediction, abstain_at)
 
-    def figures(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
-        """What a stage that answers no question reaches on the films of a split: its figures by dotted names."""
+    def metrics(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
+        """What a stage that answers no question reaches on the films of a split: its metrics by dotted names."""
         model = self.model
         labels = getattr(model.config, "labels", ())
         films = FilmDataset(

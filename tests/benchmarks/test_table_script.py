@@ -68,11 +68,11 @@ def test_real_pairs_have_one_direction(tmp_path: Path) -> None:
 
 
 def run(name: str, f1: float, rise: float, seed: int = 0) -> dict[str, Any]:
-    figures: dict[str, Any] = dict.fromkeys((*table.SHOWN, *table.TEXT), 0.5)
-    figures |= dict.fromkeys(("consistency.swap.rate", "consistency.identity.rate"), 0.5)
-    figures |= {table.SHOWN[0]: f1, f"{table.SHOWN[0]}.low": f1 - 0.1, f"{table.SHOWN[0]}.high": f1 + 0.1}
-    figures["floors.question_only.change.findings.micro.f1"] = 0.143
-    figures["floors.blank.change.findings.micro.f1"] = "not run"
+    metrics: dict[str, Any] = dict.fromkeys((*table.SHOWN, *table.TEXT), 0.5)
+    metrics |= dict.fromkeys(("consistency.swap.rate", "consistency.identity.rate"), 0.5)
+    metrics |= {table.SHOWN[0]: f1, f"{table.SHOWN[0]}.low": f1 - 0.1, f"{table.SHOWN[0]}.high": f1 + 0.1}
+    metrics["floors.question_only.change.findings.micro.f1"] = 0.143
+    metrics["floors.blank.change.findings.micro.f1"] = "not run"
     return {
         "row": name,
         "seed": seed,
@@ -87,7 +87,7 @@ def run(name: str, f1: float, rise: float, seed: int = 0) -> dict[str, Any]:
             "cxr_longitudinal": {"auc": [0.61, 0.5, 0.7], "any_change": 0.5},
             "nih": {"auc": [0.52, 0.4, 0.6], "any_change": 0.25},
         },
-        "given": figures,
+        "given": metrics,
         "style_b": {},
         "samples": [{"pair": "one", "truth": "nothing has changed.", "answer": f"{name} says so."}],
     }

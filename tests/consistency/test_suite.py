@@ -35,7 +35,7 @@ from intervalchange.evaluation.metrics.consistency import (
     reliance_tally,
     triangle_tally,
 )
-from intervalchange.evaluation.metrics.statistics import figures
+from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.grammar import NOTHING, render
 from intervalchange.inference import load
 from intervalchange.records import Change, Study
@@ -64,7 +64,7 @@ def test_steps_between_real_states_compose_to_the_whole(one: dict, two: dict, th
     assert composed.change.levels == closed
     assert compose(steps[1].reverse(), steps[0].reverse()).change == composed.change.reverse()
     answers = [[render(change)] for change in (*steps, whole)]
-    found = figures(triangle_tally(*answers), agreement_measures("triangle"))
+    found = point_estimates(triangle_tally(*answers), agreement_measures("triangle"))
     assert found["triangle.rate"] == 1 or not any((*steps, whole))
 
 
@@ -100,7 +100,7 @@ def test_agreement_and_reliance() -> None:
     assert counts["paraphrase_asked"].tolist() == [1, 1, 0, 1, 1]
     assert counts["paraphrase_kept"].tolist() == [1, 0, 0, 0, 0], "what cannot be read agrees with nothing"
     moved = reliance_tally(answers, others)
-    assert figures(moved, reliance_measures)["moved"] == pytest.approx(2 / 3), "gibberish has not moved"
+    assert point_estimates(moved, reliance_measures)["moved"] == pytest.approx(2 / 3), "gibberish has not moved"
 
 
 # --- a small cohort whose films say what they show ------------------------------------------------------------------
@@ -146,7 +146,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def test_a_model_that_looks_keeps_every_rule(prepared: Prepared) -> None:
-    found = run_suite(oracle, prepared, replicates=100).figures
+    found = run_suite(oracle, prepared, replicates=100).metrics
     for _, name in SCORES.values():
         assert found[f"suite.{name}"] == 1, name
     assert found["suite.given.change_f1"] == 1 and found["suite.unread.rate"] == 0
@@ -160,7 +160,7 @@ def test_a_model_that_looks_keeps_every_rule(prepared: Prepared) -> None:
 
 def test_a_model_that_says_one_thing_breaks_most(prepared: Prepared) -> None:
     words = render(Change.of(["edema"]))
-    found = run_suite(lambda prior, current, question: words, prepared, replicates=20).figures
+    found = run_suite(lambda prior, current, question: words, prepared, replicates=20).metrics
     for test in ("swap", "identity", "identity_moved", "same_state", "triangle", "blank"):
         assert found[f"suite.{test}.rate"] == 0, test
     assert found["suite.shuffled.moved"] == 0
@@ -169,7 +169,7 @@ def test_a_model_that_says_one_thing_breaks_most(prepared: Prepared) -> None:
 
 def test_silence_is_not_consistency(prepared: Prepared) -> None:
     """ "Nothing has changed" every time: right where nothing did, and not asked about the rest."""
-    found = run_suite(lambda prior, current, question: NOTHING, prepared, replicates=20).figures
+    found = run_suite(lambda prior, current, question: NOTHING, prepared, replicates=20).metrics
     assert found["suite.identity.rate"] == 1
     assert found["suite.swap.rate"] is None and found["suite.swap.count"] == 0
     assert found["suite.given.change_f1"] == 0
@@ -185,7 +185,7 @@ def test_each_break_is_found_where_it_is(prepared: Prepared) -> None:
     def one_way(prior: np.ndarray, current: np.ndarray, question: str) -> str:
         return render(Change.of(seen(current) - seen(prior)))
 
-    words, pixels, way = (run_suite(model, prepared, replicates=20).figures for model in (by_words, by_pixels, one_way))
+    words, pixels, way = (run_suite(model, prepared, replicates=20).metrics for model in (by_words, by_pixels, one_way))
     assert words["suite.paraphrase.rate"] == pytest.approx(0.25) and words["suite.swap.rate"] == 1
     assert pixels["suite.identity.rate"] == 1
     assert pixels["suite.identity_moved.rate"] == pixels["suite.same_state.rate"] == 0
@@ -222,7 +222,7 @@ def test_a_run_that_knows_the_patients_is_refused(prepared: Prepared) -> None:
 def test_limit_and_refusals(prepared: Prepared) -> None:
     pairs = pairs_of(prepared, "test")
     assert len(pairs) == 24 and len(triangles_of(pairs)) == 12
-    found = run_suite(oracle, prepared, limit=5, replicates=20).figures
+    found = run_suite(oracle, prepared, limit=5, replicates=20).metrics
     assert found["suite.pairs.count"] == 5 and found["suite.triangle.count"] == 5
     with pytest.raises(ConfigError, match="no pair"):
         run_suite(oracle, prepared, "train")
@@ -269,8 +269,8 @@ def endpoint() -> Iterator[str]:
 
 
 def test_an_endpoint_scores_as_the_function_behind_it(prepared: Prepared, endpoint: str) -> None:
-    near = run_suite(oracle, prepared, limit=4, replicates=20).figures
-    assert run_suite(RemoteModel(f"{endpoint}/answer"), prepared, limit=4, replicates=20).figures == near
+    near = run_suite(oracle, prepared, limit=4, replicates=20).metrics
+    assert run_suite(RemoteModel(f"{endpoint}/answer"), prepared, limit=4, replicates=20).metrics == near
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_the_page_stands_alone(prepared: Prepared) -> None:
     assert "<oracle>" not in html and "&lt;oracle&gt;" in html
     assert "http://" not in html and "https://" not in html and "<script" not in html
     assert html.count("<circle") == sum(
-        isinstance(found[place].figures[f"suite.{name}"], float) for place in (0, 1) for _, name in SCORES.values()
+        isinstance(found[place].metrics[f"suite.{name}"], float) for place in (0, 1) for _, name in SCORES.values()
     )
     assert all(words in unescape(html) for words, _ in SCORES.values())
 
@@ -346,7 +346,7 @@ def test_what_was_answered_before_it_was_cut_off_is_not_asked_again(prepared: Pr
     asked.extend([b""] * 71)  # Past the place where it falls over.
     found = run_suite(model, prepared, name="m", replicates=20, keep=KeptAnswers(path))
     assert not before & set(asked)
-    assert found.figures == run_suite(oracle, prepared, name="m", replicates=20).figures
+    assert found.metrics == run_suite(oracle, prepared, name="m", replicates=20).metrics
     other = KeptAnswers(path)
     blank = np.zeros((SIDE, SIDE), np.uint8)
     assert key_of("m ", (blank, blank, "q")) != key_of("n ", (blank, blank, "q"))

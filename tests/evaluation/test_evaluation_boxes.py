@@ -13,7 +13,7 @@ from pycocotools.coco import COCO as FirstCOCO
 from pycocotools.cocoeval import COCOeval
 
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, average_precision, box_figures, iou, matched
+from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, average_precision, box_metrics, iou, matched
 
 NAMES = ("opacity", "nodule")
 
@@ -75,7 +75,7 @@ def theirs(
 @pytest.mark.parametrize("seed", range(4))
 def test_strict_is_cocos(seed: int, first: bool) -> None:
     truth, found = cohort(60, seed)
-    ours = box_figures(truth, found, 60, NAMES, replicates=0)
+    ours = box_metrics(truth, found, 60, NAMES, replicates=0)
     oracle = theirs(truth, found, list(range(60)), STRICT.thresholds, first)
     assert ours["boxes.strict.map"] == pytest.approx(oracle.mean(), abs=1e-9)
     assert ours["boxes.strict.ap50"] == pytest.approx(oracle[0].mean(), abs=1e-9)
@@ -86,12 +86,12 @@ def test_strict_is_cocos(seed: int, first: bool) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_compat_lets_the_misses_go(seed: int) -> None:
     truth, found = cohort(60, seed)
-    ours = box_figures(truth, found, 60, NAMES, replicates=0)
+    ours = box_metrics(truth, found, 60, NAMES, replicates=0)
     films = sorted(set(truth.film.tolist()) & set(found.film.tolist()))
     oracle = theirs(truth, found, films, COMPAT.thresholds)
     assert ours["boxes.compat.map"] == pytest.approx(oracle.mean(), abs=1e-9)
     assert ours["boxes.compat.films"] == len(films) < 60
-    same = box_figures(truth, found, 60, NAMES, rules=[replace(COMPAT, both_needed=False)], replicates=0)
+    same = box_metrics(truth, found, 60, NAMES, rules=[replace(COMPAT, both_needed=False)], replicates=0)
     assert same["boxes.compat.map"] < ours["boxes.compat.map"], "the rule flatters"
 
 
@@ -100,9 +100,9 @@ def test_more_boxes_than_count_are_left_out() -> None:
     truth = Boxes.of([0], [[0, 0, 10, 10]])
     wrong = np.tile([50.0, 50, 60, 60], (100, 1))
     found = Boxes.of(np.zeros(101), [*wrong, [0, 0, 10, 10]], score=np.linspace(1, 0.1, 101))
-    assert box_figures(truth, found, 1, replicates=0)["boxes.strict.map"] == 0
+    assert box_metrics(truth, found, 1, replicates=0)["boxes.strict.map"] == 0
     fewer = found.chosen(np.arange(1, 101))
-    assert box_figures(truth, fewer, 1, replicates=0)["boxes.strict.ap50"] == pytest.approx(0.01)
+    assert box_metrics(truth, fewer, 1, replicates=0)["boxes.strict.ap50"] == pytest.approx(0.01)
 
 
 def test_by_hand() -> None:
@@ -110,7 +110,7 @@ def test_by_hand() -> None:
     truth = Boxes.of([0, 1], [[0, 0, 10, 10], [0, 0, 10, 10]])
     found = Boxes.of([0, 0], [[0, 0, 10, 10], [0, 0, 10, 9]], score=[0.9, 0.8])
     assert matched(truth, found, STRICT).right.tolist()[0] == [True, False]
-    ours = box_figures(truth, found, 2, replicates=0)
+    ours = box_metrics(truth, found, 2, replicates=0)
     assert ours["boxes.strict.ap50"] == pytest.approx(51 / 101)
     assert ours["boxes.compat.map"] == pytest.approx(1), "film 1 was missed, and does not count"
     assert iou(truth.box[:1], found.box[1:]) == pytest.approx(0.9)
@@ -119,8 +119,8 @@ def test_by_hand() -> None:
 def test_nothing_to_find_and_nothing_found() -> None:
     nothing = Boxes.of([], [])
     truth, found = cohort(20, 0)
-    assert np.isnan(box_figures(nothing, found, 20, NAMES, replicates=0)["boxes.strict.map"])
-    missed = box_figures(truth, nothing, 20, NAMES, replicates=20)
+    assert np.isnan(box_metrics(nothing, found, 20, NAMES, replicates=0)["boxes.strict.map"])
+    missed = box_metrics(truth, nothing, 20, NAMES, replicates=20)
     assert missed["boxes.strict.map"] == 0 and np.isnan(missed["boxes.compat.map"])
 
 
@@ -128,7 +128,7 @@ def test_intervals_are_those_of_drawn_films() -> None:
     """A film that weighs two is two films: weights and copies give the same figure."""
     truth, found = cohort(30, 5)
     patients = [f"p{film // 2}" for film in range(30)]
-    ours = box_figures(truth, found, 30, NAMES, patients, replicates=200)
+    ours = box_metrics(truth, found, 30, NAMES, patients, replicates=200)
     assert ours["boxes.strict.map.low"] < ours["boxes.strict.map"] < ours["boxes.strict.map.high"]
     one, two = (boxes.chosen(boxes.label == 0) for boxes in (truth, found))
     weights = np.ones((1, 30))
@@ -168,6 +168,6 @@ def test_boxes_that_are_none(given: dict, says: str) -> None:
 def test_a_film_or_label_that_is_not_listed() -> None:
     truth, found = cohort(20, 0)
     with pytest.raises(SourceError, match="outside 0"):
-        box_figures(truth, found, 5, NAMES)
+        box_metrics(truth, found, 5, NAMES)
     with pytest.raises(SourceError, match="list of names"):
-        box_figures(truth, found, 20)
+        box_metrics(truth, found, 20)

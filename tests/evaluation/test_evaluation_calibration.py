@@ -142,7 +142,7 @@ def test_abstained_answers_are_counted_and_not_dropped(tmp_path: Path) -> None:
     kept = answers(SAID[:3], RIGHT[:3])
     left = answers(SAID, RIGHT, warnings=(calibration.ABSTAINED,))[3:]
     write_predictions(tmp_path / "p.jsonl", [*kept, *left])
-    found = score(tmp_path / "p.jsonl", meteor=False, replicates=20).files[0].figures
+    found = score(tmp_path / "p.jsonl", meteor=False, replicates=20).files[0].metrics
     assert found["selective.abstained.count"] == 2
     assert found["selective.coverage"] == pytest.approx(3 / 5)
     assert found["selective.risk"] == pytest.approx(1 / 3)
@@ -155,5 +155,5 @@ def test_abstained_answers_are_counted_and_not_dropped(tmp_path: Path) -> None:
 def test_nobody_answers() -> None:
     asked = answers(SAID, RIGHT, warnings=(calibration.ABSTAINED,))
     counts = change.tally([case.answer for case in asked], [str(case.reference) for case in asked])
-    found = calibration.selective_figures(asked, counts, replicates=10)
+    found = calibration.selective_metrics(asked, counts, replicates=10)
     assert (found["selective.coverage"], found["selective.risk"]) == (0, None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from intervalchange.evaluation.answers import answer as answers
 from intervalchange.evaluation.metrics import change
 from intervalchange.evaluation.metrics.change import change_scores
-from intervalchange.evaluation.metrics.statistics import figures, totals
+from intervalchange.evaluation.metrics.statistics import point_estimates, totals
 from intervalchange.evaluation.metrics.text import text_scores
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import NOTHING, render
@@ -252,7 +252,7 @@ def test_kinds_by_hand() -> None:
     kinds = ["presence", "presence", "abnormality", "view"]
     names = ["abnormality", "presence", "view"]
     counts = answers.tally(said, true, kinds, names)
-    scores = figures(counts, lambda sums: answers.measures(sums, names))
+    scores = point_estimates(counts, lambda sums: answers.measures(sums, names))
     assert scores["presence.accuracy"] == scores["closed.accuracy"] == 0.5
     assert scores["abnormality.accuracy"] == 0
     assert scores["abnormality.set.f1"] == pytest.approx(4 / 5)

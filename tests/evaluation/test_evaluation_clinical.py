@@ -16,22 +16,22 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.metrics.clinical import (
     CHEXBERT_FIVE,
     TEMPORAL_WORDS,
-    chexbert_figures,
-    radgraph_figures,
+    chexbert_metrics,
+    radgraph_metrics,
     read_chexbert,
-    temporal_figures,
     temporal_measures,
+    temporal_metrics,
     temporal_tally,
     temporal_words,
 )
-from intervalchange.evaluation.metrics.statistics import figures
+from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.findings import CHEXPERT
 from intervalchange.grammar import render
 from intervalchange.records import Change
 
 
 def temporal(answers: list[str], references: list[str]) -> dict[str, float]:
-    return figures(temporal_tally(answers, references), temporal_measures)
+    return point_estimates(temporal_tally(answers, references), temporal_measures)
 
 
 def test_the_words_of_a_report() -> None:
@@ -64,7 +64,7 @@ def test_it_says_nothing_about_template_answers() -> None:
 
 def test_temporal_names_and_intervals() -> None:
     answers, references = ["stable", "worse"] * 10, ["stable", "improved"] * 10
-    found = temporal_figures(answers, references, [f"p{n // 2 if n % 3 else n}" for n in range(20)], replicates=100)
+    found = temporal_metrics(answers, references, [f"p{n // 2 if n % 3 else n}" for n in range(20)], replicates=100)
     assert found["temporal.f1"] == 0.5 and found["temporal.f1.low"] < 0.5 < found["temporal.f1.high"]
     assert temporal_tally([], [])["right"].shape == (0,)
 
@@ -91,7 +91,7 @@ def test_radgraph_is_called_as_its_package_wants(weights: Path, monkeypatch: pyt
             return (0, 0, 0), ([1.0, 0.5], [0.8, 0.2], [0.6, 0.0]), [], []
 
     monkeypatch.setitem(sys.modules, "radgraph", SimpleNamespace(F1RadGraph=F1RadGraph))
-    found = radgraph_figures(["a", "b"], ["c", "d"], ["p", "q"], weights, replicates=20)
+    found = radgraph_metrics(["a", "b"], ["c", "d"], ["p", "q"], weights, replicates=20)
     assert found["radgraph.simple.f1"] == 0.75 and found["radgraph.partial.f1"] == 0.5
     assert found["radgraph.complete.f1"] == pytest.approx(0.3) and "radgraph.partial.f1.low" in found
     assert seen["hyps"] == ["a", "b"] and seen["refs"] == ["c", "d"]
@@ -102,13 +102,13 @@ def test_radgraph_is_called_as_its_package_wants(weights: Path, monkeypatch: pyt
 def test_radgraph_without_weights(given: str | None, tmp_path: Path) -> None:
     (tmp_path / "empty" / "radgraph-xl").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"RadGraph F1 needs its weights.*nothing is downloaded"):
-        radgraph_figures(["a"], ["b"], ["p"], None if given is None else tmp_path / given)
+        radgraph_metrics(["a"], ["b"], ["p"], None if given is None else tmp_path / given)
 
 
 def test_radgraph_without_its_package(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "radgraph", None)
     with pytest.raises(ConfigError, match=r"needs the package radgraph.*pip install 'intervalchange\[clinical\]'"):
-        radgraph_figures(["a"], ["b"], ["p"], weights)
+        radgraph_metrics(["a"], ["b"], ["p"], weights)
 
 
 # --- CheXbert -------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_chexbert_is_scikit_learns_f1(tmp_path: Path) -> None:
         read_chexbert(labelled(tmp_path / f"{name}.csv", states))
         for name, states in (("answers", answers), ("references", references))
     )
-    found = chexbert_figures(said, known, list("ppqq"), replicates=20)
+    found = chexbert_metrics(said, known, list("ppqq"), replicates=20)
     binary = [table.isin((1, -1)).to_numpy(int) for table in (known, said)]
     theirs = classification_report(*binary, target_names=list(CHEXPERT), output_dict=True, zero_division=0)
     assert found["chexbert.14.micro.f1"] == pytest.approx(theirs["micro avg"]["f1-score"])
@@ -149,7 +149,7 @@ def test_chexbert_without_labels(tmp_path: Path) -> None:
 def test_chexbert_rows_must_pair_up(tmp_path: Path) -> None:
     one, two = (read_chexbert(labelled(tmp_path / f"{n}.csv", [{"Edema": 1}] * n)) for n in (1, 2))
     with pytest.raises(SourceError, match="in the same order"):
-        chexbert_figures(one, two, ["p"])
+        chexbert_metrics(one, two, ["p"])
 
 
 def test_the_score_verb_adds_what_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.evaluation.metrics import change, statistics
-from intervalchange.evaluation.metrics.confounds import FACTORS, NOT_GIVEN, confound_figures, facts_of, stratum
+from intervalchange.evaluation.metrics.confounds import FACTORS, NOT_GIVEN, confounder_metrics, facts_of, stratum
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
 from intervalchange.records import Case, Prediction, Study
 
@@ -32,7 +32,7 @@ def asked(rows: list[tuple[str, str, str, dict | None]]) -> list[Prediction]:
 
 def cut(predictions: list[Prediction], replicates: int = 50) -> dict:
     counts = change.tally([one.answer for one in predictions], [str(one.reference) for one in predictions])
-    return confound_figures(predictions, counts, replicates)
+    return confounder_metrics(predictions, counts, replicates)
 
 
 # --- facts of a case ---------------------------------------------------------------------------------------------
@@ -126,10 +126,10 @@ def test_one_stratum_is_the_whole() -> None:
         ]
     )
     counts = change.tally([one.answer for one in predictions], [str(one.reference) for one in predictions])
-    found = confound_figures(predictions, counts, 200, seed=4)
+    found = confounder_metrics(predictions, counts, 200, seed=4)
     patients = [one.patient_id for one in predictions]
     spans = statistics.intervals(change.without_findings(counts), patients, change.measures, 200, 4)
-    whole = statistics.figures(change.without_findings(counts), change.measures)
+    whole = statistics.point_estimates(change.without_findings(counts), change.measures)
     for name in ("findings.micro.f1", "exact.accuracy", "false_change.rate"):
         assert found[f"by.sex.F.change.{name}"] == pytest.approx(whole[name])
         ends = [found[f"by.sex.F.change.{name}.{end}"] for end in ("low", "high")]

@@ -9,11 +9,11 @@ from sklearn.metrics import jaccard_score
 
 from intervalchange.errors import InputError
 from intervalchange.evaluation.metrics.evidence import (
+    attribution_metrics,
     cells_of_mask,
     coverage_of_boxes,
     deletion,
     energy_inside,
-    evidence_figures,
     insertion,
     measures,
     overlap,
@@ -21,7 +21,7 @@ from intervalchange.evaluation.metrics.evidence import (
     tally,
     widened,
 )
-from intervalchange.evaluation.metrics.statistics import figures
+from intervalchange.evaluation.metrics.statistics import point_estimates
 
 GRID = 8
 
@@ -92,13 +92,13 @@ def test_figures_beside_chance() -> None:
     """Maps at random get what chance says; maps on the spot get more, an even map exactly its energy."""
     rng = np.random.default_rng(1)
     places = np.stack([place(*rng.integers(0, 6, 2)) for _ in range(400)])
-    random = figures(tally(rng.random(places.shape), places), measures)
+    random = point_estimates(tally(rng.random(places.shape), places), measures)
     assert random["pointing.rate"] == pytest.approx(random["pointing.chance"], abs=0.07)
     assert random["energy.share"] == pytest.approx(random["energy.chance"], abs=0.01)
-    even = figures(tally(np.ones(places.shape), places), measures)
+    even = point_estimates(tally(np.ones(places.shape), places), measures)
     assert even["energy.share"] == even["energy.chance"] == pytest.approx(4 / 64)
     assert even["pointing.rate"] == 0
-    right = evidence_figures(tally(places.astype(float), places), [f"p{n % 40}" for n in range(400)], replicates=50)
+    right = attribution_metrics(tally(places.astype(float), places), [f"p{n % 40}" for n in range(400)], replicates=50)
     assert right["evidence.pointing.rate"] == right["evidence.energy.share"] == right["evidence.iou.mean"] == 1
     assert right["evidence.pointing.chance.low"] < right["evidence.pointing.chance"] < 0.3
 

@@ -125,10 +125,10 @@ def test_a_folder_fills_in_what_the_lines_leave_out(tmp_path: Path) -> None:
     predictions = answers(12)
     predictions[0] = replace(predictions[0], facts=None)
     write_predictions(tmp_path / "p.jsonl", predictions)
-    figures = score(tmp_path / "p.jsonl", meteor=False, replicates=5, source=Folder()).files[0].figures
-    assert (figures["by.sex.M.count"], figures["by.sex.F.count"]) == (1, 11)
-    figures = score(tmp_path / "p.jsonl", meteor=False, replicates=5).files[0].figures
-    assert (figures["by.sex.not given.count"], figures["by.sex.F.count"]) == (1, 11)
+    metrics = score(tmp_path / "p.jsonl", meteor=False, replicates=5, source=Folder()).files[0].metrics
+    assert (metrics["by.sex.M.count"], metrics["by.sex.F.count"]) == (1, 11)
+    metrics = score(tmp_path / "p.jsonl", meteor=False, replicates=5).files[0].metrics
+    assert (metrics["by.sex.not given.count"], metrics["by.sex.F.count"]) == (1, 11)
 
 
 def test_hostile_answers_stay_words(tmp_path: Path) -> None:

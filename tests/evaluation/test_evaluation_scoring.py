@@ -12,7 +12,7 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.predictions import Provenance, read_predictions, write_predictions
 from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.evaluation.metrics.consistency import still_measures, still_tally, swap_measures, swap_tally
-from intervalchange.evaluation.metrics.statistics import figures
+from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.evaluation.report import table
 from intervalchange.evaluation.scoring import floors
 from intervalchange.evaluation.scoring.floors import Asked
@@ -57,7 +57,7 @@ def perfect(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scored(path: Path, **more: int) -> dict:
-    return score(path, meteor=False, replicates=more.pop("replicates", 60), **more).files[0].figures
+    return score(path, meteor=False, replicates=more.pop("replicates", 60), **more).files[0].metrics
 
 
 # --- floors ------------------------------------------------------------------------------------------------------
@@ -116,13 +116,13 @@ def test_swap_by_hand() -> None:
     swapped = [back, EDEMA, NOTHING, back, NOTHING]
     counts = swap_tally(given, swapped)
     assert counts["swap_asked"].tolist() == [1, 1, 0, 1, 1], "silence on both sides proves nothing"
-    assert figures(counts, swap_measures)["swap.rate"] == pytest.approx(1 / 4)
-    assert figures(counts, swap_measures)["swap.items.f1"] == pytest.approx(2 / 5)
+    assert point_estimates(counts, swap_measures)["swap.rate"] == pytest.approx(1 / 4)
+    assert point_estimates(counts, swap_measures)["swap.items.f1"] == pytest.approx(2 / 5)
 
 
 def test_identity_by_hand() -> None:
     counts = still_tally([NOTHING, EDEMA, "zebra", ""])
-    assert figures(counts, still_measures)["rate"] == pytest.approx(1 / 4)
+    assert point_estimates(counts, still_measures)["rate"] == pytest.approx(1 / 4)
 
 
 # --- files to figures --------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_lines_are_joined_by_key_and_not_by_position(perfect: Path, tmp_path: Pa
     found = score([perfect, tmp_path / "bare.jsonl", tmp_path / "shuffled.jsonl"], meteor=False, replicates=60)
     for file in found.files:
         for name, value in straight.items():
-            assert file.figures[name] == (file.name if name == "name" else pytest.approx(value)), name
+            assert file.metrics[name] == (file.name if name == "name" else pytest.approx(value)), name
     assert found.paired["bare.jsonl"]["change.micro.f1"] == 0
     assert found.as_json()["paired"].keys() == {"bare.jsonl", "shuffled.jsonl"}
     compared = sum(name.endswith(".p") for paired in found.paired.values() for name in paired)
@@ -236,8 +236,8 @@ def test_references_that_cannot_be_read_are_left_out(perfect: Path, tmp_path: Pa
     odd = Prediction("odd", "p0", "difference", "q", NOTHING, reference="zebra")
     write_predictions(tmp_path / "p.jsonl", [*read_predictions(perfect)[1], odd])
     found = score(tmp_path / "p.jsonl", meteor=False, replicates=20).files[0]
-    assert found.figures["change.unreadable_references.count"] == 1
-    assert found.figures["difference.count"] == 60
+    assert found.metrics["change.unreadable_references.count"] == 1
+    assert found.metrics["difference.count"] == 60
     assert any("could not be read" in note for note in found.notes)
 
 

@@ -104,29 +104,29 @@ def scored(paths: Path | list[Path], reference: Path, **more: Any) -> Scores:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_joined_by_id(name: str, reference: Path, tmp_path: Path) -> None:
-    figures = scored(FORMS[name](tmp_path / name, wanted()), reference).files[0].figures
-    assert figures["change.micro.f1"] == figures["change.exact.accuracy"] == 1
-    assert figures["difference.count"] == figures["cases.count"] == TEST
-    assert figures["patients.count"] == TEST // 2
+    metrics = scored(FORMS[name](tmp_path / name, wanted()), reference).files[0].metrics
+    assert metrics["change.micro.f1"] == metrics["change.exact.accuracy"] == 1
+    assert metrics["difference.count"] == metrics["cases.count"] == TEST
+    assert metrics["patients.count"] == TEST // 2
     # The train rows of the table feed the floors.
-    assert 0 < figures["floors.question_only.change.findings.micro.f1"] < 1
-    assert figures["floors.question_only.beaten"] == "yes"
+    assert 0 < metrics["floors.question_only.change.findings.micro.f1"] < 1
+    assert metrics["floors.question_only.beaten"] == "yes"
 
 
 def test_the_order_of_lines_means_nothing(reference: Path, tmp_path: Path) -> None:
     answers = wanted()
     wrong = dict(zip(answers, [NOTHING, *list(answers.values())[1:]], strict=True))
-    one = scored(coco(tmp_path / "a.json", wrong), reference).files[0].figures
+    one = scored(coco(tmp_path / "a.json", wrong), reference).files[0].metrics
     back = {name: wrong[name] for name in reversed(list(wrong))}
-    two = scored(coco(tmp_path / "b.json", back), reference).files[0].figures
+    two = scored(coco(tmp_path / "b.json", back), reference).files[0].metrics
     assert {**one, "name": ""} == pytest.approx({**two, "name": ""})
 
 
 def test_all_questions_of_a_table_with_its_own_columns(reference: Path, tmp_path: Path) -> None:
     table = [{**row, "prediction": row["answer"]} for row in rows() if row["split"] == "test"]
-    figures = scored(write_csv(tmp_path / "all.csv", table), reference).files[0].figures
-    assert figures["kinds.view.accuracy"] == figures["change.micro.f1"] == 1
-    assert figures["cases.count"] == 2 * TEST
+    metrics = scored(write_csv(tmp_path / "all.csv", table), reference).files[0].metrics
+    assert metrics["kinds.view.accuracy"] == metrics["change.micro.f1"] == 1
+    assert metrics["cases.count"] == 2 * TEST
 
 
 def test_coco_annotations_and_prepared_folders_are_references(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_coco_annotations_and_prepared_folders_are_references(tmp_path: Path) ->
     truth = tmp_path / "truth.json"
     truth.write_text(json.dumps({"images": images, "annotations": annotations}))
     found = scored(coco(tmp_path / "a.json", answers), truth).files[0]
-    assert found.figures["change.micro.f1"] == 1
-    assert found.figures["patients.count"] == TEST // 4
+    assert found.metrics["change.micro.f1"] == 1
+    assert found.metrics["patients.count"] == TEST // 4
     cases = [
         {"case_id": f"{name.replace('_', '-')}-difference", "patient_id": name, "kind": "difference", "question": "q"}
         | {"answer": text, "split": "test", "tags": ["same_state"]}
@@ -145,8 +145,8 @@ def test_coco_annotations_and_prepared_folders_are_references(tmp_path: Path) ->
     ]
     pd.DataFrame(cases).to_parquet(tmp_path / "cases.parquet")
     found = scored(coco(tmp_path / "a.json", answers), tmp_path).files[0]
-    assert found.figures["change.micro.f1"] == 1
-    assert found.figures["change.same_state.count"] == sum(text == NOTHING for text in answers.values())
+    assert found.metrics["change.micro.f1"] == 1
+    assert found.metrics["change.same_state.count"] == sum(text == NOTHING for text in answers.values())
 
 
 def test_references_without_patients_say_so(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_references_without_patients_say_so(tmp_path: Path) -> None:
 
 def test_simulated_references_keep_their_caption(reference: Path, tmp_path: Path) -> None:
     (reference.parent / "SIMULATED").touch()
-    figures = scored(coco(tmp_path / "a.json", wanted()), reference).files[0].figures
-    assert figures["caption"] == "simulated; not a ranking on patients"
+    metrics = scored(coco(tmp_path / "a.json", wanted()), reference).files[0].metrics
+    assert metrics["caption"] == "simulated; not a ranking on patients"
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_missing_and_extra_ids(reference: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"1 of 24 answers are to no case .*: 41\."):
         scored(path, reference)
     found = scored(path, reference, partial=True).files[0]
-    assert found.figures["cases.count"] == TEST - 1
+    assert found.metrics["cases.count"] == TEST - 1
     assert sum("left out" in note for note in found.notes) == 2
 
 
@@ -185,7 +185,7 @@ def test_answers_of_several_splits(reference: Path, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table)
     with pytest.raises(SourceError, match="several splits"):
         scored(path, reference)
-    assert scored(path, reference, split="test", partial=True).files[0].figures["cases.count"] == TEST
+    assert scored(path, reference, split="test", partial=True).files[0].metrics["cases.count"] == TEST
     with pytest.raises(SourceError, match=r"to no case of .*val"):
         scored(path, reference, split="val")
 
@@ -316,7 +316,7 @@ def test_several_files_are_compared_with_corrected_p_values(reference: Path, tmp
 
 def test_a_method_that_has_not_looked_is_marked(reference: Path, tmp_path: Path) -> None:
     found = scored(coco(tmp_path / "a.json", dict.fromkeys(wanted(), EDEMA)), reference).files[0]
-    assert found.figures["floors.question_only.beaten"] == "no"
+    assert found.metrics["floors.question_only.beaten"] == "no"
     assert any("does not beat the question-only floor" in note for note in found.notes)
 
 

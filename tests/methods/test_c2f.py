@@ -177,9 +177,9 @@ def test_near_misses_use_no_word_that_no_answer_has() -> None:
 def test_alignment_is_judged_case_by_case() -> None:
     trained, batch = model("c2f/align").eval(), toy.batch(6)
     judged = trained.judged(batch)
-    figures = trained.validation_scores(judged)
+    metrics = trained.validation_scores(judged)
     assert len(judged) == 6
-    assert figures["alignment"] == pytest.approx((figures["matching.accuracy"] + figures["masking.accuracy"]) / 2)
+    assert metrics["alignment"] == pytest.approx((metrics["matching.accuracy"] + metrics["masking.accuracy"]) / 2)
 
 
 def test_what_two_stages_share_has_one_name() -> None:

@@ -310,10 +310,10 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
         if words[0] == "train":
             words += ["--train.max_steps", "4"]
         assert cli.main(words) == 0, line
-    figures = json.loads((tmp_path / "nih_words.json").read_text())
-    figures = figures.get("figures", figures)
-    assert 0 <= figures["auroc.macro"] <= 1
-    assert figures["films.count"] > 0
+    metrics = json.loads((tmp_path / "nih_words.json").read_text())
+    metrics = metrics.get("figures", metrics)
+    assert 0 <= metrics["auroc.macro"] <= 1
+    assert metrics["films.count"] > 0
     encoders = [load_file(tmp_path / "runs" / run / "model.safetensors") for run in ("nih_vision", "nih_words")]
     names = [name for name in encoders[0] if name.startswith("encoder.")]
     assert names

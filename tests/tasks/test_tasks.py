@@ -215,10 +215,10 @@ def test_train_and_figures_through_the_package(stage: str, objects: Path, tmp_pa
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     predictor = load(run)
     assert facts["selected"]["metric"] == predictor.model.selection
-    figures = predictor.figures(Prepared(objects), "test")
+    metrics = predictor.metrics(Prepared(objects), "test")
     films = FilmDataset(Prepared(objects), "test", 64, needs=predictor.model.needs, labels=(OBJECT,))
-    assert figures["films.count"] == len(films) > 0
-    assert 0 <= figures[predictor.model.selection] <= 1
+    assert metrics["films.count"] == len(films) > 0
+    assert 0 <= metrics[predictor.model.selection] <= 1
     again = train(
         stage, objects, tmp_path / "again", size="tiny", sources=[run], overrides={**changes, "train.seed": 1}
     )

@@ -24,8 +24,8 @@ from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import CHEXPERT_TASKS
 from intervalchange.tasks.image_text import ImageText, ReadTexts, SeenFilms, WordsAndPlaces, similarity
 from intervalchange.tasks.prompts import combinations, open_prompts
-from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_figures
-from intervalchange.tasks.zero_shot import Asked, Standard, class_scores, zero_shot, zero_shot_figures
+from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_metrics
+from intervalchange.tasks.zero_shot import Asked, Standard, class_scores, zero_shot, zero_shot_metrics
 
 NAMES = tuple(toy.PLACES)
 
@@ -118,14 +118,14 @@ def test_standardised_scores_do_not_depend_on_the_films_beside() -> None:
 def test_accuracy_counts_the_films_with_one_class() -> None:
     labels = np.array([[1, 0, 0], [0, 1, 0], [0, 1, np.nan], [1, 1, 0], [0, 0, 0]], float)
     scores = torch.tensor([[3.0, 0, 0], [0, 2, 1], [0, 1, 2], [0, 0, 9], [0, 0, 9]])
-    found = zero_shot_figures(scores, labels, ("a", "b", "c"), list("vwxyz"), replicates=0)
+    found = zero_shot_metrics(scores, labels, ("a", "b", "c"), list("vwxyz"), replicates=0)
     assert found["zero_shot.films"] == 3
     assert found["zero_shot.accuracy"] == pytest.approx(2 / 3)
     assert found["zero_shot.balanced"] == pytest.approx((1 + 1 / 2) / 2)
     assert found["zero_shot.commonest"] == pytest.approx(2 / 3)
     assert found["zero_shot.chance"] == pytest.approx(1 / 3)
     shifted = scores + torch.tensor([0.0, 0.0, 100.0])
-    again = zero_shot_figures(shifted, labels, ("a", "b", "c"), list("vwxyz"), Standard.of(shifted), replicates=0)
+    again = zero_shot_metrics(shifted, labels, ("a", "b", "c"), list("vwxyz"), Standard.of(shifted), replicates=0)
     assert again["zero_shot.accuracy"] == 0
     assert again["zero_shot.standardised.accuracy"] > 0
 
@@ -165,7 +165,7 @@ def test_retrieval_against_a_loop_and_its_chance() -> None:
     classes, own = rng.integers(0, 3, 12), [str(n // 2) for n in range(12)]
     texts = Candidates([str(n) for n in range(20)], rng.integers(0, 3, 20), tuple(str(n // 4) for n in range(20)))
     alike = rng.standard_normal((12, 20))
-    found = retrieval_figures(alike, classes, own, texts, (5,), replicates=0)
+    found = retrieval_metrics(alike, classes, own, texts, (5,), replicates=0)
     shares, chances = [], []
     for query in range(12):
         fit = [m for m in range(20) if texts.patients and texts.patients[m] != own[query]]

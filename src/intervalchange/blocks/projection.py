@@ -50,7 +50,7 @@ class BatchNorm(nn.Module):
     """Batch normalisation without a gain, over the rows of all processes that count.
 
     Whatever is brought to length 1 after it cannot draw together: the mean of a batch is not among what rows are
-    compared by (the end of a projection head, as in SimSiam; Chen and He, CVPR 2021). In use: running figures.
+    compared by (the end of a projection head, as in SimSiam; Chen and He, CVPR 2021). In use: running metrics.
     `nn.SyncBatchNorm` is for GPUs alone and knows no mask.
     """
 
@@ -64,7 +64,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """(..., c), (...) 1 where a row counts for the figures, or None for all -> (..., c), float32 or finer."""
+        """(..., c), (...) 1 where a row counts for the metrics, or None for all -> (..., c), float32 or finer."""
         values, mean, variance = values.to(torch.promote_types(values.dtype, torch.float32)), self.mean, self.variance
         if self.training:
             rows = values.flatten(0, -2)

@@ -176,7 +176,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:
     verb = _verb(
         verbs,
         "predict",
-        "answer every case of a split; the same command again continues. A stage over films writes its figures",
+        "answer every case of a split; the same command again continues. A stage over films writes its metrics",
         "  intervalchange predict runs/real --data prepared/sim --out predictions.jsonl --controls\n"
         "  intervalchange predict demo --data prepared/mine --split all --out demo.jsonl\n"
         "  intervalchange predict runs/align --data prepared/sim --zero-shot --out zero_shot.json",
@@ -335,11 +335,11 @@ def _run_predict(options: argparse.Namespace) -> None:
         from intervalchange.cli.zero_shot_options import asked_of
         from intervalchange.data.prepared import Prepared
 
-        figures = predictor.zero_shot(Prepared(options.data), options.split, asked_of(options))
-        _write_json(predictor, options, figures)
+        metrics = predictor.zero_shot(Prepared(options.data), options.split, asked_of(options))
+        _write_json(predictor, options, metrics)
         return
     if predictor.model.unit == "films":
-        _write_figures(predictor, options)
+        _write_metrics(predictor, options)
         return
     conditions = CONDITIONS if options.controls else ("given",)
     write_predictions(
@@ -354,15 +354,15 @@ def _run_predict(options: argparse.Namespace) -> None:
     )
 
 
-def _write_figures(predictor: Predictor, options: argparse.Namespace) -> None:
-    """A stage that sees films and answers nothing has figures instead of answers."""
+def _write_metrics(predictor: Predictor, options: argparse.Namespace) -> None:
+    """A stage that sees films and answers nothing has metrics instead of answers."""
     from intervalchange.data.prepared import Prepared
 
-    _write_json(predictor, options, predictor.figures(Prepared(options.data), options.split, options.batch_size))
+    _write_json(predictor, options, predictor.metrics(Prepared(options.data), options.split, options.batch_size))
 
 
-def _write_json(predictor: Predictor, options: argparse.Namespace, figures: dict[str, Any]) -> None:
-    text = json.dumps({"stage": predictor.run["stage"], "split": options.split, **figures}, indent=1)
+def _write_json(predictor: Predictor, options: argparse.Namespace, metrics: dict[str, Any]) -> None:
+    text = json.dumps({"stage": predictor.run["stage"], "split": options.split, **metrics}, indent=1)
     options.out.write_text(text + "\n", encoding="utf-8")
     print(text)
 

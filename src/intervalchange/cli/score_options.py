@@ -43,7 +43,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--idf", type=Path, default=None, help="frozen n-gram table for CIDEr-D, as --save-idf writes it")
     verb.add_argument("--save-idf", type=Path, default=None, help="write the n-gram table of the scored references")
-    verb.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="print these figures only, as JSON")
+    verb.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="print these metrics only, as JSON")
     verb.add_argument(
         "--clinical",
         nargs="+",

@@ -51,7 +51,7 @@ def page(found: Sequence[SuiteScores]) -> str:
 
 
 def _number(scores: SuiteScores, key: str) -> float | None:
-    value = scores.figures.get(key)
+    value = scores.metrics.get(key)
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -62,7 +62,7 @@ def _bar(scores: SuiteScores, series: int, key: str) -> Bar:
 def _cell(scores: SuiteScores, key: str) -> str:
     value = _number(scores, key)
     if value is None:
-        return escape(str(scores.figures.get(key) or "–"))
+        return escape(str(scores.metrics.get(key) or "–"))
     low, high = (_number(scores, f"{key}.{end}") for end in ("low", "high"))
     span = "" if low is None or high is None else f" <small>{low:.3f} to {high:.3f}</small>"
     count = _number(scores, f"{key.rsplit('.', 1)[0]}.count")

@@ -4,7 +4,7 @@
 
 MODEL is a run folder, `demo`, or the URL of an endpoint (`answerers`). In Python, any callable of (prior, current,
 question). It stands outside `evaluation` because it calls models, ours or somebody's over HTTP; what it counts is in
-`evaluation.consistency`. No truth is needed but for two figures that say so. Cut off, the same command asks only what
+`evaluation.consistency`. No truth is needed but for two metrics that say so. Cut off, the same command asks only what
 is left: until it is done, answers are kept beside --out.
 """
 
@@ -29,7 +29,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine
 from intervalchange.errors import ConfigError, IntervalChangeError
 from intervalchange.evaluation.metrics import change, consistency
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Counts, Measure, named_figures
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Counts, Measure, named_metrics
 from intervalchange.evaluation.scoring.answer_file import NOT_RUN
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Case, Change
@@ -106,12 +106,12 @@ class SuiteScores:
     """Figures by dotted name, `<name>.low` and `<name>.high` their 95% intervals by patient."""
 
     name: str
-    figures: dict[str, float | str | None] = field(default_factory=dict)
+    metrics: dict[str, float | str | None] = field(default_factory=dict)
     answers: dict[Ask, str] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, object]:
         """One flat object."""
-        return {"name": self.name, **self.figures}
+        return {"name": self.name, **self.metrics}
 
 
 class _Asker:
@@ -216,7 +216,7 @@ def _foreign(pairs: Sequence[Pair]) -> list[Pair | None]:
 
 @dataclass(frozen=True)
 class _Result:
-    """Counts of one test with what turns them into figures."""
+    """Counts of one test with what turns them into metrics."""
 
     counts: Counts
     measure: Measure
@@ -335,17 +335,17 @@ def run_suite(
     scores = SuiteScores(name, answers=asker.known)
     tests = [test(pairs, asker) for test in (_same_answer, _same_films, _other_films)]
     for result in itertools.chain(*tests, _three_visits(triples, asker)):
-        scores.figures |= _figures(result, replicates, seed)
+        scores.metrics |= _metrics(result, replicates, seed)
     unread = [bool(change.read(asker.known[pair.given]).unread) for pair in pairs]
-    scores.figures |= {"suite.pairs.count": len(pairs), "suite.unread.rate": float(np.mean(unread))}
+    scores.metrics |= {"suite.pairs.count": len(pairs), "suite.unread.rate": float(np.mean(unread))}
     return scores
 
 
-def _figures(result: _Result, replicates: int, seed: int) -> dict[str, float | str | None]:
+def _metrics(result: _Result, replicates: int, seed: int) -> dict[str, float | str | None]:
     if not result.patients:
         empty = {name: np.zeros(np.shape(array)[1:]) for name, array in result.counts.items()}
         return {f"suite.{name}": NOT_RUN for name in result.measure(empty)}
-    found = named_figures("suite", result.counts, result.patients, result.measure, replicates, seed)
+    found = named_metrics("suite", result.counts, result.patients, result.measure, replicates, seed)
     defined: dict[str, float | str | None] = {n: value if np.isfinite(value) else None for n, value in found.items()}
     if result.asked:
         test = next(iter(found)).split(".")[1]

@@ -4,7 +4,7 @@ The linear probe of the ConVIRT, GLoRIA, MGCA and CM-CGNS papers: the encoder fr
 layer, the share of labelled patients by `--train.share`. Orientation: one film, the `current` side of a batch.
 
 Differs: the mean of the map is pooled for every encoder but those of the hub with a class token, whose token is read.
-Differs: a label that is unknown is left out of the loss and of the figures; the family reads a blank as absent.
+Differs: a label that is unknown is left out of the loss and of the metrics; the family reads a blank as absent.
 Differs: selection is by macro AUROC on validation, not by the loss; the whole of validation and test is scored.
 """
 
@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.published_encoders import HubEncoder
 from intervalchange.errors import ConfigError
-from intervalchange.evaluation.metrics.labels import label_figures
+from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.losses import masked_bce
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -41,7 +41,7 @@ class ClassificationConfig(ProbeConfig):
     pool: Literal["mean", "both"] = "mean"
     """How a map becomes one vector: its mean, or its mean and its maximum side by side."""
     exclusive: bool = False
-    """Exactly one label is true (COVIDx): softmax and cross-entropy, and the accuracy among the figures. Films without
+    """Exactly one label is true (COVIDx): softmax and cross-entropy, and the accuracy among the metrics. Films without
     exactly one true label are left out."""
     dropout: float = 0.0
     """Of the pooled features."""
@@ -117,7 +117,7 @@ class Classification(Probe):
         """
         labels, scores = (np.array([getattr(one, name) for one in judged], float) for name in ("labels", "scores"))
         patients = [one.patient for one in judged]
-        found = label_figures(labels, scores, self.config.labels, patients, self.replicates())
+        found = label_metrics(labels, scores, self.config.labels, patients, self.replicates())
         if self.config.exclusive:
             one_true = (labels == 1).sum(1) == 1
             right = labels[one_true, scores[one_true].argmax(1)] == 1

@@ -24,8 +24,8 @@ from intervalchange.blocks.centre_head import CentreHead
 from intervalchange.blocks.published_encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder
 from intervalchange.blocks.yolo_head import YoloHead
-from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, box_figures
-from intervalchange.evaluation.metrics.labels import label_figures
+from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, box_metrics
+from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.records import Region
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -143,23 +143,23 @@ class Detection(Probe):
         return [tuple(tuple(row) for row in film if row[1] > 0) for film in rows]
 
     def validation_scores(self, judged: Sequence[JudgedBoxes]) -> dict[str, float]:
-        """`boxes.strict.map` and the other figures of `evaluation/boxes.py`; NaN left out, the selection then 0.
+        """`boxes.strict.map` and the other metrics of `evaluation/boxes.py`; NaN left out, the selection then 0.
 
         Also `labels.auroc.*` and `labels.ap.*`: how well the surest box of a film tells whether there is one to find.
         """
         known = np.array([one.known for one in judged])
         truth, found = (_flat([getattr(one, name) for one in judged], known) for name in ("truth", "found"))
         names, patients = self.config.labels, [one.patient for one in judged]
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for rule, least in ((STRICT, 0.0), (COMPAT, self.config.compat_score)):
             kept = found.chosen(found.score >= least)
-            figures |= box_figures(truth, kept, len(judged), names, patients, (rule,), self.replicates())
+            metrics |= box_metrics(truth, kept, len(judged), names, patients, (rule,), self.replicates())
         present, surest = np.full((2, len(judged), len(names)), 0.0)
         for boxes, table in ((truth, present), (found, surest)):
             np.maximum.at(table, (boxes.film, boxes.label), boxes.score)
         present[known == 0] = np.nan
-        figures |= label_figures(present, surest, names, patients, self.replicates())
-        return {self.selection: 0.0} | {name: value for name, value in figures.items() if not np.isnan(value)}
+        metrics |= label_metrics(present, surest, names, patients, self.replicates())
+        return {self.selection: 0.0} | {name: value for name, value in metrics.items() if not np.isnan(value)}
 
 
 def _flat(films: Sequence[tuple[Found, ...]], known: np.ndarray) -> Boxes:

@@ -114,5 +114,5 @@ class Probe(Method):
         return torch.no_grad() if self.config.frozen else nullcontext()
 
     def replicates(self) -> int:
-        """Draws for the intervals of a figure: none while training, where a figure only chooses weights."""
+        """Draws for the intervals of a metric: none while training, where a metric only chooses weights."""
         return 0 if self.training else REPLICATES

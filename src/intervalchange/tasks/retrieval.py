@@ -15,7 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, figures, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import (
+    REPLICATES,
+    Array,
+    Counts,
+    named_metrics,
+    point_estimates,
+    ratio,
+)
 
 TOPS = (5, 10, 100)
 
@@ -51,7 +58,7 @@ def precision_at(
     return {top: right[:, :top].mean(1) for top in tops if top <= may.sum(1).min()}
 
 
-def retrieval_figures(
+def retrieval_metrics(
     alike: Array,
     classes: NDArray[np.intp],
     owners: Sequence[str],
@@ -83,5 +90,5 @@ def retrieval_figures(
 
     said = {"retrieval.queries": float(len(classes)), "retrieval.texts": float(len(texts.texts))}
     if not replicates:
-        return said | {f"retrieval.{name}": value for name, value in figures(counts, measure).items()}
-    return said | named_figures("retrieval", counts, list(owners), measure, replicates)
+        return said | {f"retrieval.{name}": value for name, value in point_estimates(counts, measure).items()}
+    return said | named_metrics("retrieval", counts, list(owners), measure, replicates)

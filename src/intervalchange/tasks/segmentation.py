@@ -27,7 +27,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.published_encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.evaluation.metrics import masks
-from intervalchange.evaluation.metrics.statistics import figures as plain_figures
+from intervalchange.evaluation.metrics.statistics import point_estimates as plain_metrics
 from intervalchange.losses import masked_bce, soft_dice
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -119,21 +119,21 @@ class Segmentation(Probe):
         """
         names = self.config.labels
         known = [[(one.patient, one.counts[place]) for one in judged] for place in range(len(names))]
-        figures = self._figures([pair for pairs in known for pair in pairs])
+        metrics = self._metrics([pair for pairs in known for pair in pairs])
         if len(names) > 1:
             for name, pairs in zip(names, known, strict=True):
-                own = self._figures(pairs)
-                figures |= {f"masks.{name}{key.removeprefix('masks')}": value for key, value in own.items()}
-        return {self.selection: 0.0} | figures
+                own = self._metrics(pairs)
+                metrics |= {f"masks.{name}{key.removeprefix('masks')}": value for key, value in own.items()}
+        return {self.selection: 0.0} | metrics
 
-    def _figures(self, pairs: Sequence[tuple[str, dict[str, float] | None]]) -> dict[str, float]:
+    def _metrics(self, pairs: Sequence[tuple[str, dict[str, float] | None]]) -> dict[str, float]:
         """Figures over the films whose counts are known."""
         held = [(patient, counts) for patient, counts in pairs if counts is not None]
         if not held:
             return {}
         counts = {name: np.array([one[name] for _, one in held]) for name in held[0][1]}
         if not self.replicates():
-            found = {f"masks.{name}": value for name, value in plain_figures(counts, masks.measures).items()}
+            found = {f"masks.{name}": value for name, value in plain_metrics(counts, masks.measures).items()}
         else:
-            found = masks.mask_figures(counts, [patient for patient, _ in held], replicates=self.replicates())
+            found = masks.mask_metrics(counts, [patient for patient, _ in held], replicates=self.replicates())
         return {name: value for name, value in found.items() if not np.isnan(value)}

@@ -27,13 +27,13 @@ from torch import Tensor
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, SourceError
-from intervalchange.evaluation.metrics.labels import label_figures
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_figures, ratio
-from intervalchange.evaluation.metrics.statistics import figures as plain_figures
+from intervalchange.evaluation.metrics.labels import label_metrics
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_metrics, ratio
+from intervalchange.evaluation.metrics.statistics import point_estimates as plain_metrics
 from intervalchange.tasks.classification import CHEXPERT_TASKS
 from intervalchange.tasks.image_text import ImageText, SeenFilms, WordsAndPlaces, read, see, similarity
 from intervalchange.tasks.prompts import Over, PromptFile, Prompts, open_prompts
-from intervalchange.tasks.retrieval import Candidates, retrieval_figures
+from intervalchange.tasks.retrieval import Candidates, retrieval_metrics
 
 PATH_COLUMNS = ("Path", "image", "study_id")
 """What a list of films may name them by."""
@@ -64,7 +64,7 @@ def class_scores(alike: Tensor, owner: Sequence[int], classes: int, over: Over) 
     return start.scatter_reduce(1, place, alike, "mean" if over == "mean" else "amax", include_self=False)
 
 
-def accuracy_figures(
+def accuracy_metrics(
     prefix: str, scores: Array, labels: Array, patients: Sequence[str], replicates: int = REPLICATES
 ) -> dict[str, float]:
     """Of (n, c) scores and labels (1, 0, NaN), over the films with exactly one true class.
@@ -79,9 +79,9 @@ def accuracy_figures(
     right = true[np.arange(len(one)), scores[one].argmax(1)]
     counts = {"films": np.ones(len(one)), "right": right, "of": true, "found": true * right[:, None]}
     if replicates:
-        found = named_figures(prefix, counts, [patients[row] for row in one.tolist()], _accuracies, replicates)
+        found = named_metrics(prefix, counts, [patients[row] for row in one.tolist()], _accuracies, replicates)
     else:
-        found = {f"{prefix}.{name}": value for name, value in plain_figures(counts, _accuracies).items()}
+        found = {f"{prefix}.{name}": value for name, value in plain_metrics(counts, _accuracies).items()}
     floors = {"chance": 1 / labels.shape[1], "commonest": float(true.mean(0).max()), "films": float(len(one))}
     return found | {f"{prefix}.{name}": value for name, value in floors.items()}
 
@@ -93,7 +93,7 @@ def _accuracies(sums: Counts) -> dict[str, Array]:
     return {"accuracy": ratio(sums["right"], sums["films"]), "balanced": balanced}
 
 
-def zero_shot_figures(
+def zero_shot_metrics(
     scores: Tensor,
     labels: Array,
     names: Sequence[str],
@@ -107,12 +107,12 @@ def zero_shot_figures(
     `zero_shot.balanced` and their floors, and with `standard` the same under `zero_shot.standardised`.
     """
     said = scores.double().numpy()
-    found = label_figures(labels, said, names, patients, replicates)
+    found = label_metrics(labels, said, names, patients, replicates)
     if len(names) > 1:
-        found |= accuracy_figures("zero_shot", said, labels, patients, replicates)
+        found |= accuracy_metrics("zero_shot", said, labels, patients, replicates)
         if standard is not None:
             level = standard.applied(scores).double().numpy()
-            found |= accuracy_figures("zero_shot.standardised", level, labels, patients, replicates)
+            found |= accuracy_metrics("zero_shot.standardised", level, labels, patients, replicates)
     return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
@@ -154,7 +154,7 @@ def zero_shot(model: Any, prepared: Prepared, split: str, asked: Asked | None = 
     scores = class_scores(similarity(seen, read(model, prompts.texts, local)), prompts.owner, len(names), prompts.over)
     standard = stored_standard(asked.standard, names) if asked.standard else None
     found: dict[str, Any] = {"films.count": len(rows), "prompts.count": len(prompts.texts)}
-    found |= zero_shot_figures(scores, labels, names, patients, standard)
+    found |= zero_shot_metrics(scores, labels, names, patients, standard)
     if len(names) > 1:
         found |= _retrieved(model, data, rows, labels, patients, seen, prompts)
     measured = Standard.of(scores)
@@ -236,4 +236,4 @@ def _retrieved(
         texts = Candidates(list(prompts.texts), np.array(prompts.owner), None)
     queries = SeenFilms(seen.vectors[one], None if seen.tokens is None else seen.tokens[one])
     alike = similarity(queries, read(model, texts.texts, seen.tokens is not None)).double().numpy()
-    return retrieval_figures(alike, classes, owners, texts)
+    return retrieval_metrics(alike, classes, owners, texts)

@@ -39,7 +39,7 @@ class Provenance:
     split: str = ""
     split_hash: str = ""
     simulated: bool = False
-    """The films are simulated: figures are no ranking on patients."""
+    """The films are simulated: metrics are no ranking on patients."""
     training_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Question -> answer -> how often it is the answer among the training cases."""
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 `strict` is COCO's: IoU .50:.05:.95, 101 points of recall, at most 100 boxes a film and label, every film counts. AP50
 and AP75 are its parts. `compat` is what MGCA, CM-CGNS and their family print: IoU .40:.05:.75, and a film enters only
 when it has both a true and a predicted box. Missed films and false alarms on healthy films are then free of charge, so
-the figure is higher; it is here only for comparison with their tables.
+the metric is higher; it is here only for comparison with their tables.
 
 No area ranges and no crowds: chest films have neither.
 """
@@ -226,7 +226,7 @@ def _named(table: Array, names: Sequence[str], rule: Rule) -> dict[str, Array]:
     return found | {f"ap.{name}": table[place].mean(-1) for place, name in enumerate(names)}
 
 
-def box_figures(
+def box_metrics(
     truth: Boxes,
     found: Boxes,
     films: int,
@@ -236,7 +236,7 @@ def box_figures(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, float]:
-    """All figures of boxes by dotted name, with `.low` and `.high` by patient.
+    """All metrics of boxes by dotted name, with `.low` and `.high` by patient.
 
     films: how many there are, numbered from 0, those without any box included. names: of labels, by number. patients:
     (films,); None takes each film for a patient of its own. replicates: 0 for no intervals.

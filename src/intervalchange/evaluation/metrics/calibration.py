@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.evaluation.metrics.change import read
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, f_measure, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, f_measure, named_metrics, ratio
 from intervalchange.records import Prediction
 
 ABSTAINED = "abstained"
@@ -142,14 +142,14 @@ def selective_measures(sums: Counts) -> dict[str, Array]:
     }
 
 
-def selective_figures(
+def selective_metrics(
     asked: Sequence[Prediction], counts: Counts, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, float | int | None]:
-    """`selective.<figure>` with `.low` and `.high`, and `selective.abstained.count`. counts: of `change.tally`."""
+    """`selective.<metric>` with `.low` and `.high`, and `selective.abstained.count`. counts: of `change.tally`."""
     abstained = [ABSTAINED in case.warnings for case in asked]
     tallied = selective_tally(counts, abstained)
     owners = [case.patient_id for case in asked]
-    found = named_figures("selective", tallied, owners, selective_measures, replicates, seed)
+    found = named_metrics("selective", tallied, owners, selective_measures, replicates, seed)
     return {
         **{name: value if np.isfinite(value) else None for name, value in found.items()},
         "selective.abstained.count": sum(abstained),

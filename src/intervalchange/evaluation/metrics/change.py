@@ -1,7 +1,7 @@
 """The headline: which findings came and went, free of word order and true to direction.
 
 Items of an answer are (added, f), (missing, f) and (level, f, prior, current). A clause that cannot be read is one
-false positive, in the pooled and in the findings figures. An answer says "nothing has changed" only in words.
+false positive, in the pooled and in the findings metrics. An answer says "nothing has changed" only in words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, figures, ratio
+from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, point_estimates, ratio
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import Reading, parse
 from intervalchange.records import LevelChange, Prediction
@@ -190,7 +190,7 @@ def _of_pairs(answers: Sequence[str], references: Sequence[str]) -> tuple[dict[s
 
 
 def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None) -> Counts:
-    """Counts per answer; each different pair is read once. `measures` turns their sums into figures.
+    """Counts per answer; each different pair is read once. `measures` turns their sums into metrics.
 
     same_state: pairs of films of one state of the patient under two acquisitions.
     """
@@ -209,7 +209,7 @@ def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequenc
     return counts
 
 
-FIGURES = {
+METRICS = {
     "micro": "",
     "findings.micro": "findings_",
     "added.micro": "added_",
@@ -217,7 +217,7 @@ FIGURES = {
     "levels": "levels_",
     "levels.direction": "course_",
 }
-"""Pooled figures -> the counts they are made of. Unread clauses count in the first two: nobody knows where they
+"""Pooled metrics -> the counts they are made of. Unread clauses count in the first two: nobody knows where they
 belong."""
 MACRO = {
     "macro": ("added", "missing", "levels"),
@@ -231,16 +231,16 @@ MACRO = {
 
 
 def measures(sums: Counts) -> dict[str, Array]:
-    """Every figure of change from sums of `tally`."""
+    """Every metric of change from sums of `tally`."""
     found: dict[str, Array] = {}
-    for name, prefix in FIGURES.items():
+    for name, prefix in METRICS.items():
         right, predicted, reference = (sums[f"{prefix}{part}"] for part in PARTS)
         found[f"{name}.precision"] = ratio(right, predicted)
         found[f"{name}.recall"] = ratio(right, reference)
         found[f"{name}.f1"] = f_measure(right, predicted, reference)
     if "added_right_by_finding" in sums:
         for name, scopes in MACRO.items():
-            found |= {f"{name}.{figure}": value for figure, value in _macro(sums, scopes).items()}
+            found |= {f"{name}.{metric}": value for metric, value in _macro(sums, scopes).items()}
     found["exact.accuracy"] = ratio(sums["exact"], sums["cases"])
     found["detected.accuracy"] = ratio(sums["detected"], sums["cases"])
     found["direction_error.rate"] = ratio(sums["opposite"], sums["opposite"] + sums["agreeing"])
@@ -273,15 +273,15 @@ def by_finding(sums: Counts, scopes: Sequence[str] = ("added", "missing")) -> tu
 
 
 def without_findings(counts: Counts) -> Counts:
-    """The counts less those by finding: enough for the micro figures, and small."""
+    """The counts less those by finding: enough for the micro metrics, and small."""
     return {name: array for name, array in counts.items() if not name.endswith("_by_finding")}
 
 
 def change_scores(
     answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None
 ) -> dict[str, float]:
-    """All figures of change of answers against their references; `findings.micro.f1` is "change F1"."""
-    return figures(tally(answers, references, same_state), measures)
+    """All metrics of change of answers against their references; `findings.micro.f1` is "change F1"."""
+    return point_estimates(tally(answers, references, same_state), measures)
 
 
 def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from intervalchange.evaluation.metrics.statistics import (
     Array,
     Counts,
     f_measure,
-    named_figures,
+    named_metrics,
     ratio,
 )
 from intervalchange.findings import CHEXPERT
@@ -86,7 +86,7 @@ def temporal_measures(sums: Counts) -> dict[str, Array]:
     }
 
 
-def temporal_figures(
+def temporal_metrics(
     answers: Sequence[str],
     references: Sequence[str],
     patients: Sequence[Any],
@@ -94,7 +94,7 @@ def temporal_figures(
     seed: int = 0,
 ) -> dict[str, float]:
     """`temporal.f1`, `temporal.micro.f1`, ..., each with `.low` and `.high` by patient."""
-    return named_figures("temporal", temporal_tally(answers, references), patients, temporal_measures, replicates, seed)
+    return named_metrics("temporal", temporal_tally(answers, references), patients, temporal_measures, replicates, seed)
 
 
 # --- what others have made -----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ RADGRAPH_LEVELS = ("simple", "partial", "complete")
 """Entities; entities with whether they have a relation; entities with their relations."""
 
 
-def radgraph_figures(
+def radgraph_metrics(
     answers: Sequence[str],
     references: Sequence[str],
     patients: Sequence[Any],
@@ -153,7 +153,7 @@ def radgraph_figures(
     names = [f"{level}.f1" for level in RADGRAPH_LEVELS]
     by_level = np.asarray(rewards, float).reshape(len(names), len(answers))
     counts = {"answers": np.ones(len(answers)), **dict(zip(names, by_level, strict=True))}
-    return named_figures("radgraph", counts, patients, _mean_measure(names), replicates, seed)
+    return named_metrics("radgraph", counts, patients, _mean_measure(names), replicates, seed)
 
 
 CHEXBERT_FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
@@ -214,7 +214,7 @@ def chexbert_measures(sums: Counts) -> dict[str, Array]:
     return found | {f"{name}.f1": each[..., place] for place, name in enumerate(CHEXPERT)}
 
 
-def chexbert_figures(
+def chexbert_metrics(
     answers: pd.DataFrame,
     references: pd.DataFrame,
     patients: Sequence[Any],
@@ -223,14 +223,14 @@ def chexbert_figures(
 ) -> dict[str, float]:
     """`chexbert.14.micro.f1`, ... of `chexbert_measures`, each with `.low` and `.high` by patient."""
     counts = chexbert_counts(answers, references)
-    return named_figures("chexbert", counts, patients, chexbert_measures, replicates, seed)
+    return named_metrics("chexbert", counts, patients, chexbert_measures, replicates, seed)
 
 
 CLINICAL = ("temporal", "radgraph", "chexbert")
 """What `score --clinical` can add."""
 
 
-def clinical_figures(
+def clinical_metrics(
     wanted: str,
     answers: Sequence[str],
     references: Sequence[str],
@@ -244,10 +244,10 @@ def clinical_figures(
     """
     name, _, place = wanted.partition("=")
     if name == "temporal":
-        return temporal_figures(answers, references, patients, replicates)
+        return temporal_metrics(answers, references, patients, replicates)
     if name == "radgraph":
-        return radgraph_figures(answers, references, patients, place or None, replicates=replicates)
+        return radgraph_metrics(answers, references, patients, place or None, replicates=replicates)
     if name == "chexbert":
         said, _, known = place.partition(",")
-        return chexbert_figures(read_chexbert(said), read_chexbert(known), patients, replicates)
+        return chexbert_metrics(read_chexbert(said), read_chexbert(known), patients, replicates)
     raise ConfigError(f"there is no clinical metric {name!r}.", remedy=f"Choose from {', '.join(CLINICAL)}.")

@@ -1,7 +1,7 @@
 """The headline cut by what has nothing to do with disease: view pair, days between, devices, sex, age.
 
 A model that answers well on PA pairs and badly when a PA film follows an AP film reacts to the view. The facts stand
-in the lines of a predictions file (`facts`, written by `predict`); where they do not, the figures say "not given".
+in the lines of a predictions file (`facts`, written by `predict`); where they do not, the metrics say "not given".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FACTORS = {
     "sex": "sex",
     "age": "age",
 }
-"""Factor, as in the names of figures -> in words."""
+"""Factor, as in the names of metrics -> in words."""
 
 HEADLINE = (
     "findings.micro.f1",
@@ -121,10 +121,10 @@ def _measures(sums: Counts) -> dict[str, Array]:
     return {name: found[name] for name in HEADLINE}
 
 
-def confound_figures(
+def confounder_metrics(
     asked: Sequence[Prediction], counts: Counts, replicates: int = statistics.REPLICATES, seed: int = 0
 ) -> dict[str, float | int | str | None]:
-    """`by.<factor>.<stratum>.change.<figure>` with `.low` and `.high`, `.count`, `.patients` -> its value.
+    """`by.<factor>.<stratum>.change.<metric>` with `.low` and `.high`, `.count`, `.patients` -> its value.
 
     counts: of `change.tally`, in the order of `asked`. A factor of which nothing is known gives one word,
     `by.<factor>.change.findings.micro.f1`: "not given". Strata of few patients have no interval. All strata of a
@@ -139,11 +139,11 @@ def confound_figures(
             continue
         names = _ordered(factor, where)
         columns = np.array([names.index(name) for name in where])
-        found |= _factor_figures(factor, names, columns, codes, patients, counts, replicates, seed)
+        found |= _factor_metrics(factor, names, columns, codes, patients, counts, replicates, seed)
     return found
 
 
-def _factor_figures(
+def _factor_metrics(
     factor: str,
     names: Sequence[str],
     columns: np.ndarray,
@@ -167,10 +167,10 @@ def _factor_figures(
         prefix = f"by.{factor}.{name}."
         found[f"{prefix}count"] = int(sums["cases"][:, place].sum())
         found[f"{prefix}patients"] = int(present[place])
-        for figure in HEADLINE:
+        for metric in HEADLINE:
             span = (np.nan, np.nan)
             if present[place] >= FEW:
-                span = statistics.percentile_interval(drawn[figure][:, place])
-            for ending, value in zip(("", ".low", ".high"), (values[figure][place], *span), strict=True):
-                found[f"{prefix}change.{figure}{ending}"] = float(value) if math.isfinite(value) else None
+                span = statistics.percentile_interval(drawn[metric][:, place])
+            for ending, value in zip(("", ".low", ".high"), (values[metric][place], *span), strict=True):
+                found[f"{prefix}change.{metric}{ending}"] = float(value) if math.isfinite(value) else None
     return found

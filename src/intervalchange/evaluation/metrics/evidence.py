@@ -2,7 +2,7 @@
 
 Maps and places are on one grid of g x g cells over the square that holds the film. Where: pointing game (Zhang et al.,
 IJCV 2018), share of the energy inside (Wang et al., Score-CAM, 2020), IoU of the thresholded map. Whether it matters:
-deletion and insertion curves (Petsiuk et al., RISE, BMVC 2018). Beside each figure of place stands what a map without
+deletion and insertion curves (Petsiuk et al., RISE, BMVC 2018). Beside each metric of place stands what a map without
 knowledge would get, since a large target is easily hit.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from intervalchange.errors import InputError
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_metrics, ratio
 
 Cells = NDArray[np.bool_]
 Score = Callable[[Array], ArrayLike]
@@ -130,11 +130,11 @@ def measures(sums: Counts) -> dict[str, Array]:
     }
 
 
-def evidence_figures(
+def attribution_metrics(
     counts: Counts, patients: Sequence[Any], replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, float]:
     """`evidence.pointing.rate`, ... of `measures`, each with `.low` and `.high` by patient."""
-    return named_figures("evidence", counts, patients, measures, replicates, seed)
+    return named_metrics("evidence", counts, patients, measures, replicates, seed)
 
 
 # --- whether it matters --------------------------------------------------------------------------------------------

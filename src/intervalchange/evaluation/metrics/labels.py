@@ -28,7 +28,7 @@ MEASURES: dict[str, Callable[[Array, Array, Array], Array]] = {
     "auroc": weighted_auc,
     "ap": weighted_average_precision,
 }
-"""Name of a figure -> its function of labels (n,), scores (n,) and weights (..., n)."""
+"""Name of a metric -> its function of labels (n,), scores (n,) and weights (..., n)."""
 
 
 def _checked(labels: ArrayLike, scores: ArrayLike, names: Sequence[str]) -> tuple[Array, Array]:
@@ -53,7 +53,7 @@ def scored_labels(labels: ArrayLike) -> NDArray[np.bool_]:
 
 
 def by_label(labels: Array, scores: Array, weights: Array, measure: str) -> Array:
-    """labels, scores (n, f); weights (..., n) -> (..., f) of a figure of `MEASURES`; NaN where it is not defined."""
+    """labels, scores (n, f); weights (..., n) -> (..., f) of a metric of `MEASURES`; NaN where it is not defined."""
     found = np.full((*weights.shape[:-1], labels.shape[1]), np.nan)
     for place in np.flatnonzero(scored_labels(labels)):
         known = ~np.isnan(labels[:, place])
@@ -69,7 +69,7 @@ def _macro(values: Array) -> Array:
     return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
-def label_figures(
+def label_metrics(
     labels: ArrayLike,
     scores: ArrayLike,
     names: Sequence[str],
@@ -77,7 +77,7 @@ def label_figures(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, float]:
-    """All figures of a table of labels, by dotted name.
+    """All metrics of a table of labels, by dotted name.
 
     labels: (n, f) 1, 0 or NaN (unknown). scores: (n, f), larger is more likely. patients: (n,) for the intervals;
     None takes each case for a patient of its own.

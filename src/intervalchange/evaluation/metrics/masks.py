@@ -1,7 +1,7 @@
 """Masks: Dice and intersection over union, with and without the films that have nothing to find.
 
 Where most films are empty, a model that never marks anything scores their share (CM-CGNS and GLoRIA on SIIM count a
-film without truth and without prediction as 1). So three figures stand beside each other, by name: over all films,
+film without truth and without prediction as 1). So three metrics stand beside each other, by name: over all films,
 over the films with something to find, and how many of the empty ones were left empty.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_figures, ratio
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_metrics, ratio
 
 THRESHOLD = 0.5
 
@@ -77,7 +77,7 @@ def measures(sums: Counts) -> dict[str, Array]:
 def dice_compat(counts: Counts, batch: int) -> float:
     """Dice as the published family prints it: the mean of the means of batches, empty films included.
 
-    The last, shorter batch weighs as much as the others, so the figure depends on the order of the films and on the
+    The last, shorter batch weighs as much as the others, so the metric depends on the order of the films and on the
     batch size (8 in GLoRIA's and CM-CGNS's segmentation). Only for comparison with published tables.
     """
     dice = counts["dice"]
@@ -85,8 +85,8 @@ def dice_compat(counts: Counts, batch: int) -> float:
     return float(np.mean(means)) if means else np.nan
 
 
-def mask_figures(
+def mask_metrics(
     counts: Counts, patients: Sequence[Any], replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, float]:
     """`masks.dice.all`, `masks.dice.positive`, ... of `measures`, each with `.low` and `.high` by patient."""
-    return named_figures("masks", counts, patients, measures, replicates, seed)
+    return named_metrics("masks", counts, patients, measures, replicates, seed)

@@ -1,7 +1,7 @@
-"""Uncertainty by patient: every figure is a function of sums of per-case counts, so a bootstrap is one product.
+"""Uncertainty by patient: every metric is a function of sums of per-case counts, so a bootstrap is one product.
 
 Counts are a mapping name -> array (n,) or (n, k) over n cases. A measure takes sums with any leading axes,
-(..., ) or (..., k), and returns figures over those axes; undefined figures (0/0) are NaN.
+(..., ) or (..., k), and returns metrics over those axes; undefined metrics (0/0) are NaN.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def totals(counts: Counts) -> dict[str, Array]:
     return {name: np.asarray(array).sum(axis=0, dtype=float) for name, array in counts.items()}
 
 
-def figures(counts: Counts, measure: Measure) -> dict[str, float]:
+def point_estimates(counts: Counts, measure: Measure) -> dict[str, float]:
     """The measure over all cases."""
     return {name: float(value) for name, value in measure(totals(counts)).items()}
 
@@ -120,7 +120,7 @@ def intervals(
     return {name: percentile_interval(values) for name, values in drawn.items()}
 
 
-def named_figures(
+def named_metrics(
     prefix: str,
     counts: Counts,
     patients: Sequence[Any],
@@ -130,7 +130,9 @@ def named_figures(
 ) -> dict[str, float]:
     """The measure under dotted names, `<prefix>.<name>`, with its 95% interval as `.low` and `.high`."""
     spans = intervals(counts, patients, measure, replicates, seed)
-    return named_values(prefix, {name: (value, *spans[name]) for name, value in figures(counts, measure).items()})
+    return named_values(
+        prefix, {name: (value, *spans[name]) for name, value in point_estimates(counts, measure).items()}
+    )
 
 
 def named_values(prefix: str, values: Mapping[str, tuple[float, float, float]]) -> dict[str, float]:
@@ -144,7 +146,7 @@ def named_values(prefix: str, values: Mapping[str, tuple[float, float, float]]) 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """second - first of one figure, both on the same draws of patients; NaN where it is not defined."""
+    """second - first of one metric, both on the same draws of patients; NaN where it is not defined."""
 
     value: float
     low: float
@@ -162,7 +164,7 @@ def paired_differences(
     seed: int = 0,
 ) -> dict[str, Difference]:
     """second - first with its 95% interval and p value. Rows are the same cases on both sides."""
-    point_first, point_second = figures(first, measure), figures(second, measure)
+    point_first, point_second = point_estimates(first, measure), point_estimates(second, measure)
     values = {name: point_second[name] - point_first[name] for name in sorted(point_first.keys() & point_second.keys())}
     if len(set(patients)) < 2:
         return {name: Difference(value, np.nan, np.nan, np.nan) for name, value in values.items()}

@@ -21,7 +21,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from intervalchange.evaluation.metrics.statistics import Array, Counts, figures, ratio
+from intervalchange.evaluation.metrics.statistics import Array, Counts, point_estimates, ratio
 from intervalchange.evaluation.metrics.tokens import tokenise
 
 ORDER = 4
@@ -162,7 +162,7 @@ def _rouge(hypothesis: str, reference: str) -> float:
 
 
 def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: DocumentFrequency | None = None) -> Counts:
-    """Counts per answer; each different pair is worked out once. `measures` turns their sums into figures."""
+    """Counts per answer; each different pair is worked out once. `measures` turns their sums into metrics."""
     frequency = frequency or DocumentFrequency.of(references)
     texts: dict[str, int] = {text: place for place, text in enumerate(frequency.texts)}
     index: dict[tuple[int, int], int] = {}
@@ -247,7 +247,7 @@ def text_scores(
     hypotheses: Sequence[str], references: Sequence[str], frequency: DocumentFrequency | None = None
 ) -> dict[str, float]:
     """All n-gram scores of answers against their references, one reference each."""
-    return figures(tally(hypotheses, references, frequency), measures)
+    return point_estimates(tally(hypotheses, references, frequency), measures)
 
 
 # --- METEOR ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ program takes at each place the longest match of its rules, the words that must 
 The rules were written from what the program answers, not from its source. Over 20,000 strings made of answer words,
 marks and missing blanks the two agree but for e-mail addresses and runs of symbols (test_evaluation_text.py).
 
-Two habits of the original are kept because the published figures have them: brackets stay as the words `-lrb-`,
+Two habits of the original are kept because the published numbers have them: brackets stay as the words `-lrb-`,
 `-rrb-` (it removes only their capitals), and "1 1/2" is one word with a hard blank in it. Marks that end a line in
 Java (carriage return, form feed, U+2028) are blanks here: there, they shift every later answer by one line.
 """

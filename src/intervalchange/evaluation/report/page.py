@@ -18,7 +18,7 @@ from intervalchange.evaluation.metrics.confounds import FACTORS, NOT_GIVEN
 from intervalchange.evaluation.report import curves, table
 from intervalchange.evaluation.report.curves import Bar, Confidences
 from intervalchange.evaluation.report.worst import CaseSource, WorstCase, worst_cases
-from intervalchange.evaluation.scoring.answer_file import Figure, FileScores
+from intervalchange.evaluation.scoring.answer_file import FileScores, MetricValue
 
 FILM_SIDE = 224
 """Pixels of a film on the page."""
@@ -47,7 +47,7 @@ _BY_FINDING = (
 
 def page(
     files: Sequence[FileScores],
-    paired: Mapping[str, Mapping[str, Figure]],
+    paired: Mapping[str, Mapping[str, MetricValue]],
     source: CaseSource | None = None,
     title: str = "Scores",
 ) -> str:
@@ -69,7 +69,7 @@ def page(
     parts.append(_worst(files, source))
     links = "".join(f'<a href="#{key}">{words}</a>' for key, words in _LINKS if key in opened or key == "worst")
     notes = "".join(f"<li>{escape(line)}</li>" for line in table.captions(files)[1:])
-    captions = dict.fromkeys(str(file.figures["caption"]) for file in files if file.figures.get("caption"))
+    captions = dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))
     badges = "".join(f'<span class="badge">{escape(caption)}</span>' for caption in captions)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -136,7 +136,7 @@ def _figure(svg: str, caption: str) -> str:
 
 def _bar(file: FileScores, series: int, name: str) -> Bar:
     def number(key: str) -> float | None:
-        value = file.figures.get(key)
+        value = file.metrics.get(key)
         return float(value) if isinstance(value, int | float) else None
 
     return Bar(series, number(name), number(f"{name}.low"), number(f"{name}.high"))
@@ -173,7 +173,7 @@ def _findings(files: Sequence[FileScores]) -> str:
         + f'<div class="wide"><table>{head}'
         + "".join(
             f"<tr><td>{escape(name)}</td>"
-            + "".join(_cell(table.cell(file.figures, key.format(name))) for _, key in _BY_FINDING)
+            + "".join(_cell(table.cell(file.metrics, key.format(name))) for _, key in _BY_FINDING)
             + "</tr>"
             for name in ranked
         )
@@ -191,9 +191,9 @@ def _caption(file: FileScores, files: Sequence[FileScores]) -> str:
 def _confidences(file: FileScores) -> Confidences:
     sure = [place for place, case in enumerate(file.asked) if "answer" in (case.confidence or {})]
     exact = file.counts.get("exact", np.zeros(len(file.asked)))
-    coverage, risk = (file.figures.get(f"selective.{name}") for name in ("coverage", "risk"))
+    coverage, risk = (file.metrics.get(f"selective.{name}") for name in ("coverage", "risk"))
     marked = None
-    if file.figures.get("selective.abstained.count") and isinstance(coverage, float) and isinstance(risk, float):
+    if file.metrics.get("selective.abstained.count") and isinstance(coverage, float) and isinstance(risk, float):
         marked = (coverage, risk)
     said = [float((file.asked[place].confidence or {})["answer"]) for place in sure]
     return Confidences(file.name, said, [bool(exact[place]) for place in sure], marked)
@@ -229,8 +229,8 @@ def _confounds(files: Sequence[FileScores]) -> str:
             given = "" if strata else f" <small>({NOT_GIVEN})</small>"
             rows.append(f'<tr class="factor"><td colspan="{len(CUTS) + 2}">{escape(words)}{given}</td></tr>')
             for name, count in strata.items():
-                owners = file.figures.get(f"by.{factor}.{name}.patients", "")
-                cells = "".join(_cell(table.cell(file.figures, f"by.{factor}.{name}.{key}")) for _, key in CUTS)
+                owners = file.metrics.get(f"by.{factor}.{name}.patients", "")
+                cells = "".join(_cell(table.cell(file.metrics, f"by.{factor}.{name}.{key}")) for _, key in CUTS)
                 rows.append(
                     f"<tr><td class=sub>{escape(name)}</td><td>{count} <small>of {owners}</small></td>{cells}</tr>"
                 )

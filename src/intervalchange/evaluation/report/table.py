@@ -13,7 +13,7 @@ from rich.markup import escape as as_it_is
 from rich.table import Table
 
 from intervalchange.evaluation.metrics.confounds import FACTORS
-from intervalchange.evaluation.scoring.answer_file import FLOORS, Figure, FileScores
+from intervalchange.evaluation.scoring.answer_file import FLOORS, FileScores, MetricValue
 
 NOTICE = "Research use only; not a medical device."
 
@@ -99,24 +99,24 @@ class Section:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def cell(figures: Mapping[str, Figure], name: str) -> str:
-    """A figure with its interval: "0.412 [0.380, 0.444]"; words as they are; "-" where it is undefined."""
-    value = figures.get(name)
+def cell(metrics: Mapping[str, MetricValue], name: str) -> str:
+    """A metric with its interval: "0.412 [0.380, 0.444]"; words as they are; "-" where it is undefined."""
+    value = metrics.get(name)
     if value is None or value == "":
         return "-"
     if isinstance(value, str | int):
         return str(value)
-    low, high = figures.get(f"{name}.low"), figures.get(f"{name}.high")
+    low, high = metrics.get(f"{name}.low"), metrics.get(f"{name}.high")
     span = f" [{low:.3f}, {high:.3f}]" if isinstance(low, float) and isinstance(high, float) else ""
     return f"{value:.3f}{span}"
 
 
-def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> list[Section]:
+def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]]) -> list[Section]:
     """Every block of the table, in reading order."""
 
     def block(key: str, title: str, rows: Sequence[tuple[str, str]], needed: bool = True) -> Section:
-        kept = [(label, name) for label, name in rows if needed or any(name in file.figures for file in files)]
-        cells = tuple((label, tuple(cell(file.figures, name) for file in files)) for label, name in kept)
+        kept = [(label, name) for label, name in rows if needed or any(name in file.metrics for file in files)]
+        cells = tuple((label, tuple(cell(file.metrics, name) for file in files)) for label, name in kept)
         return Section(key, title, cells)
 
     floors = [
@@ -153,18 +153,18 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figu
     return [section for section in found if section.rows]
 
 
-def _difference(differences: Mapping[str, Figure], name: str) -> str:
+def _difference(differences: Mapping[str, MetricValue], name: str) -> str:
     """A difference with its interval and corrected p value: "0.120 [0.050, 0.190] p 0.004"."""
     corrected = differences.get(f"{name}.p_holm")
     return cell(differences, name) + (f" p {corrected:.3g}" if isinstance(corrected, float) else "")
 
 
 def confound_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
-    """Stratum -> pairs in it (the most of any file), in the order of the figures. Empty where nothing is known."""
+    """Stratum -> pairs in it (the most of any file), in the order of the metrics. Empty where nothing is known."""
     prefix, suffix = f"by.{factor}.", ".count"
     found: dict[str, int] = {}
     for file in files:
-        for key, value in file.figures.items():
+        for key, value in file.metrics.items():
             if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
                 name = key.removeprefix(prefix).removesuffix(suffix)
                 found[name] = max(value, found.get(name, 0))
@@ -172,19 +172,19 @@ def confound_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
 
 
 def confound_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
-    """(factor, stratum and pairs; name of the figure); one row for a factor that no file knows."""
-    figure = "change.findings.micro.f1"
+    """(factor, stratum and pairs; name of the metric); one row for a factor that no file knows."""
+    metric = "change.findings.micro.f1"
     rows = []
     for factor, words in FACTORS.items():
         strata = confound_strata(files, factor)
-        rows += [(f"{words}: {name} ({count})", f"by.{factor}.{name}.{figure}") for name, count in strata.items()]
+        rows += [(f"{words}: {name} ({count})", f"by.{factor}.{name}.{metric}") for name, count in strata.items()]
         if not strata:
-            rows.append((words, f"by.{factor}.{figure}"))
+            rows.append((words, f"by.{factor}.{metric}"))
     return rows
 
 
 def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
-    names = list(dict.fromkeys(key for file in files for key in file.figures if key.startswith("kinds.")))
+    names = list(dict.fromkeys(key for file in files for key in file.metrics if key.startswith("kinds.")))
     wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1"))]
     rows = [(key.removeprefix("kinds.").replace(".set.f1", " list F1").replace(".accuracy", ""), key) for key in wanted]
     chance = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
@@ -196,7 +196,7 @@ def finding_supports(files: Sequence[FileScores]) -> dict[str, int]:
     prefix, suffix = "change.by_finding.", ".support"
     supports: dict[str, int] = {}
     for file in files:
-        for key, value in file.figures.items():
+        for key, value in file.metrics.items():
             if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
                 finding = key.removeprefix(prefix).removesuffix(suffix)
                 supports[finding] = max(value, supports.get(finding, 0))
@@ -211,14 +211,14 @@ def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 def captions(files: Sequence[FileScores]) -> list[str]:
     """What must be said under every table."""
     lines = [NOTICE]
-    lines += [f"{file.name}: {file.figures['caption']}" for file in files if file.figures.get("caption")]
+    lines += [f"{file.name}: {file.metrics['caption']}" for file in files if file.metrics.get("caption")]
     for file in files:
         for floor in FLOORS:
-            status = file.figures.get(f"floors.{floor}.status")
+            status = file.metrics.get(f"floors.{floor}.status")
             if status:
                 lines.append(f"{file.name}: {FLOOR_NAMES[floor]} {status}")
         lines += [f"{file.name}: {note}" for note in file.notes]
-        abstained = file.figures.get("selective.abstained.count")
+        abstained = file.metrics.get("selective.abstained.count")
         if abstained:
             lines.append(
                 f"{file.name}: {abstained} answers were abstained from; they are scored all the same, but in coverage, "
@@ -227,7 +227,7 @@ def captions(files: Sequence[FileScores]) -> list[str]:
     return lines
 
 
-def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
+def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]]) -> str:
     """The table as Markdown, one table a section."""
     parts = ["# Scores", ""]
     for section in sections(files, paired):
@@ -265,12 +265,12 @@ def tex_escaped(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
-def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]]) -> str:
+def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]]) -> str:
     """The table as LaTeX with booktabs, one `table` a section with the notice in its caption; the notes come last.
 
     A brace before each first cell keeps "[" from being read as an option of the row before.
     """
-    told = [NOTICE, *dict.fromkeys(str(file.figures["caption"]) for file in files if file.figures.get("caption"))]
+    told = [NOTICE, *dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))]
     said = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in told)
     parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
     for section in sections(files, paired):
@@ -298,7 +298,7 @@ def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]
 
 
 def show(
-    files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Figure]], console: Console | None = None
+    files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]], console: Console | None = None
 ) -> None:
     """Print the table."""
     console = console or Console()

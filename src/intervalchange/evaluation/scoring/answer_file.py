@@ -1,4 +1,4 @@
-"""The answers of one predictions file -> one flat mapping of dotted names to figures."""
+"""The answers of one predictions file -> one flat mapping of dotted names to metrics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAIRED = (
 )
 """Figures that are compared between files."""
 
-Figure = float | int | str | None
+MetricValue = float | int | str | None
 """None: not defined (0/0)."""
 
 
@@ -48,7 +48,7 @@ class FileScores:
     """Figures of one predictions file under dotted names; `name.low` and `name.high` are the 95% interval."""
 
     name: str
-    figures: dict[str, Figure] = field(default_factory=dict)
+    metrics: dict[str, MetricValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Sentences a reader of the table should see."""
     case_ids: list[str] = field(default_factory=list, repr=False)
@@ -63,14 +63,14 @@ class FileScores:
     def put(
         self, prefix: str, values: Mapping[str, float], spans: Mapping[str, statistics.Interval] | None = None
     ) -> None:
-        """Add figures under a prefix, with their intervals."""
+        """Add metrics under a prefix, with their intervals."""
         for name, value in values.items():
-            self.figures[f"{prefix}{name}"] = defined(value)
+            self.metrics[f"{prefix}{name}"] = defined(value)
             if spans is not None:
-                self.figures[f"{prefix}{name}.low"], self.figures[f"{prefix}{name}.high"] = map(defined, spans[name])
+                self.metrics[f"{prefix}{name}.low"], self.metrics[f"{prefix}{name}.high"] = map(defined, spans[name])
 
 
-def defined(value: float) -> Figure:
+def defined(value: float) -> MetricValue:
     return float(value) if math.isfinite(value) else None
 
 
@@ -112,23 +112,23 @@ def _score_difference(
     same_state = ["same_state" in prediction.tags for prediction in asked]
     counts = {**change.tally(said, references, same_state), **text.tally(said, references, frequency)}
     spans = _spans(counts, patients, measure_difference, settings)
-    scores.put("", statistics.figures(counts, measure_difference), spans)
+    scores.put("", statistics.point_estimates(counts, measure_difference), spans)
     sums = statistics.totals(counts)
     for name in ("unread", "unreadable", "ambiguous", "opposite", "unchanged", "changed", "same_state"):
-        scores.figures[f"change.{name}.count"] = int(sums[name])
+        scores.metrics[f"change.{name}.count"] = int(sums[name])
     _put_findings(scores, sums)
     present, differing = change.field_disagreements(asked)
-    scores.figures["change.field.count"] = present
-    scores.figures["change.field.disagreements"] = differing
+    scores.metrics["change.field.count"] = present
+    scores.metrics["change.field.disagreements"] = differing
     if differing:
         scores.notes.append(f"{differing} of {present} `change` fields say something else than the answer; text scored")
-    scores.figures["text.idf"] = str(frequency)
+    scores.metrics["text.idf"] = str(frequency)
     scores.case_ids = [prediction.case_id for prediction in asked]
     scores.patients, scores.counts, scores.texts = patients, counts, (said, list(references))
     scores.asked = list(asked)
     _score_confidence(scores, asked, references, counts["exact"], settings)
-    for cut in (calibration.selective_figures, confounds.confound_figures):
-        scores.figures |= cut(asked, counts, settings.replicates, settings.seed)
+    for cut in (calibration.selective_metrics, confounds.confounder_metrics):
+        scores.metrics |= cut(asked, counts, settings.replicates, settings.seed)
 
 
 def _put_findings(scores: FileScores, sums: Counts) -> None:
@@ -138,8 +138,8 @@ def _put_findings(scores: FileScores, sums: Counts) -> None:
         scored, support = change.by_finding(sums, scopes)
         for place in np.flatnonzero(support):
             prefix = f"change.{name}by_finding.{FINDINGS[place]}."
-            scores.figures |= {f"{prefix}{figure}": defined(values[place]) for figure, values in scored.items()}
-            scores.figures[f"{prefix}support"] = int(support[place])
+            scores.metrics |= {f"{prefix}{metric}": defined(values[place]) for metric, values in scored.items()}
+            scores.metrics[f"{prefix}support"] = int(support[place])
 
 
 def _score_confidence(
@@ -156,15 +156,15 @@ def _score_confidence(
     by_finding = calibration.finding_probabilities(asked, references)
     for name, (values, truths, owners) in (("answer", (said, true, patients)), ("findings", by_finding)):
         prefix = f"calibration.{name}."
-        scores.figures[f"{prefix}count"] = len(values)
+        scores.metrics[f"{prefix}count"] = len(values)
         if not values:
-            scores.figures |= {f"{prefix}{figure}": NOT_GIVEN for figure in ("ece", "brier", "aurc")}
+            scores.metrics |= {f"{prefix}{metric}": NOT_GIVEN for metric in ("ece", "brier", "aurc")}
             continue
         counts = calibration.tally(values, truths)
         spans = _spans(counts, owners, calibration.measures, settings)
-        scores.put(prefix, statistics.figures(counts, calibration.measures), spans)
+        scores.put(prefix, statistics.point_estimates(counts, calibration.measures), spans)
         if name == "answer":
-            scores.figures[f"{prefix}aurc"] = defined(calibration.aurc(values, truths))
+            scores.metrics[f"{prefix}aurc"] = defined(calibration.aurc(values, truths))
         else:
             area, low, high = statistics.auc(truths, values, owners, settings.replicates, settings.seed)
             scores.put(prefix, {"auc": area}, {"auc": (low, high)})
@@ -181,9 +181,9 @@ def _score_kinds(
         return answers.measures(sums, names)
 
     patients = [prediction.patient_id for prediction in asked]
-    scores.put("kinds.", statistics.figures(counts, measure), _spans(counts, patients, measure, settings))
+    scores.put("kinds.", statistics.point_estimates(counts, measure), _spans(counts, patients, measure, settings))
     for name in names:
-        scores.figures[f"kinds.{name}.count"] = kinds.count(name)
+        scores.metrics[f"kinds.{name}.count"] = kinds.count(name)
 
 
 def _in_order(kinds: Sequence[str]) -> list[str]:
@@ -199,16 +199,16 @@ def _score_floor(
     frequency: text.DocumentFrequency | None,
     settings: Settings,
 ) -> None:
-    """Score the answers of a floor; where it was not run every figure says so."""
+    """Score the answers of a floor; where it was not run every metric says so."""
     prefix = f"floors.{name}."
     headline = ("change.findings.micro.f1", "change.micro.f1", "change.exact.accuracy", "text.bleu4", "text.cider_d")
     if isinstance(found, str):
-        scores.figures |= {f"{prefix}{figure}": NOT_RUN for figure in headline}
-        scores.figures[f"{prefix}status"] = found
+        scores.metrics |= {f"{prefix}{metric}": NOT_RUN for metric in headline}
+        scores.metrics[f"{prefix}status"] = found
         return
     difference = [case for case in asked if case.kind == "difference" and case.case_id in found]
     others = [case for case in asked if case.kind != "difference" and case.case_id in found]
-    scores.figures[f"{prefix}count"] = len(difference)
+    scores.metrics[f"{prefix}count"] = len(difference)
     if difference and frequency is not None:
         said = [found[case.case_id] for case in difference]
         references = [case.reference for case in difference]
@@ -217,13 +217,13 @@ def _score_floor(
             **text.tally(said, references, frequency),
         }
         spans = _spans(counts, [case.patient_id for case in difference], measure_difference, settings)
-        found_figures = statistics.figures(counts, measure_difference)
-        found_figures.pop("change.false_change.same_state.rate")  # tags are the answerer's cases', not the floor's
-        scores.put(prefix, found_figures, spans)
+        found_metrics = statistics.point_estimates(counts, measure_difference)
+        found_metrics.pop("change.false_change.same_state.rate")  # tags are the answerer's cases', not the floor's
+        scores.put(prefix, found_metrics, spans)
         if len(set(said)) == 1:
-            scores.figures[f"{prefix}answer"] = said[0]
+            scores.metrics[f"{prefix}answer"] = said[0]
     else:
-        scores.figures |= {f"{prefix}{figure}": NOT_RUN for figure in headline}
+        scores.metrics |= {f"{prefix}{metric}": NOT_RUN for metric in headline}
     if others:
         names = _in_order([case.kind for case in others])
         said = [found[case.case_id] for case in others]
@@ -245,12 +245,12 @@ def _score_margin(scores: FileScores, floor: Mapping[str, str], settings: Settin
         theirs, {name: ours[name] for name in theirs}, patients, _headline, settings.replicates, settings.seed
     )[MARGIN]
     name = f"floors.question_only.margin.{MARGIN}"
-    scores.figures |= {
+    scores.metrics |= {
         name: defined(found.value),
         f"{name}.low": defined(found.low),
         f"{name}.high": defined(found.high),
     }
-    scores.figures["floors.question_only.beaten"] = "yes" if found.low > 0 else "no"
+    scores.metrics["floors.question_only.beaten"] = "yes" if found.low > 0 else "no"
     if not found.low > 0:
         scores.notes.append(
             f"does not beat the question-only floor: change F1 less the floor's is {found.value:.3f} "
@@ -270,19 +270,19 @@ def _score_consistency(scores: FileScores, shown: Mapping[str, Mapping[str, Pred
             [given[case_id].answer for case_id in both], [shown["swap"][case_id].answer for case_id in both]
         )
         spans = _spans(counts, [given[case_id].patient_id for case_id in both], consistency.swap_measures, settings)
-        scores.put("consistency.", statistics.figures(counts, consistency.swap_measures), spans)
-        scores.figures["consistency.swap.count"] = int(counts["swap_asked"].sum())
+        scores.put("consistency.", statistics.point_estimates(counts, consistency.swap_measures), spans)
+        scores.metrics["consistency.swap.count"] = int(counts["swap_asked"].sum())
     else:
-        scores.figures |= {"consistency.swap.rate": NOT_RUN, "consistency.swap.items.f1": NOT_RUN}
+        scores.metrics |= {"consistency.swap.rate": NOT_RUN, "consistency.swap.items.f1": NOT_RUN}
     for condition in ("identity", "prior_twice"):
         cases = list(shown.get(condition, {}).values())
         if not cases:
-            scores.figures[f"consistency.{condition}.rate"] = NOT_RUN
+            scores.metrics[f"consistency.{condition}.rate"] = NOT_RUN
             continue
         counts = consistency.still_tally([case.answer for case in cases])
         spans = _spans(counts, [case.patient_id for case in cases], consistency.still_measures, settings)
-        scores.put(f"consistency.{condition}.", statistics.figures(counts, consistency.still_measures), spans)
-        scores.figures[f"consistency.{condition}.count"] = len(cases)
+        scores.put(f"consistency.{condition}.", statistics.point_estimates(counts, consistency.still_measures), spans)
+        scores.metrics[f"consistency.{condition}.count"] = len(cases)
 
 
 def score_predictions(
@@ -294,7 +294,7 @@ def score_predictions(
     seed: int = 0,
     frequency: text.DocumentFrequency | None = None,
 ) -> FileScores:
-    """Every figure of one set of answers but METEOR. Cases without a reference are not scored, and counted.
+    """Every metric of one set of answers but METEOR. Cases without a reference are not scored, and counted.
 
     frequency: where CIDEr-D takes the rarity of n-grams from; by default the scored references.
     """
@@ -326,9 +326,9 @@ def score_predictions(
     if frequency is not None:
         _score_difference(scores, difference, references, frequency, settings)
     else:
-        scores.figures |= dict.fromkeys(PAIRED, NOT_RUN)
+        scores.metrics |= dict.fromkeys(PAIRED, NOT_RUN)
         scores.notes.append("no difference question with a reference: change and text not run")
-    scores.figures["difference.count"] = len(difference)
+    scores.metrics["difference.count"] = len(difference)
     if others:
         _score_kinds(scores, others, [truth[case.case_id] for case in others], settings)
     _score_floors(scores, provenance, [*difference, *others], shown, truth, frequency, settings)
@@ -350,7 +350,7 @@ def _head(
 ) -> None:
     known = provenance or Provenance()
     simulated = known.simulated or known.source.startswith("simulat")
-    scores.figures |= {
+    scores.metrics |= {
         "name": scores.name,
         "run": known.run,
         "data": known.data,

@@ -1,4 +1,4 @@
-"""Names of figures that say which program and which variant; the bare names of the field do not, and are refused."""
+"""Names of metrics that say which program and which variant; the bare names of the field do not, and are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from intervalchange.errors import ConfigError
 
 BARE = {
     "meteor": (
-        "METEOR is several programs whose figures differ by more than half: NLTK's of the same answers is about 1.7 "
+        "METEOR is several programs whose metrics differ by more than half: NLTK's of the same answers is about 1.7 "
         "times that of Java",
         "text.meteor_java15 (METEOR 1.5, Java, as pycocoevalcap runs it)",
     ),
@@ -21,18 +21,18 @@ BARE = {
         "text.cider_d (and text.idf, which says by which)",
     ),
 }
-"""What does not name a figure -> (why, what does)."""
+"""What does not name a metric -> (why, what does)."""
 
 
 def refuse_bare(name: str) -> None:
-    """Raise ConfigError for a name that could be several figures."""
+    """Raise ConfigError for a name that could be several metrics."""
     bare = name.lower().removeprefix("text.").replace("-", "_")
     if bare in BARE:
         why, full = BARE[bare]
-        raise ConfigError(f"{name!r} is no figure: {why}.", remedy=f"Ask for {full}.")
+        raise ConfigError(f"{name!r} is no metric: {why}.", remedy=f"Ask for {full}.")
 
 
 def similar(name: str, known: Iterable[str]) -> str:
-    """A remedy that names figures spelled alike."""
+    """A remedy that names metrics spelled alike."""
     close = get_close_matches(name, list(known), n=3, cutoff=0.4)
     return f"Did you mean {' or '.join(close)}?" if close else "`score FILE --json` lists every name."

@@ -1,4 +1,4 @@
-"""Answers -> figures, several files side by side; `score_command` is the `score` verb."""
+"""Answers -> metrics, several files side by side; `score_command` is the `score` verb."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from intervalchange.evaluation.answers.foreign import Form, form_of, join, read_
 from intervalchange.evaluation.answers.predictions import Provenance, read_predictions
 from intervalchange.evaluation.answers.reference_table import read_reference
 from intervalchange.evaluation.metrics import statistics, text
-from intervalchange.evaluation.metrics.clinical import clinical_figures
+from intervalchange.evaluation.metrics.clinical import clinical_metrics
 from intervalchange.evaluation.report import table
 from intervalchange.evaluation.report.worst import CaseSource
 from intervalchange.evaluation.scoring.answer_file import (
     NOT_RUN,
     PAIRED,
-    Figure,
     FileScores,
+    MetricValue,
     Settings,
     defined,
     measure_difference,
@@ -44,33 +44,33 @@ class Scores:
     """Scores of one or more files; `paired` compares each further file with the first."""
 
     files: list[FileScores]
-    paired: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    paired: dict[str, dict[str, MetricValue]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One flat object for one file; for several `{"files": {name: ...}, "paired": {name: ...}}`."""
-        plain = [{**scores.figures, "notes": scores.notes} for scores in self.files]
+        plain = [{**scores.metrics, "notes": scores.notes} for scores in self.files]
         if len(plain) == 1:
             return plain[0]
         names = [scores.name for scores in self.files]
         return {"files": dict(zip(names, plain, strict=True)), "paired": self.paired}
 
     def only(self, names: Sequence[str]) -> dict[str, Any]:
-        """File -> the figures that are named or begin with a name. Raises ConfigError for a name of none."""
+        """File -> the metrics that are named or begin with a name. Raises ConfigError for a name of none."""
         chosen: dict[str, Any] = {scores.name: {} for scores in self.files}
         for name in names:
             for scores in self.files:
                 found = {
-                    key: value for key, value in scores.figures.items() if key == name or key.startswith(f"{name}.")
+                    key: value for key, value in scores.metrics.items() if key == name or key.startswith(f"{name}.")
                 }
                 if not found:
-                    raise ConfigError(f"no figure is named {name!r}.", remedy=similar(name, scores.figures))
+                    raise ConfigError(f"no metric is named {name!r}.", remedy=similar(name, scores.metrics))
                 chosen[scores.name] |= found
         return chosen
 
     def nested(self) -> dict[str, Any]:
-        """The first file's figures as a tree; a figure that has branches stands under `value`."""
+        """The first file's metrics as a tree; a metric that has branches stands under `value`."""
         tree: dict[str, Any] = {}
-        for name, value in self.files[0].figures.items():
+        for name, value in self.files[0].metrics.items():
             *path, leaf = name.split(".")
             here = tree
             for step in path:
@@ -101,7 +101,7 @@ def _shared_references(files: Mapping[str, Sequence[Prediction]]) -> dict[str, s
     return {case_id: reference for case_id, (reference, _) in known.items()}
 
 
-def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[str, Figure]:
+def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[str, MetricValue]:
     """second - first over the cases of both, with intervals from the same draws of patients."""
     place = {case_id: row for row, case_id in enumerate(second.case_ids)}
     rows = [row for row, case_id in enumerate(first.case_ids) if case_id in place]
@@ -115,7 +115,7 @@ def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[
     found = statistics.paired_differences(
         ours, theirs, patients, measure_difference, settings.replicates, settings.seed
     )
-    differences: dict[str, Figure] = {"cases.count": len(rows)}
+    differences: dict[str, MetricValue] = {"cases.count": len(rows)}
     for name in PAIRED:
         if name == "text.cider_d" and not whole:
             differences[name] = f"{NOT_RUN}: other references, other weights"
@@ -180,7 +180,7 @@ def score(
     references may stand in any of them; with it they are anyone's (`foreign`), joined to that table.
 
     meteor: run METEOR 1.5 where Java and pycocoevalcap are present (about ten seconds); else it is marked.
-    source: knows the facts of the cases that the lines leave out. extra: as `clinical.clinical_figures` names them.
+    source: knows the facts of the cases that the lines leave out. extra: as `clinical.clinical_metrics` names them.
     idf: a table that `save_idf` wrote, for a CIDEr-D that does not move with the test set.
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
@@ -204,9 +204,9 @@ def score(
         files.append(scores)
     _add_meteor(files, meteor)
     for wanted, scores in itertools.product(extra, files):
-        found = clinical_figures(wanted, *scores.texts, scores.patients, replicates)
-        scores.figures |= {key: defined(value) for key, value in found.items()}
-    if len({scores.figures["cases.hash"] for scores in files}) > 1:
+        found = clinical_metrics(wanted, *scores.texts, scores.patients, replicates)
+        scores.metrics |= {key: defined(value) for key, value in found.items()}
+    if len({scores.metrics["cases.hash"] for scores in files}) > 1:
         for scores in files:
             scores.notes.append("the files hold different cases: compare them in the paired rows only")
     paired = {scores.name: _compare(files[0], scores, settings) for scores in files[1:]}
@@ -219,8 +219,8 @@ def score(
     return Scores(files, paired)
 
 
-def _correct(paired: Mapping[str, dict[str, Figure]]) -> int:
-    """Add `<metric>.p_holm`: p values corrected over every figure and every file of the table; how many there are."""
+def _correct(paired: Mapping[str, dict[str, MetricValue]]) -> int:
+    """Add `<metric>.p_holm`: p values corrected over every metric and every file of the table; how many there are."""
     values = {
         (file, name): value
         for file, differences in paired.items()
@@ -242,7 +242,7 @@ def _add_meteor(files: Sequence[FileScores], wanted: bool) -> None:
     if wanted and scored:
         found = text.meteor_java15([scores.texts for scores in scored])
     for scores, value in zip(scored, found, strict=True):
-        scores.figures["text.meteor_java15"] = value
+        scores.metrics["text.meteor_java15"] = value
 
 
 def score_command(
@@ -259,7 +259,7 @@ def score_command(
 ) -> Scores:
     """The `score` verb: table or JSON on standard output; with `out` also a .md, .tex, .html or .json file.
 
-    metrics: full names, or the beginnings of some, of the figures that are printed; METEOR runs if one asks for it.
+    metrics: full names, or the beginnings of some, of the metrics that are printed; METEOR runs if one asks for it.
     how: what `score` takes besides.
     """
     suffix = "" if out is None else Path(out).suffix.lower()

@@ -156,7 +156,7 @@ class Method(PreTrainedModel):
     needs: ClassVar[tuple[str, ...]] = ()
     """What a film must have to be trained on, as `FilmDataset` names it: findings, labels, regions, reports."""
     selection: ClassVar[str] = "change.micro.f1"
-    """The figure of `validation_scores` that chooses the weights; larger is better."""
+    """The metric of `validation_scores` that chooses the weights; larger is better."""
 
     def __init__(self, config: MethodConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config)

@@ -370,12 +370,12 @@ class C2FAlign(HeardWords, PairedRegions):
     def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
         matched = [one.matched for one in judged if one.has_miss]
         hidden = sum(one.hidden for one in judged)
-        figures = {}
+        metrics = {}
         if self.config.matching_weight and matched:
-            figures["matching.accuracy"] = float(np.mean(matched))
+            metrics["matching.accuracy"] = float(np.mean(matched))
         if self.config.masking_weight and hidden:
-            figures["masking.accuracy"] = sum(one.filled for one in judged) / hidden
-        return figures | {"alignment": float(np.mean(list(figures.values()))) if figures else 0.0}
+            metrics["masking.accuracy"] = sum(one.filled for one in judged) / hidden
+        return metrics | {"alignment": float(np.mean(list(metrics.values()))) if metrics else 0.0}
 
 
 @dataclass(frozen=True)

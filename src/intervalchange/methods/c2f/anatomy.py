@@ -26,7 +26,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.published_encoders import encoder_tensors
 from intervalchange.blocks.region_queries import RegionView, RegionVision
 from intervalchange.errors import ConfigError
-from intervalchange.evaluation.metrics.boxes import STRICT, Boxes, box_figures, iou
+from intervalchange.evaluation.metrics.boxes import STRICT, Boxes, box_metrics, iou
 from intervalchange.findings import C2F_REGIONS, FINDINGS
 from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.regions import region_boxes
@@ -155,7 +155,7 @@ def judged_regions(view: RegionView, targets: RegionTargets) -> list[JudgedRegio
     return [JudgedRegions(*row) for row in zip(*(column.cpu().numpy() for column in columns), strict=True)]
 
 
-def region_figures(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dict[str, float]:
+def region_metrics(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dict[str, float]:
     """Mean IoU over the regions that are there, presence right, and the mean average precision of COCO."""
     there = np.stack([one.there for one in judged])
     boxes, true = (np.stack([getattr(one, field) for one in judged]) for field in ("boxes", "true_boxes"))
@@ -166,7 +166,7 @@ def region_figures(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dic
     all_films, all_labels = np.nonzero(np.ones_like(there))
     truth = Boxes.of(film, true[film, label], label)
     found = Boxes.of(all_films, np.sort(boxes.reshape(-1, 2, 2), axis=1).reshape(-1, 4), all_labels, presence.ravel())
-    precision = box_figures(truth, found, len(judged), names, rules=(STRICT,), replicates=0)
+    precision = box_metrics(truth, found, len(judged), names, rules=(STRICT,), replicates=0)
     return {
         "regions.iou": float(overlap[there].mean()) if there.any() else 0.0,
         "regions.iou.lungs": _mean_of(overlap, there, names, ("right lung", "left lung")),
@@ -221,4 +221,4 @@ class C2FAnatomy(Method):
         return judged_regions(view, self._targets(batch))
 
     def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        return region_figures(judged, self.config.region_names)
+        return region_metrics(judged, self.config.region_names)

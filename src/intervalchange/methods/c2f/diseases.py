@@ -42,7 +42,7 @@ from intervalchange.methods.c2f.anatomy import (
     anatomy_terms,
     build_vision,
     judged_regions,
-    region_figures,
+    region_metrics,
     region_targets,
 )
 
@@ -139,10 +139,10 @@ class C2FDiseases(Method):
     def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
         film = _areas([one.findings for one in judged], [one.true_findings for one in judged])
         inside = _areas([one.in_regions for one in judged], [one.true_in_regions for one in judged])
-        figures = {"findings.auroc": _mean(film), "regions.findings.auroc": _mean(inside)}
+        metrics = {"findings.auroc": _mean(film), "regions.findings.auroc": _mean(inside)}
         named = zip(self.config.findings, film, strict=True)
-        figures |= {f"findings.auroc.{name}": float(area) for name, area in named if not np.isnan(area)}
-        return figures | region_figures([one.regions for one in judged], self.config.region_names)
+        metrics |= {f"findings.auroc.{name}": float(area) for name, area in named if not np.isnan(area)}
+        return metrics | region_metrics([one.regions for one in judged], self.config.region_names)
 
 
 def _areas(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> np.ndarray:

@@ -491,8 +491,8 @@ class CmCgnsAlign(Method):
         codes = np.array([one.code for one in judged])
         same = codes[:, None] == codes[None, :]
         ranks = np.concatenate([first_ranks(alike, same), first_ranks(alike.T, same.T)])
-        figures = {f"retrieval.recall.{top}": float((ranks < top).mean()) for top in (1, 5)}
-        return {"retrieval.mrr": float((1 / (1 + ranks)).mean())} | figures
+        metrics = {f"retrieval.recall.{top}": float((ranks < top).mean()) for top in (1, 5)}
+        return {"retrieval.mrr": float((1 / (1 + ranks)).mean())} | metrics
 
 
 def gathered_texts(parts: Tensor, length: int) -> Tensor:

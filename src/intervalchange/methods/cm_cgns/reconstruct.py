@@ -133,8 +133,8 @@ class CmCgnsReconstruct(CmCgnsAlign):
     def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
         """Those of the first stage; `reconstruction.error`, and `.plain`, what the mean grey of a film errs."""
         names = ("error", "plain")
-        figures = {f"reconstruction.{name}": float(np.mean([getattr(one, name) for one in judged])) for name in names}
-        return super().validation_scores(judged) | figures
+        metrics = {f"reconstruction.{name}": float(np.mean([getattr(one, name) for one in judged])) for name in names}
+        return super().validation_scores(judged) | metrics
 
 
 def grid_of(hidden: Tensor) -> Tensor:

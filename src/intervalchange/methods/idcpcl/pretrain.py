@@ -276,15 +276,15 @@ class IdcpclPretrain(HeardWords, Idcpcl):
         return [JudgedPair(*fact) for fact in facts]
 
     def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        figures = {
+        metrics = {
             "words.accuracy": _share(sum(one.filled for one in judged), sum(one.words for one in judged)),
             "cells.accuracy": _share(sum(one.placed for one in judged), sum(one.cells for one in judged)),
             "aligning.accuracy": _share(
                 sum(one.aligned for one in judged if one.has_miss), sum(one.has_miss for one in judged)
             ),
         }
-        trained = [figure for figure, weight in zip(figures.values(), self.config.task_weights, strict=True) if weight]
-        return figures | {"pretraining": float(np.mean(trained))}
+        trained = [metric for metric, weight in zip(metrics.values(), self.config.task_weights, strict=True) if weight]
+        return metrics | {"pretraining": float(np.mean(trained))}
 
 
 def _share(part: int, whole: int) -> float:
