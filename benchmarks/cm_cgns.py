@@ -235,11 +235,11 @@ def head(trial: Trial, row: Row, seed: int, run: Path | None, kind: str) -> dict
     done = train(f"tasks/{kind}", trial.train, trial.folder(row, seed) / kind, overrides=options)
     model = load(done).model
     data = films(trial.test, model, "test")
-    judged = judge(model, data)
-    said: dict[str, Any] = {"figures": model.validation_scores(judged)}
+    outputs = judge(model, data)
+    said: dict[str, Any] = {"figures": model.validation_scores(outputs)}
     floor_path = trial.out / f"floors-{kind}.json"
     if not floor_path.is_file():
-        found = floors(model, kind, films(trial.train, model, "train"), data, judged)
+        found = floors(model, kind, films(trial.train, model, "train"), data, outputs)
         floor_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return said
 

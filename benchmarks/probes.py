@@ -37,7 +37,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.masks import tally
 from intervalchange.inference import load
 from intervalchange.simulation.cohort import simulate
-from intervalchange.tasks.segmentation import JudgedMasks
+from intervalchange.tasks.segmentation import MaskOutputs
 from intervalchange.training import train
 from intervalchange.training.trainer import batches
 
@@ -107,7 +107,7 @@ def films(prepared: Path, model: Any, split: str) -> FilmDataset:
     return FilmDataset(Prepared(prepared), split, config.pixels, needs=model.needs, labels=config.labels)
 
 
-def random_boxes(model: Any, training: list[Any], judged: list[Any], rng: np.random.Generator) -> list[Any]:
+def random_boxes(model: Any, training: list[Any], outputs: list[Any], rng: np.random.Generator) -> list[Any]:
     """Boxes of the sizes of training at any place of the film, with random scores."""
     side, guessed = model.config.pixels, []
     sizes = {
@@ -115,7 +115,7 @@ def random_boxes(model: Any, training: list[Any], judged: list[Any], rng: np.ran
         - np.array([box[2:4] for one in training for box in one.truth if box[0] == label]).reshape(-1, 2)
         for label in range(len(model.config.labels))
     }
-    for one in judged:
+    for one in outputs:
         found = []
         for label, known in sizes.items():
             drawn = known[rng.integers(len(known), size=RANDOM_BOXES if len(known) else 0)]
@@ -125,14 +125,14 @@ def random_boxes(model: Any, training: list[Any], judged: list[Any], rng: np.ran
     return guessed
 
 
-def mean_box(model: Any, training: list[Any], judged: list[Any], rng: np.random.Generator) -> list[Any]:
+def mean_box(model: Any, training: list[Any], outputs: list[Any], rng: np.random.Generator) -> list[Any]:
     """The mean box of each label in training, on every film, equally sure of all."""
     found = []
     for label in range(len(model.config.labels)):
         boxes = [box[2:] for one in training for box in one.truth if box[0] == label]
         if boxes:
             found.append((label, 1.0, *np.mean(boxes, axis=0)))
-    return [replace(one, found=tuple(found)) for one in judged]
+    return [replace(one, found=tuple(found)) for one in outputs]
 
 
 def masks_of(data: FilmDataset) -> np.ndarray:
@@ -140,17 +140,17 @@ def masks_of(data: FilmDataset) -> np.ndarray:
     return np.stack([data[row]["masks_current"] for row in range(len(data))])
 
 
-def with_mask(shown: np.ndarray, truth: np.ndarray, patients: list[str]) -> list[JudgedMasks]:
+def with_mask(shown: np.ndarray, truth: np.ndarray, patients: list[str]) -> list[MaskOutputs]:
     """The same (l, h, w) bool masks said of every film of (n, l, h, w)."""
-    judged = []
+    outputs = []
     for film, patient in zip(truth, patients, strict=True):
         known = ~np.isnan(film).any((1, 2))
         counts = tally(shown, np.nan_to_num(film))
         rows = [{name: float(values[label]) for name, values in counts.items()} for label in range(len(film))]
-        judged.append(
-            JudgedMasks(patient, tuple(row if there else None for row, there in zip(rows, known, strict=True)))
+        outputs.append(
+            MaskOutputs(patient, tuple(row if there else None for row, there in zip(rows, known, strict=True)))
         )
-    return judged
+    return outputs
 
 
 def mean_mask(model: Any, training: FilmDataset, test: FilmDataset) -> dict[str, float]:
@@ -165,7 +165,9 @@ def mean_mask(model: Any, training: FilmDataset, test: FilmDataset) -> dict[str,
     return model.eval().validation_scores(with_mask(mean > best, masks_of(test), test.patient_ids))
 
 
-def floors(model: Any, kind: str, train_data: FilmDataset, test_data: FilmDataset, judged: list[Any]) -> dict[str, Any]:
+def floors(
+    model: Any, kind: str, train_data: FilmDataset, test_data: FilmDataset, outputs: list[Any]
+) -> dict[str, Any]:
     """Floor -> figures, without intervals where none are needed."""
     if kind == "classification":
         return {"chance": {HEADLINE[kind]: 0.5}}
@@ -175,7 +177,7 @@ def floors(model: Any, kind: str, train_data: FilmDataset, test_data: FilmDatase
         return {"mean mask": mean_mask(model, train_data, test_data), "nothing": model.validation_scores(nothing)}
     rng, known = np.random.default_rng(0), judge(model, train_data)
     made: dict[str, Callable[..., list[Any]]] = {"random boxes": random_boxes, "mean box": mean_box}
-    return {name: model.validation_scores(floor(model, known, judged, rng)) for name, floor in made.items()}
+    return {name: model.validation_scores(floor(model, known, outputs, rng)) for name, floor in made.items()}
 
 
 # --- one row -------------------------------------------------------------------------------------------------------
@@ -183,11 +185,11 @@ def floors(model: Any, kind: str, train_data: FilmDataset, test_data: FilmDatase
 
 def judge(model: Any, data: FilmDataset) -> list[Any]:
     """What the model says of every film."""
-    judged: list[Any] = []
+    outputs: list[Any] = []
     with torch.no_grad():
         for batch in batches(data, 32):
-            judged += model.judged(batch)
-    return judged
+            outputs += model.validation_outputs(batch)
+    return outputs
 
 
 def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str, Path], out: Path) -> dict[str, Any]:
@@ -202,9 +204,9 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
     train(f"tasks/{task.kind}", prepared["train"], folder, size="small", overrides=changes)
     model = load(folder).model
     test = films(prepared["test"], model, "all")
-    judged = judge(model, test)
-    metrics = model.validation_scores(judged)
-    beside = floors(model, task.kind, films(prepared["train"], model, "train"), test, judged)
+    outputs = judge(model, test)
+    metrics = model.validation_scores(outputs)
+    beside = floors(model, task.kind, films(prepared["train"], model, "train"), test, outputs)
     row = {
         "task": task.name,
         "variant": variant,

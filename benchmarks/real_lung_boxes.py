@@ -22,34 +22,34 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.boxes import iou
 from intervalchange.inference import load
-from intervalchange.methods.c2f.anatomy import JudgedRegions, judged_regions, region_metrics, region_targets
+from intervalchange.methods.c2f.anatomy import RegionOutputs, region_metrics, region_outputs, region_targets
 
 LUNGS = ("right lung", "left lung")
 DRAWN = (*LUNGS, "cardiac silhouette", "aortic arch", "right hilar structures", "left hilar structures", "spine")
 SIDE = 384
 
 
-def judge(model: Any, films: FilmDataset) -> list[JudgedRegions]:
+def judge(model: Any, films: FilmDataset) -> list[RegionOutputs]:
     """One record a film."""
-    found: list[JudgedRegions] = []
+    found: list[RegionOutputs] = []
     for start in range(0, len(films), 32):
         batch = collate([films[row] for row in range(start, min(start + 32, len(films)))])
         with torch.no_grad():
             view, _ = model.vision(batch.current)
-        found += judged_regions(view, region_targets(batch.regions, model.config.region_names, films.pixels))
+        found += region_outputs(view, region_targets(batch.regions, model.config.region_names, films.pixels))
     return found
 
 
-def drawing(film: np.ndarray, judged: JudgedRegions, names: tuple[str, ...]) -> np.ndarray:
+def drawing(film: np.ndarray, outputs: RegionOutputs, names: tuple[str, ...]) -> np.ndarray:
     """A film with the human boxes (green) and those found (orange: lungs, blue: others)."""
     grey = np.uint8(255 * (film - film.min()) / max(float(np.ptp(film)), 1e-6))
     picture = Image.fromarray(grey).resize((SIDE, SIDE)).convert("RGB")
     pen = ImageDraw.Draw(picture)
     for place, name in enumerate(names):
         if name in DRAWN:
-            pen.rectangle((judged.boxes[place] * SIDE).tolist(), outline="orange" if name in LUNGS else "deepskyblue")
-        if judged.there[place]:
-            pen.rectangle((judged.true_boxes[place] * SIDE).tolist(), outline="lime")
+            pen.rectangle((outputs.boxes[place] * SIDE).tolist(), outline="orange" if name in LUNGS else "deepskyblue")
+        if outputs.there[place]:
+            pen.rectangle((outputs.true_boxes[place] * SIDE).tolist(), outline="lime")
     return np.asarray(picture)
 
 
@@ -64,12 +64,12 @@ def main() -> None:
     model = load(chosen.run).model
     names = model.config.region_names
     films = FilmDataset(Prepared(chosen.films), "all", model.config.pixels, needs=("regions",))
-    judged = judge(model, films)
-    result = {"films": len(films), **region_metrics(judged, names)}
+    outputs = judge(model, films)
+    result = {"films": len(films), **region_metrics(outputs, names)}
     for name in LUNGS:
         place = names.index(name)
         overlap = [
-            iou(one.boxes[place, None], one.true_boxes[place, None]).item() for one in judged if one.there[place]
+            iou(one.boxes[place, None], one.true_boxes[place, None]).item() for one in outputs if one.there[place]
         ]
         result |= {f"iou.{name}": float(np.mean(overlap)), f"iou.{name}.lowest tenth": float(np.quantile(overlap, 0.1))}
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     if chosen.picture is not None:
         rows = np.linspace(0, len(films) - 1, 8).round().astype(int)
-        drawn = [drawing(films[int(row)]["current"][0], judged[row], names) for row in rows]
+        drawn = [drawing(films[int(row)]["current"][0], outputs[row], names) for row in rows]
         Image.fromarray(np.concatenate([np.concatenate(drawn[:4], 1), np.concatenate(drawn[4:], 1)])).save(
             chosen.picture
         )

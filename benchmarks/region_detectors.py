@@ -26,7 +26,7 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.methods import method_class
-from intervalchange.methods.c2f.anatomy import JudgedRegions, RegionTargets, region_metrics, region_targets
+from intervalchange.methods.c2f.anatomy import RegionOutputs, RegionTargets, region_metrics, region_targets
 from intervalchange.training.trainer import rate_at
 
 PIXELS, BATCH = 128, 32
@@ -98,17 +98,17 @@ def loss_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> Tens
 
 
 @torch.no_grad()
-def judged(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[JudgedRegions]:
+def validation_outputs(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[RegionOutputs]:
     """One box a region, and how sure it is."""
     if name == "queries":
-        return model.judged(batch)
+        return model.validation_outputs(batch)
     found = model(pixel_values=batch.current)
     chance = found.logits.sigmoid()[..., : targets.there.shape[1]]
     surest, place = chance.max(1)
     boxes = found.pred_boxes.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
     corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], dim=-1)
     columns = (column.numpy() for column in (corners, surest, targets.boxes, targets.there))
-    return [JudgedRegions(*row) for row in zip(*columns, strict=True)]
+    return [RegionOutputs(*row) for row in zip(*columns, strict=True)]
 
 
 def stream(films: FilmDataset) -> Iterator[Batch]:
@@ -144,10 +144,10 @@ def measure(
         optimiser.step()
         steps += 1
     model.eval()
-    films: list[JudgedRegions] = []
+    films: list[RegionOutputs] = []
     for first in range(0, len(test), BATCH):
         batch = collate([test[row] for row in range(first, min(first + BATCH, len(test)))])
-        films += judged(name, model, batch, region_targets(batch.regions, names, PIXELS))
+        films += outputs(name, model, batch, region_targets(batch.regions, names, PIXELS))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_metrics(
         films, names

@@ -286,7 +286,7 @@ def saved_and_loaded_is_the_same(subject: Subject, folder: Path) -> None:
     model.save_pretrained(folder)
     assert not [path for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
     again = method_class(subject.stage).from_pretrained(folder).eval()
-    assert numbers(model.judged(batch)) == numbers(again.judged(batch))
+    assert numbers(model.validation_outputs(batch)) == numbers(again.validation_outputs(batch))
     assert again.config.to_dict().keys() >= {*again.config.options()}
     for (name, tensor), (_, other) in zip(model.state_dict().items(), again.state_dict().items(), strict=True):
         assert torch.equal(tensor, other), name
@@ -296,25 +296,25 @@ def film_mates_do_not_matter(subject: Subject) -> None:
     """What is judged of a film does not depend on the films beside it."""
     model, batch = subject.still(), subject.batch(5)
     with torch.no_grad():
-        together = model.judged(batch)
+        together = model.validation_outputs(batch)
         for row in range(5):
-            alone, beside = numbers(model.judged(rows(batch, [row]))), numbers(together[row : row + 1])
+            alone, beside = numbers(model.validation_outputs(rows(batch, [row]))), numbers(together[row : row + 1])
             assert alone == pytest.approx(beside, rel=1e-4, abs=1e-5, nan_ok=True)
 
 
-def numbers(judged: Any) -> list[float]:
+def numbers(outputs: Any) -> list[float]:
     """Every number in what a method judged, in order."""
-    if isinstance(judged, Prediction):
-        return facts(judged)
-    if isinstance(judged, torch.Tensor | np.ndarray):
-        return [float(value) for value in judged.reshape(-1).tolist()]
-    if dataclasses.is_dataclass(judged):
-        return numbers([getattr(judged, field.name) for field in dataclasses.fields(judged)])
-    if isinstance(judged, dict):
-        return numbers(list(judged.values()))
-    if isinstance(judged, list | tuple):
-        return [value for one in judged for value in numbers(one)]
-    return [float(judged)] if isinstance(judged, int | float) else []
+    if isinstance(outputs, Prediction):
+        return facts(outputs)
+    if isinstance(outputs, torch.Tensor | np.ndarray):
+        return [float(value) for value in outputs.reshape(-1).tolist()]
+    if dataclasses.is_dataclass(outputs):
+        return numbers([getattr(outputs, field.name) for field in dataclasses.fields(outputs)])
+    if isinstance(outputs, dict):
+        return numbers(list(outputs.values()))
+    if isinstance(outputs, list | tuple):
+        return [value for one in outputs for value in numbers(one)]
+    return [float(outputs)] if isinstance(outputs, int | float) else []
 
 
 def tiny_is_tiny(subject: Subject) -> None:

@@ -147,12 +147,12 @@ class Predictor:
             prepared, split, model.config.pixels, needs=model.needs, labels=labels, known=model.supervision
         )
         self.refuse_training_patients(prepared, films.patient_ids, split)
-        judged: list[Any] = []
+        outputs: list[Any] = []
         with torch.no_grad():
             for start in range(0, len(films), batch_size):
                 rows = range(start, min(start + batch_size, len(films)))
-                judged += self.model.judged(collate([films[row] for row in rows]))
-        return {"films.count": len(films), **self.model.validation_scores(judged)}
+                outputs += self.model.validation_outputs(collate([films[row] for row in rows]))
+        return {"films.count": len(films), **self.model.validation_scores(outputs)}
 
     def zero_shot(self, prepared: Prepared, split: str, asked: Asked | None = None) -> dict[str, Any]:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""

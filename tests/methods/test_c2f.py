@@ -176,9 +176,9 @@ def test_near_misses_use_no_word_that_no_answer_has() -> None:
 
 def test_alignment_is_judged_case_by_case() -> None:
     trained, batch = model("c2f/align").eval(), toy.batch(6)
-    judged = trained.judged(batch)
-    metrics = trained.validation_scores(judged)
-    assert len(judged) == 6
+    outputs = trained.validation_outputs(batch)
+    metrics = trained.validation_scores(outputs)
+    assert len(outputs) == 6
     assert metrics["alignment"] == pytest.approx((metrics["matching.accuracy"] + metrics["masking.accuracy"]) / 2)
 
 

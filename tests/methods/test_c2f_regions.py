@@ -20,7 +20,7 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
 from intervalchange.inference import load
 from intervalchange.methods import method_class
-from intervalchange.methods.c2f.anatomy import JudgedRegions, region_metrics, region_targets
+from intervalchange.methods.c2f.anatomy import RegionOutputs, region_metrics, region_targets
 from intervalchange.records import Region
 from intervalchange.training import train
 
@@ -85,9 +85,9 @@ def test_boxes_of_an_oblong_film_lie_on_their_region(tmp_path: Path) -> None:
 def test_figures_of_right_and_of_wrong_boxes() -> None:
     box, elsewhere = np.array([[0.1, 0.1, 0.5, 0.5]]), np.array([[0.6, 0.6, 0.9, 0.9]])
     there = np.array([True])
-    right = region_metrics([JudgedRegions(box, np.array([0.9]), box, there)], ("left lung",))
+    right = region_metrics([RegionOutputs(box, np.array([0.9]), box, there)], ("left lung",))
     assert (right["regions.iou"], right["regions.map"], right["regions.presence.accuracy"]) == (1.0, 1.0, 1.0)
-    wrong = region_metrics([JudgedRegions(elsewhere, np.array([0.1]), box, there)], ("left lung",))
+    wrong = region_metrics([RegionOutputs(elsewhere, np.array([0.1]), box, there)], ("left lung",))
     assert (wrong["regions.iou"], wrong["regions.map"], wrong["regions.presence.accuracy"]) == (0.0, 0.0, 0.0)
 
 
@@ -97,12 +97,12 @@ def test_one_query_a_region_learns_where_regions_are() -> None:
     preset = load_preset("c2f/anatomy", "tiny").model
     model = kind(kind.config_class(**{**preset, "region_names": ("right lung", "left lung")}))
     batch, optimiser = toy.film_batch(8), torch.optim.AdamW(model.parameters(), lr=3e-3)
-    before = model.validation_scores(model.judged(batch))["regions.iou"]
+    before = model.validation_scores(model.validation_outputs(batch))["regions.iou"]
     for _ in range(40):
         optimiser.zero_grad()
         model(**batch).loss.backward()
         optimiser.step()
-    after = model.eval().validation_scores(model.judged(batch))["regions.iou"]
+    after = model.eval().validation_scores(model.validation_outputs(batch))["regions.iou"]
     assert after > 0.8 > before
 
 

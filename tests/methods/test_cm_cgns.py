@@ -17,7 +17,7 @@ from intervalchange.data.batch import Batch
 from intervalchange.data.extraction.sentences import sentences
 from intervalchange.errors import ConfigError
 from intervalchange.methods import method_class
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, JudgedFilm
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign, FilmOutputs
 from intervalchange.methods.cm_cgns.reconstruct import CmCgnsReconstruct
 from intervalchange.methods.cm_cgns.report_tokens import read_reports, report_tokenizer, sentence_means
 from intervalchange.tasks.image_text import ImageText, WordsAndPlaces
@@ -134,7 +134,7 @@ def test_validation_changes_nothing() -> None:
     model.eval()
     with torch.no_grad():
         first = model(**batch).loss
-        model.judged(batch)
+        model.validation_outputs(batch)
         assert torch.equal(first, model(**batch).loss)
     assert all(torch.equal(kept[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -283,11 +283,11 @@ def test_the_encoder_is_probed(run: Path) -> None:
 
 def test_validation_is_retrieval_in_both_directions() -> None:
     model, axes = made(), np.eye(3, dtype=np.float32)
-    films = [JudgedFilm(axes[0], axes[0], 1), JudgedFilm(axes[1], axes[1], 2), JudgedFilm(axes[2], axes[2], 3)]
+    films = [FilmOutputs(axes[0], axes[0], 1), FilmOutputs(axes[1], axes[1], 2), FilmOutputs(axes[2], axes[2], 3)]
     assert model.validation_scores(films)["retrieval.mrr"] == 1
-    crossed = [JudgedFilm(axes[0], axes[1], 1), JudgedFilm(axes[1], axes[0], 2), JudgedFilm(axes[2], axes[2], 3)]
+    crossed = [FilmOutputs(axes[0], axes[1], 1), FilmOutputs(axes[1], axes[0], 2), FilmOutputs(axes[2], axes[2], 3)]
     assert model.validation_scores(crossed)["retrieval.recall.1"] == pytest.approx(1 / 3)
-    same = [JudgedFilm(axes[0], axes[0], code) for code in (1, 2, 3)]
+    same = [FilmOutputs(axes[0], axes[0], code) for code in (1, 2, 3)]
     assert model.validation_scores(same)["retrieval.mrr"] == pytest.approx(1 / 3)
 
 
@@ -300,4 +300,4 @@ def test_films_find_their_reports() -> None:
         optimiser.zero_grad()
         model.train()(**batch).loss.backward()
         optimiser.step()
-    assert model.validation_scores(model.eval().judged(batch))["retrieval.recall.1"] == 1
+    assert model.validation_scores(model.eval().validation_outputs(batch))["retrieval.recall.1"] == 1

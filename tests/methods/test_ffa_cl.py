@@ -18,7 +18,7 @@ from intervalchange import cli
 from intervalchange.config import load_preset
 from intervalchange.errors import ConfigError
 from intervalchange.findings import CHEXPERT
-from intervalchange.methods.ffa_cl.classify import POLICIES, FfaCl, FfaClConfig, FilmJudged, by_study, f1, label_scores
+from intervalchange.methods.ffa_cl.classify import POLICIES, FfaCl, FfaClConfig, FilmOutputs, by_study, f1, label_scores
 from intervalchange.methods.ffa_cl.label_tree import prompts_of, read_tree, tree_names, word_vectors
 from intervalchange.training.stage import meta_model, start_from
 
@@ -236,12 +236,12 @@ def test_published_sizes() -> None:
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
-def judged(study: str, chance: float, truth: int) -> FilmJudged:
-    return FilmJudged(study, "p", np.array([chance, 0.5]), np.array([truth, -1], np.int8))
+def validation_outputs(study: str, chance: float, truth: int) -> FilmOutputs:
+    return FilmOutputs(study, "p", np.array([chance, 0.5]), np.array([truth, -1], np.int8))
 
 
 def test_films_and_studies() -> None:
-    films = [judged("a", 0.9, 1), judged("a", 0.1, 1), judged("b", 0.3, 0), judged("c", 0.2, 0)]
+    films = [outputs("a", 0.9, 1), outputs("a", 0.1, 1), outputs("b", 0.3, 0), outputs("c", 0.2, 0)]
     scores = label_scores(films, ("Edema", "Fracture"))
     assert scores["auroc.macro"] == scores["auroc.edema"] == 0.5
     assert "auroc.fracture" not in scores
@@ -254,7 +254,9 @@ def test_a_threshold_is_the_best_f1_of_validation() -> None:
     model = tiny().eval()
     batch = toy.film_batch(12, names=model.config.labels)
     chosen = model.calibrate([batch])
-    said, true = (np.stack([getattr(one, side) for one in model.judged(batch)]) for side in ("chances", "truth"))
+    said, true = (
+        np.stack([getattr(one, side) for one in model.validation_outputs(batch)]) for side in ("chances", "truth")
+    )
     place = CHEXPERT.index("Cardiomegaly")
     reached = f1(said > model.threshold.numpy(), np.where(true < 0, np.nan, true))[place]
     tried = [f1(said > trial, np.where(true < 0, np.nan, true))[place] for trial in np.linspace(0.02, 0.98, 49)]

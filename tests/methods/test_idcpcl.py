@@ -360,4 +360,4 @@ def test_pretraining_finds_words_and_true_answers_of_eight_pairs(task: int, figu
         model(**contract.rows(batch, turned)).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-    assert model.eval().validation_scores(model.judged(batch))[figure] >= least
+    assert model.eval().validation_scores(model.validation_outputs(batch))[figure] >= least

@@ -17,7 +17,7 @@ from intervalchange.losses import answer_nll
 from intervalchange.methods.plural.answer import Plural, PluralConfig
 from intervalchange.methods.plural.findings import PluralFindings, PluralFindingsConfig
 from intervalchange.methods.plural.ofa import ofa_tensors, our_name
-from intervalchange.methods.plural.reports import PROMPTS, JudgedText, section
+from intervalchange.methods.plural.reports import PROMPTS, TextOutputs, section
 from intervalchange.methods.plural.two_stream import ScaledOutput
 from intervalchange.training.stage import meta_model, start_from, train
 
@@ -193,16 +193,16 @@ def test_each_target_is_asked_for_and_what_is_not_known_is_not_learnt() -> None:
     assert [count > 0 for count in known] == [True, False, True, True, True, True]
     spoken = model.tokenizer.batch_decode(texts.ids[3:], skip_special_tokens=True)
     assert [text.strip() for text in spoken] == batch.answer
-    judged = model.eval().judged(batch)
-    assert [one.words for one in judged] == [known[row] + known[3 + row] for row in range(3)]
-    words = sum(one.words for one in judged)
-    mean = model.validation_scores(judged)[model.selection]
+    outputs = model.eval().validation_outputs(batch)
+    assert [one.words for one in outputs] == [known[row] + known[3 + row] for row in range(3)]
+    words = sum(one.words for one in outputs)
+    mean = model.validation_scores(outputs)[model.selection]
     assert -mean == pytest.approx(model(**batch).loss.item(), rel=1e-4)
     assert words == sum(known)
 
 
 def test_no_word_has_no_likelihood() -> None:
-    assert of_reports().validation_scores([JudgedText(0.0, 0)])["word_log_likelihood"] == -float("inf")
+    assert of_reports().validation_scores([TextOutputs(0.0, 0)])["word_log_likelihood"] == -float("inf")
 
 
 def test_a_draw_of_cells_of_pairs_while_training() -> None:

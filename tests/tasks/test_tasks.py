@@ -23,7 +23,7 @@ from intervalchange.errors import ConfigError
 from intervalchange.inference import load
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import Classification, ClassificationConfig, exclusive_loss
-from intervalchange.tasks.detection import Detection, DetectionConfig, JudgedBoxes
+from intervalchange.tasks.detection import BoxOutputs, Detection, DetectionConfig
 from intervalchange.tasks.probe import Probe
 from intervalchange.tasks.segmentation import Segmentation, SegmentationConfig
 from intervalchange.training import train
@@ -71,18 +71,18 @@ def test_the_statistics_of_a_frozen_batch_norm_do_not_drift(stage: str, frozen: 
 def test_the_truth_scores_full_marks_and_its_absence_none() -> None:
     batch = toy.film_batch(12, names=NAMES)
     detection = Detection(DetectionConfig(labels=NAMES, pixels=64)).eval()
-    judged = detection.judged(batch)
-    assert sum(len(one.truth) for one in judged) == int(batch.labels_current.sum())
-    exact = [JudgedBoxes(one.patient, one.known, one.truth, one.truth) for one in judged]
+    outputs = detection.validation_outputs(batch)
+    assert sum(len(one.truth) for one in outputs) == int(batch.labels_current.sum())
+    exact = [BoxOutputs(one.patient, one.known, one.truth, one.truth) for one in outputs]
     assert detection.validation_scores(exact)["boxes.strict.map"] == 1
-    missed = [JudgedBoxes(one.patient, one.known, one.truth, ()) for one in judged]
+    missed = [BoxOutputs(one.patient, one.known, one.truth, ()) for one in outputs]
     assert detection.validation_scores(missed)["boxes.strict.map"] == 0
     segmentation = Segmentation(SegmentationConfig(labels=NAMES, pixels=64)).eval()
     segmentation.logits = lambda films: 20 * (batch.masks_current - 0.5)  # type: ignore[method-assign]
-    scores = segmentation.validation_scores(segmentation.judged(batch))
+    scores = segmentation.validation_scores(segmentation.validation_outputs(batch))
     assert scores["masks.dice.positive"] == scores["masks.dice.all"] == scores["masks.pneumothorax.dice.all"] == 1
     segmentation.logits = lambda films: -torch.ones_like(batch.masks_current)  # type: ignore[method-assign]
-    scores = segmentation.validation_scores(segmentation.judged(batch))
+    scores = segmentation.validation_scores(segmentation.validation_outputs(batch))
     assert scores["masks.dice.positive"] == 0
     assert scores["masks.dice.all"] == pytest.approx(1 - float(batch.labels_current.mean()))
 
@@ -98,11 +98,11 @@ def test_what_is_not_known_takes_no_part() -> None:
         loss.backward()
         assert torch.isfinite(loss)
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-        judged = model.eval().judged(batch)[0]
-        known = judged.known[1] == 1 if isinstance(judged, JudgedBoxes) else judged.counts[1] is not None
+        outputs = model.eval().validation_outputs(batch)[0]
+        known = outputs.known[1] == 1 if isinstance(outputs, BoxOutputs) else outputs.counts[1] is not None
         assert not known
-    only = JudgedBoxes("a", (0.0,), ((0.0, 1.0, 1.0, 1.0, 9.0, 9.0),), ((0.0, 0.9, 20.0, 20.0, 30.0, 30.0),))
-    sure = JudgedBoxes("b", (1.0,), ((0.0, 1.0, 1.0, 1.0, 9.0, 9.0),), ((0.0, 0.5, 1.0, 1.0, 9.0, 9.0),))
+    only = BoxOutputs("a", (0.0,), ((0.0, 1.0, 1.0, 1.0, 9.0, 9.0),), ((0.0, 0.9, 20.0, 20.0, 30.0, 30.0),))
+    sure = BoxOutputs("b", (1.0,), ((0.0, 1.0, 1.0, 1.0, 9.0, 9.0),), ((0.0, 0.5, 1.0, 1.0, 9.0, 9.0),))
     scores = Detection(DetectionConfig(labels=("x",))).eval().validation_scores([only, sure])
     assert scores["boxes.strict.map"] == 1
 
@@ -115,9 +115,9 @@ def test_classes_that_exclude_each_other() -> None:
     assert float(exclusive_loss(logits[1:2], labels[1:2])) == 0
     model = Classification(ClassificationConfig(labels=NAMES, exclusive=True, pixels=64)).eval()
     batch = toy.film_batch(16, names=NAMES)
-    judged = model.judged(batch)
-    assert all(sum(one.scores) == pytest.approx(1) for one in judged)
-    assert 0 <= model.validation_scores(judged)["labels.accuracy"] <= 1
+    outputs = model.validation_outputs(batch)
+    assert all(sum(one.scores) == pytest.approx(1) for one in outputs)
+    assert 0 <= model.validation_scores(outputs)["labels.accuracy"] <= 1
     with pytest.raises(ConfigError, match="excludes"):
         ClassificationConfig(labels=("pneumonia",), exclusive=True)
 
@@ -133,7 +133,7 @@ def test_a_task_without_labels_is_refused() -> None:
 def learnt(model: Probe, steps: int, size: int = 24) -> dict[str, float]:
     """Figures on other films after some steps, and that they were worse before."""
     test = toy.film_batch(32, seed=9, names=NAMES)
-    before = model.eval().validation_scores(model.judged(test))[model.selection]
+    before = model.eval().validation_scores(model.validation_outputs(test))[model.selection]
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     model.train()
     for step in range(steps):
@@ -141,7 +141,7 @@ def learnt(model: Probe, steps: int, size: int = 24) -> dict[str, float]:
         model(**toy.film_batch(size, seed=100 + step, names=NAMES)).loss.backward()
         optimiser.step()
     with torch.no_grad():
-        scores = model.eval().validation_scores(model.judged(test))
+        scores = model.eval().validation_scores(model.validation_outputs(test))
     assert scores[model.selection] > before
     return scores
 

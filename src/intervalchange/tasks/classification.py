@@ -53,7 +53,7 @@ class ClassificationConfig(ProbeConfig):
 
 
 @dataclass(frozen=True)
-class JudgedLabels:
+class LabelOutputs:
     """One film: what is known of its labels and what was said."""
 
     patient: str
@@ -104,19 +104,19 @@ class Classification(Probe):
             loss = masked_bce(logits, labels, across=average_over_processes)
         return MethodOutput(loss=loss, terms={"labels": loss.detach()})
 
-    def judged(self, batch: Any) -> list[JudgedLabels]:
+    def validation_outputs(self, batch: Any) -> list[LabelOutputs]:
         logits = self.logits(batch.current).double()
         scores = logits.softmax(1) if self.config.exclusive else logits.sigmoid()
         facts = zip(batch.patient_id, batch.labels_current.tolist(), scores.tolist(), strict=True)
-        return [JudgedLabels(patient, tuple(labels), tuple(said)) for patient, labels, said in facts]
+        return [LabelOutputs(patient, tuple(labels), tuple(said)) for patient, labels, said in facts]
 
-    def validation_scores(self, judged: Sequence[JudgedLabels]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[LabelOutputs]) -> dict[str, float]:
         """`labels.auroc.macro`, `labels.ap.macro`, by label, and `labels.accuracy` of classes that exclude each other.
 
         What is not defined (a label without both states) is left out; the selection is then 0.
         """
-        labels, scores = (np.array([getattr(one, name) for one in judged], float) for name in ("labels", "scores"))
-        patients = [one.patient for one in judged]
+        labels, scores = (np.array([getattr(one, name) for one in outputs], float) for name in ("labels", "scores"))
+        patients = [one.patient for one in outputs]
         found = label_metrics(labels, scores, self.config.labels, patients, self.replicates())
         if self.config.exclusive:
             one_true = (labels == 1).sum(1) == 1

@@ -60,7 +60,7 @@ class DetectionConfig(ProbeConfig):
 
 
 @dataclass(frozen=True)
-class JudgedBoxes:
+class BoxOutputs:
     """One film: its boxes and those that were found, in pixels of the film as shown."""
 
     patient: str
@@ -124,7 +124,7 @@ class Detection(Probe):
         kept: np.ndarray = table[(table[:, 3:] - table[:, 1:3] > smallest).all(1)]
         return kept
 
-    def judged(self, batch: Any) -> list[JudgedBoxes]:
+    def validation_outputs(self, batch: Any) -> list[BoxOutputs]:
         films = batch.current.to(self.device)
         known = (~torch.isnan(batch.labels_current)).float().tolist()
         found = self._clipped(self.head.found(self.maps(films), films.shape[-1], self.config.most), films.shape[-2:])
@@ -132,7 +132,7 @@ class Detection(Probe):
             tuple((label, 1.0, *box) for label, *box in self._truth(regions["current"]).tolist())
             for regions in batch.regions
         ]
-        return [JudgedBoxes(*one) for one in zip(batch.patient_id, map(tuple, known), truth, found, strict=True)]
+        return [BoxOutputs(*one) for one in zip(batch.patient_id, map(tuple, known), truth, found, strict=True)]
 
     @staticmethod
     def _clipped(found: Tensor, size: Sequence[int]) -> list[tuple[Found, ...]]:
@@ -142,19 +142,19 @@ class Detection(Probe):
         rows = torch.cat([found[..., :2], boxes], dim=2).tolist()
         return [tuple(tuple(row) for row in film if row[1] > 0) for film in rows]
 
-    def validation_scores(self, judged: Sequence[JudgedBoxes]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[BoxOutputs]) -> dict[str, float]:
         """`boxes.strict.map` and the other metrics of `evaluation/boxes.py`; NaN left out, the selection then 0.
 
         Also `labels.auroc.*` and `labels.ap.*`: how well the surest box of a film tells whether there is one to find.
         """
-        known = np.array([one.known for one in judged])
-        truth, found = (_flat([getattr(one, name) for one in judged], known) for name in ("truth", "found"))
-        names, patients = self.config.labels, [one.patient for one in judged]
+        known = np.array([one.known for one in outputs])
+        truth, found = (_flat([getattr(one, name) for one in outputs], known) for name in ("truth", "found"))
+        names, patients = self.config.labels, [one.patient for one in outputs]
         metrics: dict[str, float] = {}
         for rule, least in ((STRICT, 0.0), (COMPAT, self.config.compat_score)):
             kept = found.chosen(found.score >= least)
-            metrics |= box_metrics(truth, kept, len(judged), names, patients, (rule,), self.replicates())
-        present, surest = np.full((2, len(judged), len(names)), 0.0)
+            metrics |= box_metrics(truth, kept, len(outputs), names, patients, (rule,), self.replicates())
+        present, surest = np.full((2, len(outputs), len(names)), 0.0)
         for boxes, table in ((truth, present), (found, surest)):
             np.maximum.at(table, (boxes.film, boxes.label), boxes.score)
         present[known == 0] = np.nan

@@ -57,7 +57,7 @@ class SegmentationConfig(ProbeConfig):
 
 
 @dataclass(frozen=True)
-class JudgedMasks:
+class MaskOutputs:
     """One film: the counts of `evaluation.masks.tally` for each label, None where its mask is not known."""
 
     patient: str
@@ -100,7 +100,7 @@ class Segmentation(Probe):
         loss = pixels + self.config.dice_weight * dice
         return MethodOutput(loss=loss, terms={"pixels": pixels.detach(), "dice": dice.detach()})
 
-    def judged(self, batch: Any) -> list[JudgedMasks]:
+    def validation_outputs(self, batch: Any) -> list[MaskOutputs]:
         said = self.logits(batch.current).detach().float().sigmoid().cpu().numpy()
         truth = batch.masks_current.cpu().numpy()
         known = ~np.isnan(truth).any((2, 3))
@@ -108,17 +108,17 @@ class Segmentation(Probe):
         rows = [dict(zip(tallies, values, strict=True)) for values in np.stack([*tallies.values()], 1).tolist()]
         labels = len(self.config.labels)
         return [
-            JudgedMasks(patient, tuple(rows[film * labels + n] if known[film, n] else None for n in range(labels)))
+            MaskOutputs(patient, tuple(rows[film * labels + n] if known[film, n] else None for n in range(labels)))
             for film, patient in enumerate(batch.patient_id)
         ]
 
-    def validation_scores(self, judged: Sequence[JudgedMasks]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[MaskOutputs]) -> dict[str, float]:
         """`masks.dice.all`, `masks.dice.positive` and the others of `evaluation/masks.py`, each film and label once.
 
         With several labels also `masks.<label>.dice.all`, .... NaN left out, the selection then 0.
         """
         names = self.config.labels
-        known = [[(one.patient, one.counts[place]) for one in judged] for place in range(len(names))]
+        known = [[(one.patient, one.counts[place]) for one in outputs] for place in range(len(names))]
         metrics = self._metrics([pair for pairs in known for pair in pairs])
         if len(names) > 1:
             for name, pairs in zip(names, known, strict=True):

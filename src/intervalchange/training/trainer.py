@@ -274,7 +274,7 @@ class MethodTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Judge the validation items; remember the step of the best score (of equals, the later one)."""
-        scores = self.model.validation_scores(self._judged(self.validation))
+        scores = self.model.validation_scores(self._validation_outputs(self.validation))
         score = scores[self.model.selection]
         if self.state.best_metric is None or score >= self.state.best_metric:
             self.state.best_metric, self.state.best_global_step = score, self.state.global_step
@@ -282,17 +282,17 @@ class MethodTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return scores
 
-    def _judged(self, validation: Any) -> list[Any]:
+    def _validation_outputs(self, validation: Any) -> list[Any]:
         """What the model says of the validation items, shared out over the processes."""
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         mine = range(self.args.process_index, len(validation), self.args.world_size)
-        judged: list[Any] = []
+        outputs: list[Any] = []
         with torch.no_grad():
             for batch in batches(validation, self.config.batch_size, mine):
-                judged += model.judged(batch)
+                outputs += model.validation_outputs(batch)
         model.train()
-        return gather_object(judged)
+        return gather_object(outputs)
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 

@@ -187,13 +187,13 @@ class Method(PreTrainedModel):
             remedy="Give it to a stage that answers: `intervalchange train METHOD/answer --from RUN`.",
         )
 
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         """What validation needs to know of each item of a batch, in order; gathered over processes."""
         return self.answer(batch)
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        """Figures of the validation split from what `judged` gave; `selection` is one of them."""
-        return answer_scores(judged)
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
+        """Figures of the validation split from what `outputs` gave; `selection` is one of them."""
+        return answer_scores(outputs)
 
     def calibrate(self, batches: Iterable[Any]) -> Mapping[str, float]:
         """Hook run once on validation batches after training (thresholds, temperatures); returns what it set.

@@ -351,7 +351,7 @@ class C2FAlign(HeardWords, PairedRegions):
     # --- validation --------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         """For each case: whether the answer was told from a near miss, and how many masked words were filled right."""
         asked = self.ask(self.compare(self.see(batch)), batch["question"])
         tried = self._tried(asked, batch, step=0)
@@ -363,18 +363,18 @@ class C2FAlign(HeardWords, PairedRegions):
             hits[:, 1].index_add_(0, rows, torch.ones(len(rows)))
         has = tried.has_miss.cpu()
         return [
-            JudgedPair(bool(has[row]), bool(right[row]), int(hits[row, 0]), int(hits[row, 1]))
+            PairOutputs(bool(has[row]), bool(right[row]), int(hits[row, 0]), int(hits[row, 1]))
             for row in range(len(has))
         ]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        matched = [one.matched for one in judged if one.has_miss]
-        hidden = sum(one.hidden for one in judged)
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
+        matched = [one.matched for one in outputs if one.has_miss]
+        hidden = sum(one.hidden for one in outputs)
         metrics = {}
         if self.config.matching_weight and matched:
             metrics["matching.accuracy"] = float(np.mean(matched))
         if self.config.masking_weight and hidden:
-            metrics["masking.accuracy"] = sum(one.filled for one in judged) / hidden
+            metrics["masking.accuracy"] = sum(one.filled for one in outputs) / hidden
         return metrics | {"alignment": float(np.mean(list(metrics.values()))) if metrics else 0.0}
 
 
@@ -397,7 +397,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class JudgedPair:
+class PairOutputs:
     """What validation knows of one case."""
 
     has_miss: bool

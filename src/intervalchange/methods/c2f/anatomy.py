@@ -137,7 +137,7 @@ ANATOMY_WEIGHTS = {"distance": 20.0, "overlap": 2.0, "presence": 1.0}
 
 
 @dataclass(frozen=True)
-class JudgedRegions:
+class RegionOutputs:
     """What validation knows of the regions of one film."""
 
     boxes: np.ndarray
@@ -149,24 +149,24 @@ class JudgedRegions:
     """(r,) bool."""
 
 
-def judged_regions(view: RegionView, targets: RegionTargets) -> list[JudgedRegions]:
+def region_outputs(view: RegionView, targets: RegionTargets) -> list[RegionOutputs]:
     """One record a film."""
     columns = (view.boxes.float(), torch.sigmoid(view.presence.float()), targets.boxes, targets.there)
-    return [JudgedRegions(*row) for row in zip(*(column.cpu().numpy() for column in columns), strict=True)]
+    return [RegionOutputs(*row) for row in zip(*(column.cpu().numpy() for column in columns), strict=True)]
 
 
-def region_metrics(judged: Sequence[JudgedRegions], names: Sequence[str]) -> dict[str, float]:
+def region_metrics(outputs: Sequence[RegionOutputs], names: Sequence[str]) -> dict[str, float]:
     """Mean IoU over the regions that are there, presence right, and the mean average precision of COCO."""
-    there = np.stack([one.there for one in judged])
-    boxes, true = (np.stack([getattr(one, field) for one in judged]) for field in ("boxes", "true_boxes"))
-    presence = np.stack([one.presence for one in judged])
+    there = np.stack([one.there for one in outputs])
+    boxes, true = (np.stack([getattr(one, field) for one in outputs]) for field in ("boxes", "true_boxes"))
+    presence = np.stack([one.presence for one in outputs])
     overlap = iou(boxes[..., None, :], true[..., None, :])[..., 0, 0]
     known = there | _all_marked(there)
     film, label = np.nonzero(there)
     all_films, all_labels = np.nonzero(np.ones_like(there))
     truth = Boxes.of(film, true[film, label], label)
     found = Boxes.of(all_films, np.sort(boxes.reshape(-1, 2, 2), axis=1).reshape(-1, 4), all_labels, presence.ravel())
-    precision = box_metrics(truth, found, len(judged), names, rules=(STRICT,), replicates=0)
+    precision = box_metrics(truth, found, len(outputs), names, rules=(STRICT,), replicates=0)
     return {
         "regions.iou": float(overlap[there].mean()) if there.any() else 0.0,
         "regions.iou.lungs": _mean_of(overlap, there, names, ("right lung", "left lung")),
@@ -215,10 +215,10 @@ class C2FAnatomy(Method):
         loss = torch.stack([ANATOMY_WEIGHTS[name] * term for name, term in terms.items()]).sum()
         return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
 
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         with torch.no_grad():
             view, _ = self.vision(batch["current"].to(self.device))
-        return judged_regions(view, self._targets(batch))
+        return region_outputs(view, self._targets(batch))
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        return region_metrics(judged, self.config.region_names)
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
+        return region_metrics(outputs, self.config.region_names)

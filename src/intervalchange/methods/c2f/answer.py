@@ -86,11 +86,11 @@ class C2F(C2FAlign):
         logits = self.decoder(self.speak(asked.tokens), asked.mask, answer)
         return {"answer": answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)}
 
-    def judged(self, batch: Any) -> list[Any]:
-        return Method.judged(self, batch)
+    def validation_outputs(self, batch: Any) -> list[Any]:
+        return Method.validation_outputs(self, batch)
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        return Method.validation_scores(self, judged)
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
+        return Method.validation_scores(self, outputs)
 
     def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
         """Greedy or beam answers; confidence is the probability of the whole answer under the model."""

@@ -36,13 +36,13 @@ from intervalchange.losses.regions import any_region, findings_in_regions, regio
 from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.c2f.anatomy import (
     ANATOMY_WEIGHTS,
-    JudgedRegions,
     RegionConfig,
+    RegionOutputs,
     RegionTargets,
     anatomy_terms,
     build_vision,
-    judged_regions,
     region_metrics,
+    region_outputs,
     region_targets,
 )
 
@@ -66,10 +66,10 @@ class DiseasesConfig(RegionConfig):
 
 
 @dataclass(frozen=True)
-class JudgedFilm:
+class FilmOutputs:
     """What validation knows of one film."""
 
-    regions: JudgedRegions
+    regions: RegionOutputs
     findings: np.ndarray
     """(f,) probabilities that the film has it."""
     true_findings: np.ndarray
@@ -126,7 +126,7 @@ class C2FDiseases(Method):
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
 
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         with torch.no_grad():
             view, _ = self.vision(batch["current"].to(self.device))
             targets, findings, inside, _ = self._truth(batch)
@@ -134,15 +134,15 @@ class C2FDiseases(Method):
             regions = torch.sigmoid(view.findings.float())
         known = [torch.nan_to_num(truth, nan=-1.0).to(torch.int8) for truth in (findings, inside)]
         columns = [column.cpu().numpy() for column in (film, known[0], regions, known[1])]
-        return [JudgedFilm(*row) for row in zip(judged_regions(view, targets), *columns, strict=True)]
+        return [FilmOutputs(*row) for row in zip(region_outputs(view, targets), *columns, strict=True)]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
-        film = _areas([one.findings for one in judged], [one.true_findings for one in judged])
-        inside = _areas([one.in_regions for one in judged], [one.true_in_regions for one in judged])
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
+        film = _areas([one.findings for one in outputs], [one.true_findings for one in outputs])
+        inside = _areas([one.in_regions for one in outputs], [one.true_in_regions for one in outputs])
         metrics = {"findings.auroc": _mean(film), "regions.findings.auroc": _mean(inside)}
         named = zip(self.config.findings, film, strict=True)
         metrics |= {f"findings.auroc.{name}": float(area) for name, area in named if not np.isnan(area)}
-        return metrics | region_metrics([one.regions for one in judged], self.config.region_names)
+        return metrics | region_metrics([one.regions for one in outputs], self.config.region_names)
 
 
 def _areas(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> np.ndarray:

@@ -214,7 +214,7 @@ class ReadReport:
 
 
 @dataclass(frozen=True)
-class JudgedFilm:
+class FilmOutputs:
     """One film of validation."""
 
     film: np.ndarray
@@ -480,15 +480,15 @@ class CmCgnsAlign(Method):
         return read.vector, read.words, (read.text.sentence >= 0).long()
 
     @torch.no_grad()
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         film, report = self.film_vectors(batch.current), self.read(batch.report_current)
         facts = (film.float().cpu().numpy(), report.vector.float().cpu().numpy(), report.text.report_codes.tolist())
-        return [JudgedFilm(*one) for one in zip(*facts, strict=True)]
+        return [FilmOutputs(*one) for one in zip(*facts, strict=True)]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
         """Retrieval among the films of validation, both directions: `retrieval.mrr`, `retrieval.recall.1`, `.5`."""
-        alike = np.stack([one.film for one in judged]) @ np.stack([one.report for one in judged]).T
-        codes = np.array([one.code for one in judged])
+        alike = np.stack([one.film for one in outputs]) @ np.stack([one.report for one in outputs]).T
+        codes = np.array([one.code for one in outputs])
         same = codes[:, None] == codes[None, :]
         ranks = np.concatenate([first_ranks(alike, same), first_ranks(alike.T, same.T)])
         metrics = {f"retrieval.recall.{top}": float((ranks < top).mean()) for top in (1, 5)}

@@ -28,7 +28,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.data.answer_words import draws
 from intervalchange.errors import ConfigError
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_places, painted_error
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig, JudgedFilm, ReadReport, SeenFilm
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig, FilmOutputs, ReadReport, SeenFilm
 from intervalchange.methods.cm_cgns.image_decoder import Painter
 
 SPAN = 4.0
@@ -64,7 +64,7 @@ class CmCgnsReconstructConfig(CmCgnsConfig):
 
 
 @dataclass(frozen=True)
-class JudgedPainting(JudgedFilm):
+class ReconstructionOutputs(FilmOutputs):
     """One film of validation, and how its hidden places were painted."""
 
     error: float
@@ -118,23 +118,23 @@ class CmCgnsReconstruct(CmCgnsAlign):
         return bounded(raw, self.config.output, SPAN)
 
     @torch.no_grad()
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         films = batch.current.to(self.device)
         film, report = self.see(films), self.read(batch.report_current)
         hidden = self.hiding(film, batch.case_id, step=0)
         painted, grid = self.paint(film, report, films.shape[-2:], hidden), grid_of(hidden)
         errors = [film_errors(one, films, grid).tolist() for one in (painted, torch.zeros_like(films))]
-        known = super().judged(batch)
+        known = super().validation_outputs(batch)
         return [
-            JudgedPainting(one.film, one.report, one.code, error, plain)
+            ReconstructionOutputs(one.film, one.report, one.code, error, plain)
             for one, error, plain in zip(known, *errors, strict=True)
         ]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
         """Those of the first stage; `reconstruction.error`, and `.plain`, what the mean grey of a film errs."""
         names = ("error", "plain")
-        metrics = {f"reconstruction.{name}": float(np.mean([getattr(one, name) for one in judged])) for name in names}
-        return super().validation_scores(judged) | metrics
+        metrics = {f"reconstruction.{name}": float(np.mean([getattr(one, name) for one in outputs])) for name in names}
+        return super().validation_scores(outputs) | metrics
 
 
 def grid_of(hidden: Tensor) -> Tensor:

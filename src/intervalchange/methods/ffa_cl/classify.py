@@ -143,7 +143,7 @@ class FfaClConfig(MethodConfig):
 
 
 @dataclass(frozen=True)
-class FilmJudged:
+class FilmOutputs:
     """What was said of one film. Arrays (l,)."""
 
     study: str
@@ -362,32 +362,32 @@ class FfaCl(Method):
         """(b, l) probabilities of the labels of the tree."""
         return torch.sigmoid(self.logits(self.splitter(self.vectors(films))).float())
 
-    def judged(self, batch: Batch) -> list[FilmJudged]:
+    def validation_outputs(self, batch: Batch) -> list[FilmOutputs]:
         """One a film, in order."""
         if batch.labels_current is None:
             raise ConfigError("the films come without their labels.", remedy="Name them in `labels`.")
         said = self.chances(batch.current).cpu().numpy()
         true = torch.nan_to_num(self.targets(batch.labels_current), nan=-1.0).to(torch.int8).cpu().numpy()
-        return [FilmJudged(*row) for row in zip(batch.case_id, batch.patient_id, said, true, strict=True)]
+        return [FilmOutputs(*row) for row in zip(batch.case_id, batch.patient_id, said, true, strict=True)]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
         """AUROC and AP by label and macro, of films and (`study.`) of studies; F1 at the calibrated thresholds."""
-        if not judged:
+        if not outputs:
             return {self.selection: 0.0}
-        scores = label_scores(judged, self.tree.labels)
-        studies = by_study(judged)
-        if len(studies) < len(judged):
+        scores = label_scores(outputs, self.tree.labels)
+        studies = by_study(outputs)
+        if len(studies) < len(outputs):
             scores |= {f"study.{name}": value for name, value in label_scores(studies, self.tree.labels).items()}
-        said, true = tables(judged)
+        said, true = tables(outputs)
         reached = f1(said > self.threshold.cpu().numpy(), true)
         return scores | {"f1.macro": float(np.nanmean(reached)) if np.isfinite(reached).any() else 0.0}
 
     def calibrate(self, batches: Iterable[Any]) -> Mapping[str, float]:
         """Fix the threshold of each label that validation knows: the best F1."""
-        judged = [one for batch in batches for one in self.judged(batch)]
-        if not judged:
+        outputs = [one for batch in batches for one in self.validation_outputs(batch)]
+        if not outputs:
             return {}
-        said, true = tables(judged)
+        said, true = tables(outputs)
         reached = np.stack([f1(said > trial, true) for trial in TRIED])
         scored = np.isfinite(reached).any(axis=0)
         best = TRIED[np.nan_to_num(reached, nan=-1.0).argmax(axis=0)]
@@ -395,16 +395,16 @@ class FfaCl(Method):
         return {f"threshold.{label}": float(self.threshold[k]) for k, label in enumerate(self.tree.labels) if scored[k]}
 
 
-def tables(judged: Sequence[FilmJudged]) -> tuple[np.ndarray, np.ndarray]:
+def tables(outputs: Sequence[FilmOutputs]) -> tuple[np.ndarray, np.ndarray]:
     """(n, l) chances and (n, l) truth with NaN for unknown."""
-    true = np.stack([one.truth for one in judged]).astype(float)
-    return np.stack([one.chances for one in judged]).astype(float), np.where(true < 0, np.nan, true)
+    true = np.stack([one.truth for one in outputs]).astype(float)
+    return np.stack([one.chances for one in outputs]).astype(float), np.where(true < 0, np.nan, true)
 
 
-def label_scores(judged: Sequence[FilmJudged], labels: Sequence[str]) -> dict[str, float]:
+def label_scores(outputs: Sequence[FilmOutputs], labels: Sequence[str]) -> dict[str, float]:
     """auroc.macro, ap.macro and auroc.<label> of the labels with a known positive and a known negative."""
-    said, true = tables(judged)
-    ones, scores = np.ones(len(judged)), {}
+    said, true = tables(outputs)
+    ones, scores = np.ones(len(outputs)), {}
     for measure in ("auroc", "ap"):
         values = by_label(true, said, ones, measure)
         scores[f"{measure}.macro"] = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
@@ -414,13 +414,13 @@ def label_scores(judged: Sequence[FilmJudged], labels: Sequence[str]) -> dict[st
     return scores
 
 
-def by_study(judged: Sequence[FilmJudged]) -> list[FilmJudged]:
+def by_study(outputs: Sequence[FilmOutputs]) -> list[FilmOutputs]:
     """One a study: the mean probability over its films. Views of a study share their label."""
-    groups: dict[tuple[str, str], list[FilmJudged]] = {}
-    for one in judged:
+    groups: dict[tuple[str, str], list[FilmOutputs]] = {}
+    for one in outputs:
         groups.setdefault((one.patient, one.study), []).append(one)
     return [
-        FilmJudged(study, patient, np.mean([one.chances for one in films], axis=0), films[0].truth)
+        FilmOutputs(study, patient, np.mean([one.chances for one in films], axis=0), films[0].truth)
         for (patient, study), films in groups.items()
     ]
 

@@ -79,7 +79,7 @@ class IdcpclPretrainConfig(IdcpclConfig):
 
 
 @dataclass(frozen=True)
-class JudgedPair:
+class PairOutputs:
     """What validation knows of one case."""
 
     filled: int
@@ -256,7 +256,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
     # --- validation ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def judged(self, batch: Any) -> list[Any]:
+    def validation_outputs(self, batch: Any) -> list[Any]:
         """Of each case, how much was found again; hidden and drawn by the case alone."""
         step, self._step = self._step, 0
         logits, ids, rows = self.fill(batch)
@@ -273,14 +273,14 @@ class IdcpclPretrain(HeardWords, Idcpcl):
             *found.T.tolist(), right.sum(1).tolist(), hidden.sum(1).tolist(), aligned.tolist(),
             (there.sum(1) > 1).tolist(), strict=True,
         )  # fmt: skip
-        return [JudgedPair(*fact) for fact in facts]
+        return [PairOutputs(*fact) for fact in facts]
 
-    def validation_scores(self, judged: Sequence[Any]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
         metrics = {
-            "words.accuracy": _share(sum(one.filled for one in judged), sum(one.words for one in judged)),
-            "cells.accuracy": _share(sum(one.placed for one in judged), sum(one.cells for one in judged)),
+            "words.accuracy": _share(sum(one.filled for one in outputs), sum(one.words for one in outputs)),
+            "cells.accuracy": _share(sum(one.placed for one in outputs), sum(one.cells for one in outputs)),
             "aligning.accuracy": _share(
-                sum(one.aligned for one in judged if one.has_miss), sum(one.has_miss for one in judged)
+                sum(one.aligned for one in outputs if one.has_miss), sum(one.has_miss for one in outputs)
             ),
         }
         trained = [metric for metric, weight in zip(metrics.values(), self.config.task_weights, strict=True) if weight]

@@ -58,7 +58,7 @@ class PluralReportsConfig(PluralConfig):
 
 
 @dataclass(frozen=True)
-class JudgedText:
+class TextOutputs:
     """What validation knows of one case."""
 
     log_likelihood: float
@@ -123,19 +123,19 @@ class PluralReports(Plural):
         return self.learn(self._for_each_target(read), *self.told(batch))
 
     @torch.no_grad()
-    def judged(self, batch: Any) -> list[JudgedText]:
+    def validation_outputs(self, batch: Any) -> list[TextOutputs]:
         asked, texts = self.told(batch)
         read = self._for_each_target(self.memory(self.see(batch), batch["has_prior"]))
         logits = self.decoder(*self.prefix(asked), texts, **read)
         likelihood = sequence_log_probability(logits, texts.ids, texts.mask)
         count = len(self.config.targets)
         sums = zip(*(one.view(count, -1).sum(dim=0).tolist() for one in (likelihood, texts.mask.sum(1))), strict=True)
-        return [JudgedText(float(said), int(words)) for said, words in sums]
+        return [TextOutputs(float(said), int(words)) for said, words in sums]
 
-    def validation_scores(self, judged: Sequence[JudgedText]) -> dict[str, float]:
+    def validation_scores(self, outputs: Sequence[TextOutputs]) -> dict[str, float]:
         """Mean log-likelihood of a word, and the perplexity. Where there is no word: minus infinity."""
-        words = sum(one.words for one in judged)
-        mean = sum(one.log_likelihood for one in judged) / words if words else -float("inf")
+        words = sum(one.words for one in outputs)
+        mean = sum(one.log_likelihood for one in outputs) / words if words else -float("inf")
         return {self.selection: mean, "perplexity": float(np.exp(-mean))}
 
     @torch.no_grad()
