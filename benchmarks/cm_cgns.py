@@ -165,7 +165,7 @@ def frozen_model(trial: Trial, run: Path | None, seed: int) -> Classification:
     own = {name.removeprefix("model."): value for name, value in options.items() if name.startswith("model.")}
     torch.manual_seed(seed)
     model = Classification(ClassificationConfig(**own, labels=CHEXPERT_TASKS))
-    model.load_published()
+    model.load_pretrained()
     return model.eval()
 
 

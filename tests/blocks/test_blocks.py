@@ -102,12 +102,12 @@ def test_a_pyramid_starts_from_a_run_of_set_difference(tmp_path) -> None:
     assert isinstance(encoder, PyramidEncoder) and encoder.width == 16
     films = torch.randn(2, 1, 64, 64)
     assert not torch.equal(encoder(films).map, run.encoder(films))
-    encoder.load_published(str(tmp_path))
+    encoder.load_pretrained(str(tmp_path))
     assert torch.equal(encoder(films).map, run.encoder(films))
     with pytest.raises(ConfigError, match="another shape"):
-        build_encoder("pyramid", (8, 8, 16, 24), 1, 0, 16).load_published(str(tmp_path))
+        build_encoder("pyramid", (8, 8, 16, 24), 1, 0, 16).load_pretrained(str(tmp_path))
     with pytest.raises(ConfigError, match="no weights"):
-        encoder.load_published(str(tmp_path / "nowhere"))
+        encoder.load_pretrained(str(tmp_path / "nowhere"))
 
 
 def test_published_weights_of_three_channels_are_summed(tmp_path) -> None:
@@ -117,7 +117,7 @@ def test_published_weights_of_three_channels_are_summed(tmp_path) -> None:
     published = ResNetModel(ResNetConfig()).eval()
     published.save_pretrained(tmp_path)
     encoder = ResNetEncoder().eval()
-    encoder.load_published(str(tmp_path))
+    encoder.load_pretrained(str(tmp_path))
     grey = torch.randn(1, 1, 64, 64)
     with torch.no_grad():
         expected = published(grey.expand(-1, 3, -1, -1)).last_hidden_state

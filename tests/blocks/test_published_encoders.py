@@ -78,7 +78,7 @@ def test_the_encoder_of_any_run_is_taken(stage: str, prefix: str, tmp_path: Path
         assert torch.equal(tensor, theirs[prefix + name.removeprefix("network.")]), name
     assert f"{len(model.encoder.state_dict())} tensors loaded" in said
     again = tiny("tasks/classification", **encoder_options(run), backbone_weights=str(run))
-    again.load_published()
+    again.load_pretrained()
     assert all(torch.equal(a, b) for a, b in zip(again.encoder.parameters(), model.encoder.parameters(), strict=True))
 
 
@@ -164,7 +164,7 @@ def test_a_vision_model_of_hugging_face_is_probed_and_loads_offline(stage: str, 
     vit = ViTModel(shape)
     vit.save_pretrained(tmp_path / "vit")
     model = tiny(stage, backbone="hub", backbone_weights=str(tmp_path / "vit"), frozen=False)
-    model.load_published()
+    model.load_pretrained()
     theirs = vit.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in model.encoder.network.state_dict().items())
     batch = toy.film_batch(2, names=NAMES)
@@ -211,7 +211,7 @@ def test_a_state_dict_of_torchvision_is_probed(tmp_path: Path) -> None:
     torch.save({"state_dict": torchvision_names(source)}, tmp_path / "resnet50.pth")
     options = {"backbone": "resnet50", "backbone_weights": str(tmp_path / "resnet50.pth"), "labels": NAMES}
     model = Classification(ClassificationConfig(**options)).eval()
-    model.load_published()
+    model.load_pretrained()
     films = torch.randn(1, 1, 32, 32)
     with torch.no_grad():
         assert torch.allclose(model.pooled(films), source(films).map.mean((2, 3)), rtol=1e-3)

@@ -280,7 +280,7 @@ def test_the_encoder_goes_to_set_difference_and_back(tmp_path: Path) -> None:
     for name, tensor in ours.encoder.state_dict().items():
         assert torch.equal(theirs.encoder.state_dict()[name], tensor), name
     named = tiny(backbone_weights=str(tmp_path))
-    named.load_published()
+    named.load_pretrained()
     assert all(torch.equal(a, b) for a, b in zip(named.encoder.parameters(), ours.encoder.parameters(), strict=True))
 
 

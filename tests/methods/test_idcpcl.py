@@ -326,7 +326,7 @@ def test_published_weights_are_loaded_by_name(tmp_path: Path) -> None:
                                          layer_type="basic"))  # fmt: skip
     published.save_pretrained(tmp_path)
     model = answering(backbone="hub", backbone_weights=str(tmp_path), grid=2)
-    model.load_published()
+    model.load_pretrained()
     for name, tensor in published.state_dict().items():
         assert torch.equal(model.encoder.network.state_dict()[name], tensor), name
 

@@ -306,7 +306,7 @@ def test_ofa_is_loaded_into_every_layer(tmp_path: Path) -> None:
     torch.save({"model": state, "cfg": None}, path)
     model = tiny(**OFA, ofa_weights=str(path))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.load_published()
+    model.load_pretrained()
     after = model.state_dict()
     kept = {name for name in after if torch.equal(after[name], before[name])}
     assert {name for name in kept if not name.endswith("num_batches_tracked")} == {

@@ -73,7 +73,7 @@ def test_published_weights_are_loaded_by_name(tmp_path: Path) -> None:
     published = GPT2LMHeadModel(GPT2Config(vocab_size=words, n_positions=150, n_embd=32, n_layer=1, n_head=2))
     published.save_pretrained(tmp_path)
     model = tiny(decoder_weights=str(tmp_path), decoder_positions=150)
-    model.load_published()
+    model.load_pretrained()
     ours = model.decoder.language_model.state_dict()
     assert all(torch.equal(tensor, ours[name]) for name, tensor in published.state_dict().items())
 

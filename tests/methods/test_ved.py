@@ -169,7 +169,7 @@ def test_a_published_swin_is_loaded_by_name_and_read(tmp_path: Path) -> None:
     published.save_pretrained(tmp_path)
     for facts in ("", json.dumps({"model_type": "swin", **SWIN})):
         model = tiny(backbone="hub", backbone_weights=str(tmp_path), hub_model=facts)
-        model.load_published()
+        model.load_pretrained()
         ours = model.encoder.network.state_dict()
         assert all(torch.equal(tensor, ours[name]) for name, tensor in published.state_dict().items())
     batch = toy.batch(2)

@@ -106,7 +106,7 @@ class AnswerDecoder(PrefixDecoder):
         )
         super().__init__(GPT2LMHeadModel(config), tokenizer)
 
-    def load_published(self, name: str) -> None:
+    def load_pretrained(self, name: str) -> None:
         """Weights of a GPT-2 of this size, from the hub or a folder."""
         published = GPT2LMHeadModel.from_pretrained(name).state_dict()
         self.language_model.load_state_dict(published)

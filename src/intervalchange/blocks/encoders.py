@@ -93,7 +93,7 @@ class PyramidEncoder(nn.Module):
     def forward(self, films: Tensor) -> Features:
         return Features(self.network(films))
 
-    def load_published(self, name: str) -> None:
+    def load_pretrained(self, name: str) -> None:
         """The encoder of a set_difference run."""
         path = Path(name) / "model.safetensors"
         if not path.is_file():
@@ -122,7 +122,7 @@ class ResNetEncoder(nn.Module):
     def forward(self, films: Tensor) -> Features:
         return Features(self.network(films).last_hidden_state)
 
-    def load_published(self, name: str) -> None:
+    def load_pretrained(self, name: str) -> None:
         """Weights of a three-channel ResNet-50 on the hub or in a folder; the first filters are summed over colour."""
         published = ResNetModel.from_pretrained(name).state_dict()
         first = "embedder.embedder.convolution.weight"

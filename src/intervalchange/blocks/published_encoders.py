@@ -71,7 +71,7 @@ class HubEncoder(nn.Module):
         places = state[:, state.shape[1] - grid * grid :]
         return Features(places.transpose(1, 2).unflatten(2, (grid, grid))), token
 
-    def load_published(self, name: str) -> None:
+    def load_pretrained(self, name: str) -> None:
         """Weights of the hub or of a folder written by `save_pretrained`."""
         self.network.load_state_dict(type(self.network).from_pretrained(name).state_dict(), strict=False)
 
@@ -237,10 +237,10 @@ def load_weights(encoder: ProbedEncoder, source: str) -> None:
             "there are no such weights for this encoder.", where=source, remedy="Give a finished run folder or a file."
         )
     else:
-        encoder.load_published(source)
+        encoder.load_pretrained(source)
 
 
-def adopted_tensors(model: Any, tensors: Mapping[str, Tensor], run: Path) -> dict[str, Tensor]:
+def map_pretrained_tensors(model: Any, tensors: Mapping[str, Tensor], run: Path) -> dict[str, Tensor]:
     """What a model with an `encoder` takes from a run: the encoder of any, and all of one that has the same names."""
     ours = model.state_dict()
     rest = tensors if all(name in ours for name in tensors) else {}

@@ -19,10 +19,10 @@ from intervalchange.blocks.published_encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
-    adopted_tensors,
     describe_hub_model,
     levels_of,
     load_weights,
+    map_pretrained_tensors,
 )
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.statistics import REPLICATES
@@ -93,13 +93,13 @@ class Probe(Method):
             self.encoder.eval()
         return self
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         if self.config.backbone_weights:
             load_weights(self.encoder, self.config.backbone_weights)
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same task gives its head too."""
-        return adopted_tensors(self, tensors, run)
+        return map_pretrained_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:
         return {"encoder.": self.config.encoder_rate}

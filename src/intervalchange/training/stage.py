@@ -145,7 +145,7 @@ def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: 
     """A model to train. Called by Trainer, which has set the seed."""
     model = kind(config)
     if fresh:
-        model.load_published()
+        model.load_pretrained()
         for source in sources:
             _say(start_from(model, source))
         model.check_items(training)
@@ -157,7 +157,7 @@ def start_from(model: Method, run: Path) -> str:
     path = run / "model.safetensors"
     if not path.is_file():
         raise RunError("there are no weights to start from.", where=run, remedy="Give a finished run folder to --from.")
-    theirs, ours = model.adopted(load_file(path), run), model.state_dict()
+    theirs, ours = model.map_pretrained(load_file(path), run), model.state_dict()
     fitting = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
     if not fitting:
         raise RunError(

@@ -202,10 +202,10 @@ class Method(PreTrainedModel):
         """
         return {}
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         """Hook run once when training starts from nothing: load the published backbones the configuration names."""
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """Hook of `--from`: the tensors of another run's model.safetensors under the names that this model has."""
         return tensors
 

@@ -23,9 +23,9 @@ from intervalchange.blocks.published_encoders import (
     Backbone,
     HubEncoder,
     ProbedEncoder,
-    adopted_tensors,
     describe_hub_model,
     load_weights,
+    map_pretrained_tensors,
 )
 from intervalchange.errors import ConfigError
 from intervalchange.methods.base.question_first import QuestionFirst, QuestionFirstConfig
@@ -138,13 +138,13 @@ class PairedFilms(QuestionFirst):
         if held != self._held:
             self._hold(held)
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         if self.config.backbone_weights:
             load_weights(self.encoder, self.config.backbone_weights)
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same method gives all it has."""
-        return adopted_tensors(self, tensors, run)
+        return map_pretrained_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:
         return {"encoder.": self.config.encoder_rate}

@@ -198,7 +198,7 @@ class C2FAnatomy(Method):
         self.vision = build_vision(config, diseases=False)
         self.post_init()
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of C2F gives all it has."""
         if any(name.startswith("vision.") for name in tensors):
             return tensors

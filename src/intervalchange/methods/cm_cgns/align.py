@@ -336,7 +336,7 @@ class CmCgnsAlign(Method):
         if hasattr(self, "global_scale"):
             init.constant_(self.global_scale, -math.log(self.config.global_temperature))
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         if self.config.backbone_weights:
             load_weights(self.film_encoder, self.config.backbone_weights)
         if self.config.text_weights:

@@ -229,7 +229,7 @@ class FfaCl(Method):
         """Whether any loss reads the prompts."""
         return bool(self._weights.keys() - {"classification"})
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         """The backbone, and what its text tower makes of the prompts."""
         config, name = self.config, self.config.backbone_weights
         if not name:
@@ -240,14 +240,14 @@ class FfaCl(Method):
                 self.words.words.copy_(clip_prompts(name, prompts_of(self.tree.labels, config.prompts)))
         elif isinstance(self.encoder, FeaturePyramid):
             loader = PyramidEncoder(config.encoder_widths, config.pyramid_width, config.encoder_depth)
-            loader.load_published(name)
+            loader.load_pretrained(name)
             self.encoder.load_state_dict(loader.network.state_dict())
         elif isinstance(self.encoder, ResNetEncoder):
-            self.encoder.load_published(name)
+            self.encoder.load_pretrained(name)
         else:
             raise ConfigError("`backbone: conv` has no published weights.", remedy="Use --from RUN.")
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """As in `Method`; counted words are those of this configuration's prompts, not of the run's."""
         own = {"words.words"} if self.config.text == "words" else set()
         return {name: tensor for name, tensor in tensors.items() if name not in own}
@@ -448,7 +448,7 @@ def clip_prompts(name: str, prompts: Sequence[str]) -> Tensor:
 
 def _prompt_vectors(config: FfaClConfig, tree: LabelTree) -> Tensor:
     if config.text == "clip":
-        # Filled by `load_published`, and kept with the weights.
+        # Filled by `load_pretrained`, and kept with the weights.
         return torch.zeros(len(tree.labels), CLIP_WIDTH)
     return torch.from_numpy(word_vectors(prompts_of(tree.labels, config.prompts))).float()
 

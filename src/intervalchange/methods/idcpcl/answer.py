@@ -253,9 +253,11 @@ class Idcpcl(PairedFilms):
         reader: Any = CrossModal(len(self.tokenizer), self.config, mask_token(self.tokenizer))
         return CrossModalDecoder(reader, self.tokenizer)
 
-    def adopted(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """All of a run of the other stage; of other runs, the encoder."""
-        return tensors if any(name.startswith("difference.") for name in tensors) else super().adopted(tensors, run)
+        return (
+            tensors if any(name.startswith("difference.") for name in tensors) else super().map_pretrained(tensors, run)
+        )
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
         super().progress(step, steps, epoch)

@@ -108,8 +108,8 @@ class Plural(PairedFilms):
         if self.config.frozen_words:
             self.decoder.language_model.get_input_embeddings().requires_grad_(False)
 
-    def load_published(self) -> None:
-        super().load_published()
+    def load_pretrained(self) -> None:
+        super().load_pretrained()
         if self.config.ofa_weights:
             with torch.no_grad():
                 self.load_state_dict(ofa_tensors(self, self.config.ofa_weights), strict=False)

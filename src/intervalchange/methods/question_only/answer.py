@@ -51,6 +51,6 @@ class QuestionOnly(QuestionFirst):
         )
         self.post_init()
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         if self.config.decoder_weights:
-            self.decoder.load_published(self.config.decoder_weights)
+            self.decoder.load_pretrained(self.config.decoder_weights)

@@ -203,14 +203,14 @@ class Real(Method):
             dropout=config.dropout,
         )
 
-    def load_published(self) -> None:
+    def load_pretrained(self) -> None:
         """The backbones that the configuration names, into a model that is about to be trained."""
         encoders = [self.film_encoder, *([self.residual_encoder] if self.config.residual else [])]
         for encoder in encoders:
             if self.config.backbone_weights and not isinstance(encoder, ConvEncoder):
-                encoder.load_published(self.config.backbone_weights)
+                encoder.load_pretrained(self.config.backbone_weights)
         if self.config.decoder_weights:
-            self.decoder.load_published(self.config.decoder_weights)
+            self.decoder.load_pretrained(self.config.decoder_weights)
 
     def rate_factors(self) -> dict[str, float]:
         rates = dict.fromkeys(("film_encoder.", "residual_encoder."), self.config.encoder_rate)
