@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 
-class Marks(nn.Embedding):
+class TypeEmbedding(nn.Embedding):
     """A table of vectors to add to tokens of about unit size.
 
     They are drawn as large as that. With the customary 0.02, tokens of the prior and of the current film are alike

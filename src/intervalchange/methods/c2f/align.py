@@ -21,7 +21,7 @@ from intervalchange.blocks.pair_attention import PairAttention, Pairing
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.tokenizer import Tokens, encode
-from intervalchange.blocks.type_embedding import Marks
+from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.blocks.word_masking import hide_words, mask_token
 from intervalchange.data.answer_words import draws, key_vocabulary, key_words, text_code
 from intervalchange.errors import ConfigError
@@ -152,8 +152,8 @@ class C2FAlign(HeardWords, PairedRegions):
             positions=1 + max(config.question_tokens, config.answer_tokens),
             dropout=config.dropout,
         )
-        self.slots = Marks(config.slots, width) if config.slots else None
-        self.streams = Marks(4 if config.difference else 2, width)
+        self.slots = TypeEmbedding(config.slots, width) if config.slots else None
+        self.streams = TypeEmbedding(4 if config.difference else 2, width)
         if config.coarse_weight:
             self.coarse = nn.Linear(width, width)
             self.coarse_scale = nn.Parameter(torch.empty(()))

@@ -54,7 +54,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
-from intervalchange.blocks.type_embedding import Marks
+from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, sequence_log_probability
 from intervalchange.methods.base.method import MethodOutput
@@ -259,7 +259,7 @@ class Ekaid(PairedRegions):
         super().__init__(config, tokenizer)
         width, regions, words = config.node_width, len(config.region_names), len(self.tokenizer)
         self.anatomy_nodes, self.disease_nodes = (nn.Linear(config.width, width) for _ in range(2))
-        self.places = Marks(2 * regions, width, 1.0)
+        self.places = TypeEmbedding(2 * regions, width, 1.0)
         self.question = QuestionEncoder(words, config.word_width, width, config.graph_dropout)
         kinds = {"semantic": 3, "spatial": SPATIAL, "implicit": 0}
         self.graphs = nn.ModuleDict(

@@ -20,7 +20,7 @@ from transformers.models.mbart.modeling_mbart import MBartEncoder
 
 from intervalchange.blocks.decoders import PrefixDecoder, initial_spread, unmasked_ranks
 from intervalchange.blocks.tokenizer import Tokens
-from intervalchange.blocks.type_embedding import Marks
+from intervalchange.blocks.type_embedding import TypeEmbedding
 
 PRIOR, CURRENT, TEXT = range(3)
 """Rows of the table of kinds."""
@@ -97,7 +97,7 @@ class TwoStreamDecoder(PrefixDecoder):
         encoder.layernorm_embedding = nn.Identity()
         self.encoder = encoder
         self.kinds = nn.Embedding(3, width)
-        self.cell_positions = Marks(sizes.cells, width)
+        self.cell_positions = TypeEmbedding(sizes.cells, width)
         self.text_positions = nn.Embedding(sizes.question_tokens, width)
         self.film_norm, self.text_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         if sizes.sub_norms:

@@ -41,7 +41,7 @@ from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
 from intervalchange.blocks.tokenizer import Tokens, decode, encode
-from intervalchange.blocks.type_embedding import Marks
+from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, residual_alignment, sequence_log_probability
 from intervalchange.losses.alignment import Reduction
@@ -177,7 +177,7 @@ class Real(Method):
             self.residual_encoder = build_encoder(config.backbone, *sizes)
             self.residual_projection = self._projection(self.residual_encoder.width)
         if config.slots:
-            self.slots = Marks(3, config.decoder_width)
+            self.slots = TypeEmbedding(3, config.decoder_width)
         self.decoder = AnswerDecoder(
             self.tokenizer,
             width=config.decoder_width,

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import sincos_2d
-from intervalchange.blocks.type_embedding import Marks
+from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
 
@@ -60,7 +60,7 @@ class DifferenceEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.films = Marks(2, width)
+        self.films = TypeEmbedding(2, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(2b, n, d), priors first -> the same."""
