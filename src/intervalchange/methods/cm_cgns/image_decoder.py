@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from intervalchange.blocks.encoders import sincos_2d
 
 
-class Painter(nn.Module):
+class ImageDecoder(nn.Module):
     """Tokens of the film and what was read at each place -> pixels.
 
     With `layers`, a transformer first lets the places look at each other and at what was read, each layer with weights

@@ -29,7 +29,7 @@ from intervalchange.data.answer_words import draws
 from intervalchange.errors import ConfigError
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_places, painted_error
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig, FilmOutputs, ReadReport, SeenFilm
-from intervalchange.methods.cm_cgns.image_decoder import Painter
+from intervalchange.methods.cm_cgns.image_decoder import ImageDecoder
 
 SPAN = 4.0
 """Deviations of a standardised film that `output: tanh` can reach."""
@@ -85,7 +85,7 @@ class CmCgnsReconstruct(CmCgnsAlign):
         config = self.config
         self.hidden_place = nn.Parameter(torch.empty(config.width))
         sizes = {"layers": config.paint_layers, "heads": config.paint_heads}
-        self.painter = Painter(config.width, config.paint_width, self.stride, **sizes)
+        self.painter = ImageDecoder(config.width, config.paint_width, self.stride, **sizes)
         self._step = 0
 
     def draw_weights(self, init: Any) -> None:
