@@ -293,7 +293,7 @@ def saved_and_loaded_is_the_same(subject: Subject, folder: Path) -> None:
 
 
 def film_mates_do_not_matter(subject: Subject) -> None:
-    """What is judged of a film does not depend on the films beside it."""
+    """What is outputs of a film does not depend on the films beside it."""
     model, batch = subject.still(), subject.batch(5)
     with torch.no_grad():
         together = model.validation_outputs(batch)
@@ -303,7 +303,7 @@ def film_mates_do_not_matter(subject: Subject) -> None:
 
 
 def numbers(outputs: Any) -> list[float]:
-    """Every number in what a method judged, in order."""
+    """Every number in what a method outputs, in order."""
     if isinstance(outputs, Prediction):
         return facts(outputs)
     if isinstance(outputs, torch.Tensor | np.ndarray):

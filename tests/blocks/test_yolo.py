@@ -170,14 +170,14 @@ def test_it_learns_and_judges_each_film_by_itself(tmp_path: Path) -> None:
         optimiser.step()
     assert all(parameter.grad is not None for parameter in model.parameters())
     with torch.no_grad():
-        judged = model.eval().judged(test)
-        scores = model.validation_scores(judged)
+        outputs = model.eval().validation_outputs(test)
+        scores = model.validation_scores(outputs)
         assert scores["boxes.strict.map.low"] > 0.3
         assert scores["boxes.compat.map"] > scores["boxes.strict.map"]
         model.save_pretrained(tmp_path)
-        again = Detection.from_pretrained(tmp_path).eval().judged(toy.film_batch(3, seed=9, names=NAMES))
+        again = Detection.from_pretrained(tmp_path).eval().validation_outputs(toy.film_batch(3, seed=9, names=NAMES))
     few = [np.array(one.found[:5]) for one in again]
-    assert all(np.allclose(one, np.array(other.found[:5]), atol=1e-3) for one, other in zip(few, judged, strict=False))
+    assert all(np.allclose(one, np.array(other.found[:5]), atol=1e-3) for one, other in zip(few, outputs, strict=False))
 
 
 def test_unsure_boxes_stay_out_of_the_compat_figure_alone() -> None:

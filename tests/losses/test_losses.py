@@ -34,7 +34,7 @@ def test_answer_nll_by_hand() -> None:
     targets, mask = torch.tensor([[0, 2], [1, 0]]), torch.tensor([[1, 1], [1, 0]])
     by_hand = -(math.log(0.5) + math.log(0.6) + math.log(0.1)) / 3
     assert answer_nll(logits, targets, mask).item() == pytest.approx(by_hand, rel=1e-6)
-    assert answer_nll(logits, targets, mask, across=double).item() == pytest.approx(by_hand / 2, rel=1e-6)
+    assert answer_nll(logits, targets, mask, reduce_mean=double).item() == pytest.approx(by_hand / 2, rel=1e-6)
     expected = [math.log(0.5 * 0.6), math.log(0.1)]
     assert sequence_log_probability(logits, targets, mask).tolist() == pytest.approx(expected, rel=1e-5)
 

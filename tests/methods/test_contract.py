@@ -89,7 +89,7 @@ if rank == 0:
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
     optimiser.step()
     with torch.no_grad():
-        facts = contract.numbers(model.eval().judged(batch))
+        facts = contract.numbers(model.eval().validation_outputs(batch))
     save_file({**tensors, "loss": loss[None], "facts": torch.tensor(facts)}, sys.argv[2])
 if world > 1:
     distributed.barrier()

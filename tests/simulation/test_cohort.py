@@ -468,7 +468,7 @@ def test_a_patient_is_the_same_every_time_in_every_process(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_same_state_pairs_never_change() -> None:
-    """Two hundred repeats: each visit judged anew, with the devices of its own day, shows the same findings."""
+    """Two hundred repeats: each visit outputs anew, with the devices of its own day, shows the same findings."""
     pairs = 0
     for seed in range(10_000):
         rng = np.random.default_rng([11, seed])

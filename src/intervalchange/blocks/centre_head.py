@@ -64,8 +64,8 @@ class CentreHead(nn.Module):
         grid = (said.heat.shape[-2], said.heat.shape[-1])
         targets = box_targets(boxes, labels, self.labels, grid, self.stride)
         return {
-            "centres": centre_focal(said.heat, targets.heat, known, across=average_over_processes),
-            "sides": box_sides(said.boxes, targets, across=average_over_processes),
+            "centres": centre_focal(said.heat, targets.heat, known, reduce_mean=average_over_processes),
+            "sides": box_sides(said.boxes, targets, reduce_mean=average_over_processes),
         }
 
     def found(self, maps: Sequence[Tensor], side: int, most: int) -> Tensor:

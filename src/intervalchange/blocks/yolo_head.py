@@ -115,7 +115,7 @@ class YoloHead(nn.Module):
             targets = anchor_targets(boxes, labels, self.labels, grid, STRIDES[scale], _anchors(scale, side, boxes))
             over = average_over_processes
             sums["places"] = sums["places"] + anchor_places(said[:, :, :4], targets, over)
-            sums["objects"] = sums["objects"] + anchor_objects(said[:, :, 4], targets, known.all(1), across=over)
+            sums["objects"] = sums["objects"] + anchor_objects(said[:, :, 4], targets, known.all(1), reduce_mean=over)
             sums["labels"] = sums["labels"] + anchor_labels(said[:, :, 5:], targets, known, over)
         return sums
 

@@ -21,14 +21,14 @@ def residual_alignment(
     reduction: Reduction = "mean",
     detach: bool = False,
     weight: Tensor | None = None,
-    across: Callable[[Tensor], Tensor] = identity,
+    reduce_mean: Callable[[Tensor], Tensor] = identity,
 ) -> Tensor:
     """ReAl's L_con (MICCAI 2024): squared distance between the residual's features and the features' difference.
 
     prior, current, residual: features of one shape (b, ...). With sign=1, || (current - prior) - residual ||^2;
     sign=-1 is the printed form, || (prior - current) - residual ||^2. `reduction`: `mean` over the elements of a case,
     or the literal `sum`; both average over cases. `detach` stops the gradient into current - prior, so that the two
-    image features cannot collapse to meet the residual. `weight`: (b,), 0 for cases that have no prior. `across`
+    image features cannot collapse to meet the residual. `weight`: (b,), 0 for cases that have no prior. `reduce_mean`
     averages the sum of weights over processes.
     """
     difference = sign * (current - prior)
@@ -39,4 +39,4 @@ def residual_alignment(
     if weight is None:
         return per_case.mean()
     weight = weight.to(per_case.dtype)
-    return (per_case * weight).sum() / across(weight.sum()).clamp(min=1)
+    return (per_case * weight).sum() / reduce_mean(weight.sum()).clamp(min=1)

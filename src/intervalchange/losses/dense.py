@@ -13,7 +13,7 @@ from intervalchange.losses.language import identity
 
 
 def soft_dice(
-    logits: Tensor, targets: Tensor, smooth: float = 1.0, across: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, targets: Tensor, smooth: float = 1.0, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
     """1 - soft Dice (Milletari et al. 2016), a mean over the maps that have a known pixel.
 
@@ -27,19 +27,19 @@ def soft_dice(
     total = prediction.flatten(2).sum(-1) + target.flatten(2).sum(-1)
     cost = 1 - (2 * overlap + smooth) / (total + smooth)
     counts = (known.flatten(2).sum(-1) > 0).to(cost.dtype)
-    return (cost * counts).sum() / across(counts.sum()).clamp(min=1)
+    return (cost * counts).sum() / reduce_mean(counts.sum()).clamp(min=1)
 
 
 def opacity(
-    logits: Tensor, targets: Tensor, dice: float = 1.0, across: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, targets: Tensor, dice: float = 1.0, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
     """Masked binary cross-entropy plus `dice` times the soft Dice loss of (b, c, h, w) opacity maps."""
-    loss = masked_bce(logits, targets, across=across)
-    return loss + dice * soft_dice(logits, targets, across=across) if dice else loss
+    loss = masked_bce(logits, targets, reduce_mean=reduce_mean)
+    return loss + dice * soft_dice(logits, targets, reduce_mean=reduce_mean) if dice else loss
 
 
 def inside_and_outside(
-    logits: Tensor, places: Tensor, counted: Tensor, across: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, places: Tensor, counted: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
     """Binary cross-entropy that wants a map high where its finding is and low where it is not, both halves alike.
 
@@ -53,4 +53,4 @@ def inside_and_outside(
     outside = 1 - F.adaptive_max_pool2d((places != 0).to(logits.dtype), size)
     halves = [half / half.sum(dim=(-2, -1), keepdim=True).clamp(min=1) for half in (inside, outside)]
     weight = (halves[0] + halves[1]).float() * counted[..., None, None]
-    return masked_bce(logits, inside, weight=weight, across=across)
+    return masked_bce(logits, inside, weight=weight, reduce_mean=reduce_mean)

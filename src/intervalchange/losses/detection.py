@@ -64,7 +64,9 @@ def box_targets(boxes: Tensor, labels: Tensor, kinds: int, grid: tuple[int, int]
     return BoxTargets(heat, chosen, shares.sum(1), real.sum().to(heat.dtype))
 
 
-def centre_focal(logits: Tensor, heat: Tensor, known: Tensor, across: Callable[[Tensor], Tensor] = identity) -> Tensor:
+def centre_focal(
+    logits: Tensor, heat: Tensor, known: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
+) -> Tensor:
     """Focal loss of CornerNet and CenterNet (alpha 2, beta 4): sum over cells, divided by the number of centres.
 
     logits, heat: (b, l, g, g); known: (b, l) bool, False where it is not known where the label is. Cells near a centre
@@ -75,7 +77,7 @@ def centre_focal(logits: Tensor, heat: Tensor, known: Tensor, across: Callable[[
     centre = (heat == 1) & counted
     found = F.logsigmoid(logits) * (1 - hot) ** 2 * centre
     cold = F.logsigmoid(-logits) * hot**2 * (1 - heat) ** 4 * (counted & ~centre)
-    return -(found + cold).sum() / across(centre.sum().to(logits.dtype)).clamp(min=1)
+    return -(found + cold).sum() / reduce_mean(centre.sum().to(logits.dtype)).clamp(min=1)
 
 
 def generalised_iou(one: Tensor, other: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ def generalised_iou(one: Tensor, other: Tensor) -> Tensor:
     return shared / union.clamp(min=tiny) - (around - union) / around.clamp(min=tiny)
 
 
-def box_sides(boxes: Tensor, targets: BoxTargets, across: Callable[[Tensor], Tensor] = identity) -> Tensor:
+def box_sides(boxes: Tensor, targets: BoxTargets, reduce_mean: Callable[[Tensor], Tensor] = identity) -> Tensor:
     """1 - generalised IoU of (b, 4, g, g) boxes at the cells of their targets; every true box weighs the same."""
     cost = 1 - generalised_iou(boxes.movedim(1, -1), targets.boxes.movedim(1, -1))
-    return (cost * targets.weight).sum() / across(targets.count).clamp(min=1)
+    return (cost * targets.weight).sum() / reduce_mean(targets.count).clamp(min=1)

@@ -47,7 +47,9 @@ def published_floor(labels: int) -> float:
     return float(-torch.log_softmax(logits, dim=0)[0])
 
 
-def conditioned_contrast(similarity: Tensor, targets: Tensor, across: Callable[[Tensor], Tensor] = identity) -> Tensor:
+def conditioned_contrast(
+    similarity: Tensor, targets: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
+) -> Tensor:
     """The contrast that asks the labels first (ours; pairwise sigmoid as SigLIP, Zhai et al., ICCV 2023).
 
     targets (b, l): 1, 0, NaN unknown. An embedding is drawn to the prompt of its own label where the finding is
@@ -57,12 +59,12 @@ def conditioned_contrast(similarity: Tensor, targets: Tensor, across: Callable[[
     """
     own = torch.diagonal(similarity, dim1=-2, dim2=-1)
     present, absent = (targets == 1).float(), (targets == 0).float()
-    counts = [across(mask.sum(dim=0)) for mask in (present, absent)]
+    counts = [reduce_mean(mask.sum(dim=0)) for mask in (present, absent)]
     weight = present / counts[0].clamp(min=1e-6) + absent / counts[1].clamp(min=1e-6)
-    matched = masked_bce(own, targets, weight=weight, across=across)
+    matched = masked_bce(own, targets, weight=weight, reduce_mean=reduce_mean)
     labels = similarity.shape[-1]
     elsewhere = present[:, None, :] * (1 - torch.eye(labels, device=similarity.device))
-    return matched + masked_bce(similarity, torch.zeros_like(similarity), weight=elsewhere, across=across)
+    return matched + masked_bce(similarity, torch.zeros_like(similarity), weight=elsewhere, reduce_mean=reduce_mean)
 
 
 def orthogonality(gram: Tensor, scale: Tensor | float = 1.0, form: Orthogonality = "contrast") -> Tensor:

@@ -15,17 +15,17 @@ def masked_bce(
     logits: Tensor,
     targets: Tensor,
     weight: Tensor | None = None,
-    across: Callable[[Tensor], Tensor] = identity,
+    reduce_mean: Callable[[Tensor], Tensor] = identity,
 ) -> Tensor:
     """Mean binary cross-entropy over the known entries.
 
     logits, targets: one shape, e.g. (b, f); targets in [0, 1], NaN where unknown. `weight` broadcasts to them: how
-    much each entry counts; `across` averages the sum of weights over processes. Nothing known gives 0 (gradient 0).
+    much each entry counts; `reduce_mean` averages the sum of weights over processes. Nothing known gives 0 (gradient 0).
     """
     known = ~torch.isnan(targets)
     losses = F.binary_cross_entropy_with_logits(logits.float(), torch.nan_to_num(targets).float(), reduction="none")
     counts = known.to(losses.dtype) if weight is None else known * weight.to(losses.dtype)
-    return (losses * counts).sum() / across(counts.sum()).clamp(min=torch.finfo(losses.dtype).tiny)
+    return (losses * counts).sum() / reduce_mean(counts.sum()).clamp(min=torch.finfo(losses.dtype).tiny)
 
 
 def cumulative_ordinal(
@@ -33,7 +33,7 @@ def cumulative_ordinal(
     cuts: Tensor,
     ranks: Tensor,
     values: Tensor,
-    across: Callable[[Tensor], Tensor] = identity,
+    reduce_mean: Callable[[Tensor], Tensor] = identity,
 ) -> Tensor:
     """Proportional-odds loss for graded findings (McCullagh 1980), as a binary question at each cut.
 
@@ -44,4 +44,4 @@ def cumulative_ordinal(
     logits = scores.unsqueeze(-1) - cuts
     above = (ranks.unsqueeze(-1) > values).to(logits.dtype)
     targets = above.masked_fill(torch.isnan(ranks).unsqueeze(-1), float("nan"))
-    return masked_bce(logits, targets, across=across)
+    return masked_bce(logits, targets, reduce_mean=reduce_mean)

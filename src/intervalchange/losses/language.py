@@ -18,19 +18,19 @@ def answer_nll(
     logits: Tensor,
     targets: Tensor,
     mask: Tensor,
-    across: Callable[[Tensor], Tensor] = identity,
+    reduce_mean: Callable[[Tensor], Tensor] = identity,
     smoothing: float = 0.0,
 ) -> Tensor:
     """Mean negative log-likelihood of the answer tokens of a batch.
 
     logits: (b, t, v), the prediction *of* targets[:, t] (already shifted). targets: (b, t) token ids.
     mask: (b, t), 1 where a token counts. Every token weighs the same, whichever answer it is in, as in the usual
-    captioning loss (Vaswani et al. 2017; ReAl's L_gen). No token at all gives 0. `across` averages the count of tokens
+    captioning loss (Vaswani et al. 2017; ReAl's L_gen). No token at all gives 0. `reduce_mean` averages the count of tokens
     over processes. `smoothing` of the target's probability is spread over the whole vocabulary.
     """
     losses = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none", label_smoothing=smoothing)
     mask = mask.to(losses.dtype)
-    return (losses * mask).sum() / across(mask.sum()).clamp(min=1)
+    return (losses * mask).sum() / reduce_mean(mask.sum()).clamp(min=1)
 
 
 def sequence_log_probability(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

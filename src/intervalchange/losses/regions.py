@@ -13,13 +13,13 @@ from intervalchange.losses.language import identity
 
 
 def region_boxes(
-    boxes: Tensor, targets: Tensor, there: Tensor, across: Callable[[Tensor], Tensor] = identity
+    boxes: Tensor, targets: Tensor, there: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> tuple[Tensor, Tensor]:
     """L1 and 1 - generalised IoU of (b, r, 4) boxes, each a mean over the regions that are there.
 
     targets: (b, r, 4), anything where `there` (b, r) is False. No matching: query i is region i.
     """
-    count = across(there.sum().to(boxes.dtype)).clamp(min=1)
+    count = reduce_mean(there.sum().to(boxes.dtype)).clamp(min=1)
     distance = (boxes - targets).abs().mean(-1)
     overlap = 1 - generalised_iou(boxes, targets)
     return (distance * there).sum() / count, (overlap * there).sum() / count
@@ -60,8 +60,8 @@ def any_region(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def region_findings(
-    logits: Tensor, targets: Tensor, balance: float, across: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, targets: Tensor, balance: float, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
     """Binary cross-entropy over the known (b, r, f) entries, those that are present weighed by `balance`."""
     weight = torch.where(targets == 1, balance, 1.0)
-    return masked_bce(logits, targets, weight=weight, across=across)
+    return masked_bce(logits, targets, weight=weight, reduce_mean=reduce_mean)

@@ -84,7 +84,7 @@ def anchor_targets(
     )
 
 
-def anchor_places(said: Tensor, targets: AnchorTargets, across: Callable[[Tensor], Tensor] = identity) -> Tensor:
+def anchor_places(said: Tensor, targets: AnchorTargets, reduce_mean: Callable[[Tensor], Tensor] = identity) -> Tensor:
     """Binary cross-entropy of the shift and squared error of the stretch of the full anchors, per anchor of the grid.
 
     said: (b, a, 4, g, g) logits of the shift, then the stretch.
@@ -92,7 +92,7 @@ def anchor_places(said: Tensor, targets: AnchorTargets, across: Callable[[Tensor
     said, full = said.float(), targets.full[:, :, None]
     shift = F.binary_cross_entropy_with_logits(said[:, :, :2], targets.shift, reduction="none")
     cost = ((shift + (said[:, :, 2:] - targets.stretch) ** 2) * full).sum()
-    return cost / across(said.new_tensor(targets.full.numel()))
+    return cost / reduce_mean(said.new_tensor(targets.full.numel()))
 
 
 def anchor_objects(
@@ -100,7 +100,7 @@ def anchor_objects(
     targets: AnchorTargets,
     known: Tensor,
     empty: float = 0.5,
-    across: Callable[[Tensor], Tensor] = identity,
+    reduce_mean: Callable[[Tensor], Tensor] = identity,
 ) -> Tensor:
     """Binary cross-entropy of what holds a box: full anchors, and by weight `empty` those that hold none, per anchor.
 
@@ -109,11 +109,11 @@ def anchor_objects(
     logits = logits.float()
     full = F.softplus(-logits) * targets.full
     cold = F.softplus(logits) * (targets.empty & known[:, None, None, None])
-    return (full + empty * cold).sum() / across(logits.new_tensor(logits.numel()))
+    return (full + empty * cold).sum() / reduce_mean(logits.new_tensor(logits.numel()))
 
 
 def anchor_labels(
-    logits: Tensor, targets: AnchorTargets, known: Tensor, across: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, targets: AnchorTargets, known: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
     """Binary cross-entropy of the labels of full anchors, per anchor of the grid.
 
@@ -121,4 +121,4 @@ def anchor_labels(
     """
     losses = F.binary_cross_entropy_with_logits(logits.float(), targets.label, reduction="none")
     counted = targets.full[:, :, None] & known[:, None, :, None, None]
-    return (losses * counted).sum() / across(losses.new_tensor(targets.full.numel()))
+    return (losses * counted).sum() / reduce_mean(losses.new_tensor(targets.full.numel()))

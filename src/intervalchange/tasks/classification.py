@@ -101,7 +101,7 @@ class Classification(Probe):
         if self.config.exclusive:
             loss = exclusive_loss(logits, labels)
         else:
-            loss = masked_bce(logits, labels, across=average_over_processes)
+            loss = masked_bce(logits, labels, reduce_mean=average_over_processes)
         return MethodOutput(loss=loss, terms={"labels": loss.detach()})
 
     def validation_outputs(self, batch: Any) -> list[LabelOutputs]:

@@ -95,8 +95,8 @@ class Segmentation(Probe):
     def forward(self, **batch: Any) -> MethodOutput:
         logits, truth = self.logits(batch["current"]), batch["masks_current"]
         weight = torch.where(truth == 1, self.config.positive_weight, 1.0)
-        pixels = masked_bce(logits, truth, weight=weight, across=average_over_processes)
-        dice = soft_dice(logits, truth, across=average_over_processes)
+        pixels = masked_bce(logits, truth, weight=weight, reduce_mean=average_over_processes)
+        dice = soft_dice(logits, truth, reduce_mean=average_over_processes)
         loss = pixels + self.config.dice_weight * dice
         return MethodOutput(loss=loss, terms={"pixels": pixels.detach(), "dice": dice.detach()})
 

@@ -78,7 +78,7 @@ class QuestionFirst(Method):
         read = self.memory(self.see(batch), batch["has_prior"])
         answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
         logits = self.decoder(*self.prefix(batch["question"]), answer, **read)
-        loss = answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)
+        loss = answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)
         return MethodOutput(loss=loss, terms={"generation": loss.detach()})
 
     def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:

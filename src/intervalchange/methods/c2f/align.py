@@ -303,7 +303,7 @@ class C2FAlign(HeardWords, PairedRegions):
         if config.masking_weight:
             terms["masking"] = answer_nll(
                 tried.filled.unsqueeze(0), tried.hidden.unsqueeze(0), torch.ones_like(tried.hidden).unsqueeze(0),
-                across=average_over_processes,
+                reduce_mean=average_over_processes,
             )  # fmt: skip
         return terms
 

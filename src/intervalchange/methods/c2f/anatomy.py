@@ -128,7 +128,7 @@ def _all_marked(there: Any) -> Any:
 def anatomy_terms(view: RegionView, targets: RegionTargets) -> dict[str, Tensor]:
     """Loss terms of boxes and presence."""
     distance, overlap = region_boxes(view.boxes, targets.boxes, targets.there, average_over_processes)
-    presence = masked_bce(view.presence, targets.presence, across=average_over_processes)
+    presence = masked_bce(view.presence, targets.presence, reduce_mean=average_over_processes)
     return {"distance": distance, "overlap": overlap, "presence": presence}
 
 

@@ -84,7 +84,7 @@ class C2F(C2FAlign):
     def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
         logits = self.decoder(self.speak(asked.tokens), asked.mask, answer)
-        return {"answer": answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)}
+        return {"answer": answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)}
 
     def validation_outputs(self, batch: Any) -> list[Any]:
         return Method.validation_outputs(self, batch)

@@ -114,7 +114,7 @@ class C2FDiseases(Method):
         config = self.config
         view, features = self.vision(batch["current"])
         targets, findings, inside, places = self._truth(batch)
-        joined: dict[str, Any] = {"across": average_over_processes}
+        joined: dict[str, Any] = {"reduce_mean": average_over_processes}
         terms = anatomy_terms(view, targets)
         weights = {name: config.anatomy_weight * weight for name, weight in ANATOMY_WEIGHTS.items()}
         terms["regions"] = region_findings(view.findings, inside, config.balance, **joined)

@@ -347,7 +347,7 @@ class Ekaid(PairedRegions):
         compared = self.compare(self.see(batch), batch["question"])
         answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
         logits = self.speaker(compared.parts, compared.absent, answer)
-        generation = answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)
+        generation = answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)
         films = average_over_processes(torch.tensor(float(len(compared.attention)), device=self.device))
         attention = compared.attention.sum() / films
         loss = generation + self.config.attention_weight * attention

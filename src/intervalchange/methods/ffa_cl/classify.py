@@ -331,7 +331,7 @@ class FfaCl(Method):
     def _classification(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         out = self.classifier(embeddings)
         if out.shape[-1] == 1:
-            return masked_bce(out[..., 0], targets, across=average_over_processes)
+            return masked_bce(out[..., 0], targets, reduce_mean=average_over_processes)
         classes = torch.where(targets == 1, 0, torch.where(targets == 0, 1, 2))
         losses = F.cross_entropy(out.float().flatten(0, 1), classes.flatten(), reduction="none").view_as(classes)
         counted = self._has_source.to(losses).expand_as(losses)

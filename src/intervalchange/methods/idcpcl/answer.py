@@ -276,5 +276,5 @@ class Idcpcl(PairedFilms):
         logits = self.decoder(*self.prefix(batch["question"]), answer, **read)
         lots = torch.from_numpy(draws(batch["case_id"], self._step, "learn", answer.ids.shape[1])).to(self.device)
         learnt = answer.mask * (lots <= torch.where(answer.mask > 0, lots, 2.0).amin(1, True).clamp(min=HIDDEN_WORDS))
-        loss = answer_nll(logits, answer.ids, learnt, across=average_over_processes)
+        loss = answer_nll(logits, answer.ids, learnt, reduce_mean=average_over_processes)
         return MethodOutput(loss=loss, terms={"generation": loss.detach()})

@@ -181,7 +181,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
 
     def _words_term(self, batch: Mapping[str, Any]) -> Tensor:
         logits, ids, _ = self.fill(batch)
-        return answer_nll(logits[None], ids[None], torch.ones_like(ids)[None], across=average_over_processes)
+        return answer_nll(logits[None], ids[None], torch.ones_like(ids)[None], reduce_mean=average_over_processes)
 
     # --- masked cells ----------------------------------------------------------------------------------------------
 

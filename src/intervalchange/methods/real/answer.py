@@ -261,7 +261,7 @@ class Real(Method):
         prefix, mask = self.prefix(visual, batch["question"])
         answer = self._answer_tokens(batch["answer"])
         logits = self.decoder(prefix, mask, answer)
-        generation = answer_nll(logits, answer.ids, answer.mask, across=average_over_processes)
+        generation = answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)
         terms = {"generation": generation.detach()}
         loss = generation
         if self.config.residual:
@@ -286,7 +286,7 @@ class Real(Method):
             reduction=self.config.reduction,
             detach=self._detached,
             weight=visual.has_prior,
-            across=average_over_processes,
+            reduce_mean=average_over_processes,
         )
 
     @torch.no_grad()

@@ -183,7 +183,7 @@ class SetDifference(Method):
         then = batch["findings_prior"].masked_fill(absent[:, None], float("nan"))
         ranks = torch.cat([batch["levels_current"], batch["levels_prior"].masked_fill(absent[:, None], float("nan"))])
         values = torch.tensor(CUTS, device=ranks.device)
-        joined: dict[str, Any] = {"across": average_over_processes}
+        joined: dict[str, Any] = {"reduce_mean": average_over_processes}
         films = torch.cat([current.findings, prior.findings])
         severity = torch.cat([current.severity, prior.severity])
         terms = {
@@ -214,7 +214,7 @@ class SetDifference(Method):
         maps = torch.cat([batch["opacity_current"], batch["opacity_prior"]])
         # The stored maps may be finer than the grid; a mean over each cell is what the cell can say.
         targets = F.adaptive_avg_pool2d(maps, (logits.shape[-2], logits.shape[-1]))
-        return opacity_loss(logits, targets, across=average_over_processes)
+        return opacity_loss(logits, targets, reduce_mean=average_over_processes)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
