@@ -144,7 +144,7 @@ class Predictor:
         model = self.model
         labels = getattr(model.config, "labels", ())
         films = FilmDataset(
-            prepared, split, model.config.pixels, needs=model.needs, labels=labels, known=model.supervision
+            prepared, split, model.config.pixels, needs=model.needs, labels=labels, supervision=model.supervision
         )
         self.refuse_training_patients(prepared, films.patient_ids, split)
         outputs: list[Any] = []
@@ -168,7 +168,7 @@ class Predictor:
         They carry no label and no region: what an answer is judged by is not shown.
         """
         kinds = kinds if kinds is not None else self.model.kinds
-        return PairDataset(prepared, split, kinds=kinds, pixels=self.model.config.pixels, known=())
+        return PairDataset(prepared, split, kinds=kinds, pixels=self.model.config.pixels, supervision=())
 
     def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
         """Raises RunError where the run has learnt from one of these patients; the split `train` asks for that."""

@@ -38,7 +38,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         augment: Augment | None,
         seed: int,
         labels: Sequence[str] = (),
-        known: Collection[str] | None = None,
+        supervision: Collection[str] | None = None,
     ) -> None:
         stored = prepared.pixels.shape[0]
         if pixels > stored:
@@ -48,7 +48,7 @@ class FilmReader(Dataset[dict[str, Any]]):
                 remedy=f"Run: {prepared.prepare_command(pixels)}",
             )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
-        self._known = known
+        self._supervision = supervision
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         studies = prepared.studies
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
@@ -79,15 +79,15 @@ class FilmReader(Dataset[dict[str, Any]]):
             motions = self.augment.geometry(rng, len(films))
             films = [self.augment.exposure(motion.warp(film), rng) for film, motion in zip(films, motions, strict=True)]
         fields: dict[str, Any] = {}
-        if self._tells("regions", "boxes"):
+        if self._supervised_by("regions", "boxes"):
             fields["regions"] = {"current": (), "prior": ()}
         for name, study, film, motion in zip(names, studies, films, motions, strict=True):
             fields[name] = standardise(film)[None]
-            if self._tells("reports"):
+            if self._supervised_by("reports"):
                 fields[f"report_{name}"] = self._reports[study]
-            if self._tells("findings"):
+            if self._supervised_by("findings"):
                 fields[f"findings_{name}"] = self._findings[study]
-            if self._tells("levels"):
+            if self._supervised_by("levels"):
                 fields[f"levels_{name}"] = self._levels[study]
             if self._labels is not None:
                 fields[f"labels_{name}"] = self._labels[study]
@@ -95,15 +95,15 @@ class FilmReader(Dataset[dict[str, Any]]):
                 fields[f"masks_{name}"] = self._masks.read(study, self._labels[study], motion)
             if "regions" in fields:
                 fields["regions"][name] = self._moved(study, motion)
-            if self._tells("masks"):
+            if self._supervised_by("masks"):
                 fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
-            if self.prepared.maps is not None and self._tells("opacity"):
+            if self.prepared.maps is not None and self._supervised_by("opacity"):
                 fields[f"opacity_{name}"] = self._opacity(study, motion)
         return fields
 
-    def _tells(self, *kinds: str) -> bool:
+    def _supervised_by(self, *kinds: str) -> bool:
         """That items carry one of these kinds of supervision."""
-        return self._known is None or any(kind in self._known for kind in kinds)
+        return self._supervision is None or any(kind in self._supervision for kind in kinds)
 
     def _moved(self, study: int, motion: Affine) -> tuple[Region, ...]:
         """The regions of a study, boxes in pixels of the item. Masks stay behind."""
@@ -149,14 +149,14 @@ class PairDataset(FilmReader):
         limit: int | None = None,
         answered: bool = False,
         share: float = 1.0,
-        known: Collection[str] | None = None,
+        supervision: Collection[str] | None = None,
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
         answered: leave out the cases whose answer is not known. share: of the patients (`share_of_patients`).
         known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
         """
-        super().__init__(prepared, pixels, augment, seed, known=known)
+        super().__init__(prepared, pixels, augment, seed, supervision=supervision)
         rows = prepared.case_rows(split, kinds, answered)
         rows = rows[share_of_patients(prepared.cases["patient_id"].to_numpy()[rows], share)]
         rows = _spread(rows, limit)
@@ -212,13 +212,13 @@ class FilmDataset(FilmReader):
         needs: Sequence[str] = (),
         labels: Sequence[str] = (),
         share: float = 1.0,
-        known: Collection[str] | None = None,
+        supervision: Collection[str] | None = None,
     ) -> None:
         """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`).
 
         known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
         """
-        super().__init__(prepared, pixels, augment, seed, labels, known)
+        super().__init__(prepared, pixels, augment, seed, labels, supervision)
         if self._labels is not None and {"boxes", "masks"} & set(needs):
             self._labels = known_extents(prepared, labels, self._labels)
             self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None

@@ -225,7 +225,7 @@ def _items(kind: type[Method], prepared: Prepared, preset: Preset, config: Any, 
 
     Items carry what the method says it learns from (`supervision`) and nothing else.
     """
-    options["known"] = kind.supervision
+    options["supervision"] = kind.supervision
     if kind.unit == "films":
         labels = getattr(config, "labels", ())
         return FilmDataset(prepared, split, config.pixels, needs=kind.needs, labels=labels, **options)
