@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from intervalchange.blocks.tokenizer import Tokens, encode, template_tokenizer
 from intervalchange.config import load_preset
-from intervalchange.data.answer_words import key_words, near_misses
+from intervalchange.data.answer_words import hard_negatives, key_words
 from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
@@ -86,13 +86,17 @@ class AsPublished(C2F):
         }
 
     def _answer_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        misses = [near_misses(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
+        hard_negatives = [hard_negatives(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
         logits = [
             self.belongs(self.text(padded(self._words(texts, ANSWER), ANSWER), asked.tokens, asked.mask)[:, 0])
-            for texts in (batch["answer"], misses)
+            for texts in (batch["answer"], hard_negatives)
         ]
-        every = torch.ones(len(misses), dtype=torch.bool)
-        return {"matching": contrastive.answer_matching(logits[0], logits[1], every, torch.tensor(float(len(misses))))}
+        every = torch.ones(len(hard_negatives), dtype=torch.bool)
+        return {
+            "matching": contrastive.answer_matching(
+                logits[0], logits[1], every, torch.tensor(float(len(hard_negatives)))
+            )
+        }
 
     def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         answer = padded(encode(self.tokenizer, batch["answer"], eos=True), ANSWER)

@@ -170,8 +170,8 @@ def test_near_misses_use_no_word_that_no_answer_has() -> None:
         f"the main image has an additional finding of {name} than the reference image." for name in ("edema", "hernia")
     ]
     trained.check_items(SimpleNamespace(answers=[*answers, NOTHING]))
-    assert trained.misses(answers[0], "difference") == ((answers[1],),), "not missing, which was never heard"
-    assert trained.misses("yes", "presence") == ()
+    assert trained.hard_negatives(answers[0], "difference") == ((answers[1],),), "not missing, which was never heard"
+    assert trained.hard_negatives("yes", "presence") == ()
 
 
 def test_alignment_is_judged_case_by_case() -> None:

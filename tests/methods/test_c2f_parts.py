@@ -13,7 +13,7 @@ from intervalchange import grammar
 from intervalchange.blocks.pair_attention import PairAttention
 from intervalchange.blocks.region_queries import RegionView, crop_regions
 from intervalchange.blocks.tokenizer import Tokens, encode, template_tokenizer
-from intervalchange.data.answer_words import draws, key_vocabulary, key_words, near_misses, text_code
+from intervalchange.data.answer_words import case_uniforms, hard_negatives, key_vocabulary, key_words, text_code
 from intervalchange.losses.contrastive import (
     answer_matching,
     cosine_logits,
@@ -272,7 +272,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("answer", "kind"), ANSWERS)
 def test_every_near_miss_differs_in_a_key_word(answer: str, kind: str) -> None:
-    wrong = [miss for group in near_misses(answer, kind) for miss in group]
+    wrong = [miss for group in hard_negatives(answer, kind) for miss in group]
     assert wrong
     said = set(key_words(answer, kind).split())
     for miss in wrong:
@@ -286,13 +286,13 @@ def test_every_near_miss_differs_in_a_key_word(answer: str, kind: str) -> None:
 
 def test_near_misses_are_of_every_sort() -> None:
     moved = "the level of pleural effusion has changed from small to moderate."
-    directions, levels, findings = near_misses(moved, "difference")
+    directions, levels, findings = hard_negatives(moved, "difference")
     assert directions == ("the level of pleural effusion has changed from moderate to small.",)
     assert "the level of pleural effusion has changed from small to severe." in levels
     assert "the level of edema has changed from small to moderate." in findings
-    more, fewer = near_misses(NO_CHANGE, "difference")
+    more, fewer = hard_negatives(NO_CHANGE, "difference")
     assert all("additional" in miss for miss in more) and all("missing" in miss for miss in fewer)
-    assert near_misses("", "difference") == ()
+    assert hard_negatives("", "difference") == ()
 
 
 def test_near_misses_begin_as_answers_do() -> None:
@@ -313,10 +313,10 @@ def test_key_words_do_not_depend_on_the_order_of_the_answer() -> None:
 
 
 def test_draws_belong_to_the_case_and_spread_evenly() -> None:
-    together, alone = draws(["a", "b"], 3, "hide", 5), draws(["b"], 3, "hide", 5)
+    together, alone = case_uniforms(["a", "b"], 3, "hide", 5), case_uniforms(["b"], 3, "hide", 5)
     assert np.array_equal(together[1:], alone)
-    assert not np.array_equal(alone, draws(["b"], 4, "hide", 5))
-    many = draws([str(number) for number in range(2000)], 0, "hide", 4)
+    assert not np.array_equal(alone, case_uniforms(["b"], 4, "hide", 5))
+    many = case_uniforms([str(number) for number in range(2000)], 0, "hide", 4)
     assert many.min() >= 0 and many.max() < 1
     assert many.mean(0) == pytest.approx(0.5, abs=0.03)
     assert abs(np.corrcoef(many.T) - np.eye(4)).max() < 0.08

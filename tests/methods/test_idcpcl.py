@@ -16,7 +16,7 @@ from transformers import ResNetConfig, ResNetModel
 from intervalchange import grammar
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.word_masking import hide_words
-from intervalchange.data.answer_words import chosen_misses, near_misses
+from intervalchange.data.answer_words import choose_hard_negatives, hard_negatives
 from intervalchange.data.batch import Batch
 from intervalchange.errors import ConfigError
 from intervalchange.losses import contrastive
@@ -138,7 +138,7 @@ def test_first_of_candidates_against_a_loop() -> None:
     assert float(loss) == pytest.approx((one + two) / 2, rel=1e-5)
 
 
-# --- near misses --------------------------------------------------------------------------------------------------
+# --- hard negatives --------------------------------------------------------------------------------------------------
 
 CHANGED = (
     "the level of edema has changed from mild to severe. the main image has additional findings of pleural effusion, "
@@ -148,7 +148,7 @@ CHANGED = (
 
 def test_six_near_misses_of_all_sorts_that_never_mean_what_the_answer_means() -> None:
     model = pretraining(others=0)
-    groups = near_misses(CHANGED, "difference", model.config.findings)
+    groups = hard_negatives(CHANGED, "difference", model.config.findings)
     assert len(groups) == 3
     meant = grammar.parse(CHANGED).change
     for number in range(30):
@@ -159,8 +159,8 @@ def test_six_near_misses_of_all_sorts_that_never_mean_what_the_answer_means() ->
 
 
 def test_near_misses_run_out_without_repeating() -> None:
-    assert sorted(chosen_misses([["a", "b"], ["c"]], 6, [0.9] * 7)) == ["a", "b", "c"]
-    assert chosen_misses([], 6, [0.5] * 7) == ()
+    assert sorted(choose_hard_negatives([["a", "b"], ["c"]], 6, [0.9] * 7)) == ["a", "b", "c"]
+    assert choose_hard_negatives([], 6, [0.5] * 7) == ()
 
 
 def test_candidates_use_words_of_training_answers_and_other_answers() -> None:

@@ -1,6 +1,6 @@
-"""What an answer says in its key words, and near misses of it: the same sentence with one thing wrong.
+"""What an answer says in its key words, and hard negatives of it: the same sentence with one thing wrong.
 
-Everything goes through the grammar, so a near miss is always well-formed, and differs in what it means.
+Everything goes through the grammar, so a hard negative is always well-formed, and differs in what it means.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def key_words(answer: str, kind: str) -> str:
 
 
 @lru_cache(maxsize=MANY)
-def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED) -> tuple[tuple[str, ...], ...]:
+def hard_negatives(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED) -> tuple[tuple[str, ...], ...]:
     """Wrong answers close to this one, by what is wrong: the direction, a level, a finding; or a word of it.
 
     vocabulary: the findings that may stand in for another. In a fixed order, without repetition or empty groups, never
@@ -58,7 +58,7 @@ def near_misses(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULATED)
 def in_words(
     groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], heard: set[int]
 ) -> tuple[tuple[str, ...], ...]:
-    """The near misses of `groups` all whose tokens have been heard: a strange word alone would give one away.
+    """The hard negatives of `groups` all whose tokens have been heard: a strange word alone would give one away.
 
     ids: text -> its tokens. Groups that lose all are left out.
     """
@@ -66,17 +66,17 @@ def in_words(
     return tuple(group for group in kept if group)
 
 
-def chosen_misses(groups: Sequence[Sequence[str]], count: int, lots: Sequence[float]) -> tuple[str, ...]:
-    """At most `count` different near misses, in turn from each group (what is wrong), then by lot (how).
+def choose_hard_negatives(groups: Sequence[Sequence[str]], count: int, uniforms: Sequence[float]) -> tuple[str, ...]:
+    """At most `count` different hard negatives, in turn from each group (what is wrong), then by lot (how).
 
-    lots: at least count + 1 numbers in [0, 1); the last says which group begins.
+    uniforms: at least count + 1 numbers in [0, 1); the last says which group begins.
     """
     left = [list(dict.fromkeys(group)) for group in groups]
-    turn = int(lots[count] * len(left)) if left else 0
+    turn = int(uniforms[count] * len(left)) if left else 0
     found: list[str] = []
     while len(found) < count and any(left):
         left = [group for group in left[turn:] + left[:turn] if group]
-        text = left[0].pop(int(lots[len(found)] * len(left[0])))
+        text = left[0].pop(int(uniforms[len(found)] * len(left[0])))
         found.append(text)
         turn = 1
     return tuple(dict.fromkeys(found))
@@ -138,7 +138,7 @@ def text_code(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def draws(case_ids: Sequence[str], step: int, salt: str, count: int) -> np.ndarray:
+def case_uniforms(case_ids: Sequence[str], step: int, salt: str, count: int) -> np.ndarray:
     """(b, count) float64 in [0, 1): a function of (case, step, salt), whatever the batch or the process.
 
     SplitMix64 (Steele et al., OOPSLA 2014) from the code of the case.

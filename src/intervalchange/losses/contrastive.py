@@ -77,9 +77,9 @@ def masked_features(
 
 
 def answer_matching(positive: Tensor, negative: Tensor, counted: Tensor, total: Tensor) -> Tensor:
-    """Image-text matching: cross-entropy that the true answer belongs to the films and the near miss does not.
+    """Image-text matching: cross-entropy that the true answer belongs to the films and the hard negative does not.
 
-    positive, negative: (b, 2) logits of (does not belong, belongs). counted: (b) bool, rows that have a near miss.
+    positive, negative: (b, 2) logits of (does not belong, belongs). counted: (b) bool, rows that have a hard negative.
     total: how many rows count, averaged over processes by the caller.
     """
     losses = -torch.log_softmax(positive.float(), -1)[:, 1] - torch.log_softmax(negative.float(), -1)[:, 0]

@@ -1,4 +1,4 @@
-"""Near misses in words that the training answers use: a word never heard would alone give a near miss away."""
+"""Hard negatives in words that the training answers use: a word never heard would alone give a hard negative away."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intervalchange.data.answer_words import in_words, near_misses
+from intervalchange.data.answer_words import hard_negatives, in_words
 
-Misses = tuple[tuple[str, ...], ...]
-"""Near misses of an answer by what is wrong with them."""
+NegativeGroups = tuple[tuple[str, ...], ...]
+"""Hard negatives of an answer by what is wrong with them."""
 
 
-class HeardWords:
-    """Part of a `Method` whose configuration has `findings`: what may stand in a near miss in place of another one."""
+class HardNegatives:
+    """Part of a `Method` whose configuration has `findings`: what may stand in a hard negative in place of another one."""
 
     config: Any
     tokenizer: Any
@@ -23,21 +23,21 @@ class HeardWords:
     heard: Tensor
     """(words) bool: those of the training answers; saved with the weights."""
 
-    def expect_words(self) -> None:
-        """Until answers are heard, every word may be used. Called while the model is built."""
+    def allow_every_word(self) -> None:
+        """Until the training answers are known, every word may be used. Called while the model is built."""
         self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
-        self._near: dict[tuple[str, str], Misses] = {}
+        self._near: dict[tuple[str, str], NegativeGroups] = {}
 
-    def hear(self, answers: Iterable[str]) -> None:
+    def restrict_words(self, answers: Iterable[str]) -> None:
         """Use the words of these answers and no others."""
         self.heard[:] = False
         self.heard[sorted({word for answer in set(answers) for word in self._ids(answer)})] = True
         self._near.clear()
 
-    def misses(self, answer: str, kind: str) -> Misses:
-        """Near misses of an answer to this kind of question, made once."""
+    def hard_negatives(self, answer: str, kind: str) -> NegativeGroups:
+        """Hard negatives of an answer to this kind of question, made once."""
         if (answer, kind) not in self._near:
-            groups = near_misses(answer, kind, self.config.findings)
+            groups = hard_negatives(answer, kind, self.config.findings)
             self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
         return self._near[answer, kind]
 

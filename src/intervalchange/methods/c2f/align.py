@@ -23,11 +23,11 @@ from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.blocks.word_masking import hide_words, mask_token
-from intervalchange.data.answer_words import draws, key_vocabulary, key_words, text_code
+from intervalchange.data.answer_words import case_uniforms, key_vocabulary, key_words, text_code
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, contrastive
 from intervalchange.losses.local_alignment import word_logits
-from intervalchange.methods.base.hard_negatives import HeardWords
+from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
 from intervalchange.methods.c2f.graph import GraphConvolution, organ_finding_graph
@@ -69,7 +69,7 @@ class AlignConfig(PairedRegionsConfig):
     fine_weight: float = 0.5
     """Of the contrast between the tokens of the question and each key word."""
     matching_weight: float = 1.0
-    """Of telling the answer from a near miss."""
+    """Of telling the answer from a hard negative."""
     masking_weight: float = 1.0
     """Of filling masked words of the answer."""
 
@@ -111,7 +111,7 @@ class Grounded:
     """(b, s + t), 1 where it counts."""
 
 
-class C2FAlign(HeardWords, PairedRegions):
+class C2FAlign(HardNegatives, PairedRegions):
     """C2F, first stage. See the module's docstring."""
 
     config_class = AlignConfig
@@ -167,7 +167,7 @@ class C2FAlign(HeardWords, PairedRegions):
         words = [self.tokenizer.convert_tokens_to_ids(word) for word in sorted(key_vocabulary())]
         # Not a buffer: `from_pretrained` builds on the meta device and fills only what was saved.
         self._key_ids = sorted({one for one in words if one is not None and one != self.tokenizer.unk_token_id})
-        self.expect_words()
+        self.allow_every_word()
         self._step = 0
         self._build()
         self.post_init()
@@ -183,7 +183,7 @@ class C2FAlign(HeardWords, PairedRegions):
         if hasattr(self, "fill_bias"):
             init.zeros_(self.fill_bias)
         if hasattr(self, "belongs"):
-            # Answers and near misses look alike at first: whatever the head says then is noise for all below it.
+            # Answers and hard negatives look alike at first: whatever the head says then is noise for all below it.
             init.normal_(self.belongs.weight, std=0.02)
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
@@ -194,7 +194,7 @@ class C2FAlign(HeardWords, PairedRegions):
     def check_items(self, items: Any) -> None:
         """Hear the words of the training answers; refuse regions that other weights have stored."""
         super().check_items(items)
-        self.hear(items.answers)
+        self.restrict_words(items.answers)
 
     def _tokens(self, views: tuple[RegionView, RegionView]) -> Tensor:
         """(2b, n, d): F_a, F_d and F_g of the prior films, then of the current ones."""
@@ -292,7 +292,7 @@ class C2FAlign(HeardWords, PairedRegions):
         return terms
 
     def _answer_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Matching and masked words, read in one pass: answers, near misses, answers with holes."""
+        """Matching and masked words, read in one pass: answers, hard negatives, answers with holes."""
         config, terms = self.config, {}
         if not (config.matching_weight or config.masking_weight):
             return {}
@@ -311,9 +311,11 @@ class C2FAlign(HeardWords, PairedRegions):
         """What the text encoder makes of the answers of a batch, in the light of its questions."""
         config, ids = self.config, batch["case_id"]
         answers, count = [" ".join(answer.split()) for answer in batch["answer"]], len(batch["answer"])
-        choices = [self.misses(*pair) for pair in zip(answers, batch["kind"], strict=True)]
-        misses = [_drawn(*one) for one in zip(answers, choices, draws(ids, step, "near miss", 2), strict=True)]
-        words = self._words([*answers, *misses], config.answer_tokens)
+        choices = [self.hard_negatives(*pair) for pair in zip(answers, batch["kind"], strict=True)]
+        hard_negatives = [
+            _drawn(*one) for one in zip(answers, choices, case_uniforms(ids, step, "near miss", 2), strict=True)
+        ]
+        words = self._words([*answers, *hard_negatives], config.answer_tokens)
         true = Tokens(words.ids[:count], words.mask[:count])
         holes, hidden = self._holes(true, ids, step)
         parts, kept = [words], [slice(0, count), slice(count, 2 * count)]
@@ -337,7 +339,8 @@ class C2FAlign(HeardWords, PairedRegions):
         """
         length = true.ids.shape[1]
         lots = [
-            torch.from_numpy(draws(case_ids, step, salt, length)).to(self.device) for salt in ("hide", "how", "word")
+            torch.from_numpy(case_uniforms(case_ids, step, salt, length)).to(self.device)
+            for salt in ("hide", "how", "word")
         ]
         open_ = true.mask.bool()
         open_ = open_ & (torch.arange(length, device=self.device) > 0)
@@ -352,7 +355,7 @@ class C2FAlign(HeardWords, PairedRegions):
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[Any]:
-        """For each case: whether the answer was told from a near miss, and how many masked words were filled right."""
+        """For each case: whether the answer was told from a hard negative, and how many masked words were filled right."""
         asked = self.ask(self.compare(self.see(batch)), batch["question"])
         tried = self._tried(asked, batch, step=0)
         right = (tried.true.float().softmax(-1)[:, 1] > tried.miss.float().softmax(-1)[:, 1]).cpu()
@@ -385,7 +388,7 @@ class Tried:
     true: Tensor
     """(b, 2) logits of (does not belong, belongs) of the answers."""
     miss: Tensor
-    """(b, 2) of the near misses."""
+    """(b, 2) of the hard negatives."""
     has_miss: Tensor
     """(b) bool."""
     filled: Tensor
@@ -402,14 +405,14 @@ class PairOutputs:
 
     has_miss: bool
     matched: bool
-    """The answer was found likelier than its near miss."""
+    """The answer was found likelier than its hard negative."""
     filled: int
     """Masked words that were found."""
     hidden: int
 
 
 def _drawn(answer: str, groups: tuple[tuple[str, ...], ...], lots: np.ndarray) -> str:
-    """One near miss: first what is wrong, then how; the answer itself where there is none."""
+    """One hard negative: first what is wrong, then how; the answer itself where there is none."""
     if not groups:
         return answer
     group = groups[int(lots[0] * len(groups))]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from intervalchange.blocks.encoders import sincos_2d
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.data.answer_words import draws
+from intervalchange.data.answer_words import case_uniforms
 from intervalchange.errors import ConfigError
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_places, painted_error
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig, FilmOutputs, ReadReport, SeenFilm
@@ -104,7 +104,7 @@ class CmCgnsReconstruct(CmCgnsAlign):
 
     def hiding(self, film: SeenFilm, case_ids: Sequence[str], step: int) -> Tensor:
         """(b, n) bool: which places of each film are hidden at a step."""
-        lots = draws(case_ids, step, "hidden place", film.places.shape[1])
+        lots = case_uniforms(case_ids, step, "hidden place", film.places.shape[1])
         return hidden_places(torch.from_numpy(lots).to(film.places.device), self.config.hidden)
 
     def paint(self, film: SeenFilm, report: ReadReport, pixels: Sequence[int], hidden: Tensor | None = None) -> Tensor:

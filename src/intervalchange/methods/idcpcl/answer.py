@@ -40,7 +40,7 @@ from intervalchange.blocks.encoders import sincos_2d
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.word_masking import mask_token
-from intervalchange.data.answer_words import draws
+from intervalchange.data.answer_words import case_uniforms
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll
 from intervalchange.methods.base.method import MethodOutput
@@ -274,7 +274,9 @@ class Idcpcl(PairedFilms):
         read = self.memory(self.see(batch), batch["has_prior"])
         answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
         logits = self.decoder(*self.prefix(batch["question"]), answer, **read)
-        lots = torch.from_numpy(draws(batch["case_id"], self._step, "learn", answer.ids.shape[1])).to(self.device)
+        lots = torch.from_numpy(case_uniforms(batch["case_id"], self._step, "learn", answer.ids.shape[1])).to(
+            self.device
+        )
         learnt = answer.mask * (lots <= torch.where(answer.mask > 0, lots, 2.0).amin(1, True).clamp(min=HIDDEN_WORDS))
         loss = answer_nll(logits, answer.ids, learnt, reduce_mean=average_over_processes)
         return MethodOutput(loss=loss, terms={"generation": loss.detach()})

@@ -2,10 +2,10 @@
 
 - **masked words** (MLM): 15% of the words of an answer are hidden and found again from the films and the rest.
 - **masked cells** (MVCL): 15% of the cells of one film are emptied; what was there is told from what is elsewhere.
-- **aligning** (FDA): each pair with its true answer and six near misses made by the grammar (the direction, a level, a
+- **aligning** (FDA): each pair with its true answer and six hard negatives made by the grammar (the direction, a level, a
   finding is wrong); the answer whose CLS is closest to those of the films is to be the true one.
 
-Differs: the near misses are the grammar's (`data/answer_words.py`); the authors ship files made by word frequencies.
+Differs: the hard negatives are the grammar's (`data/answer_words.py`); the authors ship files made by word frequencies.
     They use words of training answers only. `others` adds answers of other cases of the training set, in place of
     negatives from the batch: every candidate is read together with the films, so a batch would cost its square.
 Differs: contrasts at temperature .1, learnt in aligning; 1.0 is published, which on cosines is almost flat.
@@ -32,11 +32,11 @@ from intervalchange.blocks.gathering import gather_rows
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.word_masking import hide_words, mask_token
-from intervalchange.data.answer_words import chosen_misses, draws
+from intervalchange.data.answer_words import case_uniforms, choose_hard_negatives
 from intervalchange.errors import ConfigError
 from intervalchange.findings import SIMULATED
 from intervalchange.losses import answer_nll, contrastive
-from intervalchange.methods.base.hard_negatives import HeardWords
+from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.idcpcl.answer import HIDDEN_WORDS, Films, Idcpcl, IdcpclConfig
 
@@ -54,12 +54,12 @@ class IdcpclPretrainConfig(IdcpclConfig):
     """How often words, cells and aligning are drawn."""
     task_seed: int = 0
     """With the step it says which task is drawn, in every process the same."""
-    misses: int = 6
-    """Near misses that stand beside a true answer."""
+    hard_negatives: int = 6
+    """Hard negatives that stand beside a true answer."""
     others: int = 2
     """Answers of other cases that stand beside it."""
     findings: tuple[str, ...] = SIMULATED
-    """What may stand in a near miss in place of another finding."""
+    """What may stand in a hard negative in place of another finding."""
     temperature: float = 0.1
     """Of the contrasts."""
     learned_temperature: bool = True
@@ -74,8 +74,8 @@ class IdcpclPretrainConfig(IdcpclConfig):
                 f"model option 'task_weights' is {self.task_weights}.",
                 remedy="Give three numbers (words, cells, aligning), none below 0 and one above.",
             )
-        if self.misses < 1:
-            raise ConfigError(f"model option 'misses' is {self.misses}.", remedy="It is 1 or more.")
+        if self.hard_negatives < 1:
+            raise ConfigError(f"model option 'misses' is {self.hard_negatives}.", remedy="It is 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PairOutputs:
     """There was another."""
 
 
-class IdcpclPretrain(HeardWords, Idcpcl):
+class IdcpclPretrain(HardNegatives, Idcpcl):
     """IDCPCL, first stage. See the module's docstring."""
 
     config_class = IdcpclPretrainConfig
@@ -110,7 +110,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
         self.imagine = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.imagine_bias = nn.Parameter(torch.empty(self.encoder.width))
         self.scale = nn.Parameter(torch.empty(()), requires_grad=self.config.learned_temperature)
-        self.expect_words()
+        self.allow_every_word()
         self._said: tuple[str, ...] = ()
 
     def draw_weights(self, init: Any) -> None:
@@ -122,13 +122,13 @@ class IdcpclPretrain(HeardWords, Idcpcl):
         """Hear the words of the training answers, and keep these."""
         super().check_items(items)
         self._said = tuple(sorted(set(items.answers)))
-        self.hear(self._said)
+        self.restrict_words(self._said)
 
     # --- one task a step -------------------------------------------------------------------------------------------
 
     def task(self, step: int) -> str:
         """The task of a step: a function of it and of `task_seed` alone."""
-        lot = float(draws([f"idcpcl {self.config.task_seed}"], step, "task", 1)[0, 0])
+        lot = float(case_uniforms([f"idcpcl {self.config.task_seed}"], step, "task", 1)[0, 0])
         weights = np.cumsum(self.config.task_weights) / sum(self.config.task_weights)
         return TASKS[int(np.searchsorted(weights, lot, side="right"))]
 
@@ -162,7 +162,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
 
     def _lots(self, batch: Mapping[str, Any], salt: str, count: int) -> Tensor:
         """(b, count) in [0, 1), the same for a case whatever stands beside it."""
-        return torch.from_numpy(draws(batch["case_id"], self._step, salt, count)).to(self.device)
+        return torch.from_numpy(case_uniforms(batch["case_id"], self._step, salt, count)).to(self.device)
 
     # --- masked words ----------------------------------------------------------------------------------------------
 
@@ -208,14 +208,14 @@ class IdcpclPretrain(HeardWords, Idcpcl):
     # --- aligning --------------------------------------------------------------------------------------------------
 
     def candidates(self, batch: Mapping[str, Any]) -> tuple[list[str], Tensor]:
-        """Of every case its answer, near misses, answers of others: k texts a case, and which exist, (b, k) bool."""
-        config, size = self.config, 1 + self.config.misses + self.config.others
-        lots = draws(batch["case_id"], self._step, "near miss", size)
+        """Of every case its answer, hard negatives, answers of others: k texts a case, and which exist, (b, k) bool."""
+        config, size = self.config, 1 + self.config.hard_negatives + self.config.others
+        lots = case_uniforms(batch["case_id"], self._step, "near miss", size)
         texts, there = [], []
         for answer, kind, row in zip(batch["answer"], batch["kind"], lots.tolist(), strict=True):
             plain = " ".join(answer.split())
-            wrong = chosen_misses(self.misses(plain, kind), config.misses, row)
-            drawn = [self._said[int(lot * len(self._said))] for lot in row[1 + config.misses :] if self._said]
+            wrong = choose_hard_negatives(self.hard_negatives(plain, kind), config.hard_negatives, row)
+            drawn = [self._said[int(lot * len(self._said))] for lot in row[1 + config.hard_negatives :] if self._said]
             wrong = (*wrong, *(other for other in dict.fromkeys(drawn) if other != answer and other not in wrong))
             texts += [plain, *wrong, *[plain] * (size - 1 - len(wrong))]
             there.append([True] * (1 + len(wrong)) + [False] * (size - 1 - len(wrong)))
@@ -238,7 +238,7 @@ class IdcpclPretrain(HeardWords, Idcpcl):
         # part however they are shared out over processes.
         lots = self._lots(batch, "takes part", 1)[:, 0]
         everybody = gather_rows(lots)
-        bar = everybody.kthvalue(max(1, len(everybody) // (1 + self.config.misses))).values
+        bar = everybody.kthvalue(max(1, len(everybody) // (1 + self.config.hard_negatives))).values
         taking = (lots <= bar).nonzero()[:, 0].tolist()
         rows = taking or [0]
         films, texts = ("current", "prior", "has_prior"), ("question", "answer", "kind", "case_id")
