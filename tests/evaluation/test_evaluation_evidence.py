@@ -68,20 +68,20 @@ def test_pointing() -> None:
 
 
 def test_energy() -> None:
-    heat = np.zeros((2, 4, 4))
-    heat[0, 0, 0], heat[0, 3, 3] = 3, 1
+    attribution = np.zeros((2, 4, 4))
+    attribution[0, 0, 0], attribution[0, 3, 3] = 3, 1
     cells = np.zeros((2, 4, 4))
     cells[:, 0, 0] = 0.5
-    assert energy_inside(heat, cells)[0] == pytest.approx(3 * 0.5 / 4)
-    assert np.isnan(energy_inside(heat, cells)[1])
+    assert energy_inside(attribution, cells)[0] == pytest.approx(3 * 0.5 / 4)
+    assert np.isnan(energy_inside(attribution, cells)[1])
 
 
 def test_overlap_is_the_jaccard_index() -> None:
     rng = np.random.default_rng(0)
     maps, places = rng.random((6, GRID, GRID)), rng.random((6, GRID, GRID)) < 0.3
     by_library = [
-        jaccard_score(known.ravel(), (heat >= 0.7 * heat.max()).ravel())
-        for heat, known in zip(maps, places, strict=True)
+        jaccard_score(known.ravel(), (attribution >= 0.7 * attribution.max()).ravel())
+        for attribution, known in zip(maps, places, strict=True)
     ]
     assert overlap(maps, places, 0.7) == pytest.approx(by_library)
     assert overlap(places.astype(float), places).tolist() == [1] * 6
@@ -111,9 +111,9 @@ def test_figures_beside_chance() -> None:
         (np.ones((1, 4, 4)), np.zeros((1, 4, 4)), "no cell"),
     ],
 )
-def test_refusals(heat: np.ndarray, cells: np.ndarray, says: str) -> None:
+def test_refusals(attribution: np.ndarray, cells: np.ndarray, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        tally(heat, cells)
+        tally(attribution, cells)
 
 
 # --- deletion and insertion -----------------------------------------------------------------------------------------

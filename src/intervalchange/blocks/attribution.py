@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def activation_heat(likelihood: Tensor, films: Tensor) -> list[dict[str, np.ndarray] | None]:
+def activation_attribution(likelihood: Tensor, films: Tensor) -> list[dict[str, np.ndarray] | None]:
     """Heat of the current films, {"change": (g, g) in [0, 1]} each.
 
     likelihood: (b), made from `films`. films: (2b, c, g, g), the maps of all priors, then of all currents.
@@ -15,5 +15,5 @@ def activation_heat(likelihood: Tensor, films: Tensor) -> list[dict[str, np.ndar
     """
     (gradient,) = torch.autograd.grad(likelihood.sum(), films)
     current = (gradient * films).chunk(2)[1]
-    heat = current.sum(dim=1).clamp(min=0).detach().float().cpu().numpy()
-    return [{"change": one / one.max()} if one.max() > one.min() else None for one in heat]
+    attribution = current.sum(dim=1).clamp(min=0).detach().float().cpu().numpy()
+    return [{"change": one / one.max()} if one.max() > one.min() else None for one in attribution]

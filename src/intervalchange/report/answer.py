@@ -72,14 +72,14 @@ def _section(entry: Entry) -> str:
     prediction = entry.answered.prediction
     films = [_figure(entry.answered.prior, "Prior (the reference image)")] if entry.answered.prior else []
     films.append(_figure(entry.answered.current, "Current (the main image)"))
-    heat = (prediction.evidence or {}).get("change")
-    if heat is not None:
+    attribution = (prediction.evidence or {}).get("change")
+    if attribution is not None:
         films.append(
-            _figure(entry.answered.current, "Where the change was seen, on the current film", np.asarray(heat))
+            _figure(entry.answered.current, "Where the change was seen, on the current film", np.asarray(attribution))
         )
     nowhere = (
         ""
-        if heat is not None or prediction.evidence is None
+        if attribution is not None or prediction.evidence is None
         else "<p><small>No change was seen, so there is no heat map.</small></p>"
     )
     warnings = "".join(f"<li>{html.escape(text)}</li>" for text in prediction.warnings)
@@ -99,11 +99,12 @@ def _section(entry: Entry) -> str:
 
 def _used(answered: Answered) -> str:
     """The maps of single regions, graph nodes or findings, where the method gives them; folded in."""
-    maps = {name: heat for name, heat in (answered.prediction.evidence or {}).items() if name != "change"}
+    maps = {name: attribution for name, attribution in (answered.prediction.evidence or {}).items() if name != "change"}
     if not maps:
         return ""
     drawn = "".join(
-        _figure(answered.current, name, np.asarray(heat), side=SMALL) for name, heat in list(maps.items())[:MOST_MAPS]
+        _figure(answered.current, name, np.asarray(attribution), side=SMALL)
+        for name, attribution in list(maps.items())[:MOST_MAPS]
     )
     more = f"<p><small>and {len(maps) - MOST_MAPS} more</small></p>" if len(maps) > MOST_MAPS else ""
     return (
@@ -151,8 +152,8 @@ def _table(change: Change | None, confidence: dict[str, float]) -> str:
     return f"<table>{head}{''.join(lines)}</table>{whole}"
 
 
-def _figure(shown: Shown, caption: str, heat: np.ndarray | None = None, side: int = SIDE) -> str:
-    picture = overlay(shown.pixels, heat, side)
+def _figure(shown: Shown, caption: str, attribution: np.ndarray | None = None, side: int = SIDE) -> str:
+    picture = overlay(shown.pixels, attribution, side)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -161,12 +162,12 @@ def _figure(shown: Shown, caption: str, heat: np.ndarray | None = None, side: in
     return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
 
-def overlay(film: np.ndarray, heat: np.ndarray | None = None, side: int = SIDE) -> Image.Image:
+def overlay(film: np.ndarray, attribution: np.ndarray | None = None, side: int = SIDE) -> Image.Image:
     """(s, s) uint8 film, with a (g, g) heat map in [0, 1] laid over it in orange. Returns RGB, `side` pixels square."""
     grey = np.asarray(Image.fromarray(film).resize((side, side), Image.Resampling.LANCZOS), dtype=np.float32) / 255
     picture = np.repeat(grey[..., None], 3, axis=2)
-    if heat is not None:
-        scaled = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    if attribution is not None:
+        scaled = Image.fromarray(attribution.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
         strength = np.clip(np.asarray(scaled), 0, 1)
         # Relative to the map's own peak, so that a faint map still shows where; the table says how sure.
         strength = np.clip(strength / max(float(strength.max()), 1e-6), 0, 1)[..., None] ** 1.5

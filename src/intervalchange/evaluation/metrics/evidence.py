@@ -1,4 +1,4 @@
-"""Does a heat map look at the right place, and does the answer depend on that place?
+"""Does a attribution map look at the right place, and does the answer depend on that place?
 
 Maps and places are on one grid of g x g cells over the square that holds the film. Where: pointing game (Zhang et al.,
 IJCV 2018), share of the energy inside (Wang et al., Score-CAM, 2020), IoU of the thresholded map. Whether it matters:
@@ -72,24 +72,24 @@ def pointing_hits(maps: ArrayLike, places: ArrayLike, tolerance: int = 1) -> Cel
 
     Of equal peaks the first counts; a map without any peak (all cells equal) hits nothing.
     """
-    heat, place = np.asarray(maps, float), np.asarray(places) > 0
-    flat = heat.reshape(len(heat), -1)
-    near = widened(place, tolerance).reshape(len(heat), -1)
+    attribution, place = np.asarray(maps, float), np.asarray(places) > 0
+    flat = attribution.reshape(len(attribution), -1)
+    near = widened(place, tolerance).reshape(len(attribution), -1)
     hits: Cells = near[np.arange(len(flat)), flat.argmax(1)] & (np.ptp(flat, axis=1) > 0)
     return hits
 
 
 def energy_inside(maps: ArrayLike, places: ArrayLike) -> Array:
     """(n, g, g) maps >= 0 and shares in [0, 1] -> (n,) share of the map's sum inside; NaN for an empty map."""
-    heat, share = np.asarray(maps, float), np.asarray(places, float)
-    return ratio((heat * share).sum((-2, -1)), heat.sum((-2, -1)))
+    attribution, share = np.asarray(maps, float), np.asarray(places, float)
+    return ratio((attribution * share).sum((-2, -1)), attribution.sum((-2, -1)))
 
 
 def overlap(maps: ArrayLike, places: ArrayLike, threshold: float = 0.5) -> Array:
     """(n,) IoU of the cells from `threshold` x the map's peak on with those at least half inside; NaN: both empty."""
-    heat, inside = np.asarray(maps, float), np.asarray(places, float) >= 0.5
-    peak = heat.max((-2, -1), keepdims=True)
-    shown = (heat >= threshold * peak) & (peak > 0)
+    attribution, inside = np.asarray(maps, float), np.asarray(places, float) >= 0.5
+    peak = attribution.max((-2, -1), keepdims=True)
+    shown = (attribution >= threshold * peak) & (peak > 0)
     return ratio((shown & inside).sum((-2, -1)), (shown | inside).sum((-2, -1)))
 
 
@@ -98,19 +98,19 @@ def tally(maps: ArrayLike, places: ArrayLike, tolerance: int = 1, threshold: flo
 
     Raises InputError where shapes differ, a map is negative or not finite, or a place is empty.
     """
-    heat, place = np.asarray(maps, float), np.asarray(places, float)
-    if heat.shape != place.shape or heat.ndim != 3:
+    attribution, place = np.asarray(maps, float), np.asarray(places, float)
+    if attribution.shape != place.shape or attribution.ndim != 3:
         raise InputError(
-            f"maps of shape {heat.shape} and places of shape {place.shape}.", remedy="Give both as (n, g, g)."
+            f"maps of shape {attribution.shape} and places of shape {place.shape}.", remedy="Give both as (n, g, g)."
         )
-    if not (np.isfinite(heat).all() and (heat >= 0).all()):
-        raise InputError("a heat map is negative or not finite.", remedy="Clip it to [0, 1] first.")
+    if not (np.isfinite(attribution).all() and (attribution >= 0).all()):
+        raise InputError("a attribution map is negative or not finite.", remedy="Clip it to [0, 1] first.")
     if not (place > 0).any((-2, -1)).all():
         raise InputError("a place has no cell.", remedy="Leave out cases without a box or mask.")
-    energy, iou = energy_inside(heat, place), overlap(heat, place, threshold)
+    energy, iou = energy_inside(attribution, place), overlap(attribution, place, threshold)
     return {
-        "maps": np.ones(len(heat)),
-        "hits": pointing_hits(heat, place, tolerance).astype(float),
+        "maps": np.ones(len(attribution)),
+        "hits": pointing_hits(attribution, place, tolerance).astype(float),
         "near": widened(place > 0, tolerance).mean((-2, -1)),
         # An empty map has nothing inside.
         "energy": np.nan_to_num(energy),
@@ -155,19 +155,19 @@ class Curve:
         return float(np.trapezoid(self.score, self.share))
 
 
-def _frames(start: Array, end: Array, heat: Array, steps: int) -> tuple[Array, Array]:
+def _frames(start: Array, end: Array, attribution: Array, steps: int) -> tuple[Array, Array]:
     """(k,) shares and (k, h, w) films: `start` with the hottest cells, first few and at last all, from `end`."""
-    if start.ndim != 2 or start.shape != end.shape or heat.ndim != 2:
+    if start.ndim != 2 or start.shape != end.shape or attribution.ndim != 2:
         raise InputError(
-            f"a film of shape {start.shape}, a filling of shape {end.shape} and a map of shape {heat.shape}.",
+            f"a film of shape {start.shape}, a filling of shape {end.shape} and a map of shape {attribution.shape}.",
             remedy="Give film and filling as (h, w) and the map as (g, g).",
         )
-    cells = heat.size
+    cells = attribution.size
     rank = np.empty(cells)
-    rank[np.argsort(-heat.ravel(), kind="stable")] = np.arange(cells)
-    down = np.arange(start.shape[0]) * heat.shape[0] // start.shape[0]
-    across = np.arange(start.shape[1]) * heat.shape[1] // start.shape[1]
-    order = rank.reshape(heat.shape)[down[:, None], across]
+    rank[np.argsort(-attribution.ravel(), kind="stable")] = np.arange(cells)
+    down = np.arange(start.shape[0]) * attribution.shape[0] // start.shape[0]
+    across = np.arange(start.shape[1]) * attribution.shape[1] // start.shape[1]
+    order = rank.reshape(attribution.shape)[down[:, None], across]
     limits = np.linspace(0, cells, min(steps, cells) + 1).round()
     changed = order < limits[:, None, None]
     return changed.mean((1, 2)), np.where(changed, end, start)
@@ -178,22 +178,26 @@ def _filling(film: Array, fill: ArrayLike | None) -> Array:
     return np.broadcast_to(value, film.shape)
 
 
-def deletion(film: ArrayLike, heat: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32) -> Curve:
+def deletion(
+    film: ArrayLike, attribution: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32
+) -> Curve:
     """Take the film away, hottest cells first. A map that matters makes the score fall soon: a small area.
 
-    film: (h, w). heat: (g, g). score: called once with all (k, h, w) films. fill: what is put in place, a number or an
+    film: (h, w). attribution: (g, g). score: called once with all (k, h, w) films. fill: what is put in place, a number or an
     (h, w) film (the same film without the lesion, a blurred one); None: the film's mean.
     """
     given = np.asarray(film, float)
-    shares, frames = _frames(given, _filling(given, fill), np.asarray(heat, float), steps)
+    shares, frames = _frames(given, _filling(given, fill), np.asarray(attribution, float), steps)
     return Curve(shares, np.asarray(score(frames), float))
 
 
-def insertion(film: ArrayLike, heat: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32) -> Curve:
+def insertion(
+    film: ArrayLike, attribution: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32
+) -> Curve:
     """Bring the film in, hottest cells first. A map that matters makes the score rise soon: a large area.
 
     Arguments as `deletion`.
     """
     given = np.asarray(film, float)
-    shares, frames = _frames(_filling(given, fill), given, np.asarray(heat, float), steps)
+    shares, frames = _frames(_filling(given, fill), given, np.asarray(attribution, float), steps)
     return Curve(shares, np.asarray(score(frames), float))

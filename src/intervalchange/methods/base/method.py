@@ -181,7 +181,7 @@ class Method(PreTrainedModel):
         raise NotImplementedError
 
     def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
-        """One prediction a case of a `Batch`, in order. `evidence` also computes heat maps (a backward pass)."""
+        """One prediction a case of a `Batch`, in order. `evidence` also computes attribution maps (a backward pass)."""
         raise InputError(
             f"{self.name} is trained to see, and answers no question.",
             remedy="Give it to a stage that answers: `intervalchange train METHOD/answer --from RUN`.",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from intervalchange.blocks.attribution import activation_heat
+from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.decoders import PrefixDecoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.tokenizer import decode, encode
@@ -100,5 +100,5 @@ class QuestionFirst(Method):
             batch,
             decode(self.tokenizer, tokens.ids),
             confidence=[{"answer": chance} for chance in likelihood.detach().double().exp().tolist()],
-            evidence=None if shown is None else activation_heat(likelihood, shown),
+            evidence=None if shown is None else activation_attribution(likelihood, shown),
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from intervalchange.blocks.region_queries import RegionView
 
 GRID = 32
-"""Cells along a side of a heat map."""
+"""Cells along a side of a attribution map."""
 SHOWN = 3
 """Regions and nodes with a map of their own."""
 
@@ -32,7 +32,7 @@ def region_use(used: Tensor, view: RegionView, graph: bool) -> tuple[Tensor, Ten
     return of_region + organs + torch.einsum("brf,bf->br", shares, findings), findings
 
 
-def heat_maps(
+def attribution_maps(
     used: Tensor, view: RegionView, regions: Sequence[str], findings: Sequence[str], graph: bool
 ) -> list[dict[str, np.ndarray] | None]:
     """One a case: "change" for all regions together, "region: NAME" and "node: FINDING" for those used most.
@@ -67,7 +67,11 @@ def _maps(
     drawn = {"change": np.einsum("r,rgh->gh", weight, of_region)}
     drawn |= {f"region: {regions[place]}": of_region[place] for place in _most(weight)}
     drawn |= {f"node: {findings[place]}": of_node[place] for place in _most(node_weight)}
-    shown = {name: heat / heat.max() for name, heat in drawn.items() if heat.max() > heat.min()}
+    shown = {
+        name: attribution / attribution.max()
+        for name, attribution in drawn.items()
+        if attribution.max() > attribution.min()
+    }
     return shown or None
 
 

@@ -42,7 +42,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.tokenizer import decode, encode
 from intervalchange.losses import answer_nll, sequence_log_probability
 from intervalchange.methods.base.method import Method
-from intervalchange.methods.base.region_attribution import heat_maps
+from intervalchange.methods.base.region_attribution import attribution_maps
 from intervalchange.methods.c2f.align import AlignConfig, C2FAlign, Grounded, Seen
 from intervalchange.records import Prediction
 
@@ -119,4 +119,6 @@ class C2F(C2FAlign):
         films = (seen.current, seen.prior)
         gradients = torch.autograd.grad(likelihood.sum(), films)
         used = torch.stack([(grad * film).sum(-1).abs() for grad, film in zip(gradients, films, strict=True)]).sum(0)
-        return heat_maps(used.detach(), seen.view, self.config.region_names, self.config.findings, self.config.graph)
+        return attribution_maps(
+            used.detach(), seen.view, self.config.region_names, self.config.findings, self.config.graph
+        )

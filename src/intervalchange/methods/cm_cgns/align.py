@@ -450,13 +450,13 @@ class CmCgnsAlign(Method):
         return contrastive.multi_positive(logits, contrastive.matches(codes), has)
 
     def _token_term(self, film: SeenFilm, report: ReadReport, batch: Mapping[str, Any]) -> Tensor:
-        spoken, heat = report.text.spoken, self.config.token_temperature
+        spoken, temperature = report.text.spoken, self.config.token_temperature
         found = self.cross.sentences_read(report.sentences, film.places)
         said = self.cross.places_read(film.places, report.sentences, spoken)
         everywhere = torch.ones(film.places.shape[:2], device=found.device)
         has = report.has.float()
-        both = token_contrast(report.sentences, found, spoken, heat)
-        both = both + token_contrast(film.places, said, everywhere, heat)
+        both = token_contrast(report.sentences, found, spoken, temperature)
+        both = both + token_contrast(film.places, said, everywhere, temperature)
         return 0.5 * (both * has).sum() / average_over_processes(has.sum()).clamp(min=1)
 
     # --- use and validation ------------------------------------------------------------------------------------

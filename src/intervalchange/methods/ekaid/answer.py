@@ -59,7 +59,7 @@ from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, sequence_log_probability
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
-from intervalchange.methods.base.region_attribution import heat_maps
+from intervalchange.methods.base.region_attribution import attribution_maps
 from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
 from intervalchange.methods.ekaid.region_graphs import (
     SPATIAL,
@@ -379,7 +379,9 @@ class Ekaid(PairedRegions):
         (gradient,) = torch.autograd.grad(likelihood.sum(), seen.nodes)
         used = (gradient * seen.nodes).sum(-1).abs().detach()
         prior, current = used.chunk(2)
-        return heat_maps(prior + current, seen.views[1], self.config.region_names, self.config.findings, graph=False)
+        return attribution_maps(
+            prior + current, seen.views[1], self.config.region_names, self.config.findings, graph=False
+        )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from intervalchange.blocks.attribution import activation_heat
+from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build_encoder
 from intervalchange.blocks.processes import average_over_processes
@@ -313,10 +313,10 @@ class Real(Method):
             )
             logits = self.decoder(prefix, mask, tokens)
             likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
-        heat = activation_heat(likelihood, visual.films) if evidence else None
+        attribution = activation_attribution(likelihood, visual.films) if evidence else None
         return self.predictions(
             batch,
             decode(self.tokenizer, tokens.ids),
             confidence=[{"answer": probability} for probability in likelihood.detach().double().exp().tolist()],
-            evidence=heat,
+            evidence=attribution,
         )

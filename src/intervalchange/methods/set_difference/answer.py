@@ -355,7 +355,7 @@ class SetDifference(Method):
         return {name: value.cpu().numpy() for name, value in named.items()}
 
     def maps_of(self, batch: Batch) -> dict[str, np.ndarray]:
-        """(b, f, g, g) heat maps of every finding: current, prior, added, missing; for measuring evidence."""
+        """(b, f, g, g) attribution maps of every finding: current, prior, added, missing; for measuring evidence."""
         with torch.no_grad():
             return self._places(*self.look_at_pair(batch.current, batch.prior))
 
@@ -436,21 +436,21 @@ def _yes_no(yes: bool, chance: float) -> tuple[str, dict[str, float], tuple[str,
     return ("yes" if yes else "no"), {"answer": chance if yes else 1 - chance}, ()
 
 
-def _side(heat: np.ndarray) -> str:
+def _side(attribution: np.ndarray) -> str:
     """The patient's side of a (g, g) map: the patient's left is on the right of the film."""
-    half = heat.shape[1] // 2
-    left, right = heat[:, half:].max(), heat[:, :half].max()
+    half = attribution.shape[1] // 2
+    left, right = attribution[:, half:].max(), attribution[:, :half].max()
     return "bilateral" if min(left, right) > 0.8 * max(left, right) else ("left" if left > right else "right")
 
 
 def _evidence(places: Mapping[str, np.ndarray], change: Change, row: int) -> dict[str, np.ndarray]:
     """Heat maps of what changed, and their maximum as `change`; empty where nothing did."""
-    heat = {finding: places["added"][row, FINDINGS.index(finding)] for finding in sorted(change.added)}
-    heat |= {finding: places["missing"][row, FINDINGS.index(finding)] for finding in sorted(change.missing)}
+    attribution = {finding: places["added"][row, FINDINGS.index(finding)] for finding in sorted(change.added)}
+    attribution |= {finding: places["missing"][row, FINDINGS.index(finding)] for finding in sorted(change.missing)}
     for level in sorted(change.levels):
         place = FINDINGS.index(level.finding)
-        heat[level.finding] = np.maximum(places["current"][row, place], places["prior"][row, place])
-    return heat | ({"change": np.max(list(heat.values()), axis=0)} if heat else {})
+        attribution[level.finding] = np.maximum(places["current"][row, place], places["prior"][row, place])
+    return attribution | ({"change": np.max(list(attribution.values()), axis=0)} if attribution else {})
 
 
 def _with_warnings(prediction: Prediction, warnings: tuple[str, ...]) -> Prediction:
