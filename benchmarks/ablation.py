@@ -24,7 +24,7 @@ import torch
 from intervalchange.evaluation.answers.predictions import read_predictions, write_predictions
 from intervalchange.evaluation.scoring.score import score
 from intervalchange.inference import load
-from intervalchange.inference import write_predictions as predict
+from intervalchange.inference import predict_to_file as predict
 from intervalchange.training import train
 
 ROWS = {

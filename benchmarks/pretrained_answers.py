@@ -29,7 +29,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import KEPT, weight_hash, write_region_store
 from intervalchange.evaluation.scoring.score import score
 from intervalchange.inference import load
-from intervalchange.inference import write_predictions as predict
+from intervalchange.inference import predict_to_file as predict
 from intervalchange.training import train
 
 TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.augment": 0.5}

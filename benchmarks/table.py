@@ -45,7 +45,7 @@ from intervalchange.evaluation.metrics.statistics import auc
 from intervalchange.evaluation.scoring.score import score
 from intervalchange.findings import RANKED_LEVELS
 from intervalchange.inference import load
-from intervalchange.inference import write_predictions as predict
+from intervalchange.inference import predict_to_file as predict
 from intervalchange.records import Change
 from intervalchange.training import train
 

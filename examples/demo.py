@@ -19,7 +19,7 @@ from rich.table import Table
 import intervalchange as ic
 from intervalchange import grammar
 from intervalchange.inference import NOTICE, Predictor
-from intervalchange.report.answer import Entry, page
+from intervalchange.report.answer import Entry, answer_page
 from intervalchange.simulation.cohort import simulate_patient
 
 SAMPLES = Path(ic.__file__).parent / "samples"
@@ -82,7 +82,7 @@ def main() -> None:
         table.add_row(entry.title, entry.answered.prediction.answer, truth)
     console.print(table)
     report = chosen.out / "report.html"
-    report.write_text(page(entries, "Interval change: the demo"), encoding="utf-8")
+    report.write_text(answer_page(entries, "Interval change: the demo"), encoding="utf-8")
     console.print(f"[bold]{report}[/bold] shows the films, the changes with probabilities, and where. {NOTICE}")
 
 

@@ -17,7 +17,7 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
-from intervalchange.inference import Predictor, kind_of, load, shown_as, write_predictions
+from intervalchange.inference import Predictor, kind_of, load, predict_to_file, shown_as
 from intervalchange.records import CONDITIONS
 from intervalchange.training import train
 
@@ -94,12 +94,12 @@ def test_the_kind_of_a_question(question: str, kind: str) -> None:
 
 def test_predictions_resume_where_they_stopped(model: Predictor, prepared: Path, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
-    added = write_predictions(model, prepared, whole, conditions=CONDITIONS)
+    added = predict_to_file(model, prepared, whole, conditions=CONDITIONS)
     content = whole.read_bytes()
     lines = content.split(b"\n")
     assert added == len(lines) - 2
     torn.write_bytes(b"\n".join(lines[:7]) + b"\n" + lines[7][:20])
-    assert write_predictions(model, prepared, torn, conditions=CONDITIONS) == added - 6
+    assert predict_to_file(model, prepared, torn, conditions=CONDITIONS) == added - 6
     assert {p.as_json()["case_id"] + p.condition + p.answer for p in read_predictions(torn)[1]} == {
         p.as_json()["case_id"] + p.condition + p.answer for p in read_predictions(whole)[1]
     }
@@ -109,12 +109,12 @@ def test_predictions_resume_where_they_stopped(model: Predictor, prepared: Path,
 
 def test_patients_of_the_training_data_are_refused(model: Predictor, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="in the training data"):
-        write_predictions(model, prepared, tmp_path / "all.jsonl", split="all")
-    assert write_predictions(model, prepared, tmp_path / "train.jsonl", split="train") > 0
+        predict_to_file(model, prepared, tmp_path / "all.jsonl", split="all")
+    assert predict_to_file(model, prepared, tmp_path / "train.jsonl", split="train") > 0
 
 
 def test_abstaining_marks_and_keeps(model: Predictor, prepared: Path, tmp_path: Path) -> None:
-    write_predictions(model, prepared, tmp_path / "a.jsonl", abstain_at=1.1)
+    predict_to_file(model, prepared, tmp_path / "a.jsonl", abstain_at=1.1)
     _, predictions = read_predictions(tmp_path / "a.jsonl")
     assert predictions and all("abstained" in p.warnings and p.answer for p in predictions)
 

@@ -25,7 +25,7 @@ from intervalchange.records import CONDITIONS, KINDS, Prediction
 if TYPE_CHECKING:
     from intervalchange.data.images import Geometry
     from intervalchange.data.prepared import Prepared
-    from intervalchange.tasks.zero_shot import Asked
+    from intervalchange.tasks.zero_shot import ZeroShotOptions
 
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
@@ -154,7 +154,7 @@ class Predictor:
                 outputs += self.model.validation_outputs(collate([films[row] for row in rows]))
         return {"films.count": len(films), **self.model.validation_scores(outputs)}
 
-    def zero_shot(self, prepared: Prepared, split: str, asked: Asked | None = None) -> dict[str, Any]:
+    def zero_shot(self, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
         from intervalchange.tasks.zero_shot import zero_shot
 
@@ -255,7 +255,7 @@ def load(run: str | Path) -> Predictor:
     return Predictor(model, facts)
 
 
-def write_predictions(
+def predict_to_file(
     predictor: Predictor,
     data: Path,
     out: Path,

@@ -29,7 +29,7 @@ from intervalchange.blocks.published_encoders import (
     encoder_options,
     encoder_tensors,
     levels_of,
-    load_weights,
+    load_encoder,
     shape_of,
 )
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
@@ -128,7 +128,7 @@ def test_a_resnet_in_the_names_of_torchvision_is_read() -> None:
 def test_a_foreign_file_is_read_without_pickle(tmp_path: Path) -> None:
     encoder, other = (build_encoder("conv", (8, 16), 0, 2, 0) for _ in range(2))
     torch.save({"state_dict": {f"net.{name}": t for name, t in encoder.state_dict().items()}}, tmp_path / "a.pth")
-    load_weights(other, str(tmp_path / "a.pth"))
+    load_encoder(other, str(tmp_path / "a.pth"))
     assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), other.parameters(), strict=True))
 
 
@@ -277,7 +277,7 @@ def test_encoder_tensors_wants_all_of_an_encoder(tmp_path: Path) -> None:
     part = {f"image_encoder.{name}": tensor for name, tensor in list(encoder.state_dict().items())[:-1]}
     save_file(part, tmp_path / "part.safetensors")
     with pytest.raises(ConfigError, match="no encoder"):
-        load_weights(encoder, str(tmp_path / "part.safetensors"))
+        load_encoder(encoder, str(tmp_path / "part.safetensors"))
     whole = {f"a.b.{name}": tensor + 1 for name, tensor in encoder.state_dict().items()}
     found = encoder_tensors(encoder, whole, tmp_path)
     assert all(torch.equal(tensor, whole[f"a.b.{name}"]) for name, tensor in found.items())

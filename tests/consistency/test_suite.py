@@ -22,7 +22,7 @@ from toy import PLACES, SIDE, film
 
 from intervalchange.consistency.answerers import LocalModel, RemoteModel, answer_many
 from intervalchange.consistency.kept_answers import KeptAnswers, key_of
-from intervalchange.consistency.page import page
+from intervalchange.consistency.page import consistency_page
 from intervalchange.consistency.suite import SCORES, main, pairs_of, run_suite, triangles_of
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
@@ -307,7 +307,7 @@ def test_the_page_stands_alone(prepared: Prepared) -> None:
         run_suite(model, prepared, name=name, limit=6, replicates=20)
         for name, model in (("<oracle>", oracle), ("silent", never))
     ]
-    html = page(found)
+    html = consistency_page(found)
     assert "<oracle>" not in html and "&lt;oracle&gt;" in html
     assert "http://" not in html and "https://" not in html and "<script" not in html
     assert html.count("<circle") == sum(

@@ -24,7 +24,7 @@ import pytest
 
 from intervalchange.data import run_length
 from intervalchange.data.images import read_image
-from intervalchange.data.readers.dicom_headers import Film, look
+from intervalchange.data.readers.dicom_headers import DicomFilm, read_header
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.data.readers.source import read_table
 from intervalchange.errors import ImageError, IntervalChangeError, SourceError
@@ -71,8 +71,8 @@ def _film(data: bytes, folder: Path) -> str:
 def _dicom(data: bytes, folder: Path) -> str:
     """The same, and what the source `dicom` makes of the header."""
     (folder / "hospital").write_bytes(data)
-    seen = look(folder / "hospital", pseudonyms=Pseudonyms(b"salt" * 8))
-    assert isinstance(seen, (Film, str))
+    seen = read_header(folder / "hospital", pseudonyms=Pseudonyms(b"salt" * 8))
+    assert isinstance(seen, (DicomFilm, str))
     assert "SECRET" not in (seen if isinstance(seen, str) else repr(seen.doubts)), "a header is quoted"
     return _film(data, folder)
 

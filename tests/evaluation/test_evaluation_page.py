@@ -15,7 +15,7 @@ from intervalchange.evaluation.answers.predictions import Provenance, write_pred
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.report import curves
 from intervalchange.evaluation.report.curves import Bar, Confidences
-from intervalchange.evaluation.report.page import page
+from intervalchange.evaluation.report.page import score_page
 from intervalchange.evaluation.report.worst import mistakes, worst_cases
 from intervalchange.evaluation.scoring.score import score, score_command
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
@@ -84,7 +84,7 @@ def written(tmp_path: Path, *files: list[Prediction], source: Folder | None = No
         paths.append(tmp_path / f"file{place}.jsonl")
         write_predictions(paths[-1], predictions, Provenance(simulated=simulated, split_hash="abc"))
     scores = score(paths, meteor=False, replicates=10, source=source)
-    return page(scores.files, scores.paired, source)
+    return score_page(scores.files, scores.paired, source)
 
 
 # --- the whole page ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from intervalchange.evaluation.metrics.consistency import still_measures, still_
 from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.evaluation.report import table
 from intervalchange.evaluation.scoring import floors
-from intervalchange.evaluation.scoring.floors import Asked
+from intervalchange.evaluation.scoring.floors import ReferenceCase
 from intervalchange.evaluation.scoring.score import score, score_command
 from intervalchange.findings import SIMULATED
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, render
@@ -63,8 +63,8 @@ def scored(path: Path, **more: int) -> dict:
 # --- floors ------------------------------------------------------------------------------------------------------
 
 
-def asked(cases: int, per_patient: int = 3) -> list[Asked]:
-    return [Asked(f"c{n}", f"p{n // per_patient}", "difference", "q", f"answer {n}") for n in range(cases)]
+def asked(cases: int, per_patient: int = 3) -> list[ReferenceCase]:
+    return [ReferenceCase(f"c{n}", f"p{n // per_patient}", "difference", "q", f"answer {n}") for n in range(cases)]
 
 
 def test_best_constant_against_trying_them_all() -> None:
@@ -85,7 +85,10 @@ def test_constant_is_chosen_on_training_answers_alone() -> None:
 
 
 def test_question_only_knows_its_question() -> None:
-    cases = [Asked("1", "p", "level", "what level?", "mild"), Asked("2", "p", "level", "new question", "mild")]
+    cases = [
+        ReferenceCase("1", "p", "level", "what level?", "mild"),
+        ReferenceCase("2", "p", "level", "new question", "mild"),
+    ]
     provenance = Provenance(training_answers={"what level?": {"mild": 5, "severe": 1}})
     assert floors.question_only(cases, provenance) == {"1": "mild", "2": "mild"}
     assert str(floors.constant(cases, None)).startswith("not run")

@@ -7,7 +7,7 @@ import numpy as np
 from intervalchange.data.images import Geometry
 from intervalchange.inference import Answered, Shown
 from intervalchange.records import Prediction
-from intervalchange.report.answer import MOST_MAPS, Entry, page
+from intervalchange.report.answer import MOST_MAPS, Entry, answer_page
 
 
 def answered(evidence: dict[str, np.ndarray] | None) -> Answered:
@@ -23,7 +23,9 @@ def parts_of(document: str) -> str:
 def test_each_part_that_was_used_has_a_map_under_its_name() -> None:
     heat = np.zeros((8, 8))
     heat[2, 5] = 1
-    document = page([Entry("t", answered({"change": heat, "region: left lung": heat, "node: edema": heat[::-1]}))])
+    document = answer_page(
+        [Entry("t", answered({"change": heat, "region: left lung": heat, "node: edema": heat[::-1]}))]
+    )
     parts = parts_of(document)
     assert parts.count("<figure>") == 2 and "region: left lung" in parts and "node: edema" in parts
     one, other = (part.partition("base64,")[2].partition("'")[0] for part in parts.split("<figure>")[1:])
@@ -33,7 +35,7 @@ def test_each_part_that_was_used_has_a_map_under_its_name() -> None:
 
 def test_many_parts_are_counted_not_drawn_and_none_leaves_no_room() -> None:
     maps = {f"added:{number}": np.eye(4) for number in range(MOST_MAPS + 3)}
-    parts = parts_of(page([Entry("t", answered(maps))]))
+    parts = parts_of(answer_page([Entry("t", answered(maps))]))
     assert parts.count("<figure>") == MOST_MAPS and "and 3 more" in parts
-    assert "<details>" not in page([Entry("t", answered({"change": np.eye(4)}))])
-    assert "<details>" not in page([Entry("t", answered(None))])
+    assert "<details>" not in answer_page([Entry("t", answered({"change": np.eye(4)}))])
+    assert "<details>" not in answer_page([Entry("t", answered(None))])

@@ -29,10 +29,10 @@ from intervalchange.simulation import cohort
 from intervalchange.simulation.course import sample_acquisition, sample_course
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, patient_number, study_id, subject_id
 from intervalchange.simulation.layouts import mimic_diff_vqa as export
-from intervalchange.simulation.scene import REFERENCE, Film, State
+from intervalchange.simulation.scene import REFERENCE, RenderedFilm, State
 
 
-def quick_film(anatomy: object, state: State, acquisition: object, pixels: int, truth: bool = True) -> Film:
+def quick_film(anatomy: object, state: State, acquisition: object, pixels: int, truth: bool = True) -> RenderedFilm:
     """A stand-in for the renderer, for tests that are about files."""
     rng = np.random.default_rng(acquisition.seed)  # type: ignore[attr-defined]
     lung = np.zeros((pixels, pixels), bool)
@@ -41,7 +41,7 @@ def quick_film(anatomy: object, state: State, acquisition: object, pixels: int, 
     for place, lesion in enumerate(state.lesions):
         masks[lesion.finding][5 : 8 + int(20 * lesion.severity), place : place + 9] = True
     film = rng.random((pixels, pixels), dtype=np.float32)
-    return Film(film, lung, 0.5 * lung.astype(np.float32), masks, {"right lung": (1.0, 2.0, 30.0, 50.0)})
+    return RenderedFilm(film, lung, 0.5 * lung.astype(np.float32), masks, {"right lung": (1.0, 2.0, 30.0, 50.0)})
 
 
 def make_quick(patch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,7 @@ def test_interrupted_cohort_ends_the_same(
 ) -> None:
     made = []
 
-    def fails_at_nine(*arguments: object) -> Film:
+    def fails_at_nine(*arguments: object) -> RenderedFilm:
         made.append(1)
         if len(made) == 9:
             raise KeyboardInterrupt

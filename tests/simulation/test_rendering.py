@@ -9,7 +9,7 @@ from intervalchange.findings import SIMULATED
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.rendering import Exposure, render, without
-from intervalchange.simulation.scene import REFERENCE, Acquisition, Film, Lesion, State
+from intervalchange.simulation.scene import REFERENCE, Acquisition, Lesion, RenderedFilm, State
 from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
 
 PIXELS = 128
@@ -20,7 +20,9 @@ def patient(seed: int = 7) -> Anatomy:
     return sample_anatomy(np.random.default_rng(seed))
 
 
-def film(*lesions: Lesion, seed: int = 7, acquisition: Acquisition = REFERENCE, devices: tuple[str, ...] = ()) -> Film:
+def film(
+    *lesions: Lesion, seed: int = 7, acquisition: Acquisition = REFERENCE, devices: tuple[str, ...] = ()
+) -> RenderedFilm:
     return render(patient(seed), State(lesions, devices), acquisition, PIXELS)
 
 

@@ -25,7 +25,7 @@ from intervalchange.tasks.classification import CHEXPERT_TASKS
 from intervalchange.tasks.image_text import ImageText, ReadTexts, SeenFilms, WordsAndPlaces, similarity
 from intervalchange.tasks.prompts import combinations, open_prompts
 from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_metrics
-from intervalchange.tasks.zero_shot import Asked, Standard, class_scores, zero_shot, zero_shot_metrics
+from intervalchange.tasks.zero_shot import Standard, ZeroShotOptions, class_scores, zero_shot, zero_shot_metrics
 
 NAMES = tuple(toy.PLACES)
 
@@ -188,7 +188,7 @@ def test_the_protocol_is_two_methods() -> None:
 
 @pytest.mark.parametrize("stub", [Stub, LocalStub])
 def test_a_model_that_sees_is_right(stub: type[Stub], cohort: Path) -> None:
-    found = zero_shot(stub(), Prepared(cohort), "test", Asked(labels=NAMES))
+    found = zero_shot(stub(), Prepared(cohort), "test", ZeroShotOptions(labels=NAMES))
     assert found["zero_shot.accuracy"] == 1
     assert found["retrieval.precision.5"] == 1
     assert found["retrieval.precision.chance"] < 0.6
@@ -198,7 +198,7 @@ def test_a_model_that_sees_is_right(stub: type[Stub], cohort: Path) -> None:
         def film_vectors(self, films: torch.Tensor) -> torch.Tensor:
             return super().film_vectors(torch.roll(films, 1, dims=0))
 
-    blind = zero_shot(Blind(), Prepared(cohort), "test", Asked(labels=NAMES))
+    blind = zero_shot(Blind(), Prepared(cohort), "test", ZeroShotOptions(labels=NAMES))
     assert blind["zero_shot.accuracy"] < 0.8
 
 
@@ -222,7 +222,7 @@ def test_cm_cgns_is_asked(options: dict[str, float], cohort: Path) -> None:
     assert torch.allclose(model.text_vectors(texts[1:])[0], said[1], atol=1e-5)
     looks = []
     model.film_encoder.register_forward_hook(lambda module, given, made: looks.append(len(given[0])))
-    found = zero_shot(model, Prepared(cohort), "test", Asked(labels=NAMES))
+    found = zero_shot(model, Prepared(cohort), "test", ZeroShotOptions(labels=NAMES))
     assert sum(looks) == found["films.count"], "each film is encoded once"
     assert 0 <= found["zero_shot.accuracy"] <= 1
 
@@ -239,14 +239,14 @@ def test_only_the_films_that_are_listed(cohort: Path, tmp_path: Path) -> None:
     chosen = [name for name in images if name in labelled and int(name.split("-")[0]) >= 8][:9]
     path = tmp_path / "list.csv"
     path.write_text("Path\n" + "\n".join(f"CheXpert-v1.0/{name}" for name in [*chosen, "not/there.png"]) + "\n")
-    found = zero_shot(Stub(), prepared, "test", Asked(labels=NAMES, films=path))
+    found = zero_shot(Stub(), prepared, "test", ZeroShotOptions(labels=NAMES, films=path))
     assert found["films.count"] == len(chosen) == 9
     path.write_text("Path\nnot/there.png\n")
     with pytest.raises(SourceError, match="none of the films"):
-        zero_shot(Stub(), prepared, "test", Asked(labels=NAMES, films=path))
+        zero_shot(Stub(), prepared, "test", ZeroShotOptions(labels=NAMES, films=path))
     path.write_text("where\nnot/there.png\n")
     with pytest.raises(SourceError, match="column"):
-        zero_shot(Stub(), prepared, "test", Asked(labels=NAMES, films=path))
+        zero_shot(Stub(), prepared, "test", ZeroShotOptions(labels=NAMES, films=path))
 
 
 def test_chexpert_5x200_as_it_is_published(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_chexpert_5x200_as_it_is_published(tmp_path: Path) -> None:
     named.to_csv(path, index=False)
     prepare("chexpert", root, tmp_path / "prepared", pixels=64, progress=False)
     prepared = Prepared(tmp_path / "prepared")
-    found = zero_shot(Stub(), prepared, "test", Asked(films=path, labels=("edema", "pleural effusion")))
+    found = zero_shot(Stub(), prepared, "test", ZeroShotOptions(films=path, labels=("edema", "pleural effusion")))
     assert found["films.count"] == 1
     splits = {name: set(own["patient_id"]) for name, own in prepared.cases.groupby("split")}
     assert first in splits["test"] and first not in splits["train"]

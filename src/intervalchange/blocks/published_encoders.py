@@ -227,7 +227,7 @@ def _renamed(name: str) -> str:
     return name
 
 
-def load_weights(encoder: ProbedEncoder, source: str) -> None:
+def load_encoder(encoder: ProbedEncoder, source: str) -> None:
     """Weights into an encoder: a run folder, a file of tensors, or a model published on the hub."""
     if holds_tensors(source):
         with torch.no_grad():

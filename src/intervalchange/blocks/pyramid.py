@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class ResidualBlock(nn.Module):
+class StridedResidualBlock(nn.Module):
     """Two 3x3 convolutions with GroupNorm around a shortcut (He et al. 2016; Wu and He 2018).
 
     GroupNorm, not BatchNorm: a film's features must not depend on its batch mates.
@@ -42,11 +42,14 @@ class FeaturePyramid(nn.Module):
         self.stages = nn.ModuleList()
         width_in = widths[0]
         for stage in widths:
-            blocks = [ResidualBlock(width_in, stage, 2), *(ResidualBlock(stage, stage) for _ in range(depth - 1))]
+            blocks = [
+                StridedResidualBlock(width_in, stage, 2),
+                *(StridedResidualBlock(stage, stage) for _ in range(depth - 1)),
+            ]
             self.stages.append(nn.Sequential(*blocks))
             width_in = stage
         self.lateral = nn.ModuleList(nn.Conv2d(stage, width, 1) for stage in widths[1:])
-        self.out = ResidualBlock(width, width)
+        self.out = StridedResidualBlock(width, width)
 
     def levels(self, films: Tensor) -> list[Tensor]:
         """(n, 1, h, w) -> the map of each stage, fine to coarse: (n, widths[i], h / s, w / s), s = 4, 8, 16, 32."""

@@ -328,21 +328,21 @@ def _run_train(options: argparse.Namespace) -> None:
 
 
 def _run_predict(options: argparse.Namespace) -> None:
-    from intervalchange.inference import load, write_predictions
+    from intervalchange.inference import load, predict_to_file
 
     predictor = load(options.run_folder)
     if options.zero_shot is not None:
-        from intervalchange.cli.zero_shot_options import asked_of
+        from intervalchange.cli.zero_shot_options import zero_shot_options
         from intervalchange.data.prepared import Prepared
 
-        metrics = predictor.zero_shot(Prepared(options.data), options.split, asked_of(options))
+        metrics = predictor.zero_shot(Prepared(options.data), options.split, zero_shot_options(options))
         _write_json(predictor, options, metrics)
         return
     if predictor.model.unit == "films":
         _write_metrics(predictor, options)
         return
     conditions = CONDITIONS if options.controls else ("given",)
-    write_predictions(
+    predict_to_file(
         predictor,
         options.data,
         options.out,
@@ -375,10 +375,10 @@ def _run_answer(options: argparse.Namespace) -> None:
     )
     prediction = answered.prediction
     if options.report is not None:
-        from intervalchange.report.answer import Entry, page
+        from intervalchange.report.answer import Entry, answer_page
 
         title = f"{options.prior.name + ' → ' if options.prior else ''}{options.current.name}"
-        options.report.write_text(page([Entry(title, answered)]), encoding="utf-8")
+        options.report.write_text(answer_page([Entry(title, answered)]), encoding="utf-8")
         print(f"wrote {options.report}", file=sys.stderr)
     for warning in prediction.warnings:
         print(f"warning: {warning}", file=sys.stderr)

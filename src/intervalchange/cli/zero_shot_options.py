@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from intervalchange.tasks.zero_shot import Asked
+    from intervalchange.tasks.zero_shot import ZeroShotOptions
 
 
 def add_zero_shot_options(verb: argparse.ArgumentParser) -> None:
@@ -35,9 +35,9 @@ def add_zero_shot_options(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def asked_of(options: argparse.Namespace) -> Asked:
+def zero_shot_options(options: argparse.Namespace) -> ZeroShotOptions:
     """What the options ask."""
-    from intervalchange.tasks.zero_shot import Asked
+    from intervalchange.tasks.zero_shot import ZeroShotOptions
 
     prompts = Path(options.zero_shot) if options.zero_shot else None
-    return Asked(tuple(options.labels), prompts, options.films, options.standard)
+    return ZeroShotOptions(tuple(options.labels), prompts, options.films, options.standard)

@@ -23,7 +23,7 @@ from intervalchange.inference import Predictor
 
 Answerer = Callable[[np.ndarray, np.ndarray, str], str]
 """(prior, current, question) -> words; films are (s, s) uint8, white is dense."""
-Asked = tuple[np.ndarray, np.ndarray, str]
+PairQuestion = tuple[np.ndarray, np.ndarray, str]
 
 MOST_BYTES = 1 << 20
 """A longer reply is no answer."""
@@ -39,7 +39,7 @@ class LocalModel:
         """One answer in words."""
         return self.answer_many([(prior, current, question)])[0]
 
-    def answer_many(self, asked: Sequence[Asked]) -> list[str]:
+    def answer_many(self, asked: Sequence[PairQuestion]) -> list[str]:
         """The answers to several questions at once, in order."""
         return [prediction.answer for prediction in self.predictor.model.answer(self.predictor.batch_of(asked))]
 
@@ -101,7 +101,7 @@ def png_base64(film: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def answer_many(answerer: Answerer, asked: Sequence[Asked]) -> list[str]:
+def answer_many(answerer: Answerer, asked: Sequence[PairQuestion]) -> list[str]:
     """All at once where the answerer can (`answer_many`), else one by one. Raises RunError for what is no text."""
     together = getattr(answerer, "answer_many", None)
     answers = list(together(asked)) if together is not None else [answerer(*one) for one in asked]

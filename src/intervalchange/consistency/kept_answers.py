@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from intervalchange.consistency.answerers import Answerer, Asked, LocalModel
+from intervalchange.consistency.answerers import Answerer, LocalModel, PairQuestion
 from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.predictions import drop_torn_line, json_line, lines
@@ -61,7 +61,7 @@ def identity(answerer: Answerer, name: str) -> str:
     return f"{name} {weights}"
 
 
-def key_of(model: str, asked: Asked) -> str:
+def key_of(model: str, asked: PairQuestion) -> str:
     """SHA-256 of a model's identity, both films and the question."""
     prior, current, question = asked
     state = hashlib.sha256(json.dumps([model, question, prior.shape, current.shape]).encode())

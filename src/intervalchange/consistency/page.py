@@ -22,7 +22,7 @@ MORE = {
 """Figures beside the scores, in words."""
 
 
-def page(found: Sequence[SuiteScores]) -> str:
+def consistency_page(found: Sequence[SuiteScores]) -> str:
     """A complete HTML document over one or more models."""
     rows = [
         (words, [_bar(scores, place, f"suite.{name}") for place, scores in enumerate(found)])

@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from intervalchange.consistency.answerers import Answerer, Asked, LocalModel, RemoteModel, answer_many
+from intervalchange.consistency.answerers import Answerer, LocalModel, PairQuestion, RemoteModel, answer_many
 from intervalchange.consistency.kept_answers import KeptAnswers, identity, key_of
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine
@@ -67,22 +67,22 @@ SCORES = {
 
 
 @dataclass(frozen=True)
-class Film:
+class ShownFilm:
     """One film as it is shown: a row of the pixel store, perhaps moved; row -1 is a blank film."""
 
     row: int
     motion: Affine | None = None
 
 
-BLANK = Film(-1)
+BLANK = ShownFilm(-1)
 
 
 @dataclass(frozen=True)
 class Ask:
     """One question about two films."""
 
-    prior: Film
-    current: Film
+    prior: ShownFilm
+    current: ShownFilm
     question: str = DIFFERENCE_QUESTION
 
 
@@ -98,7 +98,7 @@ class Pair:
     @property
     def given(self) -> Ask:
         """The pair as it is."""
-        return Ask(Film(self.prior), Film(self.current))
+        return Ask(ShownFilm(self.prior), ShownFilm(self.current))
 
 
 @dataclass
@@ -122,7 +122,7 @@ class _Asker:
         self.model = identity(answerer, name) if keep is not None else name
         self.known: dict[Ask, str] = {}
 
-    def film(self, film: Film) -> np.ndarray:
+    def film(self, film: ShownFilm) -> np.ndarray:
         """(s, s) uint8."""
         if film == BLANK:
             return np.zeros(self.pixels.shape, np.uint8)
@@ -142,7 +142,7 @@ class _Asker:
             answers = answer_many(self.answerer, shown) if self.keep is None else self._kept(self.keep, shown)
             self.known |= dict(zip(part, answers, strict=True))
 
-    def _kept(self, keep: KeptAnswers, shown: Sequence[Asked]) -> list[str]:
+    def _kept(self, keep: KeptAnswers, shown: Sequence[PairQuestion]) -> list[str]:
         """The answers, of which only those not on disk are asked for."""
         keys = [key_of(self.model, one) for one in shown]
         todo = {key: one for key, one in zip(keys, shown, strict=True) if key not in keep.known}
@@ -240,8 +240,8 @@ def _agreement(name: str, given: Sequence[str], other: Sequence[str], patients: 
 def _same_films(pairs: Sequence[Pair], asker: _Asker) -> Iterator[_Result]:
     """The tests in which nothing has changed, whatever the disease."""
     patients = [pair.case.patient_id for pair in pairs]
-    current = [Film(pair.current) for pair in pairs]
-    moved = [Film(pair.current, _motion(place)) for place, pair in enumerate(pairs)]
+    current = [ShownFilm(pair.current) for pair in pairs]
+    moved = [ShownFilm(pair.current, _motion(place)) for place, pair in enumerate(pairs)]
     yield _still("identity", asker.answers([Ask(film, film) for film in current]), patients)
     copies = [Ask(film, copy) for film, copy in zip(current, moved, strict=True)]
     yield _still("identity_moved", asker.answers(copies), patients)
@@ -259,7 +259,7 @@ def _same_answer(pairs: Sequence[Pair], asker: _Asker) -> Iterator[_Result]:
     given = asker.answers([pair.given for pair in pairs])
     swapped = asker.answers([Ask(pair.given.current, pair.given.prior) for pair in pairs])
     yield _agreement("swap", given, swapped, patients)
-    moved = [Ask(pair.given.prior, Film(pair.current, _motion(place))) for place, pair in enumerate(pairs)]
+    moved = [Ask(pair.given.prior, ShownFilm(pair.current, _motion(place))) for place, pair in enumerate(pairs)]
     yield _agreement("misregistration", given, asker.answers(moved), patients)
     asks = [Ask(pair.given.prior, pair.given.current, words) for words in PARAPHRASES for pair in pairs]
     times = len(PARAPHRASES)
@@ -364,7 +364,7 @@ def answerer_of(model: str) -> Answerer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of the suite. Returns the exit code."""
-    from intervalchange.consistency.page import page
+    from intervalchange.consistency.page import consistency_page
 
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("models", nargs="+", help="run folder, demo, or http(s):// endpoint; several side by side")
@@ -389,7 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.out is None:
         sys.stdout.write(plain)
     else:
-        chosen.out.write_text(page(found) if chosen.out.suffix == ".html" else plain, encoding="utf-8")
+        chosen.out.write_text(consistency_page(found) if chosen.out.suffix == ".html" else plain, encoding="utf-8")
     if kept is not None:
         kept.unlink(missing_ok=True)
     return 0

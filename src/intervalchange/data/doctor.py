@@ -94,7 +94,7 @@ def _films(source: Source, cases: Sequence[Case], films: Mapping[str, FilmRecord
     return found
 
 
-def page(counts: Mapping[str, Any]) -> str:
+def doctor_page(counts: Mapping[str, Any]) -> str:
     """The counts as a short page of text."""
     lines = [
         f"{counts['patients']:,} patients, {counts['studies']:,} studies, {counts['cases']:,} cases, "

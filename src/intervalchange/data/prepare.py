@@ -121,7 +121,7 @@ def prepare(
 def _shown(manifest: dict[str, Any], shown: bool, out: Path | None = None) -> dict[str, Any]:
     """The manifest, its doctor's page printed to stderr."""
     if shown:
-        print(doctor.page(manifest["doctor"]), file=sys.stderr, end="")
+        print(doctor.doctor_page(manifest["doctor"]), file=sys.stderr, end="")
         if out is not None:
             print(f"\nlook at  {out / SHEET}", file=sys.stderr)
     return manifest
@@ -251,7 +251,7 @@ def _finish(
         return manifest
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
     _write_tables(out, source, cases, splits, studies, films)
-    write_atomically(out / "doctor.txt", doctor.page(counts).encode())
+    write_atomically(out / "doctor.txt", doctor.doctor_page(counts).encode())
     write_atomically(out / "bad_films.json", _json(bad))
     written = sorted(path.name for path in out.iterdir() if path.suffix in (".npy", ".parquet", ".txt", ".json"))
     kept = [name for name in written if name not in ("plan.json", "manifest.json")]

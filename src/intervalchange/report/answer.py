@@ -55,7 +55,7 @@ small { opacity: .75; }
 """
 
 
-def page(entries: Sequence[Entry], title: str = "Interval change") -> str:
+def answer_page(entries: Sequence[Entry], title: str = "Interval change") -> str:
     """A complete HTML document without external parts."""
     body = "\n".join(_section(entry) for entry in entries)
     return (

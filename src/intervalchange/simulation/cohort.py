@@ -36,7 +36,7 @@ from intervalchange.simulation.layouts import LAYOUTS
 from intervalchange.simulation.layouts import layout as layout_of
 from intervalchange.simulation.layouts import mimic_diff_vqa as export
 from intervalchange.simulation.rendering import render
-from intervalchange.simulation.scene import Acquisition, Film, Lesion, State
+from intervalchange.simulation.scene import Acquisition, Lesion, RenderedFilm, State
 from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
 
 Style = Literal["a", "b"]
@@ -56,7 +56,7 @@ class SimulatedStudy:
     """Finding -> latent severity, also where it is too faint to be seen."""
     cnr: dict[str, float]
     """Finding -> contrast-to-noise on the noise-free standard film."""
-    film: Film | None = None
+    film: RenderedFilm | None = None
 
     @property
     def study(self) -> Study:
@@ -143,7 +143,7 @@ def _study(
     return SimulatedStudy(told, identity, visit, acquired, severity, dict(contrast), film)
 
 
-def _regions(film: Film, seen: dict[str, Attributes]) -> Iterator[Region]:
+def _regions(film: RenderedFilm, seen: dict[str, Attributes]) -> Iterator[Region]:
     """Anatomy boxes, the lung field, and the extent of every finding that counts as visible."""
     for name, box in film.region_boxes.items():
         yield Region("anatomy", name, tuple(round(float(edge), 1) for edge in box))  # type: ignore[arg-type]

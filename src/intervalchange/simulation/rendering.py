@@ -10,7 +10,7 @@ from intervalchange.simulation import devices, film, foreign_objects, pathology,
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
 from intervalchange.simulation.pathology import WATER
-from intervalchange.simulation.scene import Acquisition, Film, State
+from intervalchange.simulation.scene import Acquisition, RenderedFilm, State
 from intervalchange.simulation.skeleton import callus, skeleton
 from intervalchange.simulation.solids import Scene
 from intervalchange.simulation.thorax import build, lung_table
@@ -168,7 +168,9 @@ def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int
     return np.maximum(depth + vessel_depth(exposure, size) + bone_depth(exposure, size) + thin_depth(exposure, size), 0)
 
 
-def render(anatomy: Anatomy, state: State, acquisition: Acquisition, pixels: int = 512, truth: bool = True) -> Film:
+def render(
+    anatomy: Anatomy, state: State, acquisition: Acquisition, pixels: int = 512, truth: bool = True
+) -> RenderedFilm:
     """One film of one patient. Same arguments, same pixels; `truth=False` leaves masks and boxes empty."""
     exposure = Exposure.of(anatomy, state, acquisition)
     coarse = max(pixels // 2, 64)
@@ -176,11 +178,11 @@ def render(anatomy: Anatomy, state: State, acquisition: Acquisition, pixels: int
     image = film.finish(optical_depth(exposure, channels, pixels), acquisition)
     if not truth:
         empty = np.zeros((pixels, pixels))
-        return Film(image, empty.astype(bool), empty.astype(np.float32))
+        return RenderedFilm(image, empty.astype(bool), empty.astype(np.float32))
     return _with_truth(exposure, channels, image)
 
 
-def _with_truth(exposure: Exposure, channels: dict[str, np.ndarray], image: np.ndarray) -> Film:
+def _with_truth(exposure: Exposure, channels: dict[str, np.ndarray], image: np.ndarray) -> RenderedFilm:
     pixels = len(image)
     right, left = (film.resize(channels[name], pixels) > 0.25 for name in ("lung_right", "lung_left"))
     path = channels["lung_right"] + channels["lung_left"]
@@ -188,7 +190,7 @@ def _with_truth(exposure: Exposure, channels: dict[str, np.ndarray], image: np.n
     fraction = np.where(path > 0.25, abnormal / np.maximum(path, 0.25), 0.0)
     opacity = np.clip(film.resize(fraction.astype(np.float32), pixels), 0, 1) * (right | left)
     masks = {name: film.resize(mask.astype(np.float32), pixels) > 0.5 for name, mask in finding_masks(exposure).items()}
-    return Film(
+    return RenderedFilm(
         pixels=image,
         lung=right | left,
         opacity=opacity.astype(np.float32),

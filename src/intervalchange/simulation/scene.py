@@ -98,7 +98,7 @@ REFERENCE = Acquisition(noise=0.0)
 
 
 @dataclass(frozen=True)
-class Film:
+class RenderedFilm:
     """A rendered radiograph with its exact truth, all in the same (h, w) pixel frame."""
 
     pixels: np.ndarray

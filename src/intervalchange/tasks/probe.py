@@ -21,7 +21,7 @@ from intervalchange.blocks.published_encoders import (
     ProbedEncoder,
     describe_hub_model,
     levels_of,
-    load_weights,
+    load_encoder,
     map_pretrained_tensors,
 )
 from intervalchange.errors import ConfigError
@@ -95,7 +95,7 @@ class Probe(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
-            load_weights(self.encoder, self.config.backbone_weights)
+            load_encoder(self.encoder, self.config.backbone_weights)
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same task gives its head too."""

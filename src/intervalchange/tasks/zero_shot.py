@@ -120,7 +120,7 @@ def zero_shot_metrics(
 
 
 @dataclass(frozen=True)
-class Asked:
+class ZeroShotOptions:
     """What a zero-shot trial is about."""
 
     labels: tuple[str, ...] = ()
@@ -133,13 +133,13 @@ class Asked:
     """What an earlier trial wrote: its statistics are used."""
 
 
-def zero_shot(model: Any, prepared: Prepared, split: str, asked: Asked | None = None) -> dict[str, Any]:
+def zero_shot(model: Any, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
     """Classification and retrieval of a split by an image-text model, without training.
 
-    Figures by dotted names, and under `statistics` the mean and deviation of each class's scores, for `Asked.standard`
+    Figures by dotted names, and under `statistics` the mean and deviation of each class's scores, for `ZeroShotOptions.standard`
     of a later trial. Raises InputError for a model without a text side, ConfigError for classes without prompts.
     """
-    asked, pixels = asked or Asked(), model.config.pixels
+    asked, pixels = asked or ZeroShotOptions(), model.config.pixels
     if not isinstance(model, ImageText):
         raise InputError("this run has no text side.", remedy="Give a run trained on reports, such as cm_cgns/align.")
     file = open_prompts(asked.prompts)

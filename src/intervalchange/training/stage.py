@@ -25,7 +25,7 @@ from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
-from intervalchange.training.trainer import MethodTrainer, batches, load_weights
+from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
 
 EVALUATION_SEED = 900_000
 """Simulated cohorts from this seed on are for evaluation only."""
@@ -176,7 +176,7 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | Non
     """
     model, state = trainer.accelerator.unwrap_model(trainer.model), trainer.state
     chosen = state.best_global_step or state.global_step
-    load_weights(model, folder.checkpoints / f"checkpoint-{chosen}")
+    load_checkpoint(model, folder.checkpoints / f"checkpoint-{chosen}")
     model.eval()
     calibrated: Mapping[str, float] = {}
     if every_item is not None:

@@ -341,7 +341,7 @@ def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Itera
         yield collate([dataset[row] for row in rows[start : start + size]])
 
 
-def load_weights(model: Method, folder: Path) -> None:
+def load_checkpoint(model: Method, folder: Path) -> None:
     """The weights of a checkpoint into a model."""
     check_loaded(model, model.load_state_dict(load_file(folder / "model.safetensors"), strict=False), folder)
 

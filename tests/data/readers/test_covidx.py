@@ -11,7 +11,7 @@ from simulated_tree import write_with_truth
 
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
-from intervalchange.data.readers.covidx import FINDINGS_OF, Film, parse
+from intervalchange.data.readers.covidx import FINDINGS_OF, CovidxRow, parse
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.simulation.cohort import SimulatedPatient
 from intervalchange.simulation.layouts.covidx import VISITS, illness, names_of_film
@@ -82,7 +82,7 @@ def test_preparation_without_and_with_films(root: Path, tmp_path: Path) -> None:
     ],
 )
 def test_lines_are_read_from_the_right(line: str, film: tuple[str, str, str, str]) -> None:
-    assert parse(line, "test") == Film(*film, "test")
+    assert parse(line, "test") == CovidxRow(*film, "test")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ AREA_SHARE = 0.1
 AP_SHARE = 0.05
 """Share of AP films that get a question about the view, as in the data set."""
 
-Asked = tuple[str, str, str]
+QuestionAnswer = tuple[str, str, str]
 """kind, question, answer"""
 
 _OPPOSITE = {"left": "right", "right": "left", "upper": "lower", "lower": "upper", "middle": "upper"}
 
 
-def ask(rng: np.random.Generator, account: Account) -> list[Asked]:
+def ask(rng: np.random.Generator, account: Account) -> list[QuestionAnswer]:
     """At most one question of each kind about one film, in the order of the data set."""
     asked = (
         _abnormality(rng, account),
@@ -39,7 +39,7 @@ def ask(rng: np.random.Generator, account: Account) -> list[Asked]:
     return [item for item in asked if item is not None]
 
 
-def ask_difference(rng: np.random.Generator, prior: Account, current: Account, area: bool = True) -> Asked:
+def ask_difference(rng: np.random.Generator, prior: Account, current: Account, area: bool = True) -> QuestionAnswer:
     """The difference question of a pair. area: allow the rare question about one area.
 
     As in the data set the answer ends with a blank, unless nothing has changed, additions are listed in random
@@ -71,7 +71,7 @@ def _common_area(prior: Attributes, current: Attributes) -> str:
     return "" if not words or words == ["bilateral"] else _area(words)
 
 
-def _abnormality(rng: np.random.Generator, account: Account) -> Asked | None:
+def _abnormality(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     everywhere, in_place, any_at_all = grammar.QUESTIONS["abnormality"]
     names = list(account.attributes)
     places = [attributes.post_location for attributes in account.attributes.values() if attributes.post_location]
@@ -87,7 +87,7 @@ def _abnormality(rng: np.random.Generator, account: Account) -> Asked | None:
     return "abnormality", any_at_all, "yes" if names else "no"
 
 
-def _presence(rng: np.random.Generator, account: Account) -> Asked | None:
+def _presence(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     evidence, plain, in_area, in_place, bilateral = grammar.QUESTIONS["presence"]
     names = list(account.attributes)
     if not names or rng.random() < 0.5:
@@ -117,7 +117,7 @@ def _opposite(rng: np.random.Generator, words: Sequence[str]) -> tuple[str, ...]
     return tuple(_OPPOSITE[word] if place == chosen else word for place, word in enumerate(words))
 
 
-def _view(rng: np.random.Generator, account: Account) -> Asked | None:
+def _view(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     which, posterior, anterior = grammar.QUESTIONS["view"]
     view, form, kept = account.study.view, int(rng.integers(3)), rng.random() < AP_SHARE
     if view not in ("PA", "AP") or (view == "AP" and not kept):
@@ -127,7 +127,7 @@ def _view(rng: np.random.Generator, account: Account) -> Asked | None:
     return "view", posterior if form == 1 else anterior, "yes" if (view == "PA") == (form == 1) else "no"
 
 
-def _location(rng: np.random.Generator, account: Account) -> Asked | None:
+def _location(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     where_in, where, which_side = grammar.QUESTIONS["location"]
     placed = [name for name, said in account.attributes.items() if said.locations or said.post_location]
     if not placed:
@@ -143,7 +143,7 @@ def _location(rng: np.random.Generator, account: Account) -> Asked | None:
     return "location", (where_in if form == 0 else where).format(finding=name), answer
 
 
-def _attribute(rng: np.random.Generator, account: Account, kind: str) -> Asked | None:
+def _attribute(rng: np.random.Generator, account: Account, kind: str) -> QuestionAnswer | None:
     """The level or the type of one finding that has one."""
     values = {
         name: attributes.level if kind == "level" else " ".join(attributes.types)

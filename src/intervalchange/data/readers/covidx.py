@@ -58,7 +58,7 @@ BIMCV_VIEW = re.compile(r"_vp-(pa|ap)_")
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class CovidxRow:
     """One line of a list."""
 
     patient: str
@@ -108,9 +108,9 @@ def _lists(root: Path, version: str | None) -> tuple[str, dict[str, Path]]:
     raise SourceError(f"neither train{wanted}.txt nor test{wanted}.txt is here.", where=root, remedy=WHERE)
 
 
-def _films(lists: Mapping[str, Path], notes: Counter[str]) -> dict[str, Film]:
+def _films(lists: Mapping[str, Path], notes: Counter[str]) -> dict[str, CovidxRow]:
     """File name -> its line. A file has one line, and one class."""
-    films: dict[str, Film] = {}
+    films: dict[str, CovidxRow] = {}
     of_two_classes = set()
     for part in PARTS:
         if part not in lists:
@@ -142,7 +142,7 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def parse(line: str, split: str = "") -> Film | None:
+def parse(line: str, split: str = "") -> CovidxRow | None:
     """`patient file class [source]`, from the right, for a patient id may hold blanks; None where it is not that."""
     fields = line.split()
     source = "" if not fields or fields[-1].lower() in FINDINGS_OF else fields.pop().lower()
@@ -151,13 +151,13 @@ def parse(line: str, split: str = "") -> Film | None:
     *patient, name, word = fields
     if word.lower() not in FINDINGS_OF or not name.lower().endswith(ENDINGS) or "/" in name or "\\" in name:
         return None
-    return Film(" ".join(patient), name, word.lower(), SLIPS.get(source, source), split)
+    return CovidxRow(" ".join(patient), name, word.lower(), SLIPS.get(source, source), split)
 
 
 # --- the films -----------------------------------------------------------------------------------------------------
 
 
-def _paths(folder: Path, films: Sequence[Film], tables_only: bool, notes: Counter[str]) -> dict[str, str]:
+def _paths(folder: Path, films: Sequence[CovidxRow], tables_only: bool, notes: Counter[str]) -> dict[str, str]:
     """File name -> path under the folder, of the films that are on disk: in the folder of a split, or flat.
 
     Raises SourceError where none is there, unless tables_only.
@@ -181,7 +181,7 @@ def _paths(folder: Path, films: Sequence[Film], tables_only: bool, notes: Counte
     return paths
 
 
-def _case(film: Film, path: str) -> Case:
+def _case(film: CovidxRow, path: str) -> Case:
     """The case of one film, with its source as a tag."""
     view = BIMCV_VIEW.search(film.name) if film.source == "bimcv" else None
     study = Study(film.name, path, view[1].upper() if view else "", findings=dict(FINDINGS_OF[film.word]))
@@ -189,7 +189,7 @@ def _case(film: Film, path: str) -> Case:
     return replace(case, tags=(f"source={film.source}",) if film.source else ())
 
 
-def _note_sources(films: list[Film], notes: Counter[str]) -> None:
+def _note_sources(films: list[CovidxRow], notes: Counter[str]) -> None:
     """Count what each source has of each class, and how far a source tells the class."""
     classes: dict[tuple[str, str], set[float]] = {}
     for film in films:

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from intervalchange.data.dicom import silenced
 from intervalchange.data.readers.cases import change_case, neighbours
-from intervalchange.data.readers.dicom_headers import NO_DICOM, Film, look
+from intervalchange.data.readers.dicom_headers import NO_DICOM, DicomFilm, read_header
 from intervalchange.data.readers.mimic_files import marker
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.data.readers.single_films import MANY
@@ -74,17 +74,17 @@ def read(root: Path, salt: Path | None = None, tables_only: bool = False) -> Sou
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _looked_at(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[Film]:
+def _looked_at(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[DicomFilm]:
     """The usable films; why the others are not is counted."""
     from rich.console import Console
     from rich.progress import track
 
     paths = list(_files(root, notes))
-    films: dict[str, Film] = {}
+    films: dict[str, DicomFilm] = {}
     with silenced(), ThreadPoolExecutor(READERS_AT_ONCE) as pool:
         # Not recorded either: a hundred thousand files complain a hundred thousand times.
         warnings.simplefilter("ignore")
-        found = pool.map(partial(look, pseudonyms=pseudonyms), paths)
+        found = pool.map(partial(read_header, pseudonyms=pseudonyms), paths)
         bar = track(found, "headers", len(paths), console=Console(stderr=True), disable=len(paths) < MANY)
         for film in bar:
             if isinstance(film, str):
@@ -123,11 +123,11 @@ def _files(root: Path, notes: Counter[str]) -> Iterator[Path]:
 # --- patients ------------------------------------------------------------------------------------------------------
 
 
-def _studies(patient: str, films: Sequence[Film], files: dict[str, Path], notes: Counter[str]) -> list[Study]:
+def _studies(patient: str, films: Sequence[DicomFilm], files: dict[str, Path], notes: Counter[str]) -> list[Study]:
     """The studies of one patient in time order, undated ones last; `files` gets the path of each film."""
     if len({film.born for film in films if film.born}) > 1 or len({film.sex for film in films if film.sex}) > 1:
         notes["patients whose films give two dates of birth or sexes (one PatientID for several people?)"] += 1
-    by_study: dict[str, list[Film]] = {}
+    by_study: dict[str, list[DicomFilm]] = {}
     for film in films:
         by_study.setdefault(film.study, []).append(film)
     chosen = [min(group, key=lambda film: (*film.choice, film.instance)) for group in by_study.values()]
@@ -142,7 +142,7 @@ def _studies(patient: str, films: Sequence[Film], files: dict[str, Path], notes:
     return sorted(studies, key=lambda study: (math.isnan(study.order), study.order, study.study_id))
 
 
-def _orders(films: Sequence[Film]) -> dict[str, float]:
+def _orders(films: Sequence[DicomFilm]) -> dict[str, float]:
     """Study -> days since the first; of one day the n-th time is n thousandths later, and nobody where one has none."""
     days = [film.day for film in films if film.day is not None]
     orders = {}

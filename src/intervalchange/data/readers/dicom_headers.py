@@ -46,7 +46,7 @@ NO_DICOM = "files that are not DICOM (left out)"
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class DicomFilm:
     """A frontal chest film. The ids are pseudonyms."""
 
     path: Path
@@ -70,7 +70,7 @@ class Film:
     """To be counted."""
 
 
-def look(path: Path, pseudonyms: Pseudonyms) -> Film | str:
+def read_header(path: Path, pseudonyms: Pseudonyms) -> DicomFilm | str:
     """What one file is, or in words why it is left out. Raises nothing: one bad file must not lose the rest.
 
     Called inside `silenced()`: pydicom's complaints quote the header.
@@ -162,7 +162,7 @@ def _described_view(header: Any) -> str:
     return ""
 
 
-def _film(path: Path, header: Any, pseudonyms: Pseudonyms) -> Film:
+def _film(path: Path, header: Any, pseudonyms: Pseudonyms) -> DicomFilm:
     doubts: Counter[str] = Counter()
     person, study = _raw(header, "PatientID"), _raw(header, "StudyInstanceUID")
     if not person:
@@ -175,7 +175,7 @@ def _film(path: Path, header: Any, pseudonyms: Pseudonyms) -> Film:
         doubts["films whose view is not said (taken as frontal)"] += 1
     day, clock = _moment(header, doubts)
     born, sex = _text(header, "PatientBirthDate"), _text(header, "PatientSex")
-    return Film(
+    return DicomFilm(
         path=path,
         patient=pseudonyms.of("P", person or b"study " + study),
         # With the patient, for two people must not share a study, and apart from the ids of patients.

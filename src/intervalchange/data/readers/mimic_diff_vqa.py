@@ -46,7 +46,7 @@ RANK = {"test": 2, "val": 1}
 
 
 @dataclass(frozen=True)
-class Film:
+class MimicFilm:
     """What the tables say of one study."""
 
     subject: str
@@ -109,7 +109,7 @@ class Row:
     split: str
 
 
-def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
+def _films(places: files.Places, notes: Counter[str]) -> dict[str, MimicFilm]:
     """Study -> film, for every study of mimic_all.csv that names one."""
     table = read_table(places.all_studies, files.WHERE["questions"])
     _need(table, ("study_id", "subject_id", "dicom_id"), places.all_studies)
@@ -134,7 +134,7 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
         if not word:
             notes["studies without a view"] += 1
         rank = moment(order) if len(order.strip()) < 8 else math.nan
-        films[files.plain_id(study)] = Film(
+        films[files.plain_id(study)] = MimicFilm(
             files.plain_id(subject),
             dicom.strip(),
             files.FRONTAL.get(word, word),
@@ -147,7 +147,7 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, Film]:
     return films
 
 
-def _rows(places: files.Places, films: Mapping[str, Film], notes: Counter[str]) -> Iterator[Row]:
+def _rows(places: files.Places, films: Mapping[str, MimicFilm], notes: Counter[str]) -> Iterator[Row]:
     """The lines whose films are known and frontal."""
     table = read_table(places.pair_questions, files.WHERE["questions"])
     _need(table, NEEDED, places.pair_questions)
@@ -168,7 +168,7 @@ def _rows(places: files.Places, films: Mapping[str, Film], notes: Counter[str]) 
         yield Row(study, reference, subject, kind, question.strip(), answer.strip(), files.SPLITS[split])
 
 
-def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, Film]) -> str:
+def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, MimicFilm]) -> str:
     """Why a row cannot be used, or nothing."""
     if kind == "difference" and (not reference or reference == study):
         return "of a difference without another film"
@@ -206,14 +206,14 @@ def _finding_state(entity: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, f
     return findings, levels
 
 
-def _study(study: str, film: Film, pattern: str, key_findings: Mapping[str, Any]) -> Study:
+def _study(study: str, film: MimicFilm, pattern: str, key_findings: Mapping[str, Any]) -> Study:
     findings, levels = key_findings.get(study, ({}, {}))
     image = pattern.format(top=film.subject[:2], subject=film.subject, study=study, dicom=film.dicom)
     return Study(study, image, film.view, film.acquired_at, film.order, findings=findings, levels=levels)
 
 
 def _with_regions(
-    folder: Path, asked: bool, films: Mapping[str, Film], studies: Mapping[str, Study], notes: Counter[str]
+    folder: Path, asked: bool, films: Mapping[str, MimicFilm], studies: Mapping[str, Study], notes: Counter[str]
 ) -> dict[str, Study]:
     """The studies with the regions of their scene graphs. asked: it is an error where there are none."""
     folder = files.folder_with(folder, "silver_dataset")
@@ -231,7 +231,7 @@ def _with_regions(
 def _cases(
     rows: list[Row],
     studies: Mapping[str, Study],
-    films: Mapping[str, Film],
+    films: Mapping[str, MimicFilm],
     same_state: frozenset[frozenset[str]],
     notes: Counter[str],
 ) -> list[Case]:
@@ -265,7 +265,7 @@ def _single(row: Row, studies: Mapping[str, Study]) -> Case:
     return Case(case_id, row.subject, studies[row.study], None, row.question, row.answer, row.kind, row.split)
 
 
-def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, Film], notes: Counter[str]) -> Case | None:
+def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFilm], notes: Counter[str]) -> Case | None:
     """A difference row as a case that reads forward in time."""
     notes["difference rows"] += 1
     tags = []
@@ -294,7 +294,7 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, Film], n
     return Case(case_id, row.subject, *films_of, row.question, answer, "difference", row.split, tuple(tags))
 
 
-def _later(one: Film, other: Film) -> int:
+def _later(one: MimicFilm, other: MimicFilm) -> int:
     """1 where `one` was taken after `other`, -1 before, 0 where it cannot be told."""
     for a, b in ((one.days, other.days), (one.order, other.order)):
         if not (math.isnan(a) or math.isnan(b)) and a != b:

@@ -45,7 +45,7 @@ _BY_FINDING = (
 )
 
 
-def page(
+def score_page(
     files: Sequence[FileScores],
     paired: Mapping[str, Mapping[str, MetricValue]],
     source: CaseSource | None = None,

@@ -195,7 +195,7 @@ def _score_floor(
     scores: FileScores,
     name: str,
     found: Mapping[str, str] | str,
-    asked: Sequence[floors.Asked],
+    asked: Sequence[floors.ReferenceCase],
     frequency: text.DocumentFrequency | None,
     settings: Settings,
 ) -> None:
@@ -382,7 +382,8 @@ def _score_floors(
     settings: Settings,
 ) -> None:
     asked = [
-        floors.Asked(case.case_id, case.patient_id, case.kind, case.question, truth[case.case_id]) for case in cases
+        floors.ReferenceCase(case.case_id, case.patient_id, case.kind, case.question, truth[case.case_id])
+        for case in cases
     ]
     found: dict[str, dict[str, str] | str] = {
         "constant": floors.constant(asked, provenance),

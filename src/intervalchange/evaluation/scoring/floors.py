@@ -19,7 +19,7 @@ NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReferenceCase:
     """A test case as the floors see it."""
 
     case_id: str
@@ -68,7 +68,7 @@ def _best(kind: str, counts: Mapping[str, int]) -> str:
     return max(counts, key=lambda answer: (counts[answer], answer))
 
 
-def constant(asked: Sequence[Asked], provenance: Provenance | None) -> dict[str, str] | str:
+def constant(asked: Sequence[ReferenceCase], provenance: Provenance | None) -> dict[str, str] | str:
     """One answer a kind: the best for difference questions, the most common for the others. case_id -> answer."""
     if provenance is None or not provenance.training_answers:
         return f"{NOT_RUN}: the file has no training answers"
@@ -81,7 +81,7 @@ def constant(asked: Sequence[Asked], provenance: Provenance | None) -> dict[str,
     return answers or f"{NOT_RUN}: no question of the file has training answers"
 
 
-def question_only(asked: Sequence[Asked], provenance: Provenance | None) -> dict[str, str] | str:
+def question_only(asked: Sequence[ReferenceCase], provenance: Provenance | None) -> dict[str, str] | str:
     """One answer a question; a question that training does not know gets the constant of its kind."""
     fallback = constant(asked, provenance)
     if isinstance(fallback, str) or provenance is None:
@@ -95,14 +95,14 @@ def question_only(asked: Sequence[Asked], provenance: Provenance | None) -> dict
     return {case_id: answer for case_id, answer in answers.items() if answer}
 
 
-def other_patient(asked: Sequence[Asked], seed: int = 0) -> dict[str, str] | str:
+def other_patient(asked: Sequence[ReferenceCase], seed: int = 0) -> dict[str, str] | str:
     """The reference of another patient's case of the same question. case_id -> answer.
 
     Patients are put in a seeded order and every case takes the answer that stands further along by the largest
     number of cases of one patient, so that it is never the patient's own. Questions where one patient holds more
     than half of the cases are left out.
     """
-    groups: dict[tuple[str, str], list[Asked]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[ReferenceCase]] = defaultdict(list)
     for case in asked:
         groups[case.kind, case.question].append(case)
     answers: dict[str, str] = {}

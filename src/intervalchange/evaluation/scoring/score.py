@@ -288,7 +288,7 @@ def score_command(
 
 def _written(scores: Scores, suffix: str, source: CaseSource | None) -> str:
     if suffix == ".html":
-        from intervalchange.evaluation.report.page import page
+        from intervalchange.evaluation.report.page import score_page
 
-        return page(scores.files, scores.paired, source)
+        return score_page(scores.files, scores.paired, source)
     return (table.latex if suffix == ".tex" else table.markdown)(scores.files, scores.paired)

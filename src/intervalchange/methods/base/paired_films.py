@@ -24,7 +24,7 @@ from intervalchange.blocks.published_encoders import (
     HubEncoder,
     ProbedEncoder,
     describe_hub_model,
-    load_weights,
+    load_encoder,
     map_pretrained_tensors,
 )
 from intervalchange.errors import ConfigError
@@ -140,7 +140,7 @@ class PairedFilms(QuestionFirst):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
-            load_weights(self.encoder, self.config.backbone_weights)
+            load_encoder(self.encoder, self.config.backbone_weights)
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same method gives all it has."""

@@ -58,7 +58,7 @@ from intervalchange.blocks.published_encoders import (
     HubEncoder,
     ProbedEncoder,
     describe_hub_model,
-    load_weights,
+    load_encoder,
     shape_of,
 )
 from intervalchange.errors import ConfigError
@@ -338,7 +338,7 @@ class CmCgnsAlign(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
-            load_weights(self.film_encoder, self.config.backbone_weights)
+            load_encoder(self.film_encoder, self.config.backbone_weights)
         if self.config.text_weights:
             published = BertModel.from_pretrained(self.config.text_weights, add_pooling_layer=False)
             self.text_encoder.load_state_dict(published.state_dict())

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from intervalchange import grammar
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.pyramid import FeaturePyramid, ResidualBlock
+from intervalchange.blocks.pyramid import FeaturePyramid, StridedResidualBlock
 from intervalchange.findings import ALIASES, FINDINGS, GRADES, SIZED
 from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
@@ -113,7 +113,7 @@ class PairBranch(nn.Module):
     def __init__(self, width: int, findings: int) -> None:
         super().__init__()
         self.mix = nn.Conv2d(3 * width, width, 1)
-        self.block = ResidualBlock(width, width)
+        self.block = StridedResidualBlock(width, width)
         self.maps = nn.Conv2d(width, findings, 1)
         self.pooling = Pooling(findings)
 
