@@ -48,7 +48,7 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.inference import load
 from intervalchange.tasks.classification import CHEXPERT_TASKS, Classification, ClassificationConfig
-from intervalchange.tasks.zero_shot import Asked
+from intervalchange.tasks.zero_shot import ZeroShotOptions
 from intervalchange.training import train
 
 SHARES = (0.01, 0.1, 1.0)
@@ -248,9 +248,9 @@ def without_training(trial: Trial, run: Path) -> dict[str, float]:
     """Zero-shot and retrieval, standardised by the films of validation."""
     predictor, standard = load(run), run / "zero_shot_val.json"
     if not standard.is_file():
-        val = predictor.zero_shot(Prepared(trial.train), "val", Asked(CHEXPERT_TASKS))
+        val = predictor.zero_shot(Prepared(trial.train), "val", ZeroShotOptions(CHEXPERT_TASKS))
         standard.write_text(json.dumps(val), encoding="utf-8")
-    found = predictor.zero_shot(Prepared(trial.test), "test", Asked(CHEXPERT_TASKS, standard=standard))
+    found = predictor.zero_shot(Prepared(trial.test), "test", ZeroShotOptions(CHEXPERT_TASKS, standard=standard))
     return {name: value for name, value in found.items() if isinstance(value, float)}
 
 

@@ -98,7 +98,7 @@ def loss_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> Tens
 
 
 @torch.no_grad()
-def validation_outputs(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[RegionOutputs]:
+def outputs_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[RegionOutputs]:
     """One box a region, and how sure it is."""
     if name == "queries":
         return model.validation_outputs(batch)
@@ -147,7 +147,7 @@ def measure(
     films: list[RegionOutputs] = []
     for first in range(0, len(test), BATCH):
         batch = collate([test[row] for row in range(first, min(first + BATCH, len(test)))])
-        films += outputs(name, model, batch, region_targets(batch.regions, names, PIXELS))
+        films += outputs_of(name, model, batch, region_targets(batch.regions, names, PIXELS))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_metrics(
         films, names

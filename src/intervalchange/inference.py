@@ -73,8 +73,8 @@ class Predictor:
     ) -> Prediction:
         """Answer a question about two files (PNG, JPEG, DICOM), or about `current` alone where it needs no prior.
 
-        Returns words, structured change, probabilities and attribution maps. Raises ImageError for a film that cannot be
-        read or, without `force`, should not be; InputError for a difference question without a prior.
+        Returns words, structured change, probabilities and attribution maps. Raises ImageError for a film that
+        cannot be read or, without `force`, should not be; InputError for a difference question without a prior.
         """
         return self.answer_shown(prior, current, question, force=force).prediction
 

@@ -170,7 +170,7 @@ class Prediction:
     confidence: Mapping[str, float] | None = None
     """Probabilities in [0, 1]: `answer` for the whole, `added:<finding>` and `missing:<finding>` where known."""
     evidence: Mapping[str, Any] | None = None
-    """Finding (or "change") -> (g, g) attribution map in [0, 1] in the frame of the current film; never written to JSON."""
+    """Finding (or "change") -> (g, g) attribution map in [0, 1], in the frame of the current film; never in JSON."""
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     facts: Mapping[str, str | float] | None = None

@@ -16,7 +16,7 @@ from intervalchange.blocks.published_encoders import levels_of, shape_of
 from intervalchange.blocks.yolo_head import ANCHORS, STRIDES, YoloHead, _decoded, surest_of_overlapping
 from intervalchange.config import load_preset
 from intervalchange.losses.yolo import anchor_labels, anchor_objects, anchor_places, anchor_targets, shape_iou
-from intervalchange.tasks.detection import Detection, DetectionConfig, JudgedBoxes
+from intervalchange.tasks.detection import BoxOutputs, Detection, DetectionConfig
 
 NAMES = tuple(toy.PLACES)
 SHAPES = torch.tensor([[8.0, 8.0], [16.0, 32.0], [40.0, 20.0]])
@@ -183,12 +183,12 @@ def test_it_learns_and_judges_each_film_by_itself(tmp_path: Path) -> None:
 def test_unsure_boxes_stay_out_of_the_compat_figure_alone() -> None:
     model = tiny(labels=["x"], compat_score=0.5).eval()
     there = (0.0, 1.0, 1.0, 1.0, 9.0, 9.0)
-    sure = JudgedBoxes("a", (1.0,), (there,), ((0.0, 0.6, *there[2:]),))
-    unsure = JudgedBoxes("b", (1.0,), (there,), ((0.0, 0.4, *there[2:]),))
+    sure = BoxOutputs("a", (1.0,), (there,), ((0.0, 0.6, *there[2:]),))
+    unsure = BoxOutputs("b", (1.0,), (there,), ((0.0, 0.4, *there[2:]),))
     scores = model.validation_scores([sure, unsure])
     assert scores["boxes.strict.map"] == scores["boxes.compat.map"] == 1
     assert (scores["boxes.strict.films"], scores["boxes.compat.films"]) == (2, 1)
-    missed = JudgedBoxes("b", (1.0,), (there,), ((0.0, 0.4, 20.0, 20.0, 30.0, 30.0),))
+    missed = BoxOutputs("b", (1.0,), (there,), ((0.0, 0.4, 20.0, 20.0, 30.0, 30.0),))
     scores = model.validation_scores([sure, missed])
     assert scores["boxes.strict.map"] < scores["boxes.compat.map"] == 1
 

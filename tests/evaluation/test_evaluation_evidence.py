@@ -104,7 +104,7 @@ def test_figures_beside_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heat", "cells", "says"),
+    ("attribution", "cells", "says"),
     [
         (np.ones((1, 4, 4)), np.ones((1, 8, 8)), "maps of shape"),
         (-np.ones((1, 4, 4)), np.ones((1, 4, 4)), "negative"),

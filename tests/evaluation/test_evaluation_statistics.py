@@ -14,10 +14,10 @@ from intervalchange.evaluation.metrics.statistics import (
     bootstrap_p,
     holm,
     intervals,
-    metrics,
     paired_differences,
     patient_weights,
     percentile_interval,
+    point_estimates,
     ratio,
     replicate,
     spearman,
@@ -55,7 +55,7 @@ def test_replicates_against_brute_force() -> None:
     for row in (0, 7, 99, 119):
         drawn = [name for name, times in zip(names, weights[row], strict=True) for _ in range(int(times))]
         rows = [place for name in drawn for place in range(40) if patients[place] == name]
-        slow = metrics({name: array[rows] for name, array in table.items()}, share)
+        slow = point_estimates({name: array[rows] for name, array in table.items()}, share)
         assert {name: values[row] for name, values in fast.items()} == pytest.approx(slow)
 
 
@@ -109,7 +109,7 @@ def test_paired_differences_are_narrower() -> None:
     patients = list(range(200))
     found = paired_differences(first, second, patients, share)["share"]
     value, low, high = found.value, found.low, found.high
-    assert value == pytest.approx(metrics(second, share)["share"] - metrics(first, share)["share"])
+    assert value == pytest.approx(point_estimates(second, share)["share"] - point_estimates(first, share)["share"])
     assert low <= value <= high
     alone = intervals(second, patients, share)["share"]
     assert high - low < (alone[1] - alone[0]) / 2
@@ -145,7 +145,7 @@ def test_p_values_of_no_difference_are_even() -> None:
 
 def test_small_counts_do_not_overflow() -> None:
     tiny = {"right": np.full(1000, 200, np.uint8), "cases": np.full(1000, 250, np.uint8)}
-    assert metrics(tiny, right_share)["share"] == pytest.approx(0.8)
+    assert point_estimates(tiny, right_share)["share"] == pytest.approx(0.8)
     low, high = intervals(tiny, ["p", "q"] * 500, right_share, 20)["share"]
     assert (low, high) == pytest.approx((0.8, 0.8))
 
@@ -206,7 +206,7 @@ def test_intervals_of_rank_statistics() -> None:
 
 def test_calibration_by_hand() -> None:
     said, true = [0.95, 0.95, 0.15, 0.15], [1, 0, 0, 0]
-    scores = metrics(calibration.tally(said, true), calibration.measures)
+    scores = point_estimates(calibration.tally(said, true), calibration.measures)
     assert scores["ece"] == pytest.approx((2 * 0.45 + 2 * 0.15) / 4)
     assert scores["brier"] == pytest.approx((0.05**2 + 0.95**2 + 2 * 0.15**2) / 4)
     assert calibration.reliability(said, true) == [

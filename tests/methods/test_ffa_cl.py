@@ -236,12 +236,12 @@ def test_published_sizes() -> None:
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
-def validation_outputs(study: str, chance: float, truth: int) -> FilmOutputs:
+def film_outputs(study: str, chance: float, truth: int) -> FilmOutputs:
     return FilmOutputs(study, "p", np.array([chance, 0.5]), np.array([truth, -1], np.int8))
 
 
 def test_films_and_studies() -> None:
-    films = [outputs("a", 0.9, 1), outputs("a", 0.1, 1), outputs("b", 0.3, 0), outputs("c", 0.2, 0)]
+    films = [film_outputs("a", 0.9, 1), film_outputs("a", 0.1, 1), film_outputs("b", 0.3, 0), film_outputs("c", 0.2, 0)]
     scores = label_scores(films, ("Edema", "Fracture"))
     assert scores["auroc.macro"] == scores["auroc.edema"] == 0.5
     assert "auroc.fracture" not in scores

@@ -20,7 +20,7 @@ def masked_bce(
     """Mean binary cross-entropy over the known entries.
 
     logits, targets: one shape, e.g. (b, f); targets in [0, 1], NaN where unknown. `weight` broadcasts to them: how
-    much each entry counts; `reduce_mean` averages the sum of weights over processes. Nothing known gives 0 (gradient 0).
+    much each entry counts; `reduce_mean` averages the sum of weights over processes. Nothing known gives 0.
     """
     known = ~torch.isnan(targets)
     losses = F.binary_cross_entropy_with_logits(logits.float(), torch.nan_to_num(targets).float(), reduction="none")

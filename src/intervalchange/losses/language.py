@@ -25,8 +25,8 @@ def answer_nll(
 
     logits: (b, t, v), the prediction *of* targets[:, t] (already shifted). targets: (b, t) token ids.
     mask: (b, t), 1 where a token counts. Every token weighs the same, whichever answer it is in, as in the usual
-    captioning loss (Vaswani et al. 2017; ReAl's L_gen). No token at all gives 0. `reduce_mean` averages the count of tokens
-    over processes. `smoothing` of the target's probability is spread over the whole vocabulary.
+    captioning loss (Vaswani et al. 2017; ReAl's L_gen). No token at all gives 0. `reduce_mean` averages the count of
+    tokens over processes. `smoothing` of the target's probability is spread over the whole vocabulary.
     """
     losses = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none", label_smoothing=smoothing)
     mask = mask.to(losses.dtype)

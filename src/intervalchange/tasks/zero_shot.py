@@ -136,8 +136,8 @@ class ZeroShotOptions:
 def zero_shot(model: Any, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
     """Classification and retrieval of a split by an image-text model, without training.
 
-    Figures by dotted names, and under `statistics` the mean and deviation of each class's scores, for `ZeroShotOptions.standard`
-    of a later trial. Raises InputError for a model without a text side, ConfigError for classes without prompts.
+    Metrics by dotted names, and under `statistics` the mean and deviation of each class's scores, for
+    `ZeroShotOptions.standard` of a later trial. Raises InputError for a model without a text side, ConfigError for classes without prompts.
     """
     asked, pixels = asked or ZeroShotOptions(), model.config.pixels
     if not isinstance(model, ImageText):

@@ -22,7 +22,7 @@ from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods import method_class
+from intervalchange.methods import method_class, stages
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
@@ -55,15 +55,15 @@ class Stage:
 
 def list_stages() -> list[Stage]:
     """Every METHOD/STAGE that has a preset, in running order."""
-    stages = []
+    found = []
     for name in stages():
         sizes = preset_sizes(name)
         if sizes:
             kind = method_class(name)
             parameters = {size: count_parameters(name, size) for size in sizes}
             headers = {size: preset_header(name, size) for size in sizes}
-            stages.append(Stage(name, sizes, tuple(kind.supervision), parameters, headers))
-    return stages
+            found.append(Stage(name, sizes, tuple(kind.supervision), parameters, headers))
+    return found
 
 
 def print_stages() -> None:

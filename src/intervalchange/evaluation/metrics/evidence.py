@@ -183,8 +183,8 @@ def deletion(
 ) -> Curve:
     """Take the film away, hottest cells first. A map that matters makes the score fall soon: a small area.
 
-    film: (h, w). attribution: (g, g). score: called once with all (k, h, w) films. fill: what is put in place, a number or an
-    (h, w) film (the same film without the lesion, a blurred one); None: the film's mean.
+    film: (h, w). attribution: (g, g). score: called once with all (k, h, w) films. fill: what is put in place, a
+    number or an (h, w) film (the same film without the lesion, a blurred one); None: the film's mean.
     """
     given = np.asarray(film, float)
     shares, frames = _frames(given, _filling(given, fill), np.asarray(attribution, float), steps)

@@ -15,7 +15,7 @@ NegativeGroups = tuple[tuple[str, ...], ...]
 
 
 class HardNegatives:
-    """Part of a `Method` whose configuration has `findings`: what may stand in a hard negative in place of another one."""
+    """Part of a `Method` whose configuration has `findings`: what may replace another one in a hard negative."""
 
     config: Any
     tokenizer: Any

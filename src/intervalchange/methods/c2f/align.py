@@ -355,7 +355,7 @@ class C2FAlign(HardNegatives, PairedRegions):
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[Any]:
-        """For each case: whether the answer was told from a hard negative, and how many masked words were filled right."""
+        """For each case: was the answer told from a hard negative, and how many masked words were filled right."""
         asked = self.ask(self.compare(self.see(batch)), batch["question"])
         tried = self._tried(asked, batch, step=0)
         right = (tried.true.float().softmax(-1)[:, 1] > tried.miss.float().softmax(-1)[:, 1]).cpu()

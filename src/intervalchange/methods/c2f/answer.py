@@ -17,7 +17,8 @@ Differs: the graph is normalised and has self loops, its edges weigh as the dete
 Differs: region vectors are standardised by the first batch, so that what films share does not drown what differs.
 Differs: both contrasts are symmetric and take equal key words for equal (`losses/contrastive.py`); the code has half of
     the matches. Key words go through the grammar, in a fixed order. Softmax over the batch; the code has BCE.
-Differs: hard negatives are made by the grammar, for every kind of question, and begin with the same token as the answers.
+Differs: hard negatives are made by the grammar, for every kind of question, and begin with the same token as
+    the answers.
 Differs: the fine contrast averages over words (the code sums, and its loss starts at about 19).
 Differs: a learned vector tells the tokens of current, prior and both readings of D apart; in the code nothing does, and
     who reads F_diff knows the direction of a change from D alone.

@@ -2,8 +2,8 @@
 
 - **masked words** (MLM): 15% of the words of an answer are hidden and found again from the films and the rest.
 - **masked cells** (MVCL): 15% of the cells of one film are emptied; what was there is told from what is elsewhere.
-- **aligning** (FDA): each pair with its true answer and six hard negatives made by the grammar (the direction, a level, a
-  finding is wrong); the answer whose CLS is closest to those of the films is to be the true one.
+- **aligning** (FDA): each pair with its true answer and six hard negatives made by the grammar (the direction, a
+  level, a finding is wrong); the answer whose CLS is closest to those of the films is to be the true one.
 
 Differs: the hard negatives are the grammar's (`data/answer_words.py`); the authors ship files made by word frequencies.
     They use words of training answers only. `others` adds answers of other cases of the training set, in place of

@@ -39,7 +39,7 @@ DIFFERENCE = "difference"
 class PluralReportsConfig(PluralConfig):
     """Configuration of the stages on reports; each names its `targets`."""
 
-    targets: tuple[str, ...]
+    targets: tuple[str, ...] = ("findings",)
     """What is learnt of each case: findings, impression, difference."""
     sample_patches: int = 0
     """Cells of each film of a pair that are read while training, drawn anew each time; 0 for all. Published: 196."""
