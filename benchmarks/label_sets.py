@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from intervalchange.data.readers import reports
+from intervalchange.data.readers.openi import reports
 from intervalchange.data.readers.openi_mesh import findings_of, is_coded
 from intervalchange.findings import SIMULATED
 

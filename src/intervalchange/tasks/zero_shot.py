@@ -137,7 +137,8 @@ def zero_shot(model: Any, prepared: Prepared, split: str, asked: ZeroShotOptions
     """Classification and retrieval of a split by an image-text model, without training.
 
     Metrics by dotted names, and under `statistics` the mean and deviation of each class's scores, for
-    `ZeroShotOptions.standard` of a later trial. Raises InputError for a model without a text side, ConfigError for classes without prompts.
+    `ZeroShotOptions.standard` of a later trial. Raises InputError for a model without a text side, ConfigError for
+    classes without prompts.
     """
     asked, pixels = asked or ZeroShotOptions(), model.config.pixels
     if not isinstance(model, ImageText):

@@ -9,7 +9,8 @@ import pytest
 from film_files import chest, save
 
 from intervalchange.data.prepare import prepare
-from intervalchange.data.readers import read_source, reports
+from intervalchange.data.readers import read_source
+from intervalchange.data.readers.openi import reports
 from intervalchange.data.readers.openi_mesh import MAPPED
 from intervalchange.errors import SourceError
 from intervalchange.simulation.cohort import SimulatedStudy, simulate, simulate_patient
