@@ -214,6 +214,7 @@ class QuestionEncoder(nn.Module):
         self.words = nn.Embedding(vocabulary, words)
         self.read = nn.GRU(words, width, batch_first=True)
         self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.score[2].bias.requires_grad_(False)  # The same for every word: the softmax takes it away.
         self.dropout = nn.Dropout(dropout)
 
     def draw_weights(self, init: Any) -> None:
