@@ -22,14 +22,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from intervalchange.blocks.cross_decoder import CrossDecoder
-from intervalchange.methods.idcpcl.prefix_transformer import PrefixStack, sinusoid
 from intervalchange.blocks.tokenizer import Tokens
-from intervalchange.methods.plural.two_stream import TwoStreamDecoder, TwoStreamSizes
 from intervalchange.losses.contrastive import (
     first_of_candidates,
     masked_features,
 )
+from intervalchange.methods.idcpcl.prefix_transformer import PrefixStack, sinusoid
 from intervalchange.methods.plural.ofa import our_name
+from intervalchange.methods.plural.two_stream import TwoStreamDecoder, TwoStreamSizes
 from intervalchange.methods.ved.answer import DifferenceEmbedding
 
 # --- IDCPCL --------------------------------------------------------------------------------------------------------

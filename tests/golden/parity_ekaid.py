@@ -23,9 +23,9 @@ from parity_golden import (
 from torch import Tensor
 from torch.nn import functional as F
 
+from intervalchange.methods.ekaid.answer import NodeAttention
 from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker, Said
 from intervalchange.methods.ekaid.region_graphs import RelationEncoder, RelationGraph, box_geometry, spatial_relations
-from intervalchange.methods.ekaid.answer import NodeAttention
 
 SIDE = 1024
 

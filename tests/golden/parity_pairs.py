@@ -25,9 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange.blocks.cross_decoder import CrossDecoder
-from intervalchange.methods.c2f.graph import GraphConvolution, normalised
 from intervalchange.blocks.pair_attention import PairAttention
-from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
 from intervalchange.blocks.tokenizer import Tokens
 from intervalchange.losses.contrastive import (
     answer_matching,
@@ -38,6 +36,8 @@ from intervalchange.losses.contrastive import (
 from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.local_alignment import word_logits
 from intervalchange.methods.c2f.align import AlignConfig
+from intervalchange.methods.c2f.graph import GraphConvolution, normalised
+from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
 
 # --- MCCFormers ----------------------------------------------------------------------------------------------------
 

@@ -23,15 +23,15 @@ from parity_golden import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intervalchange.methods.cm_cgns.cross_modal import AttentionPool, CrossModalAttention
 from intervalchange.losses.clustering import cosines, farthest_chain, margin_loss, nearest, second_nearest
 from intervalchange.losses.contrastive import cosine_logits, multi_positive
 from intervalchange.losses.finding_alignment import combined, finding_contrast, graph_alignment, orthogonality
 from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
-from intervalchange.methods.ffa_cl.parts import FindingSplitter, PromptBranch, SharedClassifier, mixer
+from intervalchange.methods.cm_cgns.cross_modal import AttentionPool, CrossModalAttention
 from intervalchange.methods.ffa_cl.label_tree import read_tree
+from intervalchange.methods.ffa_cl.parts import FindingSplitter, PromptBranch, SharedClassifier, mixer
 
 
 def _gradients(loss: Tensor, leaves: dict[str, Tensor], variant: str = "") -> Comparisons:
