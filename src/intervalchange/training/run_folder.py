@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from intervalchange.errors import RunError
@@ -43,10 +44,11 @@ class RunFolder:
         self.record = self.path / "run.json"
         self.log = self.path / "log.jsonl"
 
-    def open(self, facts: Mapping[str, Any]) -> bool:
+    def open(self, facts: Mapping[str, Any], renamed: Mapping[str, str] = MappingProxyType({})) -> bool:
         """Begin a run or take it up again; True where it has finished.
 
-        `facts["fingerprint"]` tells whether it is the same run. Raises RunError where the folder holds something else.
+        `facts["fingerprint"]` tells whether it is the same run. renamed: former name of a model option -> its name
+        today. Raises RunError where the folder holds something else.
         """
         if not self.record.is_file():
             if self.path.is_dir() and any(self.path.iterdir()):
@@ -57,6 +59,9 @@ class RunFolder:
             write_json(self.record, {**facts, "finished": False})
             return False
         there = read_json(self.record)
+        model = (there.get("fingerprint") or {}).get("model") or {}
+        for former in renamed.keys() & model.keys():
+            model[renamed[former]] = model.pop(former)
         if there.get("fingerprint") != facts["fingerprint"]:
             raise RunError(
                 f"the folder holds another run: {_difference(there, facts)}.",

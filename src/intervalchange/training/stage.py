@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods import method_class, stages
+from intervalchange.methods import method_class, method_of, stages
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
@@ -122,7 +123,7 @@ def train(
     refuse_evaluation_data(prepared)
     training, validation = training_sets(kind, prepared, preset, config)
     folder = RunFolder(out)
-    if folder.open(facts_of(preset, config, prepared, training, sources)):
+    if folder.open(facts_of(preset, config, prepared, training, sources), config.renamed):
         _say(f"{folder.path} has finished already; nothing to do.")
         return folder.path
     checkpoint = folder.clear()
@@ -157,7 +158,7 @@ def start_from(model: Method, run: Path) -> str:
     path = run / "model.safetensors"
     if not path.is_file():
         raise RunError("there are no weights to start from.", where=run, remedy="Give a finished run folder to --from.")
-    theirs, ours = model.map_pretrained(load_file(path), run), model.state_dict()
+    theirs, ours = model.map_pretrained(_tensors_of(run), run), model.state_dict()
     fitting = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
     if not fitting:
         raise RunError(
@@ -167,6 +168,17 @@ def start_from(model: Method, run: Path) -> str:
     missing = len(ours.keys() - fitting.keys() - model.all_tied_weights_keys.keys())
     unexpected = len(theirs.keys() - fitting.keys())
     return f"{run}: {len(fitting)} tensors loaded, {missing} missing, {unexpected} unexpected."
+
+
+def _tensors_of(run: Path) -> dict[str, torch.Tensor]:
+    """The weights of a run, under the names that its method has today."""
+    tensors = load_file(run / "model.safetensors")
+    config = run / "config.json"
+    model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type", "") if config.is_file() else ""
+    try:
+        return method_of(model_type).with_current_names(tensors)
+    except ConfigError:  # Weights of a stage that is not installed: they are taken as they are.
+        return tensors
 
 
 def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | None) -> None:

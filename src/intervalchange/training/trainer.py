@@ -343,7 +343,11 @@ def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Itera
 
 def load_checkpoint(model: Method, folder: Path) -> None:
     """The weights of a checkpoint into a model."""
-    check_loaded(model, model.load_state_dict(load_file(folder / "model.safetensors"), strict=False), folder)
+    check_loaded(
+        model,
+        model.load_state_dict(model.with_current_names(load_file(folder / "model.safetensors")), strict=False),
+        folder,
+    )
 
 
 def check_loaded(model: Method, result: Any, where: Path) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -48,6 +50,8 @@ class MethodConfig(PreTrainedConfig):
     """
 
     model_type = "intervalchange"
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Former name of an option -> its name today: configurations of earlier versions still load."""
 
     pixels: int = 128
     """Side of the square film the model reads; data are prepared with at least this many."""
@@ -58,6 +62,9 @@ class MethodConfig(PreTrainedConfig):
         kind = kwargs.pop("model_type", self.model_type)
         if kind != self.model_type:
             raise ConfigError(f"these are weights of {kind!r}, not of {self.model_type!r}.", remedy="Give another run.")
+        for former, name in self.renamed.items():
+            if former in kwargs:
+                setattr(self, name, kwargs.pop(former))
         for key in kwargs:
             if key not in _BOOKKEEPING:
                 raise ConfigError(f"unknown model option {key!r}.", remedy=suggestion(key, self.options()))
@@ -69,7 +76,8 @@ class MethodConfig(PreTrainedConfig):
     def options(cls) -> dict[str, Any]:
         """Field -> type, for the fields that are a method's own (not the bookkeeping of transformers)."""
         own = [base for base in reversed(cls.__mro__) if issubclass(base, MethodConfig)]
-        return {name: hint for base in own for name, hint in inspect.get_annotations(base, eval_str=True).items()}
+        hints = {name: hint for base in own for name, hint in inspect.get_annotations(base, eval_str=True).items()}
+        return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
 
 
 @contextmanager
@@ -155,6 +163,8 @@ class Method(PreTrainedModel):
     """What one item of its training is: a case, or a film with its labels (stages that answer no question)."""
     needs: ClassVar[tuple[str, ...]] = ()
     """What a film must have to be trained on, as `FilmDataset` names it: findings, labels, regions, reports."""
+    renamed_weights: ClassVar[Mapping[str, str]] = {}
+    """Pattern of a tensor's former name -> its name today: weights of earlier versions still load."""
     selection: ClassVar[str] = "change.micro.f1"
     """The metric of `validation_scores` that chooses the weights; larger is better."""
 
@@ -175,6 +185,16 @@ class Method(PreTrainedModel):
         could not say how they are drawn (`_init_weights`).
         """
         return False
+
+    @classmethod
+    def with_current_names(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors that an earlier version may have written, under the names of today."""
+        current = {}
+        for name, tensor in tensors.items():
+            for former, today in cls.renamed_weights.items():
+                name = re.sub(former, today, name)
+            current[name] = tensor
+        return current
 
     def forward(self, **batch: Any) -> MethodOutput:
         """Loss and terms of the fields of a `Batch`."""
@@ -289,5 +309,7 @@ class Method(PreTrainedModel):
         """A folder or hub name written by `save_pretrained`, with the tokenizer that lies beside the weights."""
         if "tokenizer" not in kwargs:
             kwargs["tokenizer"] = load_tokenizer(str(pretrained_model_name_or_path))
+        if cls.renamed_weights:
+            kwargs.setdefault("key_mapping", dict(cls.renamed_weights))
         with without_bars():
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)

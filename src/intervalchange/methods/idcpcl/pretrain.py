@@ -49,6 +49,7 @@ class IdcpclPretrainConfig(IdcpclConfig):
     """The tasks. The rows of the ablation: weights of 0."""
 
     model_type = "idcpcl_pretrain"
+    renamed: ClassVar[Mapping[str, str]] = {"misses": "hard_negatives"}
 
     task_weights: tuple[float, ...] = (8.0, 1.0, 2.0)
     """How often words, cells and aligning are drawn."""
@@ -75,7 +76,7 @@ class IdcpclPretrainConfig(IdcpclConfig):
                 remedy="Give three numbers (words, cells, aligning), none below 0 and one above.",
             )
         if self.hard_negatives < 1:
-            raise ConfigError(f"model option 'misses' is {self.hard_negatives}.", remedy="It is 1 or more.")
+            raise ConfigError(f"model option 'hard_negatives' is {self.hard_negatives}.", remedy="It is 1 or more.")
 
 
 @dataclass(frozen=True)
