@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.encoder_weights import encoder_tensors
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import encoder_tensors
 from intervalchange.blocks.region_queries import RegionView, RegionVision
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.boxes import STRICT, Boxes, box_metrics, iou
@@ -211,9 +211,7 @@ class C2FAnatomy(Method):
 
     def forward(self, **batch: Any) -> MethodOutput:
         view, _ = self.vision(batch["current"])
-        terms = anatomy_terms(view, self._targets(batch))
-        loss = torch.stack([ANATOMY_WEIGHTS[name] * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(anatomy_terms(view, self._targets(batch)), ANATOMY_WEIGHTS)
 
     def validation_outputs(self, batch: Any) -> list[Any]:
         with torch.no_grad():

@@ -140,11 +140,11 @@ def box_geometry(boxes: Tensor) -> Tensor:
 
 
 class RelationAttention(nn.Module):
-    """What each node hears from its neighbours in one direction of a graph.
+    """What each node reads from its neighbours in one direction of a graph.
 
     Scaled dot products, plus a learned number for the relation, plus the logarithm of the certainty; softmax over the
-    neighbours. A node hears as loudly as its surest neighbour is sure: one without neighbours hears nothing. Heads
-    read whole nodes and are joined by a linear layer.
+    neighbours. What a node reads is scaled by the certainty of its surest neighbour: without neighbours it reads
+    nothing. Heads read whole nodes and are joined by a linear layer.
     """
 
     def __init__(self, width: int, heads: int, relations: int, geometry: bool, dropout: float) -> None:
@@ -197,7 +197,7 @@ class RelationEncoder(nn.Module):
     def forward(self, nodes: Tensor, question: Tensor, graph: RelationGraph, geometry: Tensor | None = None) -> Tensor:
         """nodes: (b, n, d); question: (b, n, q), what each node knows of it -> (b, n, d). Changes nothing in place."""
         own = self.own(self.dropout(torch.cat([nodes, question], dim=-1)))
-        heard = own
-        for layer, read in zip(self.directions, (graph, graph.reversed()), strict=True):
-            heard = heard + layer(own, read, geometry)
-        return nodes + torch.relu(self.dropout(heard))
+        sums = own
+        for layer, direction in zip(self.directions, (graph, graph.reversed()), strict=True):
+            sums = sums + layer(own, direction, geometry)
+        return nodes + torch.relu(self.dropout(sums))
