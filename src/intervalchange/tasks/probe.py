@@ -5,15 +5,12 @@ Frozen means frozen: no gradient, and evaluation mode (BatchNorm, dropout) while
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import levels_of
-from intervalchange.data.dataset import FilmDataset, PairDataset
-from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.statistics import REPLICATES
 from intervalchange.methods.base.encoder import EncoderMethod, TunedEncoderConfig
@@ -40,13 +37,6 @@ class Probe(EncoderMethod):
         super().__init__(config, tokenizer)
         if not config.labels:
             raise ConfigError("a task needs labels.", remedy='Name some: --model.labels "[pneumonia]".')
-
-    @classmethod
-    def dataset(
-        cls, config: Any, prepared: Prepared, split: str, kinds: Sequence[str] | None = None, **options: Any
-    ) -> PairDataset | FilmDataset:
-        """Films with the labels of the task."""
-        return super().dataset(config, prepared, split, kinds, labels=config.labels, **options)
 
     def levels(self, films: Tensor) -> list[Tensor]:
         """Films (b, 1, h, w) -> the encoder's maps, fine to coarse (`encoders.levels_of`)."""

@@ -210,11 +210,13 @@ class Method(PreTrainedModel):
         """What a run learns from or is validated on: films, or the cases of these kinds whose answer is known.
 
         kinds: None for all; films have none. Items carry what `supervision` names and nothing else. options: as the
-        data set takes them (augment, seed, share, limit, labels).
+        data set takes them (augment, seed, share, limit).
         """
-        if cls.unit == "films":
-            return FilmDataset(prepared, split, config.pixels, needs=cls.needs, supervision=cls.supervision, **options)
-        return PairDataset(prepared, split, kinds, config.pixels, answered=True, supervision=cls.supervision, **options)
+        options |= {"supervision": cls.supervision}
+        if cls.unit == "cases":
+            return PairDataset(prepared, split, kinds, config.pixels, answered=True, **options)
+        labels = getattr(config, "labels", ())  # Of the stages that are about labels.
+        return FilmDataset(prepared, split, config.pixels, needs=cls.needs, labels=labels, **options)
 
     def forward(self, **batch: Any) -> MethodOutput:
         """Loss and terms of the fields of a `Batch`."""

@@ -40,7 +40,7 @@ class PairedRegionsConfig(RegionConfig):
         super().__post_init__(**kwargs)
         if self.regions == "store" and self.vision_rate:
             raise ConfigError(
-                "stored regions cannot be trained.", remedy="Set --model.vision_rate 0 or --model.regions fly."
+                "stored regions do not learn.", remedy="Set --model.vision_rate 0 or --model.regions fly."
             )
 
 
