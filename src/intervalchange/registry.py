@@ -86,7 +86,8 @@ def stage_class(stage: str) -> type:
     """
     if stage in _registered:
         module, name = _registered[stage]
-        return getattr(import_module(module), name)
+        registered: type = getattr(import_module(module), name)
+        return registered
     if stage not in stages():
         remedy = did_you_mean(stage, stages(), otherwise="See `intervalchange train --list`.")
         raise ConfigError(f"unknown stage {stage!r}.", remedy=remedy)

@@ -81,7 +81,7 @@ class Classification(Probe):
 
     def pooled(self, films: Tensor) -> Tensor:
         """Films (b, 1, h, w) -> features (b, d) that the head reads."""
-        with self.encoding():
+        with self.encoder_gradients():
             features = self.encoder(films.to(self.device))
             mean = features.map.mean((-2, -1)) if features.token is None else features.token
             return torch.cat([mean, features.map.amax((-2, -1))], 1) if self.config.pool == "both" else mean

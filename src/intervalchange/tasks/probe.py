@@ -40,7 +40,7 @@ class Probe(EncoderMethod):
 
     def levels(self, films: Tensor) -> list[Tensor]:
         """Films (b, 1, h, w) -> the encoder's maps, fine to coarse (`encoders.levels_of`)."""
-        with self.encoding():
+        with self.encoder_gradients():
             return levels_of(self.encoder, films.to(self.device))
 
     def replicates(self) -> int:

@@ -96,7 +96,7 @@ class EncoderMethod(Method):
             self.encoder.eval()
         return self
 
-    def encoding(self) -> AbstractContextManager[Any]:
+    def encoder_gradients(self) -> AbstractContextManager[Any]:
         """The context in which films are encoded: without gradient where the encoder is frozen."""
         return torch.no_grad() if self._frozen_now else nullcontext()
 

@@ -83,7 +83,7 @@ class PairedFilms(EncoderMethod, Answerer):
         """Films -> maps (2b, c, g, g), those of the priors first. The current film stands in for an absent prior."""
         current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
         prior = torch.where(has_prior.view(-1, 1, 1, 1), prior, current)
-        with self.encoding():
+        with self.encoder_gradients():
             return self.encoder(torch.cat([prior, current]).contiguous()).map
 
     def tokens(self, maps: Tensor) -> Tensor:
