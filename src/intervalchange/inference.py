@@ -159,13 +159,13 @@ class Predictor:
                 outputs += self.model.validation_outputs(collate([films[row] for row in rows]))
         return {"films.count": len(films), **self.model.validation_scores(outputs)}
 
-    def zero_shot(self, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
+    def zero_shot(self, prepared: Prepared, split: str, options: ZeroShotOptions | None = None) -> dict[str, Any]:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
         from intervalchange.tasks.zero_shot import zero_shot
 
         patients = prepared.cases["patient_id"].iloc[prepared.case_rows(split)]
         self.refuse_training_patients(prepared, patients, split)
-        return zero_shot(self.model, prepared, split, asked)
+        return zero_shot(self.model, prepared, split, options)
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
         """The cases that `predict` answers: of the kinds the run was trained on unless others are named.

@@ -186,7 +186,7 @@ class C2FAlign(HardNegatives, PairedRegions):
         if hasattr(self, "fill_bias"):
             init.zeros_(self.fill_bias)
         if hasattr(self, "belongs"):
-            # Answers and hard negatives are hardly told apart at first: what the head says then is noise for all below.
+            # Answers and hard negatives are hardly told apart at first: what the head outputs then is noise for all below.
             init.normal_(self.belongs.weight, std=0.02)
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
@@ -361,7 +361,7 @@ class C2FAlign(HardNegatives, PairedRegions):
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[Any]:
-        """Per case: was the answer told from a hard negative, and how many masked words were filled right."""
+        """Per case: was the answer preferred to a hard negative, and how many masked words were filled right."""
         question = self.fuse_question(self.fuse_films(self.encode_films(batch)), batch["question"])
         read = self._read_answers(question, batch, step=0)
         belongs = [logits.float().softmax(-1)[:, 1] for logits in (read.answer_logits, read.negative_logits)]

@@ -12,7 +12,7 @@ contrasts, the matching of answers, masked words and the answer read. Two stages
 `c2f/answer`.
 
 Differs: D = current - prior, as the figure has it; the code has the opposite sign.
-Differs: the graph is normalised and has self loops, its edges weigh as the detections are sure, and there is no
+Differs: the graph is normalised and has self loops, its edges weigh by the certainty of detections, and there is no
     log-softmax over its output; node names are encoded once.
 Differs: region vectors are standardised by the first batch, so that what films share does not drown what differs.
 Differs: both contrasts are symmetric and take equal key words for equal (`losses/contrastive.py`); the code has half of

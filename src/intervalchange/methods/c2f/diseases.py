@@ -149,10 +149,10 @@ class C2FDiseases(Method):
 
 def _areas(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> np.ndarray:
     """(..., f) of each film, truth -1 where unknown -> (f,) area under the ROC curve, NaN where a class is missing."""
-    said, true = (np.stack(list(table)).astype(float) for table in (scores, truth))
-    true[true < 0] = np.nan
-    said, true = (table.reshape(-1, table.shape[-1]) for table in (said, true))
-    return by_label(true, said, np.ones(len(true)), "auroc")
+    predicted, target = (np.stack(list(table)).astype(float) for table in (scores, truth))
+    target[target < 0] = np.nan
+    predicted, target = (table.reshape(-1, table.shape[-1]) for table in (predicted, target))
+    return by_label(target, predicted, np.ones(len(target)), "auroc")
 
 
 def _mean(values: np.ndarray) -> float:

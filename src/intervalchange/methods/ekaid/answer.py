@@ -11,21 +11,21 @@ become one vector each, and the dynamic speaker (`dynamic_speaker.py`) writes th
 
 Differs: the question's attention is normalised over its words; the published code normalises over the batch, so that
     an answer depends on its batch mates.
-Differs: a node keeps its own term and hears both directions of a graph; the published sum overwrites all but the last.
+Differs: a node keeps its own term and reads both directions of a graph; the published sum overwrites all but the last.
 Differs: the three graphs read the same nodes and their results are averaged; in the published code each writes into
     the nodes that the next one reads, and the weights of the sum do nothing.
 Differs: a node without neighbours attends to nothing; published, it attends equally to all nodes.
-Differs: an edge weighs as the detections are sure, in the attention's logarithm; published edges are 0 or 1, and that
+Differs: an edge weighs by the certainty of detections, in the attention's logarithm; published edges are 0 or 1, and that
     is what certainties of 0 and 1 give.
-Differs: a region that is not on the film has no edges and no say; published, it counts as "right lung".
+Differs: a region that is not on the film has no edges and no weight; published, it counts as "right lung".
 Differs: in the spatial graph an angle of exactly 0 is a direction like the others (published: overlap); no pixel is
     added to the sides of boxes; lengths are shares of the film's side.
 Differs: two findings go together in the semantic graph whichever of them brings the other, both ways; published, the
-    node that comes first decides. A node can show several findings; "edema" is no region.
+    node that comes first decides. A node can show several findings; "edema" is not a region.
 Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and their stores are shared; EKAID's 26 are
     `findings.EKAID_REGIONS` (all but the right atrium exist in the simulated cohort). Findings are the 30 of the
     library in EKAID's five organs, not VinDr's 22.
-Differs: region vectors come from one query a region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
+Differs: region vectors come from one query per region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
     their channels are standardised by the first batch, with one scale for all regions because the nodes are added up,
     and a learned vector says which node is which region.
 Differs: difference = current - prior; the published code has prior - current.
