@@ -186,7 +186,7 @@ class C2FAlign(HardNegatives, PairedRegions):
         if hasattr(self, "fill_bias"):
             init.zeros_(self.fill_bias)
         if hasattr(self, "belongs"):
-            # Answers and hard negatives are hardly told apart at first: what the head outputs then is noise for all below.
+            # At first answers and hard negatives are hardly told apart: large outputs would be noise for all below.
             init.normal_(self.belongs.weight, std=0.02)
 
     def progress(self, step: int, steps: int, epoch: float) -> None:

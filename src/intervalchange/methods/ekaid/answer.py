@@ -15,8 +15,8 @@ Differs: a node keeps its own term and reads both directions of a graph; the pub
 Differs: the three graphs read the same nodes and their results are averaged; in the published code each writes into
     the nodes that the next one reads, and the weights of the sum do nothing.
 Differs: a node without neighbours attends to nothing; published, it attends equally to all nodes.
-Differs: an edge weighs by the certainty of detections, in the attention's logarithm; published edges are 0 or 1, and that
-    is what certainties of 0 and 1 give.
+Differs: an edge weighs by the certainty of detections, in the attention's logarithm; published edges are 0 or 1,
+    which is what certainties of 0 and 1 give.
 Differs: a region that is not on the film has no edges and no weight; published, it counts as "right lung".
 Differs: in the spatial graph an angle of exactly 0 is a direction like the others (published: overlap); no pixel is
     added to the sides of boxes; lengths are shares of the film's side.
@@ -25,9 +25,9 @@ Differs: two findings go together in the semantic graph whichever of them brings
 Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and their stores are shared; EKAID's 26 are
     `findings.EKAID_REGIONS` (all but the right atrium exist in the simulated cohort). Findings are the 30 of the
     library in EKAID's five organs, not VinDr's 22.
-Differs: region vectors come from one query per region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
-    their channels are standardised by the first batch, with one scale for all regions because the nodes are added up,
-    and a learned vector says which node is which region.
+Differs: region vectors come from one query per region and a crop of one map (C2F's stages) instead of two Faster
+    R-CNNs; their channels are standardised by the first batch, with one scale for all regions because the nodes are
+    added up, and a learned vector says which node is which region.
 Differs: difference = current - prior; the published code has prior - current.
 Differs: the sums over the nodes are divided by the root of their number and standardised by the first batch; published,
     what all films have in common comes out tens of times as large as what differs.

@@ -1,7 +1,7 @@
 """IDCPCL, first stage: films and words are aligned by three tasks, one of which is drawn for each step.
 
 - **masked words** (MLM): 15% of the words of an answer are hidden and predicted from the films and the rest.
-- **masked cells** (MVCL): 15% of the cells of one film are emptied; their content is recognised among that of other cells.
+- **masked cells** (MVCL): 15% of the cells of one film are emptied; each one's content is recognised among others.
 - **aligning** (FDA): each pair with its true answer and six hard negatives made by the grammar (the direction, a
   level, a finding is wrong); the answer whose CLS is closest to those of the films is to be the true one.
 
