@@ -92,8 +92,8 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "levels_prior": unknown,
         "opacity_current": opacity(current),
         "opacity_prior": np.full((1, GRID, GRID), np.nan, np.float32) if single else opacity(prior),
-        "places_current": places(current),
-        "places_prior": places(set() if single else prior),
+        "locations_current": places(current),
+        "locations_prior": places(set() if single else prior),
         "tags": (),
         "regions": {"current": (), "prior": ()},
     }
@@ -124,7 +124,7 @@ def film_item(rng: np.random.Generator, number: int, names: Sequence[str] = ()) 
         "findings_current": labels(shown),
         "levels_current": np.where(labels(shown) == 1, 2.0, np.nan).astype(np.float32),
         "opacity_current": opacity(shown),
-        "places_current": places(shown),
+        "locations_current": places(shown),
         "regions": {"current": (*anatomy, *marks), "prior": ()},
     } | (labelled(shown, names) if names else {})
 
