@@ -1,8 +1,8 @@
 """Cases as records <-> the three tables of a prepared folder.
 
 studies.parquet   one row per study: study_id, patient_id, image, row (of the pixel shards), opacity_row (-1: none),
-                  view, acquired_at, order, report, findings and levels (JSON objects), age, sex, devices, and the geometry
-                  height, width, scale, offset_x, offset_y (stored = original * scale + offset)
+                  view, acquired_at, order, report, findings and levels (JSON objects), age, sex, devices, and the
+                  geometry height, width, scale, offset_x, offset_y (stored = original * scale + offset)
 cases.parquet     one row per case: case_id, patient_id, kind, question, answer, split, tags, and `current` and `prior`,
                   row numbers of studies.parquet (prior -1: none)
 regions.parquet   one row per region: study (row number), kind, name, x1, y1, x2, y2 in original pixels, rle

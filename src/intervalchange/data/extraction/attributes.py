@@ -98,11 +98,7 @@ def _phrase_before(text: str) -> str:
         tail = text[stops[-2].end() : stops[-1].start()] if len(stops) > 1 else text[: stops[-1].start()]
     elif stops and stops[-1].group() == "and":  # "patchy and linear opacity"
         earlier = text[stops[-2].end() if len(stops) > 1 else 0 : stops[-1].start()].split()
-        if (
-            len(earlier) <= 3
-            and earlier
-            and (earlier[-1] in TYPES or earlier[-1] in LEVEL_OF or earlier[-1] in _TYPE_OF)
-        ):
+        if 1 <= len(earlier) <= 3 and (earlier[-1] in TYPES or earlier[-1] in LEVEL_OF or earlier[-1] in _TYPE_OF):
             tail = " ".join(earlier) + " " + tail
     return " ".join(tail.split()[-REACH:]).replace("~", " to ")
 
