@@ -16,7 +16,7 @@ from intervalchange import grammar
 from intervalchange.config import TrainConfig
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
-from intervalchange.data.images import film_from_file
+from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.confounds import facts_of
@@ -24,7 +24,7 @@ from intervalchange.methods import method_class
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:
-    from intervalchange.data.images import Geometry
+    from intervalchange.data.films import Geometry
     from intervalchange.data.prepared import Prepared
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 

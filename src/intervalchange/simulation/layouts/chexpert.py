@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts.mimic_diff_vqa import said_labels
 from intervalchange.simulation.layouts.single_films import films_with_split, move_films
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films
 from intervalchange.simulation.pathology import PERIPHERAL
 from intervalchange.simulation.rendering import render

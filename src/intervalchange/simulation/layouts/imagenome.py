@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.readers.imagenome_graphs import BOX_REGIONS, SMALL, TEXT_REGIONS, WITHOUT_TEXT, SmallFrame
 from intervalchange.data.readers.mimic_files import PATTERNS
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.reports import direction
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.extraction import questions
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING, FINDINGS
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.course import Attributes
 from intervalchange.simulation.identifiers import dicom_id
 from intervalchange.simulation.layouts import imagenome

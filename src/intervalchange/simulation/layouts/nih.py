@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.readers.nih import BOXES, FINDING_OF_LABEL, FRAME, TEST, TRAIN
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts.single_films import films_with_split
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import pandas as pd
 from PIL import Image
 from scipy.spatial import ConvexHull
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.foreign_objects import KINDS
 from intervalchange.simulation.layouts.single_films import films_with_split, move_films
 from intervalchange.simulation.rendering import render

@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.readers.mimic_sections import sections
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts.mimic_diff_vqa import equalise
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Change
-from intervalchange.simulation.atomic import write_atomically
 
 if TYPE_CHECKING:
     from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts.single_films import boxes_of_parts, digest, films_with_split, move_films
 

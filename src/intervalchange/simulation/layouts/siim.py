@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.run_length import encode_gaps
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes
 from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films, parts
 
