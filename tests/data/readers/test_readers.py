@@ -13,8 +13,7 @@ from film_files import chest, save
 from mimic_tree import AREA, EDEMA, EFFUSION, GAINED, dicom_id, film, write_tree
 
 from intervalchange.data.readers import read_source
-from intervalchange.data.readers.mimic_files import iso
-from intervalchange.data.readers.source import moment, read_table
+from intervalchange.data.readers.files import iso, moment, read_table
 from intervalchange.data.splits import assign, by_patient, split_hash
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, parse

@@ -137,7 +137,7 @@ def _whole(value: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Relation:
-    """What a sentence says of one region against the study before."""
+    """How a sentence compares one region with the study before."""
 
     prior: str
     """dicom_id of the earlier film."""
@@ -148,7 +148,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class SceneGraph:
-    """What one graph says of a film."""
+    """One graph: boxes of a film and what its report states."""
 
     dicom: str
     subject: str
@@ -221,30 +221,30 @@ def _states(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[tuple[str, str, 
     for entry in entries:
         region, graded = str(entry["bbox_name"]), {}
         severities = entry.get("severity_cues") or []
-        for place, sentence in enumerate(entry["attributes"]):
+        for row, sentence in enumerate(entry["attributes"]):
             present = set()
             for category, yes, label in _parts(sentence):
                 states[region, category, label] = yes
                 if yes and category in DISEASE_CATEGORIES:
                     present.add(FINDING_OF_LABEL.get(label, label))
-            words = {w for _, yes, w in _parts(severities[place] if place < len(severities) else []) if yes}
+            words = {w for _, yes, w in _parts(severities[row] if row < len(severities) else []) if yes}
             words &= RANKED_LEVELS.keys()
             # A grade belongs to a finding only where the sentence has one of each.
             if len(present) == len(words) == 1:
                 graded[present.pop()] = words.pop()
         for finding, word in graded.items():
-            levels[finding] = max(levels.get(finding, word), word, key=lambda one: RANKED_LEVELS[one])
+            levels[finding] = max(levels.get(finding, word), word, key=RANKED_LEVELS.__getitem__)
     return states, levels
 
 
 def _findings(states: Mapping[tuple[str, str, str], bool]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    findings: dict[str, float] = {}
     for (_, category, label), yes in states.items():
         if category not in DISEASE_CATEGORIES or (label in NARROWER and not yes):
             continue
         name = FINDING_OF_LABEL.get(label, label)
-        found[name] = max(found.get(name, 0.0), float(yes))
-    return found
+        findings[name] = max(findings.get(name, 0.0), float(yes))
+    return findings
 
 
 def _relations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Relation]:
@@ -297,11 +297,11 @@ def regions_of(graph: SceneGraph, height: int, width: int, notes: Counter[str]) 
 
 def _located(graph: SceneGraph, regions: Mapping[str, Region]) -> Iterator[Region]:
     """The regions that a finding is said to be in; of a lung and its zones, the zones."""
-    said: dict[str, list[Box]] = {}
+    boxes_of: dict[str, list[Box]] = {}
     for finding, name in graph.located:
         if name in regions:
-            said.setdefault(finding, []).append(regions[name].box)
-    for finding, boxes in said.items():
+            boxes_of.setdefault(finding, []).append(regions[name].box)
+    for finding, boxes in boxes_of.items():
         for box in boxes:
             if not any(other != box and _share(other, box) > MOSTLY for other in boxes):
                 yield Region("located", finding, box)
@@ -318,17 +318,17 @@ def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None
 
     folder: holds `silver_dataset`. Raises SourceError where there are no graphs or none can be read.
     """
-    found: dict[str, SceneGraph] = {}
+    graphs: dict[str, SceneGraph] = {}
     for data in _graph_files(folder, wanted):
         try:
             graph = read_graph(data)
         except (ValueError, KeyError, TypeError, AttributeError):
             notes["scene graphs that cannot be read (skipped)"] += 1
             continue
-        found[graph.dicom] = graph
-    if not found:
+        graphs[graph.dicom] = graph
+    if not graphs:
         raise SourceError("no scene graph could be read.", where=folder, remedy=WHERE)
-    return found
+    return graphs
 
 
 def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]:
