@@ -7,8 +7,8 @@ once a row, never once a ray: every array in one is counted when it is passed.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from intervalchange.simulation.compiled import compiled
 from intervalchange.simulation.intervals import (
     ball_form,
     ball_intervals,
@@ -20,6 +20,49 @@ from intervalchange.simulation.intervals import (
     stack_intervals,
     union_length,
 )
+
+Count = int | np.int64
+"""Of rays. Typed as int64 where numba would compile a function for the literal 0 as well."""
+
+
+class Solids(NamedTuple):
+    """All solids of a scene, packed for the compiled loops. n of each kind."""
+
+    tables: np.ndarray
+    """(stacks, rows, 4): centre x, centre z, half-axis x, half-axis z."""
+    spans: np.ndarray
+    """(stacks, 2): y of the first row, where rows crowd, and of the last; either may be the lower."""
+    centres: np.ndarray
+    """(ellipsoids, 3)."""
+    maps: np.ndarray
+    """(ellipsoids, 3, 3): to the unit sphere."""
+    planes: np.ndarray
+    """(ellipsoids, 4): normal n and d; only n·p < d belongs. Zero normal: uncut."""
+    roles: np.ndarray
+    """(stacks + ellipsoids,) int64."""
+    sides: np.ndarray
+    """(stacks + ellipsoids,) int64: 0 right, 1 left, -1 neither."""
+    weights: np.ndarray
+    """(stacks + ellipsoids,): attenuation per cm of dense solids."""
+    boxes: np.ndarray
+    """(stacks + ellipsoids, 4): x1, y1, x2, y2 on the detector in cm, to skip rays."""
+
+
+class Blobs(NamedTuple):
+    """Gaussian densities inside aerated lung."""
+
+    centres: np.ndarray
+    """(blobs, 3)."""
+    precisions: np.ndarray
+    """(blobs, 3, 3): inverse covariance."""
+    amplitudes: np.ndarray
+    """(blobs,): density at the centre relative to water."""
+    planes: np.ndarray
+    """(blobs, 4): as for solids: a fissure."""
+    sides: np.ndarray
+    """(blobs,) int64."""
+    boxes: np.ndarray
+    """(blobs, 4)."""
 
 
 class RayRow(NamedTuple):
@@ -71,11 +114,11 @@ class RayView(NamedTuple):
     """(blobs, 4): precision times source less centre, and the same times source less centre again."""
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _between(across, count, left, right):
+@compiled
+def _between(across: np.ndarray, count: Count, left: float, right: float) -> tuple[int, int]:
     """The first of `count` rising places that is at least `left`, and the first beyond `right`."""
     low = 0
-    high = count
+    high: int = count  # type: ignore[assignment]  # int64 is an int to numba
     while low < high:
         middle = (low + high) // 2
         if across[middle] < left:
@@ -83,7 +126,7 @@ def _between(across, count, left, right):
         else:
             high = middle
     first = low
-    high = count
+    high = count  # type: ignore[assignment]  # as above
     while low < high:
         middle = (low + high) // 2
         if across[middle] <= right:
@@ -93,8 +136,8 @@ def _between(across, count, left, right):
     return first, low
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _add_blobs(row, count, s, v, view, blobs):
+@compiled
+def _add_blobs(row: RayRow, count: Count, s: int, v: float, view: RayView, blobs: Blobs) -> None:
     """Adds to `row.excess` the integral of every blob of side s over what is aerated of each ray, in cm of water."""
     o, d, parts, pieces, away, excess = view.source, row.directions, row.parts, row.pieces, row.near, row.excess
     for k in range(blobs.sides.shape[0]):
@@ -134,8 +177,8 @@ def _add_blobs(row, count, s, v, view, blobs):
             excess[j] += blobs.amplitudes[k] * np.exp(-0.5 * away[j]) * (0.5 * np.sqrt(np.pi) / root) * area
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _aim(row, count, v, view):
+@compiled
+def _aim(row: RayRow, count: Count, v: float, view: RayView) -> None:
     """Directions of the first `count` rays of a row at film height v."""
     for j in range(count):
         u = row.across[j]
@@ -148,8 +191,8 @@ def _aim(row, count, v, view):
         row.directions[2, j] = z * scale
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _sort_in(row, role, side, weight, low, high):
+@compiled
+def _sort_in(row: RayRow, role: int, side: int, weight: float, low: int, high: int) -> None:
     """Files the intervals of one solid with rays `low` to `high` by its role."""
     if role == 4:
         for j in range(low, high):
@@ -169,8 +212,10 @@ def _sort_in(row, role, side, weight, low, high):
                 row.counts[role, j] = place + 1
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def cast(row, count, v, view, solids, blobs, near_by, active):
+@compiled
+def cast(
+    row: RayRow, count: Count, v: float, view: RayView, solids: Solids, blobs: Blobs, near_by: np.ndarray, active: int
+) -> None:
     """Rays at film height v and the first `count` places of `row.across` through the solids `near_by[:active]`;
     fills `row.values`."""
     stacks = solids.spans.shape[0]
@@ -214,8 +259,8 @@ def cast(row, count, v, view, solids, blobs, near_by, active):
                     row.values[9, j] += cap * (1.0 - np.exp(-row.excess[j] / cap))
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _taken(before, after):
+@compiled
+def _taken(before: float, after: float) -> float:
     """What clipping took of a path; 0 for less than a millionth of a millimetre, which is how the sums were rounded.
 
     That depends on where in memory the rays lie: LLVM takes eight at once only where arrays are apart.
@@ -224,8 +269,8 @@ def _taken(before, after):
     return gone if gone > 1e-7 else 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _aerate(row, count, s, kept):
+@compiled
+def _aerate(row: RayRow, count: Count, s: int, kept: np.ndarray) -> None:
     """What each ray meets in the lung of side s: lung, air, free air and fluid; leaves the aerated parts in `row`."""
     values, pieces = row.values, row.pieces
     lung, dry, inflated = row.chests[0, s], row.chests[1, s], row.chests[2, s]
@@ -252,8 +297,8 @@ def _aerate(row, count, s, kept):
         pieces[j] = found
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ray_room(rays, total):
+@compiled
+def ray_room(rays: int, total: int) -> RayRow:
     """Scratch for so many rays and solids."""
     return RayRow(
         np.empty(rays),
@@ -272,8 +317,16 @@ def ray_room(rays, total):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ray_view(source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def ray_view(
+    source: np.ndarray,
+    corner: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+) -> RayView:
     """What is the same for all rays of a film."""
     balls = np.empty((solids.centres.shape[0], 10))
     for e in range(balls.shape[0]):
@@ -287,8 +340,8 @@ def ray_view(source, corner, right, down, solids, blobs, lung_density):
     return RayView(source, corner, right, down, lung_density, balls, slopes)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def solids_near(v, slack, solids, near_by):
+@compiled
+def solids_near(v: float, slack: float, solids: Solids, near_by: np.ndarray) -> int:
     """Fills `near_by` with the solids a row at height v may meet; returns how many."""
     active = 0
     for k in range(solids.roles.shape[0]):

@@ -1,11 +1,23 @@
 """Where a ray enters and leaves one solid, and what unions and differences of such intervals leave; compiled."""
 
 import numpy as np
-from numba import njit
+
+from intervalchange.simulation.compiled import compiled
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def stack_intervals(table, y0, y1, o, d, low, high, near, far, found):
+@compiled
+def stack_intervals(
+    table: np.ndarray,
+    y0: float,
+    y1: float,
+    o: np.ndarray,
+    d: np.ndarray,
+    low: int,
+    high: int,
+    near: np.ndarray,
+    far: np.ndarray,
+    found: np.ndarray,
+) -> None:
     """Entries and exits of the rays `low` to `high` with directions d (3, n), into near and far (n,).
 
     Entry > exit when a ray misses. The ellipse is taken at the height of each root: first at the height where the ray
@@ -43,8 +55,8 @@ def stack_intervals(table, y0, y1, o, d, low, high, near, far, found):
         far[j] = min(exit, max(ta, tb)) if rest[j] > 0.0 else near[j] - 1.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _ellipses(table, share, low, high, found):
+@compiled
+def _ellipses(table: np.ndarray, share: np.ndarray, low: int, high: int, found: np.ndarray) -> None:
     """Centres and half-axes of a stack at shares (n,) of its height, into the first four rows of `found`."""
     top = table.shape[0] - 1.0
     for j in range(low, high):
@@ -58,8 +70,8 @@ def _ellipses(table, share, low, high, found):
             found[c, j] = here + part * (table[row + np.uint32(1), c] - here)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _quadratic(found, j, o, dx, dz):
+@compiled
+def _quadratic(found: np.ndarray, j: int, o: np.ndarray, dx: float, dz: float) -> tuple[float, float, float, float]:
     """An ellipse met by a ray: half and square of the quadratic, product of the half-axes, and what its root is of."""
     px = o[0] - found[0, j]
     pz = o[2] - found[1, j]
@@ -70,8 +82,8 @@ def _quadratic(found, j, o, dx, dz):
     return px * dx * b * b + pz * dz * a * a, a * b, square, square - cross * cross
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def cut(near, far, slope, gap):
+@compiled
+def cut(near: float, far: float, slope: float, gap: float) -> tuple[float, float]:
     """The part of an interval on the inner side of a plane that a ray nears by `slope`, with `gap` to go at 0."""
     if abs(slope) < 1e-12:
         return (near, far) if gap > 0 else (1.0, 0.0)
@@ -81,8 +93,8 @@ def cut(near, far, slope, gap):
     return max(near, t), far
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ball_form(centre, unit, o, form):
+@compiled
+def ball_form(centre: np.ndarray, unit: np.ndarray, o: np.ndarray, form: np.ndarray) -> None:
     """What an ellipsoid is to every ray from o: its quadratic form (6), slope (3) and constant, into `form` (10,)."""
     form[:] = 0.0
     form[9] = -1.0
@@ -95,8 +107,17 @@ def ball_form(centre, unit, o, form):
         form[9] += q * q
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ball_intervals(form, plane, o, d, low, high, near, far):
+@compiled
+def ball_intervals(
+    form: np.ndarray,
+    plane: np.ndarray,
+    o: np.ndarray,
+    d: np.ndarray,
+    low: int,
+    high: int,
+    near: np.ndarray,
+    far: np.ndarray,
+) -> None:
     """Entries and exits of the rays `low` to `high` with directions d (3, n) through an ellipsoid and its plane."""
     for j in range(low, high):
         dx = d[0, j]
@@ -116,8 +137,8 @@ def ball_intervals(form, plane, o, d, low, high, near, far):
             near[j], far[j] = cut(near[j], far[j], slope, gap)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def sort_by_start(starts, ends, count):
+@compiled
+def sort_by_start(starts: np.ndarray, ends: np.ndarray, count: int) -> None:
     for i in range(1, count):
         s = starts[i]
         e = ends[i]
@@ -130,8 +151,8 @@ def sort_by_start(starts, ends, count):
         ends[j + 1] = e
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def union_length(starts, ends, count):
+@compiled
+def union_length(starts: np.ndarray, ends: np.ndarray, count: int) -> float:
     sort_by_start(starts, ends, count)
     total = 0.0
     reached = -1e30
@@ -143,8 +164,8 @@ def union_length(starts, ends, count):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def free_parts(near, far, starts, ends, count, parts):
+@compiled
+def free_parts(near: float, far: float, starts: np.ndarray, ends: np.ndarray, count: int, parts: np.ndarray) -> int:
     """What sorted displacers leave of [near, far]: rows of `parts`; returns how many."""
     found = 0
     reached = near
@@ -165,8 +186,8 @@ def free_parts(near, far, starts, ends, count, parts):
     return found
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def clip_parts(parts, count, near, far):
+@compiled
+def clip_parts(parts: np.ndarray, count: int, near: float, far: float) -> tuple[int, float, float]:
     """Keeps of `parts` only what lies in [near, far]; returns count and total length before and after."""
     before = 0.0
     after = 0.0
@@ -183,11 +204,12 @@ def clip_parts(parts, count, near, far):
     return found, before, after
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def erf(x):
+@compiled
+def erf(x: float) -> float:
     """Abramowitz and Stegun 7.1.26, error below 2e-7."""
     s = 1.0 if x >= 0 else -1.0
     x = abs(x)
     t = 1.0 / (1.0 + 0.3275911 * x)
     poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
-    return s * (1.0 - poly * np.exp(-x * x))
+    value: float = s * (1.0 - poly * np.exp(-x * x))
+    return value

@@ -7,12 +7,21 @@ a ray in one interval, so unions and differences are exact: sort, then running m
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from intervalchange.simulation.casting import cast, ray_room, ray_view, solids_near
+from intervalchange.simulation.casting import (
+    Blobs,
+    Count,
+    RayRow,
+    RayView,
+    Solids,
+    cast,
+    ray_room,
+    ray_view,
+    solids_near,
+)
+from intervalchange.simulation.compiled import compiled
 
 BODY, LUNG, DISPLACER, GAS, DENSE, KEEP_DRY, KEEP_INFLATED = range(7)
 """Roles. Body solids unite; lungs are what displacers leave of them; gas lies outside the lung; dense adds to the
@@ -22,48 +31,18 @@ CHANNELS = ("body", "gas", "dense", "lung_right", "lung_left", "air_right", "air
 """Results of `trace`: lengths in cm, but for dense (optical depth) and excess (cm of water)."""
 
 
-class Solids(NamedTuple):
-    """All solids of a scene, packed for the compiled loops. n of each kind."""
-
-    tables: np.ndarray
-    """(stacks, rows, 4): centre x, centre z, half-axis x, half-axis z."""
-    spans: np.ndarray
-    """(stacks, 2): y of the first row, where rows crowd, and of the last; either may be the lower."""
-    centres: np.ndarray
-    """(ellipsoids, 3)."""
-    maps: np.ndarray
-    """(ellipsoids, 3, 3): to the unit sphere."""
-    planes: np.ndarray
-    """(ellipsoids, 4): normal n and d; only n·p < d belongs. Zero normal: uncut."""
-    roles: np.ndarray
-    """(stacks + ellipsoids,) int64."""
-    sides: np.ndarray
-    """(stacks + ellipsoids,) int64: 0 right, 1 left, -1 neither."""
-    weights: np.ndarray
-    """(stacks + ellipsoids,): attenuation per cm of dense solids."""
-    boxes: np.ndarray
-    """(stacks + ellipsoids, 4): x1, y1, x2, y2 on the detector in cm, to skip rays."""
-
-
-class Blobs(NamedTuple):
-    """Gaussian densities inside aerated lung."""
-
-    centres: np.ndarray
-    """(blobs, 3)."""
-    precisions: np.ndarray
-    """(blobs, 3, 3): inverse covariance."""
-    amplitudes: np.ndarray
-    """(blobs,): density at the centre relative to water."""
-    planes: np.ndarray
-    """(blobs, 4): as for solids: a fissure."""
-    sides: np.ndarray
-    """(blobs,) int64."""
-    boxes: np.ndarray
-    """(blobs, 4)."""
-
-
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def retrace(out, wanted, source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def retrace(
+    out: np.ndarray,
+    wanted: np.ndarray,
+    source: np.ndarray,
+    corner: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+) -> None:
     """Casts the rays of the pixels `wanted` (size, size) anew, into `out` (len(CHANNELS), size, size)."""
     size = out.shape[1]
     row = ray_room(size, solids.roles.shape[0])
@@ -87,8 +66,20 @@ def retrace(out, wanted, source, corner, right, down, solids, blobs, lung_densit
                 out[c, i, columns[place]] = row.values[c, place]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer):
+@compiled
+def _quarter(
+    row: RayRow,
+    columns: np.ndarray,
+    count: Count,
+    i: int,
+    size: int,
+    view: RayView,
+    solids: Solids,
+    blobs: Blobs,
+    near_by: np.ndarray,
+    active: int,
+    finer: np.ndarray,
+) -> None:
     """Means over the four quarters of the first `count` pixels `columns` of film row i, into `finer` (10, n)."""
     finer[:, :count] = 0.0
     for half in range(2):
@@ -103,21 +94,30 @@ def _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active,
                 finer[c, place] += 0.25 * (row.values[c, 2 * place] + row.values[c, 2 * place + 1])
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _bend(out, i, j):
+@compiled
+def _bend(out: np.ndarray, i: int, j: int) -> float:
     """How much the path through tissue bends at a pixel, cm."""
     size = out.shape[1]
-    here = 2.0 * _tissue(out, i, j)
+    twice = 2.0 * _tissue(out, i, j)
     step = 0.0
     if 0 < i < size - 1:
-        step = abs(here - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
+        step = abs(twice - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
     if 0 < j < size - 1:
-        step = max(step, abs(here - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
+        step = max(step, abs(twice - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
     return step
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _smooth(out, source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def _smooth(
+    out: np.ndarray,
+    source: np.ndarray,
+    corner: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+) -> None:
     """Gives the pixels on an edge four rays, one pixel after the other: each sees its left neighbour smoothed."""
     size = out.shape[1]
     # Where the path bends by more than this from pixel to pixel, in cm of tissue, there is an edge.
@@ -204,14 +204,15 @@ def trace(
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _tissue(out, i, j):
+@compiled
+def _tissue(out: np.ndarray, i: int, j: int) -> float:
     """Path through something denser than lung."""
-    return out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
+    path: float = out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
+    return path
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def aerated_at(points, sides, solids, blobs):
+@compiled
+def aerated_at(points: np.ndarray, sides: np.ndarray, solids: Solids, blobs: Blobs) -> np.ndarray:
     """How much air surrounds each point (n, 3) of lung `sides` (n,): 0 in displacers and fluid, 1 in healthy lung."""
     result = np.ones(points.shape[0])
     stacks = solids.spans.shape[0]

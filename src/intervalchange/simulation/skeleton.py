@@ -245,7 +245,8 @@ def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
 @lru_cache(maxsize=4)
 def _through(points: int) -> np.ndarray:
     """(14, points): the smooth curve through so many points is this matrix times them."""
-    return CubicSpline(np.arange(points), np.eye(points))(np.linspace(0, points - 1, 14))
+    curve: np.ndarray = CubicSpline(np.arange(points), np.eye(points))(np.linspace(0, points - 1, 14))
+    return curve
 
 
 def _rod(path: np.ndarray, radius: np.ndarray, depth: float, up: tuple[float, float, float]) -> Shell:

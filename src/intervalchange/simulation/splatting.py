@@ -5,9 +5,9 @@ and magnification come out right whatever the number of samples.
 """
 
 import numpy as np
-from numba import njit
 
 from intervalchange.simulation.camera import Camera
+from intervalchange.simulation.compiled import compiled
 
 
 def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float]:
@@ -21,8 +21,8 @@ def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _spread(image, px, py, mass):
+@compiled
+def _spread(image: np.ndarray, px: float, py: float, mass: float) -> None:
     """Adds mass with a quadratic B-spline, so that evenly spaced samples leave no grain."""
     height, width = image.shape
     column = int(np.floor(px + 0.5))
@@ -46,8 +46,8 @@ def _spread(image, px, py, mass):
         image[line, left + np.uint64(2)] += m * wx2
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _ball(image, px, py, radius, mass):
+@compiled
+def _ball(image: np.ndarray, px: float, py: float, radius: float, mass: float) -> None:
     """Adds a ball's shadow: a paraboloid of `radius` pixels."""
     if radius < 1.2:
         _spread(image, px, py, mass)
@@ -66,17 +66,27 @@ def _ball(image, px, py, radius, mass):
                 image[y, x] += peak * k
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _distance(points, i, j):
+@compiled
+def _distance(points: np.ndarray, i: int, j: int) -> float:
     """Between two rows of points (n, 3). No temporary arrays: there are tens of thousands of quads."""
     x = points[i, 0] - points[j, 0]
     y = points[i, 1] - points[j, 1]
     z = points[i, 2] - points[j, 2]
-    return np.sqrt(x * x + y * y + z * z)
+    distance: float = np.sqrt(x * x + y * y + z * z)
+    return distance
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_quads(
+    image: np.ndarray,
+    quads: np.ndarray,
+    weights: np.ndarray,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    source_z: float,
+    detector_z: float,
+    field: float,
+) -> None:
     """Shells: quads (n, 4, 3) in order round the edge, weights (n,) optical depth when crossed at right angles."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -121,8 +131,17 @@ def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field)
                 _spread(image, (x * m + 0.5) * size - 0.5, (y * m + 0.5) * size - 0.5, mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_tubes(
+    image: np.ndarray,
+    tubes: np.ndarray,
+    weights: np.ndarray,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    source_z: float,
+    detector_z: float,
+    field: float,
+) -> None:
     """Round tubes (n, 8): x, y, z, radius of both ends; weights (n,) attenuation per cm. Negative weights dig."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -157,8 +176,17 @@ def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field)
             _ball(image, px, py, np.sqrt((radius / p) ** 2 + 0.6), mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_balls(
+    image: np.ndarray,
+    balls: np.ndarray,
+    weights: np.ndarray,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    source_z: float,
+    detector_z: float,
+    field: float,
+) -> None:
     """Single balls (n, 4): x, y, z, radius; weights (n,) attenuation per cm."""
     size = image.shape[0]
     distance = detector_z - source_z
@@ -175,8 +203,18 @@ def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field)
         _ball(image, px, py, np.sqrt((radius / p) ** 2 + 0.6), mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, field):
+@compiled
+def lay_tile(
+    image: np.ndarray,
+    tile: np.ndarray,
+    tile_cm: float,
+    depth: float,
+    turn: np.ndarray,
+    shift: np.ndarray,
+    source_z: float,
+    detector_z: float,
+    field: float,
+) -> None:
     """Adds a repeating tile (n, n) that lies in the patient at z = `depth`, as the camera sees it."""
     size = image.shape[0]
     cells = tile.shape[0]
@@ -213,8 +251,8 @@ def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, fie
                 fy = min(fy, cells - 1e-6)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def resample(image, size):
+@compiled
+def resample(image: np.ndarray, size: int) -> np.ndarray:
     """Square image (n, n) to (size, size) float32: Catmull-Rom when it grows, area mean when it shrinks."""
     n = image.shape[0]
     ratio = n / size
@@ -247,8 +285,8 @@ def resample(image, size):
     return out.T.copy()
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _weigh(image, weights, firsts, out):
+@compiled
+def _weigh(image: np.ndarray, weights: np.ndarray, firsts: np.ndarray, out: np.ndarray) -> None:
     """Rows of `out` (size, m) as weighted sums of rows of `image` (n, m): weights (size, taps) from row `firsts` on."""
     n = image.shape[0]
     for i in range(out.shape[0]):

@@ -10,7 +10,9 @@ from intervalchange.simulation.thorax import lung_table
 
 
 @njit(cache=True, nogil=True)
-def _grow(points, root, trunk, leaf_radius, exponent, jitter):
+def _grow(
+    points: np.ndarray, root: np.ndarray, trunk: float, leaf_radius: float, exponent: float, jitter: np.ndarray
+) -> np.ndarray:
     """Splits the leaves again and again along their longest extent; returns segments (n, 8)."""
     count = points.shape[0]
     order = np.arange(count)

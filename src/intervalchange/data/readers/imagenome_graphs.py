@@ -29,53 +29,6 @@ SMALL = 224
 MOSTLY = 0.8
 """Share of a region inside another from which it counts as a part of it."""
 
-BOX_REGIONS = {
-    "right lung": "Right lung",
-    "right upper lung zone": "Right upper lung zone",
-    "right mid lung zone": "Right mid lung zone",
-    "right lower lung zone": "Right lower lung zone",
-    "right hilar structures": "Hilar Area of the Right Lung",
-    "right apical zone": "Apical zone of right lung",
-    "right costophrenic angle": "right costophrenic sulcus;;Right costodiaphragmatic recess",
-    "right cardiophrenic angle": "right cardiophrenic sulcus",
-    "right hemidiaphragm": "Right hemidiaphragm",
-    "left lung": "Left lung",
-    "left upper lung zone": "Left upper lung zone",
-    "left mid lung zone": "Left mid lung zone",
-    "left lower lung zone": "Left lower lung zone",
-    "left hilar structures": "Hilar Area of the Left Lung",
-    "left apical zone": "Apical zone of left lung",
-    "left costophrenic angle": "left costophrenic sulcus;;Left costodiaphragmatic recess",
-    "left hemidiaphragm": "Left hemidiaphragm",
-    "trachea": "Trachea&&Main Bronchus",
-    "spine": "Vertebral column",
-    "right clavicle": "Right clavicle",
-    "left clavicle": "Left clavicle",
-    "aortic arch": "Aortic arch structure",
-    "mediastinum": "Mediastinum",
-    "upper mediastinum": "Superior mediastinum",
-    "svc": "Superior vena cava structure",
-    "cardiac silhouette": "Cardiac shadow viewed radiologically;;Heart",
-    "left cardiac silhouette": "Structure of left margin of heart",
-    "right cardiac silhouette": "Right border of heart viewed radiologically",
-    "cavoatrial junction": "cavoatrial",
-    "right atrium": "Right atrial structure",
-    "descending aorta": "Descending aorta",
-    "carina": "Structure of carina",
-    "left upper abdomen": "Structure of left upper quadrant of abdomen",
-    "right upper abdomen": "Structure of right upper quadrant of abdomen",
-    "abdomen": "Abdominal cavity",
-    "left cardiophrenic angle": "left cardiophrenic sulcus",
-}
-"""Region that has a box -> its UMLS text, in the order of the files."""
-WITHOUT_TEXT = (
-    *("right cardiophrenic angle", "left cardiophrenic angle", "left cardiac silhouette", "right cardiac silhouette"),
-    *("descending aorta", "left upper abdomen", "right upper abdomen"),
-)
-"""Regions with a box of which no report speaks; the other 29 have both."""
-TEXT_REGIONS = ("neck", *(f"{s} {p}" for p in ("chest wall", "shoulder", "arm", "breast") for s in ("left", "right")))
-"""Regions of reports that have no box (`unknown` is another)."""
-
 FINDING_OF_LABEL = {
     "airspace opacity": "lung opacity",
     "linear/patchy atelectasis": "atelectasis",
@@ -121,18 +74,6 @@ class SmallFrame:
     def original(self, x: float, y: float) -> tuple[int, int]:
         """A point of the small square in pixels of the film."""
         return int((x - self.left) / self.ratio), int((y - self.top) / self.ratio)
-
-    def small(self, x: float, y: float) -> tuple[int, int]:
-        """The whole point of the small square that comes back nearest to a point of the film."""
-        across, down = x * self.ratio + self.left, y * self.ratio + self.top
-        return (
-            min(_whole(across), key=lambda one: abs(self.original(one, 0)[0] - x)),
-            min(_whole(down), key=lambda one: abs(self.original(0, one)[1] - y)),
-        )
-
-
-def _whole(value: float) -> tuple[int, int]:
-    return math.floor(value), math.ceil(value)
 
 
 @dataclass(frozen=True)
