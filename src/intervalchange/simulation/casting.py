@@ -76,7 +76,7 @@ class RayRow(NamedTuple):
     """(n,): where each enters the solid at hand."""
     far: np.ndarray
     """(n,)."""
-    found: np.ndarray
+    scratch: np.ndarray
     """(6, n): scratch of `intervals.stack_intervals`."""
     starts: np.ndarray
     """(4, n, solids): entries by role BODY to GAS."""
@@ -116,7 +116,7 @@ class RayView(NamedTuple):
 
 @compiled
 def _between(across: np.ndarray, count: Count, left: float, right: float) -> tuple[int, int]:
-    """The first of `count` rising places that is at least `left`, and the first beyond `right`."""
+    """The first of `count` rising positions that is at least `left`, and the first beyond `right`."""
     low = 0
     high: int = count  # type: ignore[assignment]  # int64 is an int to numba
     while low < high:
@@ -146,7 +146,7 @@ def _add_blobs(row: RayRow, count: Count, s: int, v: float, view: RayView, blobs
             continue
         low, high = _between(row.across, count, box[0], box[2])
         p, slope, plane = blobs.precisions[k], view.slopes[k], blobs.planes[k]
-        squares, halves = row.found[0], row.found[1]
+        squares, halves = row.scratch[0], row.scratch[1]
         for j in range(low, high):
             x = d[0, j]
             y = d[1, j]
@@ -206,17 +206,17 @@ def _sort_in(row: RayRow, role: int, side: int, weight: float, low: int, high: i
     else:
         for j in range(low, high):
             if row.far[j] > row.near[j]:
-                place = row.counts[role, j]
-                row.starts[role, j, place] = row.near[j]
-                row.ends[role, j, place] = row.far[j]
-                row.counts[role, j] = place + 1
+                slot = row.counts[role, j]
+                row.starts[role, j, slot] = row.near[j]
+                row.ends[role, j, slot] = row.far[j]
+                row.counts[role, j] = slot + 1
 
 
 @compiled
 def cast(
     row: RayRow, count: Count, v: float, view: RayView, solids: Solids, blobs: Blobs, near_by: np.ndarray, active: int
 ) -> None:
-    """Rays at film height v and the first `count` places of `row.across` through the solids `near_by[:active]`;
+    """Rays at film height v and the first `count` positions of `row.across` through the solids `near_by[:active]`;
     fills `row.values`."""
     stacks = solids.spans.shape[0]
     _aim(row, count, v, view)
@@ -238,7 +238,7 @@ def cast(
         if k < stacks:
             y0, y1 = solids.spans[k]
             stack_intervals(
-                solids.tables[k], y0, y1, view.source, row.directions, low, high, row.near, row.far, row.found
+                solids.tables[k], y0, y1, view.source, row.directions, low, high, row.near, row.far, row.scratch
             )
         else:
             e = k - stacks
@@ -281,20 +281,20 @@ def _aerate(row: RayRow, count: Count, s: int, kept: np.ndarray) -> None:
             continue
         parts = row.parts[j]
         sort_by_start(starts[j], ends[j], counts[j])
-        found = free_parts(lung[j, 0], lung[j, 1], starts[j], ends[j], counts[j], parts)
+        kept_parts = free_parts(lung[j, 0], lung[j, 1], starts[j], ends[j], counts[j], parts)
         length = 0.0
-        for p in range(found):
+        for p in range(kept_parts):
             length += parts[p, 1] - parts[p, 0]
         values[3 + s, j] = length
         air = length
         if kept[1, s]:
-            found, before, air = clip_parts(parts, found, dry[j, 0], dry[j, 1])
+            kept_parts, before, air = clip_parts(parts, kept_parts, dry[j, 0], dry[j, 1])
             values[8, j] += _taken(before, air)
         if kept[2, s]:
-            found, before, air = clip_parts(parts, found, inflated[j, 0], inflated[j, 1])
+            kept_parts, before, air = clip_parts(parts, kept_parts, inflated[j, 0], inflated[j, 1])
             values[7, j] += _taken(before, air)
         values[5 + s, j] = air
-        pieces[j] = found
+        pieces[j] = kept_parts
 
 
 @compiled

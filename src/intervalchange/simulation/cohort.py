@@ -89,11 +89,11 @@ def _study(
     films: bool,
 ) -> SimulatedStudy:
     """Label, render and report one visit. Labels come from anatomy and lesions alone."""
-    seen: dict[str, Attributes] = {}
+    labelled: dict[str, Attributes] = {}
     for lesion in sorted(visit.state.lesions, key=lambda lesion: lesion.severity):
         if contrast.get(lesion.finding, 0.0) >= CNR_THRESHOLD:
-            seen[lesion.finding] = describe(lesion)
-    seen = {finding: seen[finding] for finding in SIMULATED if finding in seen}
+            labelled[lesion.finding] = describe(lesion)
+    labelled = {finding: labelled[finding] for finding in SIMULATED if finding in labelled}
     film = render(anatomy, visit.state, visit.acquisition, pixels, truth=True) if films else None
     identity = dicom_id(*key)
     study = Study(
@@ -101,26 +101,26 @@ def _study(
         image=film_path(subject_id(*key[:2]), study_id(*key), identity),
         view=visit.acquisition.view,
         acquired_at=acquired.isoformat(timespec="milliseconds"),
-        findings={finding: float(finding in seen) for finding in FINDINGS},
-        levels={finding: attributes.level for finding, attributes in seen.items() if attributes.level},
-        regions=tuple(_regions(film, seen)) if film is not None else (),
+        findings={finding: float(finding in labelled) for finding in FINDINGS},
+        levels={finding: attributes.level for finding, attributes in labelled.items() if attributes.level},
+        regions=tuple(_regions(film, labelled)) if film is not None else (),
         age=float(int(anatomy.age)),
         sex="F" if anatomy.female else "M",
         devices=visit.state.devices,
     )
-    account = Account(study, seen, reports.denials(rng, seen))
+    account = Account(study, labelled, reports.denials(rng, labelled))
     report = reports.write(rng, account, prior, reason)
     severity = {lesion.finding: visit.state.severity(lesion.finding) for lesion in visit.state.lesions}
     account = replace(account, study=replace(study, report=report))
     return SimulatedStudy(account, identity, visit, acquired, severity, dict(contrast), film)
 
 
-def _regions(film: RenderedFilm, seen: dict[str, Attributes]) -> Iterator[Region]:
+def _regions(film: RenderedFilm, labelled: dict[str, Attributes]) -> Iterator[Region]:
     """Anatomy boxes, the lung field, and the extent of every finding that counts as visible."""
     for name, box in film.region_boxes.items():
         yield Region("anatomy", name, tuple(round(float(edge), 1) for edge in box))  # type: ignore[arg-type]
     masks = [("anatomy", "lungs", film.lung)]
-    masks += [("finding", name, film.finding_masks[name]) for name in seen if name in film.finding_masks]
+    masks += [("finding", name, film.finding_masks[name]) for name in labelled if name in film.finding_masks]
     for kind, name, mask in masks:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size:

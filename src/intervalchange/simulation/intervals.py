@@ -16,35 +16,35 @@ def stack_intervals(
     high: int,
     near: np.ndarray,
     far: np.ndarray,
-    found: np.ndarray,
+    scratch: np.ndarray,
 ) -> None:
     """Entries and exits of the rays `low` to `high` with directions d (3, n), into near and far (n,).
 
     Entry > exit when a ray misses. The ellipse is taken at the height of each root: first at the height where the ray
-    crosses the middle row, then once more at either end. `found` (6, n) is scratch. Loops without branches, one after
+    crosses the middle row, then once more at either end. `scratch` (6, n) is for work. Loops without branches, one after
     the other, compile to vectors.
     """
     step = 1.0 / (y1 - y0)
     reach = table[table.shape[0] // 2, 1] - o[2]
     dx, dy, dz = d
-    share, rest = found[4], found[5]
+    share, rest = scratch[4], scratch[5]
     for j in range(low, high):
         share[j] = (o[1] + reach / dz[j] * dy[j] - y0) * step
-    _ellipses(table, share, low, high, found)
+    _ellipses(table, share, low, high, scratch)
     for j in range(low, high):
-        half, wide, square, rest[j] = _quadratic(found, j, o, dx[j], dz[j])
+        half, wide, square, rest[j] = _quadratic(scratch, j, o, dx[j], dz[j])
         root = wide * np.sqrt(max(rest[j], 0.0))
         near[j] = (-half - root) / square
         far[j] = (-half + root) / square
         share[j] = (o[1] + near[j] * dy[j] - y0) * step
-    _ellipses(table, share, low, high, found)
+    _ellipses(table, share, low, high, scratch)
     for j in range(low, high):
-        half, wide, square, left = _quadratic(found, j, o, dx[j], dz[j])
+        half, wide, square, left = _quadratic(scratch, j, o, dx[j], dz[j])
         near[j] = (-half - wide * np.sqrt(max(left, 0.0))) / square
         share[j] = (o[1] + far[j] * dy[j] - y0) * step
-    _ellipses(table, share, low, high, found)
+    _ellipses(table, share, low, high, scratch)
     for j in range(low, high):
-        half, wide, square, left = _quadratic(found, j, o, dx[j], dz[j])
+        half, wide, square, left = _quadratic(scratch, j, o, dx[j], dz[j])
         exit = (-half + wide * np.sqrt(max(left, 0.0))) / square
         # A level ray is cut by neither end, or lies outside both.
         fall = dy[j] if abs(dy[j]) > 1e-9 else 1e-9
@@ -56,27 +56,27 @@ def stack_intervals(
 
 
 @compiled
-def _ellipses(table: np.ndarray, share: np.ndarray, low: int, high: int, found: np.ndarray) -> None:
-    """Centres and half-axes of a stack at shares (n,) of its height, into the first four rows of `found`."""
+def _ellipses(table: np.ndarray, share: np.ndarray, low: int, high: int, scratch: np.ndarray) -> None:
+    """Centres and half-axes of a stack at shares (n,) of its height, into the first four rows of `scratch`."""
     top = table.shape[0] - 1.0
     for j in range(low, high):
         share[j] = min(np.sqrt(max(share[j], 0.0)) * top, top - 1e-3)
     for j in range(low, high):
-        # Unsigned, or numba would look for negative places.
+        # Unsigned, or numba would handle negative indices.
         row = np.uint32(share[j])
         part = share[j] - row
         for c in range(4):
-            here = table[row, c]
-            found[c, j] = here + part * (table[row + np.uint32(1), c] - here)
+            value = table[row, c]
+            scratch[c, j] = value + part * (table[row + np.uint32(1), c] - value)
 
 
 @compiled
-def _quadratic(found: np.ndarray, j: int, o: np.ndarray, dx: float, dz: float) -> tuple[float, float, float, float]:
+def _quadratic(scratch: np.ndarray, j: int, o: np.ndarray, dx: float, dz: float) -> tuple[float, float, float, float]:
     """An ellipse met by a ray: half and square of the quadratic, product of the half-axes, and what its root is of."""
-    px = o[0] - found[0, j]
-    pz = o[2] - found[1, j]
-    a = max(found[2, j], 1e-6)
-    b = max(found[3, j], 1e-6)
+    px = o[0] - scratch[0, j]
+    pz = o[2] - scratch[1, j]
+    a = max(scratch[2, j], 1e-6)
+    b = max(scratch[3, j], 1e-6)
     square = dx * dx * b * b + dz * dz * a * a
     cross = px * dz - pz * dx
     return px * dx * b * b + pz * dz * a * a, a * b, square, square - cross * cross
@@ -167,23 +167,23 @@ def union_length(starts: np.ndarray, ends: np.ndarray, count: int) -> float:
 @compiled
 def free_parts(near: float, far: float, starts: np.ndarray, ends: np.ndarray, count: int, parts: np.ndarray) -> int:
     """What sorted displacers leave of [near, far]: rows of `parts`; returns how many."""
-    found = 0
+    pieces = 0
     reached = near
     for i in range(count):
         if starts[i] >= far:
             break
-        if starts[i] > reached and found < parts.shape[0]:
-            parts[found, 0] = reached
-            parts[found, 1] = starts[i]
-            found += 1
+        if starts[i] > reached and pieces < parts.shape[0]:
+            parts[pieces, 0] = reached
+            parts[pieces, 1] = starts[i]
+            pieces += 1
         reached = max(reached, ends[i])
         if reached >= far:
-            return found
-    if far > reached and found < parts.shape[0]:
-        parts[found, 0] = reached
-        parts[found, 1] = far
-        found += 1
-    return found
+            return pieces
+    if far > reached and pieces < parts.shape[0]:
+        parts[pieces, 0] = reached
+        parts[pieces, 1] = far
+        pieces += 1
+    return pieces
 
 
 @compiled
@@ -191,17 +191,17 @@ def clip_parts(parts: np.ndarray, count: int, near: float, far: float) -> tuple[
     """Keeps of `parts` only what lies in [near, far]; returns count and total length before and after."""
     before = 0.0
     after = 0.0
-    found = 0
+    pieces = 0
     for i in range(count):
         before += parts[i, 1] - parts[i, 0]
         low = max(parts[i, 0], near)
         high = min(parts[i, 1], far)
         if high > low:
-            parts[found, 0] = low
-            parts[found, 1] = high
-            found += 1
+            parts[pieces, 0] = low
+            parts[pieces, 1] = high
+            pieces += 1
             after += high - low
-    return found, before, after
+    return pieces, before, after
 
 
 @compiled

@@ -62,8 +62,8 @@ def retrace(
         active = solids_near(v, 1.0 / size, solids, near_by)
         cast(row, count, v, view, solids, blobs, near_by, active)
         for c in range(10):
-            for place in range(count):
-                out[c, i, columns[place]] = row.values[c, place]
+            for index in range(count):
+                out[c, i, columns[index]] = row.values[c, index]
 
 
 @compiled
@@ -84,14 +84,14 @@ def _quarter(
     finer[:, :count] = 0.0
     for half in range(2):
         v = (i + 0.5) / size - 0.5 + (0.25 if half else -0.25) / size
-        for place in range(count):
-            u = (columns[place] + 0.5) / size - 0.5
-            row.across[2 * place] = u - 0.25 / size
-            row.across[2 * place + 1] = u + 0.25 / size
+        for index in range(count):
+            u = (columns[index] + 0.5) / size - 0.5
+            row.across[2 * index] = u - 0.25 / size
+            row.across[2 * index + 1] = u + 0.25 / size
         cast(row, 2 * count, v, view, solids, blobs, near_by, active)
         for c in range(10):
-            for place in range(count):
-                finer[c, place] += 0.25 * (row.values[c, 2 * place] + row.values[c, 2 * place + 1])
+            for index in range(count):
+                finer[c, index] += 0.25 * (row.values[c, 2 * index] + row.values[c, 2 * index + 1])
 
 
 @compiled
@@ -139,20 +139,20 @@ def _smooth(
                 count += 1
         # All at once, as if no neighbour had been smoothed; the few that this changes follow one by one.
         _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer)
-        place = 0
+        index = 0
         for j in range(size):
-            ready = place < count and columns[place] == j
+            ready = index < count and columns[index] == j
             if _bend(out, i, j) >= edge:
                 if ready:
                     for c in range(10):
-                        out[c, i, j] = finer[c, place]
+                        out[c, i, j] = finer[c, index]
                 else:
                     one[0] = j
                     _quarter(row, one, single, i, size, view, solids, blobs, near_by, active, alone)
                     for c in range(10):
                         out[c, i, j] = alone[c, 0]
             if ready:
-                place += 1
+                index += 1
 
 
 def touched(first: tuple[Solids, Blobs], second: tuple[Solids, Blobs], size: int) -> np.ndarray:
@@ -227,9 +227,9 @@ def aerated_at(points: np.ndarray, sides: np.ndarray, solids: Solids, blobs: Blo
                 table = solids.tables[k]
                 part = (y - solids.spans[k, 0]) / (solids.spans[k, 1] - solids.spans[k, 0])
                 if 0.0 <= part <= 1.0:
-                    place = min(np.sqrt(part) * (table.shape[0] - 1), table.shape[0] - 1.001)
-                    row = int(place)
-                    part = place - row
+                    position = min(np.sqrt(part) * (table.shape[0] - 1), table.shape[0] - 1.001)
+                    row = int(position)
+                    part = position - row
                     cx = table[row, 0] + part * (table[row + 1, 0] - table[row, 0])
                     cz = table[row, 1] + part * (table[row + 1, 1] - table[row, 1])
                     a = max(table[row, 2] + part * (table[row + 1, 2] - table[row, 2]), 1e-6)

@@ -105,8 +105,8 @@ def _name(rng: np.random.Generator, finding: str) -> str:
 def _phrase(finding: str, name: str, attributes: Attributes, level: bool = True) -> str:
     """ "small left pleural effusion", "patchy opacity in the right lower lobe"."""
     words = [attributes.level if level else "", *attributes.locations, *attributes.types, name]
-    place = f" in {_as_lobe(attributes.post_location)}" if attributes.post_location else ""
-    return " ".join(word for word in words if word) + place
+    location = f" in {_as_lobe(attributes.post_location)}" if attributes.post_location else ""
+    return " ".join(word for word in words if word) + location
 
 
 def _as_lobe(phrase: str) -> str:
@@ -170,7 +170,7 @@ def _impression(account: Account, prior: Account | None) -> str:
         phrase = _phrase(finding, NAMES.get(finding, (finding,))[0], account.attributes[finding])
         if prior is not None:
             words = {1: "Increased", -1: "Decreased", 0: "Unchanged"}
-            seen = finding in prior.attributes
-            phrase = f"{words[direction(finding, prior, account)] if seen else 'New'} {phrase}"
+            continued = finding in prior.attributes
+            phrase = f"{words[direction(finding, prior, account)] if continued else 'New'} {phrase}"
         parts.append(phrase[0].upper() + phrase[1:] + ".")
     return "  ".join(parts)

@@ -34,7 +34,7 @@ def _spread(image: np.ndarray, px: float, py: float, mass: float) -> None:
     wx0 = 0.5 * (0.5 - fx) ** 2
     wx1 = 0.75 - fx * fx
     wx2 = 0.5 * (0.5 + fx) ** 2
-    # Unsigned, or numba would look for negative places.
+    # Unsigned, or numba would handle negative indices.
     left = np.uint64(column - 1)
     top = np.uint64(row - 1)
     for k in range(3):

@@ -177,15 +177,15 @@ def _years(text: str, notes: Counter[str]) -> float:
 def _paths(folder: Path, tables_only: bool) -> dict[str, str]:
     """Name of a film -> its path under the folder, for every film on disk. Raises SourceError where there is none."""
     inside = [folder / "images", *sorted(folder.glob("images_[0-9]*/images")), *sorted(folder.glob("images_[0-9]*"))]
-    found = {
+    paths = {
         path.name: path.relative_to(folder).as_posix()
         for candidate in (*inside, folder)
         if candidate.is_dir()
         for path in candidate.glob("*.png")
     }
-    if not found and not tables_only:
+    if not paths and not tables_only:
         raise SourceError("no film is here, neither in images/ nor in images_0NN/images/.", where=folder, remedy=WHERE)
-    return found
+    return paths
 
 
 def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
@@ -197,7 +197,7 @@ def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
     table = read_table(path, WHERE)
     columns = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
     need_columns(table, columns, path, WHERE)
-    found: dict[str, list[tuple[str, Box]]] = {}
+    boxes: dict[str, list[tuple[str, Box]]] = {}
     for image, label, *cells in zip(*(table[name] for name in columns), strict=True):
         x, y, width, height = (number(cell) for cell in cells)
         box = within_film((x, y, x + width, y + height), FRAME, FRAME, notes)
@@ -205,8 +205,8 @@ def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
         if not name or name == NO_FINDING:
             notes["boxes of an unknown label (left out)"] += 1
         elif box is not None:
-            found.setdefault(image.strip(), []).append((name, box))
-    return found
+            boxes.setdefault(image.strip(), []).append((name, box))
+    return boxes
 
 
 def _with_film(
@@ -259,12 +259,12 @@ def _split(films: Iterable[Study], split_of_film: Mapping[str, str], notes: Coun
     """The split of a patient: test where any film is in the list of test films."""
     if not split_of_film:
         return ""
-    found = {split_of_film.get(Path(film.image).name, "") for film in films}
-    if {"train", "test"} <= found:
+    named = {split_of_film.get(Path(film.image).name, "") for film in films}
+    if {"train", "test"} <= named:
         notes["patients in both official lists (taken as test)"] += 1
-    if found == {""}:
+    if named == {""}:
         notes["patients in neither official list (no split)"] += 1
-    return "test" if "test" in found else "train" if "train" in found else ""
+    return "test" if "test" in named else "train" if "train" in named else ""
 
 
 def _patient_cases(patient: str, films: list[Study], split: str, notes: Counter[str]) -> list[Case]:

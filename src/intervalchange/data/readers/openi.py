@@ -67,11 +67,11 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     """Read the reports. images: the folder of the films, if not under ROOT."""
     notes: Counter[str] = Counter()
     folder = root if root.is_dir() else root.parent
-    found = reports(root, notes)
+    all_reports = reports(root, notes)
     projections = _projections(folder, notes)
-    pattern = _pattern(images, folder, [image for report in found for image in report.images], tables_only)
+    pattern = _pattern(images, folder, [image for report in all_reports for image in report.images], tables_only)
     cases: list[Case] = []
-    for report in found:
+    for report in all_reports:
         cases += _cases(report, projections, pattern, notes)
     if not cases:
         raise SourceError("no report has a frontal film.", where=root, remedy=f"Noted: {dict(notes)}. {WHERE}")

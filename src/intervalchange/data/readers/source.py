@@ -20,7 +20,7 @@ class Source:
     notes: Mapping[str, int] = field(default_factory=dict)
     """What was skipped, repaired or doubtful -> how often, in words for the doctor's page."""
     maps: Mapping[str, Path] = field(default_factory=dict)
-    """Study.image -> 8-bit picture of the opacity map in the frame of the film, where the truth is known."""
+    """Study.image -> 8-bit image of the opacity map in the frame of the film, where the truth is known."""
     simulated: Mapping[str, object] = field(default_factory=dict)
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)

@@ -140,9 +140,9 @@ def _tree(
         add(mesh, "major", label)
     for name in study.account.attributes if labels != ["No Indexing"] else ():
         add(mesh, "automatic", name)
-    for place, film in enumerate(films, start=1):
+    for figure, film in enumerate(films, start=1):
         parent = add(root, "parentImage", id=film)
-        add(parent, "figureId", f"F{place}")
+        add(parent, "figureId", f"F{figure}")
         add(parent, "caption", CAPTION)
         add(add(parent, "panel", type="single"), "url", f"/simulated/{film}.jpg")
     return root
