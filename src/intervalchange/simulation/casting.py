@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from intervalchange.simulation.compiled import compiled
+from intervalchange.simulation.compiled import Array, compiled
 from intervalchange.simulation.intervals import (
     ball_form,
     ball_intervals,
@@ -115,7 +115,7 @@ class RayView(NamedTuple):
 
 
 @compiled
-def _between(across: np.ndarray, count: Count, left: float, right: float) -> tuple[int, int]:
+def _between(across: Array, count: Count, left: float, right: float) -> tuple[int, int]:
     """The first of `count` rising positions that is at least `left`, and the first beyond `right`."""
     low = 0
     high: int = count  # type: ignore[assignment]  # int64 is an int to numba
@@ -214,7 +214,7 @@ def _sort_in(row: RayRow, role: int, side: int, weight: float, low: int, high: i
 
 @compiled
 def cast(
-    row: RayRow, count: Count, v: float, view: RayView, solids: Solids, blobs: Blobs, near_by: np.ndarray, active: int
+    row: RayRow, count: Count, v: float, view: RayView, solids: Solids, blobs: Blobs, near_by: Array, active: int
 ) -> None:
     """Rays at film height v and the first `count` positions of `row.across` through the solids `near_by[:active]`;
     fills `row.values`."""
@@ -270,7 +270,7 @@ def _taken(before: float, after: float) -> float:
 
 
 @compiled
-def _aerate(row: RayRow, count: Count, s: int, kept: np.ndarray) -> None:
+def _aerate(row: RayRow, count: Count, s: int, kept: Array) -> None:
     """What each ray meets in the lung of side s: lung, air, free air and fluid; leaves the aerated parts in `row`."""
     values, pieces = row.values, row.pieces
     lung, dry, inflated = row.chests[0, s], row.chests[1, s], row.chests[2, s]
@@ -319,13 +319,7 @@ def ray_room(rays: int, total: int) -> RayRow:
 
 @compiled
 def ray_view(
-    source: np.ndarray,
-    corner: np.ndarray,
-    right: np.ndarray,
-    down: np.ndarray,
-    solids: Solids,
-    blobs: Blobs,
-    lung_density: float,
+    source: Array, corner: Array, right: Array, down: Array, solids: Solids, blobs: Blobs, lung_density: float
 ) -> RayView:
     """What is the same for all rays of a film."""
     balls = np.empty((solids.centres.shape[0], 10))
@@ -341,7 +335,7 @@ def ray_view(
 
 
 @compiled
-def solids_near(v: float, slack: float, solids: Solids, near_by: np.ndarray) -> int:
+def solids_near(v: float, slack: float, solids: Solids, near_by: Array) -> int:
     """Fills `near_by` with the solids a row at height v may meet; returns how many."""
     active = 0
     for k in range(solids.roles.shape[0]):

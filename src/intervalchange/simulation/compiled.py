@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
+import numpy as np
 from numba import njit
 
+Array = np.ndarray
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -171,5 +171,5 @@ def texture(seed: int, camera: Camera, style: str, size: int) -> np.ndarray:
     out = np.zeros((3, size, size), np.float32)
     layers = ((0, -3.0), (0, 3.0), (1, -2.0), (1, 2.0), (2, 8.0))
     for tile, (index, depth) in zip(_tiles(seed, style), layers, strict=True):
-        lay_tile(out[index], tile, TILE_CM, depth, *view_of(camera))
+        lay_tile(out[index], tile, TILE_CM, depth, view_of(camera))
     return out

@@ -2,27 +2,18 @@
 
 import numpy as np
 
-from intervalchange.simulation.compiled import compiled
+from intervalchange.simulation.compiled import Array, compiled
 
 
 @compiled
 def stack_intervals(
-    table: np.ndarray,
-    y0: float,
-    y1: float,
-    o: np.ndarray,
-    d: np.ndarray,
-    low: int,
-    high: int,
-    near: np.ndarray,
-    far: np.ndarray,
-    scratch: np.ndarray,
+    table: Array, y0: float, y1: float, o: Array, d: Array, low: int, high: int, near: Array, far: Array, scratch: Array
 ) -> None:
     """Entries and exits of the rays `low` to `high` with directions d (3, n), into near and far (n,).
 
     Entry > exit when a ray misses. The ellipse is taken at the height of each root: first at the height where the ray
-    crosses the middle row, then once more at either end. `scratch` (6, n) is for work. Loops without branches, one after
-    the other, compile to vectors.
+    crosses the middle row, then once more at either end. `scratch` (6, n) is overwritten. Loops without branches, one
+    after the other, compile to vectors.
     """
     step = 1.0 / (y1 - y0)
     reach = table[table.shape[0] // 2, 1] - o[2]
@@ -56,7 +47,7 @@ def stack_intervals(
 
 
 @compiled
-def _ellipses(table: np.ndarray, share: np.ndarray, low: int, high: int, scratch: np.ndarray) -> None:
+def _ellipses(table: Array, share: Array, low: int, high: int, scratch: Array) -> None:
     """Centres and half-axes of a stack at shares (n,) of its height, into the first four rows of `scratch`."""
     top = table.shape[0] - 1.0
     for j in range(low, high):
@@ -71,7 +62,7 @@ def _ellipses(table: np.ndarray, share: np.ndarray, low: int, high: int, scratch
 
 
 @compiled
-def _quadratic(scratch: np.ndarray, j: int, o: np.ndarray, dx: float, dz: float) -> tuple[float, float, float, float]:
+def _quadratic(scratch: Array, j: int, o: Array, dx: float, dz: float) -> tuple[float, float, float, float]:
     """An ellipse met by a ray: half and square of the quadratic, product of the half-axes, and what its root is of."""
     px = o[0] - scratch[0, j]
     pz = o[2] - scratch[1, j]
@@ -94,7 +85,7 @@ def cut(near: float, far: float, slope: float, gap: float) -> tuple[float, float
 
 
 @compiled
-def ball_form(centre: np.ndarray, unit: np.ndarray, o: np.ndarray, form: np.ndarray) -> None:
+def ball_form(centre: Array, unit: Array, o: Array, form: Array) -> None:
     """What an ellipsoid is to every ray from o: its quadratic form (6), slope (3) and constant, into `form` (10,)."""
     form[:] = 0.0
     form[9] = -1.0
@@ -108,16 +99,7 @@ def ball_form(centre: np.ndarray, unit: np.ndarray, o: np.ndarray, form: np.ndar
 
 
 @compiled
-def ball_intervals(
-    form: np.ndarray,
-    plane: np.ndarray,
-    o: np.ndarray,
-    d: np.ndarray,
-    low: int,
-    high: int,
-    near: np.ndarray,
-    far: np.ndarray,
-) -> None:
+def ball_intervals(form: Array, plane: Array, o: Array, d: Array, low: int, high: int, near: Array, far: Array) -> None:
     """Entries and exits of the rays `low` to `high` with directions d (3, n) through an ellipsoid and its plane."""
     for j in range(low, high):
         dx = d[0, j]
@@ -138,7 +120,7 @@ def ball_intervals(
 
 
 @compiled
-def sort_by_start(starts: np.ndarray, ends: np.ndarray, count: int) -> None:
+def sort_by_start(starts: Array, ends: Array, count: int) -> None:
     for i in range(1, count):
         s = starts[i]
         e = ends[i]
@@ -152,7 +134,7 @@ def sort_by_start(starts: np.ndarray, ends: np.ndarray, count: int) -> None:
 
 
 @compiled
-def union_length(starts: np.ndarray, ends: np.ndarray, count: int) -> float:
+def union_length(starts: Array, ends: Array, count: int) -> float:
     sort_by_start(starts, ends, count)
     total = 0.0
     reached = -1e30
@@ -165,7 +147,7 @@ def union_length(starts: np.ndarray, ends: np.ndarray, count: int) -> float:
 
 
 @compiled
-def free_parts(near: float, far: float, starts: np.ndarray, ends: np.ndarray, count: int, parts: np.ndarray) -> int:
+def free_parts(near: float, far: float, starts: Array, ends: Array, count: int, parts: Array) -> int:
     """What sorted displacers leave of [near, far]: rows of `parts`; returns how many."""
     pieces = 0
     reached = near
@@ -187,7 +169,7 @@ def free_parts(near: float, far: float, starts: np.ndarray, ends: np.ndarray, co
 
 
 @compiled
-def clip_parts(parts: np.ndarray, count: int, near: float, far: float) -> tuple[int, float, float]:
+def clip_parts(parts: Array, count: int, near: float, far: float) -> tuple[int, float, float]:
     """Keeps of `parts` only what lies in [near, far]; returns count and total length before and after."""
     before = 0.0
     after = 0.0

@@ -21,7 +21,7 @@ from intervalchange.simulation.casting import (
     ray_view,
     solids_near,
 )
-from intervalchange.simulation.compiled import compiled
+from intervalchange.simulation.compiled import Array, compiled
 
 BODY, LUNG, DISPLACER, GAS, DENSE, KEEP_DRY, KEEP_INFLATED = range(7)
 """Roles. Body solids unite; lungs are what displacers leave of them; gas lies outside the lung; dense adds to the
@@ -33,12 +33,12 @@ CHANNELS = ("body", "gas", "dense", "lung_right", "lung_left", "air_right", "air
 
 @compiled
 def retrace(
-    out: np.ndarray,
-    wanted: np.ndarray,
-    source: np.ndarray,
-    corner: np.ndarray,
-    right: np.ndarray,
-    down: np.ndarray,
+    out: Array,
+    wanted: Array,
+    source: Array,
+    corner: Array,
+    right: Array,
+    down: Array,
     solids: Solids,
     blobs: Blobs,
     lung_density: float,
@@ -69,16 +69,16 @@ def retrace(
 @compiled
 def _quarter(
     row: RayRow,
-    columns: np.ndarray,
+    columns: Array,
     count: Count,
     i: int,
     size: int,
     view: RayView,
     solids: Solids,
     blobs: Blobs,
-    near_by: np.ndarray,
+    near_by: Array,
     active: int,
-    finer: np.ndarray,
+    finer: Array,
 ) -> None:
     """Means over the four quarters of the first `count` pixels `columns` of film row i, into `finer` (10, n)."""
     finer[:, :count] = 0.0
@@ -95,7 +95,7 @@ def _quarter(
 
 
 @compiled
-def _bend(out: np.ndarray, i: int, j: int) -> float:
+def _bend(out: Array, i: int, j: int) -> float:
     """How much the path through tissue bends at a pixel, cm."""
     size = out.shape[1]
     twice = 2.0 * _tissue(out, i, j)
@@ -109,11 +109,11 @@ def _bend(out: np.ndarray, i: int, j: int) -> float:
 
 @compiled
 def _smooth(
-    out: np.ndarray,
-    source: np.ndarray,
-    corner: np.ndarray,
-    right: np.ndarray,
-    down: np.ndarray,
+    out: Array,
+    source: Array,
+    corner: Array,
+    right: Array,
+    down: Array,
     solids: Solids,
     blobs: Blobs,
     lung_density: float,
@@ -205,14 +205,14 @@ def trace(
 
 
 @compiled
-def _tissue(out: np.ndarray, i: int, j: int) -> float:
+def _tissue(out: Array, i: int, j: int) -> float:
     """Path through something denser than lung."""
     path: float = out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
     return path
 
 
 @compiled
-def aerated_at(points: np.ndarray, sides: np.ndarray, solids: Solids, blobs: Blobs) -> np.ndarray:
+def aerated_at(points: Array, sides: Array, solids: Solids, blobs: Blobs) -> Array:
     """How much air surrounds each point (n, 3) of lung `sides` (n,): 0 in displacers and fluid, 1 in healthy lung."""
     result = np.ones(points.shape[0])
     stacks = solids.spans.shape[0]

@@ -96,9 +96,9 @@ def bone_depth(exposure: Exposure, size: int) -> np.ndarray:
     shells, marrow = skeleton(exposure.anatomy, exposure.acquisition.view, broken)
     (quads, depths), (tubes, tube_densities) = shells, marrow
     balls, ball_densities = callus(exposure.anatomy, broken)
-    splatting.splat_quads(image, quads, depths, *view)
-    splatting.splat_tubes(image, tubes, tube_densities, *view)
-    splatting.splat_balls(image, balls, ball_densities, *view)
+    splatting.splat_quads(image, quads, depths, view)
+    splatting.splat_tubes(image, tubes, tube_densities, view)
+    splatting.splat_balls(image, balls, ball_densities, view)
     return image
 
 
@@ -107,11 +107,11 @@ def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
     view = splatting.view_of(exposure.camera)
     image = np.zeros((size, size), np.float32)
     for quads, weights in exposure.scene.shells:
-        splatting.splat_quads(image, quads, weights, *view)
+        splatting.splat_quads(image, quads, weights, view)
     for tubes, densities in exposure.scene.tubes:
-        splatting.splat_tubes(image, tubes, densities, *view)
+        splatting.splat_tubes(image, tubes, densities, view)
     for balls, densities in exposure.scene.balls:
-        splatting.splat_balls(image, balls, densities, *view)
+        splatting.splat_balls(image, balls, densities, view)
     return image
 
 
@@ -146,7 +146,7 @@ def vessel_depth(exposure: Exposure, size: int) -> np.ndarray:
         tree[:, [3, 7]] *= 1 - 0.2 * emphysema
     image = np.zeros((size, size), np.float32)
     splatting.splat_tubes(
-        image, tree, VESSEL_CONTRAST * WATER * (1 - now.lung_density) * air, *splatting.view_of(exposure.camera)
+        image, tree, VESSEL_CONTRAST * WATER * (1 - now.lung_density) * air, splatting.view_of(exposure.camera)
     )
     if edema:
         image = film.blur(image, (0.05 + 0.22 * edema) / exposure.acquisition.field_cm * size)

@@ -7,10 +7,13 @@ and magnification come out right whatever the number of samples.
 import numpy as np
 
 from intervalchange.simulation.camera import Camera
-from intervalchange.simulation.compiled import compiled
+from intervalchange.simulation.compiled import Array, compiled
+
+FilmView = tuple[Array, Array, float, float, float]
+"""Turn (3, 3) and shift (3,) of the patient, z of source and detector, edge of the film in cm."""
 
 
-def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+def view_of(camera: Camera) -> FilmView:
     """The camera as plain values for compiled loops."""
     return (
         np.ascontiguousarray(camera.turn),
@@ -22,7 +25,7 @@ def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float
 
 
 @compiled
-def _spread(image: np.ndarray, px: float, py: float, mass: float) -> None:
+def _spread(image: Array, px: float, py: float, mass: float) -> None:
     """Adds mass with a quadratic B-spline, so that evenly spaced samples leave no grain."""
     height, width = image.shape
     column = int(np.floor(px + 0.5))
@@ -47,7 +50,7 @@ def _spread(image: np.ndarray, px: float, py: float, mass: float) -> None:
 
 
 @compiled
-def _ball(image: np.ndarray, px: float, py: float, radius: float, mass: float) -> None:
+def _ball(image: Array, px: float, py: float, radius: float, mass: float) -> None:
     """Adds a ball's shadow: a paraboloid of `radius` pixels."""
     if radius < 1.2:
         _spread(image, px, py, mass)
@@ -67,7 +70,7 @@ def _ball(image: np.ndarray, px: float, py: float, radius: float, mass: float) -
 
 
 @compiled
-def _distance(points: np.ndarray, i: int, j: int) -> float:
+def _distance(points: Array, i: int, j: int) -> float:
     """Between two rows of points (n, 3). No temporary arrays: there are tens of thousands of quads."""
     x = points[i, 0] - points[j, 0]
     y = points[i, 1] - points[j, 1]
@@ -77,17 +80,9 @@ def _distance(points: np.ndarray, i: int, j: int) -> float:
 
 
 @compiled
-def splat_quads(
-    image: np.ndarray,
-    quads: np.ndarray,
-    weights: np.ndarray,
-    turn: np.ndarray,
-    shift: np.ndarray,
-    source_z: float,
-    detector_z: float,
-    field: float,
-) -> None:
+def splat_quads(image: Array, quads: Array, weights: Array, view: FilmView) -> None:
     """Shells: quads (n, 4, 3) in order round the edge, weights (n,) optical depth when crossed at right angles."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     corners = np.empty((4, 3))
@@ -132,17 +127,9 @@ def splat_quads(
 
 
 @compiled
-def splat_tubes(
-    image: np.ndarray,
-    tubes: np.ndarray,
-    weights: np.ndarray,
-    turn: np.ndarray,
-    shift: np.ndarray,
-    source_z: float,
-    detector_z: float,
-    field: float,
-) -> None:
+def splat_tubes(image: Array, tubes: Array, weights: Array, view: FilmView) -> None:
     """Round tubes (n, 8): x, y, z, radius of both ends; weights (n,) attenuation per cm. Negative weights dig."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     ends = np.empty((2, 3))
@@ -177,17 +164,9 @@ def splat_tubes(
 
 
 @compiled
-def splat_balls(
-    image: np.ndarray,
-    balls: np.ndarray,
-    weights: np.ndarray,
-    turn: np.ndarray,
-    shift: np.ndarray,
-    source_z: float,
-    detector_z: float,
-    field: float,
-) -> None:
+def splat_balls(image: Array, balls: Array, weights: Array, view: FilmView) -> None:
     """Single balls (n, 4): x, y, z, radius; weights (n,) attenuation per cm."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     for n in range(balls.shape[0]):
@@ -204,18 +183,9 @@ def splat_balls(
 
 
 @compiled
-def lay_tile(
-    image: np.ndarray,
-    tile: np.ndarray,
-    tile_cm: float,
-    depth: float,
-    turn: np.ndarray,
-    shift: np.ndarray,
-    source_z: float,
-    detector_z: float,
-    field: float,
-) -> None:
+def lay_tile(image: Array, tile: Array, tile_cm: float, depth: float, view: FilmView) -> None:
     """Adds a repeating tile (n, n) that lies in the patient at z = `depth`, as the camera sees it."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     cells = tile.shape[0]
     # Turns are small: the room's plane z = `depth` stands for the patient's, which makes the map affine.
@@ -252,7 +222,7 @@ def lay_tile(
 
 
 @compiled
-def resample(image: np.ndarray, size: int) -> np.ndarray:
+def resample(image: Array, size: int) -> Array:
     """Square image (n, n) to (size, size) float32: Catmull-Rom when it grows, area mean when it shrinks."""
     n = image.shape[0]
     ratio = n / size
@@ -286,7 +256,7 @@ def resample(image: np.ndarray, size: int) -> np.ndarray:
 
 
 @compiled
-def _weigh(image: np.ndarray, weights: np.ndarray, firsts: np.ndarray, out: np.ndarray) -> None:
+def _weigh(image: Array, weights: Array, firsts: Array, out: Array) -> None:
     """Rows of `out` (size, m) as weighted sums of rows of `image` (n, m): weights (size, taps) from row `firsts` on."""
     n = image.shape[0]
     for i in range(out.shape[0]):

@@ -34,7 +34,7 @@ from pathlib import Path
 from intervalchange.data.dicom import silenced
 from intervalchange.data.readers.cases import change_case
 from intervalchange.data.readers.dicom_headers import NO_DICOM, DicomFilm, read_header
-from intervalchange.data.readers.files import marker
+from intervalchange.data.readers.files import marker, progress
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.data.readers.single_films import MANY
 from intervalchange.data.readers.source import Source
@@ -76,17 +76,13 @@ def read(root: Path, salt: Path | None = None, tables_only: bool = False) -> Sou
 
 def _usable_films(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[DicomFilm]:
     """The usable films; why the others are not is counted."""
-    from rich.console import Console
-    from rich.progress import track
-
     paths = list(_files(root, notes))
     films: dict[str, DicomFilm] = {}
     with silenced(), ThreadPoolExecutor(READERS_AT_ONCE) as pool:
         # Not recorded either: a hundred thousand files complain a hundred thousand times.
         warnings.simplefilter("ignore")
         headers = pool.map(partial(read_header, pseudonyms=pseudonyms), paths)
-        bar = track(headers, "headers", len(paths), console=Console(stderr=True), disable=len(paths) < MANY)
-        for film in bar:
+        for film in progress(headers, "headers", len(paths), MANY):
             if isinstance(film, str):
                 notes[film] += 1
             elif film.instance in films:

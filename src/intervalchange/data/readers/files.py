@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from intervalchange.errors import SourceError
 
+Item = TypeVar("Item")
 PROBED = 200
 """How many films are looked for on disk, to learn how they are named."""
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val"}
@@ -72,6 +73,14 @@ def newest_table(folder: Path, name: str, endings: Sequence[str], remedy: str) -
             if tables:
                 return tables[-1]
     raise SourceError(f"there is no {name}*{' or '.join(endings)}.", where=folder, remedy=remedy)
+
+
+def progress(items: Iterable[Item], label: str, total: int, least: int = 5000) -> Iterable[Item]:
+    """The items, with a bar on standard error where there are at least so many."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, label, total, console=Console(stderr=True), disable=total < least)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

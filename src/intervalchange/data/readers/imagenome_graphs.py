@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intervalchange.data.readers.files import progress
 from intervalchange.data.readers.mimic_files import plain_id
 from intervalchange.errors import SourceError
 from intervalchange.findings import RANKED_LEVELS
@@ -274,19 +275,15 @@ def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None
 
 def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]:
     """The bytes of every wanted graph, from the folder or else from the archive."""
-    from rich.console import Console
-    from rich.progress import track
-
     silver = folder / "silver_dataset"
     paths = sorted((silver / "scene_graph").glob(f"*{ENDING}"))
-    console = Console(stderr=True)
 
     def is_wanted(name: str) -> bool:
         return name.endswith(ENDING) and (wanted is None or Path(name).name.removesuffix(ENDING) in wanted)
 
     if paths:
         paths = [path for path in paths if is_wanted(path.name)]
-        for path in track(paths, "scene graphs", console=console, disable=len(paths) < 5000):
+        for path in progress(paths, "scene graphs", len(paths)):
             yield path.read_bytes()
         return
     archive = silver / "scene_graph.zip"
@@ -295,7 +292,7 @@ def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]
     try:
         with zipfile.ZipFile(archive) as packed:
             names = sorted(name for name in packed.namelist() if is_wanted(name))
-            for name in track(names, "scene graphs", console=console, disable=len(names) < 5000):
+            for name in progress(names, "scene graphs", len(names)):
                 yield packed.read(name)
     except zipfile.BadZipFile as error:
         raise SourceError("this archive is broken.", where=archive, remedy=WHERE) from error

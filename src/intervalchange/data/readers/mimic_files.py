@@ -21,6 +21,7 @@ from intervalchange.data.readers.files import (
     moment,
     need_columns,
     plain_or_gzip,
+    progress,
     read_table,
     version_of,
 )
@@ -222,12 +223,8 @@ def with_reports(
     if paths.reports is None:
         notes["the reports of MIMIC-CXR are not there"] = 1
         return dict(studies)
-    from rich.console import Console
-    from rich.progress import track
-
     reported = {}
-    bar = track(studies.items(), "reports", len(studies), console=Console(stderr=True), disable=len(studies) < 5000)
-    for name, study in bar:
+    for name, study in progress(studies.items(), "reports", len(studies)):
         subject = films[name].subject
         path = paths.reports / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{name}.txt"
         try:

@@ -58,14 +58,8 @@ SINGLE = {
     "days_between": ("days_between", "days", "interval_days"),
 }
 TAG_COLUMNS = (
-    "change_label",
-    "consecutive",
-    "same_view_group",
-    "same_state",
-    "new_findings",
-    "resolved_findings",
-    "licence",
-    "source",
+    *("change_label", "consecutive", "same_view_group", "same_state", "new_findings", "resolved_findings", "licence"),
+    *("source",),
 )
 EXAMPLE = "A first line such as: patient,prior,current,question,answer"
 

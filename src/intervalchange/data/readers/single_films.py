@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intervalchange.data.dicom import FRONTAL
-from intervalchange.data.readers.files import PROBED, years
+from intervalchange.data.readers.files import PROBED, progress, years
 from intervalchange.errors import SourceError
 from intervalchange.records import Box
 
@@ -57,12 +57,8 @@ def read_headers(root: Path, images: Mapping[str, str], notes: Counter[str]) -> 
 
     images: image id -> path under root. Files of another kind (.png, .jpg) have no header and are passed over.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    bar = track(images.items(), "headers", len(images), console=Console(stderr=True), disable=len(images) < MANY)
     headers = {}
-    for image, path in bar:
+    for image, path in progress(images.items(), "headers", len(images), MANY):
         headers[image] = FilmHeader()
         if path.endswith((".dcm", ".dicom")):
             try:

@@ -50,21 +50,9 @@ NO_FINDING = "no finding"
 OTHER_NAMES = {"other diseases": "other disease"}
 FRACTURES = ("clavicle fracture", "rib fracture")
 KAGGLE_LABELS = (
-    "aortic enlargement",
-    "atelectasis",
-    "calcification",
-    "cardiomegaly",
-    "consolidation",
-    "ild",
-    "infiltration",
-    "lung opacity",
-    "nodule/mass",
-    "other lesion",
-    "pleural effusion",
-    "pleural thickening",
-    "pneumothorax",
-    "pulmonary fibrosis",
-    NO_FINDING,
+    *("aortic enlargement", "atelectasis", "calcification", "cardiomegaly", "consolidation", "ild", "infiltration"),
+    *("lung opacity", "nodule/mass", "other lesion", "pleural effusion", "pleural thickening", "pneumothorax"),
+    *("pulmonary fibrosis", NO_FINDING),
 )
 """In the order of their class_id."""
 CORNERS = ("x_min", "y_min", "x_max", "y_max")

@@ -26,28 +26,10 @@ from intervalchange.simulation.layouts.files import digest, films_with_split, mo
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 LOCAL = (
-    "Aortic enlargement",
-    "Atelectasis",
-    "Calcification",
-    "Cardiomegaly",
-    "Clavicle fracture",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Enlarged PA",
-    "ILD",
-    "Infiltration",
-    "Lung Opacity",
-    "Lung cavity",
-    "Lung cyst",
-    "Mediastinal shift",
-    "Nodule/Mass",
-    "Pleural effusion",
-    "Pleural thickening",
-    "Pneumothorax",
-    "Pulmonary fibrosis",
-    "Rib fracture",
-    "Other lesion",
+    *("Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation"),
+    *("Edema", "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst"),
+    *("Mediastinal shift", "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax"),
+    *("Pulmonary fibrosis", "Rib fracture", "Other lesion"),
 )
 """Labels that have boxes."""
 OTHER = {"train": "Other diseases", "test": "Other disease"}
