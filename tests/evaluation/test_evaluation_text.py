@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intervalchange.evaluation.metrics.meteor import meteor_absence, meteor_java15
 from intervalchange.evaluation.metrics.text import (
     DocumentFrequency,
-    _common_subsequence,
-    meteor_absence,
-    meteor_java15,
+    common_subsequence,
     text_scores,
 )
-from intervalchange.evaluation.metrics.tokens import _words, tokenise
+from intervalchange.evaluation.metrics.tokens import split_words, tokenise
 from intervalchange.evaluation.scoring.idf_table import load_idf, write_idf
 from intervalchange.findings import FINDINGS, LEVELS
 from intervalchange.grammar import render
@@ -101,7 +100,7 @@ def test_common_subsequence_against_the_table(one: str, two: str) -> None:
     for i, first in enumerate(one):
         for j, second in enumerate(two):
             table[i + 1][j + 1] = table[i][j] + 1 if first == second else max(table[i][j + 1], table[i + 1][j])
-    assert _common_subsequence(one, two) == table[-1][-1]
+    assert common_subsequence(one, two) == table[-1][-1]
 
 
 @given(st.permutations(range(20)))
@@ -115,7 +114,7 @@ def test_scores_do_not_depend_on_the_order_of_cases(order: list[int]) -> None:
 def test_any_text_is_tokenised_once_and_for_all(text: str) -> None:
     words = tokenise(text)
     assert words == words.strip()
-    assert tokenise(text) == " ".join(word for word in _words(text) if word in words.split(" "))
+    assert tokenise(text) == " ".join(word for word in split_words(text) if word in words.split(" "))
 
 
 # --- against the original ----------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ def glued(count: int, seed: int, odd: float) -> list[str]:
 @pytest.mark.usefixtures("java")
 def test_tokens_are_those_of_the_original() -> None:
     lines = [*ODD, *grammar_answers(200, 4), *glued(2000, 5, 0.02), *glued(1000, 6, 0.2)]
-    ours = [" ".join(_words(line)) for line in lines]
+    ours = [" ".join(split_words(line)) for line in lines]
     theirs = stanford(lines)
     differing = [(line, one, two) for line, one, two in zip(lines, ours, theirs, strict=True) if one != two]
     certain = len(ODD) + 200 + 2000
