@@ -7,6 +7,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from intervalchange.evaluation.metrics.meteor import meteor_absence, meteor_java
 from intervalchange.evaluation.metrics.text import (
     DocumentFrequency,
     common_subsequence,
+    common_subsequences,
     text_scores,
 )
 from intervalchange.evaluation.metrics.tokens import split_words, tokenise
@@ -247,3 +249,24 @@ def test_meteor_is_that_of_pycocoevalcap() -> None:
 def test_meteor_says_why_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert meteor_java15([(["a"], ["a"])]) == ["unavailable: needs Java"]
+
+
+@given(st.lists(st.tuples(st.text("abc", max_size=64), st.text("abc", max_size=9)), min_size=1, max_size=5))
+def test_many_common_subsequences_are_those_of_each_pair(pairs: list[tuple[str, str]]) -> None:
+    first, second = (
+        np.array([[*map(ord, pair[side]), *[fill] * (64 - len(pair[side]))] for pair in pairs])
+        for side, fill in ((0, -1), (1, -2))
+    )
+    assert common_subsequences(first, second).tolist() == [common_subsequence(*pair) for pair in pairs]
+
+
+def test_rouge_of_odd_texts() -> None:
+    """Empty, longer than a machine word, and with a blank that does not break."""
+    texts = ["", "a", "1\xa01/2 inch", "1 1/2 of an inch", " ".join("ab" * 70), " ".join("ba" * 60)]
+    for answer in texts:
+        for reference in texts:
+            value = text_scores([answer], [reference])["rouge_l_coco"]
+            words = tokenise(answer).split(" "), tokenise(reference).split(" ")
+            common = common_subsequence(*words)
+            precision, recall = common / len(words[0]), common / len(words[1])
+            assert value == (2.44 * precision * recall / (recall + 1.44 * precision) if common else 0.0)

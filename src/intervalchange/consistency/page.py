@@ -49,7 +49,7 @@ def _cell(model: SuiteScores, key: str) -> Cell:
     bar, value = Bar.of(model.metrics, key), model.metrics.get(key)
     if bar.value is None:
         return Cell(str(value or "–"))
-    interval = "" if bar.low is None or bar.high is None else f"{bar.low:.3f} to {bar.high:.3f}"
+    interval = "" if bar.low is None or bar.high is None else f"[{bar.low:.3f}, {bar.high:.3f}]"
     count = model.metrics.get(f"{key.rsplit('.', 1)[0]}.count")
     over = "" if count is None or key in MORE else f" of {count}"
     return Cell(f"{bar.value:.3f}", (interval + over).strip())

@@ -161,7 +161,7 @@ def _rows(
 
 def bars(rows: Sequence[tuple[str, Sequence[Bar]]], label: str) -> str:
     """Rows of horizontal bars over [0, 1]: (label, a bar per series). Values stand at their ends."""
-    thick, wide = (14.0 if max((len(group) for _, group in rows), default=1) == 1 else 12.0), 250.0
+    thick, wide = (14.0 if max((len(group) for _, group in rows), default=1) == 1 else 12.0), 310.0
 
     def drawn(bar: Bar, middle: float) -> list[str]:
         end = _across(bar.value or 0.0, wide)

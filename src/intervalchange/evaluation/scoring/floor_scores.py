@@ -46,11 +46,19 @@ def score_floors(
         if isinstance(floor, str):
             _put_not_run(scores, name)
             scores.metrics[f"floors.{name}.status"] = floor
+        elif name == "question_only" and floor == found["constant"]:  # One question: scored once.
+            _copy(scores, "floors.constant.", "floors.question_only.")
         else:
             _score_floor(scores, name, floor, cases, frequency, settings)
     question_only = found["question_only"]
     if not isinstance(question_only, str):
         _score_margin(scores, question_only, settings)
+
+
+def _copy(scores: FileScores, prefix: str, to: str) -> None:
+    scores.metrics |= {
+        to + name.removeprefix(prefix): value for name, value in scores.metrics.items() if name.startswith(prefix)
+    }
 
 
 def _put_not_run(scores: FileScores, name: str) -> None:
