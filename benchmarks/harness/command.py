@@ -42,6 +42,13 @@ def read_result(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
+def write_part(path: Path, name: str, part: dict[str, Any]) -> None:
+    """Write and print one part of a result, its provenance last; the other parts stay."""
+    whole = {**part, "provenance": provenance()}
+    write_json(path, {**read_result(path), name: whole})
+    print(name, json.dumps(whole, indent=1))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Indented by one, folders made."""
     path.parent.mkdir(parents=True, exist_ok=True)
