@@ -18,8 +18,9 @@ from intervalchange.inference import DEMO
 
 LIMIT = 10 * 2**20
 """Bytes."""
-KEPT = """name stage size version commit split_hash simulated stored_pixels seed hardware training_cases training_patients
-training_answers selected steps calibrated seconds finished""".split()
+KEPT = ("name", "stage", "size", "version", "commit", "split_hash", "simulated", "stored_pixels", "seed", "hardware")
+KEPT += ("training_cases", "training_patients", "training_answers", "selected", "steps", "calibrated", "seconds")
+KEPT += ("finished",)
 """What the demo keeps of run.json."""
 
 
