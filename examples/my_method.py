@@ -56,4 +56,4 @@ if __name__ == "__main__":
     prepare("mimic_diff_vqa", out / "cohort", out / "prepared", pixels=64)
     run = train("mine/answer", out / "prepared", out / "run", size=str(Path(__file__).with_suffix(".yaml")))
     for prediction in ic.load(run).predict(Prepared(out / "prepared"), "test"):
-        print(f"{prediction.case_id}: {prediction.answer} (reference: {prediction.reference})")
+        print(f"{prediction.case_id}: {prediction.answer} (truth: {prediction.reference})")
