@@ -24,6 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 
 import intervalchange
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data import run_length
 from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.errors import ConfigError, SourceError
@@ -31,7 +32,6 @@ from intervalchange.findings import FINDINGS, SIMULATED
 from intervalchange.records import Region, Study
 from intervalchange.simulation import reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.course import Prevalence, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
 from intervalchange.simulation.layouts import LAYOUTS

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 from intervalchange.data import run_length
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.readers import pairs
 from intervalchange.data.readers.cases import film_case, tagged_change_case
 from intervalchange.data.readers.files import need_columns, number, read_table
@@ -234,7 +234,7 @@ def _lung_mask(root: Path, film: Row, notes: Counter[str]) -> list[Region]:
     if not film.get("lung_mask"):
         return []
     try:
-        mask = read_image(root / film["lung_mask"]).pixels > 0.5
+        mask = read_film(root / film["lung_mask"]).pixels > 0.5
     except ImageError:
         mask = np.zeros((0, 0), bool)
     if mask.shape[::-1] != _size(film) or not mask.any():

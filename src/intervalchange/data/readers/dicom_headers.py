@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from intervalchange.data.decoded_film import MAX_FILE_BYTES
 from intervalchange.data.dicom import CHEST, MODALITIES, PLUGINS, code, is_frontal, transfer_syntax, view_of
-from intervalchange.data.images import MAX_FILE_BYTES
 from intervalchange.data.readers.files import years
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 

@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from intervalchange.data.images import picture_size
+from intervalchange.data.png_jpeg import size_from_header
 from intervalchange.data.readers.cases import change_cases, film_case
 from intervalchange.data.readers.files import OLDEST, PER_YEAR, marker, need_columns, number, plain_or_gzip, read_table
 from intervalchange.data.readers.single_films import within_film
@@ -233,7 +233,7 @@ def _scales(path: Path, notes: Counter[str]) -> tuple[float, float]:
     """How much smaller a copy of a film is than the frame of the boxes, across and down."""
     try:
         with path.open("rb") as file:
-            size = picture_size(file.read(64))
+            size = size_from_header(file.read(64))
     except OSError:
         size = None
     if size is None or size == (FRAME, FRAME):

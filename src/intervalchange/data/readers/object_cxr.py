@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from intervalchange.data import run_length
-from intervalchange.data.images import picture_size
+from intervalchange.data.png_jpeg import size_from_header
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import PROBED, marker, number, plain_or_gzip, read_table
 from intervalchange.data.readers.single_films import within_film
@@ -145,7 +145,7 @@ def _size(path: Path, notes: Counter[str]) -> tuple[int, int] | None:
     try:
         with path.open("rb") as file:
             data = file.read(HEAD_BYTES)
-            size = picture_size(data) or picture_size(data + file.read())
+            size = size_from_header(data) or size_from_header(data + file.read())
     except (OSError, ValueError):  # ValueError: no file has this name
         pass  # counted below; prepare says what is wrong with the film
     if size is None:

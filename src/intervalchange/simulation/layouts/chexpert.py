@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import films_with_split, jpeg_bytes, move_films, write_lines
 from intervalchange.simulation.layouts.mimic_cxr import report_labels

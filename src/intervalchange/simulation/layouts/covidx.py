@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import digest, films_with_split, move_films, png_bytes, write_lines
 from intervalchange.simulation.pathology import PERIPHERAL

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.extraction.account import Attributes
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts.imagenome_words import (
     BOX_REGIONS,
     LABEL_AND_REGIONS,

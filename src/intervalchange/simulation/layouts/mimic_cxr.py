@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.identifiers import dicom_id
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.extraction import questions
 from intervalchange.data.extraction.account import Attributes
 from intervalchange.findings import FINDINGS
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts import Fragment, imagenome, mimic_cxr, simulated_truth
 from intervalchange.simulation.records import SimulatedPatient
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT_OF_FINDING
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts import Fragment, mimic_diff_vqa
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.reports import finding_sentences

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.layouts import Fragment, mimic_diff_vqa
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.reports import direction

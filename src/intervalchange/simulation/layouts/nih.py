@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import films_with_split, png_bytes, write_lines
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy

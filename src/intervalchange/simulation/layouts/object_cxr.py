@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import ConvexHull
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.foreign_objects import KINDS
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import films_with_split, jpeg_bytes, move_films

@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.extraction.account import Attributes
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.mimic_cxr import equalise
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Change
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import png_bytes
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy

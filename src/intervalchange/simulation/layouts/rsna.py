@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import boxes_of_parts, digest, films_with_split, move_films, write_lines

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.run_length import encode_gaps
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.layouts.files import digest, films_with_split, move_films, parts, write_lines

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.layouts import Fragment
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
