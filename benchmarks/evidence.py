@@ -42,7 +42,8 @@ from intervalchange.evaluation.metrics.evidence import (
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
-from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
+from intervalchange.simulation.cohort import simulate_patient
+from intervalchange.simulation.records import SimulatedStudy
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import State
 

@@ -25,8 +25,8 @@ import pytest
 from intervalchange.data import run_length
 from intervalchange.data.film_files import read_film
 from intervalchange.data.readers.dicom_headers import DicomFilm, read_header
+from intervalchange.data.readers.files import read_table
 from intervalchange.data.readers.pseudonyms import Pseudonyms
-from intervalchange.data.readers.source import read_table
 from intervalchange.errors import ImageError, IntervalChangeError, SourceError
 
 SEED = 20_241_107

@@ -154,7 +154,7 @@ def test_stored_and_seen_regions_are_the_same_tokens(prepared: Path, diseases: P
     stored = collate([RegionPairs(folder, "val", pixels=64)[row] for row in range(4)])
     assert stored.current is None
     with torch.no_grad():
-        films, regions = model.see(seen), model.see(stored)
+        films, regions = model.encode_films(seen), model.encode_films(stored)
     for name in ("current", "prior"):
         assert torch.allclose(getattr(films, name), getattr(regions, name), atol=0.05)
     assert [one.answer for one in model.answer(seen)] == [one.answer for one in model.answer(stored)]

@@ -20,9 +20,9 @@ from intervalchange.data.readers.vindr import KAGGLE_LABELS
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Case
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts import vindr
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED = 64, 87
 Truth = dict[str, tuple[SimulatedPatient, SimulatedStudy]]
