@@ -11,7 +11,7 @@ import numpy as np
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.metrics.confounds import facts_of
+from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.records import Prediction
 
 
