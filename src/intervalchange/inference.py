@@ -16,22 +16,21 @@ from intervalchange import grammar
 from intervalchange.config import TrainConfig
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
-from intervalchange.data.images import film_from_file
+from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
-from intervalchange.evaluation.metrics.confounds import facts_of
+from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.methods import method_class
+from intervalchange.notice import NOTICE as NOTICE
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:
-    from intervalchange.data.images import Geometry
+    from intervalchange.data.films import Geometry
     from intervalchange.data.prepared import Prepared
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
-
-NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 
 
 @dataclass(frozen=True)

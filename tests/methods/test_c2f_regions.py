@@ -65,7 +65,7 @@ def test_a_missing_region_is_missing_and_an_unmarked_film_says_nothing() -> None
 
 def test_boxes_of_an_oblong_film_lie_on_their_region(tmp_path: Path) -> None:
     """A bright mark on a film that is not square: its box, after padding and scaling, holds the mark."""
-    from intervalchange.data.images import film_from_file
+    from intervalchange.data.films import film_from_file
 
     picture = np.zeros((80, 160), np.uint8)
     picture[10:30, 100:140] = 255

@@ -109,7 +109,7 @@ class C2FDiseases(Method):
         targets = RegionTargets(*(field.to(device) for field in (targets.boxes, targets.there, targets.presence)))
         columns = [FINDINGS.index(name) for name in self.config.findings]
         findings = batch["findings_current"].to(device)[:, columns]
-        locations = batch["places_current"].to(device)[:, columns]
+        locations = batch["locations_current"].to(device)[:, columns]
         inside = findings_in_regions(targets.boxes, targets.there, locations, findings, self.config.least)
         return targets, findings, inside, locations
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, ratio
+from intervalchange.records import KINDS
 
 _LIST = re.compile(r"\s*(?:[,;]|\band\b)\s*")
 _EDGES = " \t\r\n.,;:?!\"'"
@@ -37,21 +38,28 @@ def closed(reference: str) -> bool:
     return normalise(reference) in {"yes", "no"}
 
 
+def in_order(kinds: Sequence[str]) -> list[str]:
+    """The different kinds, in the order of `KINDS`; unknown ones last, by the alphabet."""
+    rank = {kind: index for index, kind in enumerate(KINDS)}
+    return sorted(set(kinds), key=lambda kind: (rank.get(kind, len(rank)), kind))
+
+
 def tally(answers: Sequence[str], references: Sequence[str], kinds: Sequence[str], names: Sequence[str]) -> Counts:
     """Counts per answer, (n, k) over the kinds in `names` where they depend on the kind."""
-    place = {name: column for column, name in enumerate(names)}
-    columns = np.array([place[kind] for kind in kinds], dtype=np.intp)
-    pairs = [(items(one), items(two)) for one, two in zip(answers, references, strict=True)]
-    correct = np.array([one == two for one, two in pairs], float)
+    column_of = {name: column for column, name in enumerate(names)}
+    columns = np.array([column_of[kind] for kind in kinds], dtype=np.intp)
+    pairs = [(items(answer), items(reference)) for answer, reference in zip(answers, references, strict=True)]
+    correct = np.array([predicted == reference for predicted, reference in pairs], float)
     yes_no = np.array([closed(reference) for reference in references], float)
     member = np.zeros((len(pairs), len(names)))
     member[np.arange(len(pairs)), columns] = 1
     return {
         "kind_cases": member,
         "kind_correct": member * correct[:, None],
-        "kind_right": member * np.array([[len(one & two)] for one, two in pairs], float).reshape(-1, 1),
-        "kind_predicted": member * np.array([[len(one)] for one, _ in pairs], float).reshape(-1, 1),
-        "kind_reference": member * np.array([[len(two)] for _, two in pairs], float).reshape(-1, 1),
+        "kind_right": member
+        * np.array([[len(predicted & reference)] for predicted, reference in pairs], float).reshape(-1, 1),
+        "kind_predicted": member * np.array([[len(predicted)] for predicted, _ in pairs], float).reshape(-1, 1),
+        "kind_reference": member * np.array([[len(reference)] for _, reference in pairs], float).reshape(-1, 1),
         "closed": yes_no,
         "closed_correct": yes_no * correct,
         "open": 1 - yes_no,
@@ -63,12 +71,12 @@ def measures(sums: Counts, names: Sequence[str]) -> dict[str, Array]:
     """Accuracy and list F1 of each kind, over closed and open questions, and the mean over kinds."""
     accuracy = ratio(sums["kind_correct"], sums["kind_cases"])
     lists = f_measure(sums["kind_right"], sums["kind_predicted"], sums["kind_reference"])
-    found: dict[str, Array] = {}
+    measured: dict[str, Array] = {}
     for column, name in enumerate(names):
-        found[f"{name}.accuracy"] = accuracy[..., column]
-        found[f"{name}.set.f1"] = lists[..., column]
+        measured[f"{name}.accuracy"] = accuracy[..., column]
+        measured[f"{name}.set.f1"] = lists[..., column]
     for name in ("closed", "open"):
-        found[f"{name}.accuracy"] = ratio(sums[f"{name}_correct"], sums[name])
+        measured[f"{name}.accuracy"] = ratio(sums[f"{name}_correct"], sums[name])
     present = sums["kind_cases"] > 0
-    found["macro.accuracy"] = ratio(np.where(present, accuracy, 0.0).sum(-1), present.sum(-1))
-    return found
+    measured["macro.accuracy"] = ratio(np.where(present, accuracy, 0.0).sum(-1), present.sum(-1))
+    return measured

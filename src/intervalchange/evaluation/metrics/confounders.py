@@ -1,4 +1,4 @@
-"""The headline cut by what has nothing to do with disease: view pair, days between, devices, sex, age.
+"""The headline by confounders, which have nothing to do with disease: view pair, days between, devices, sex, age.
 
 A model that answers well on PA pairs and badly when a PA film follows an AP film reacts to the view. The facts stand
 in the lines of a predictions file (`facts`, written by `predict`); where they do not, the metrics say "not given".
@@ -36,7 +36,7 @@ HEADLINE = (
     "direction_error.rate",
     "false_change.rate",
 )
-"""Figures of `change.measures` that are given for every stratum."""
+"""Metrics of `change.measures` that are given for every stratum."""
 
 DAYS = ((1, "less than a day"), (8, "1 to 7 days"), (31, "8 to 30 days"), (366, "31 to 365 days"))
 AGES = ((40, "under 40"), (60, "40 to 59"), (80, "60 to 79"))
@@ -73,7 +73,7 @@ def facts_of(case: Case) -> dict[str, str | float]:
 
 
 def _days_between(prior: str, current: str) -> float | None:
-    """Days with two decimals; whole days where one of the two has no time. None where one is no ISO date."""
+    """Days with two decimals; whole days where one of the two has no time. None where one is not an ISO date."""
     whole = "T" not in prior or "T" not in current
     try:
         dates = [datetime.fromisoformat(text[:10] if whole else text).replace(tzinfo=None) for text in (prior, current)]
@@ -112,35 +112,35 @@ def _ordered(factor: str, names: Sequence[str]) -> list[str]:
         "age": [name for _, name in AGES] + ["80 and over"],
         "devices": list(DEVICES),
     }.get(factor, [])
-    rank = {name: place for place, name in enumerate(known)}
+    rank = {name: index for index, name in enumerate(known)}
     return sorted(set(names), key=lambda name: (name == NOT_GIVEN, rank.get(name, len(rank)), name))
 
 
 def _measures(sums: Counts) -> dict[str, Array]:
-    found = change.measures(sums)
-    return {name: found[name] for name in HEADLINE}
+    measured = change.measures(sums)
+    return {name: measured[name] for name in HEADLINE}
 
 
 def confounder_metrics(
-    asked: Sequence[Prediction], counts: Counts, replicates: int = statistics.REPLICATES, seed: int = 0
+    predictions: Sequence[Prediction], counts: Counts, replicates: int = statistics.REPLICATES, seed: int = 0
 ) -> dict[str, float | int | str | None]:
     """`by.<factor>.<stratum>.change.<metric>` with `.low` and `.high`, `.count`, `.patients` -> its value.
 
-    counts: of `change.tally`, in the order of `asked`. A factor of which nothing is known gives one word,
+    counts: of `change.tally`, in the order of `predictions`. A factor of which nothing is known gives one word,
     `by.<factor>.change.findings.micro.f1`: "not given". Strata of few patients have no interval. All strata of a
     factor are drawn together, so that a patient who stands in two of them is drawn into both.
     """
-    found: dict[str, float | int | str | None] = {}
-    patients, codes = np.unique([case.patient_id for case in asked], return_inverse=True)
+    metrics: dict[str, float | int | str | None] = {}
+    patients, codes = np.unique([case.patient_id for case in predictions], return_inverse=True)
     for factor in FACTORS:
-        where = [stratum(factor, case.facts) for case in asked]
-        if set(where) <= ({NOT_GIVEN, NO_DEVICE} if factor == "devices" else {NOT_GIVEN}):
-            found[f"by.{factor}.change.findings.micro.f1"] = NOT_GIVEN
+        strata = [stratum(factor, case.facts) for case in predictions]
+        if set(strata) <= ({NOT_GIVEN, NO_DEVICE} if factor == "devices" else {NOT_GIVEN}):
+            metrics[f"by.{factor}.change.findings.micro.f1"] = NOT_GIVEN
             continue
-        names = _ordered(factor, where)
-        columns = np.array([names.index(name) for name in where])
-        found |= _factor_metrics(factor, names, columns, codes, patients, counts, replicates, seed)
-    return found
+        names = _ordered(factor, strata)
+        columns = np.array([names.index(name) for name in strata])
+        metrics |= _factor_metrics(factor, names, columns, codes, patients, counts, replicates, seed)
+    return metrics
 
 
 def _factor_metrics(
@@ -153,7 +153,7 @@ def _factor_metrics(
     replicates: int,
     seed: int,
 ) -> dict[str, float | int | str | None]:
-    """One factor. columns (n): stratum of each case; codes (n): its place among the patients."""
+    """One factor. columns (n): stratum of each case; codes (n): its index among the patients."""
     # Sums per patient and stratum, (p, s): a few columns, however many cases there are.
     cells, shape = codes * len(names) + columns, (len(patients), len(names))
     sums = {
@@ -162,15 +162,15 @@ def _factor_metrics(
     present = (sums["cases"] > 0).sum(0)
     values = _measures(statistics.totals(sums))
     drawn = statistics.replicate(sums, patients.tolist(), _measures, replicates, seed)
-    found: dict[str, float | int | str | None] = {}
-    for place, name in enumerate(names):
+    metrics: dict[str, float | int | str | None] = {}
+    for column, name in enumerate(names):
         prefix = f"by.{factor}.{name}."
-        found[f"{prefix}count"] = int(sums["cases"][:, place].sum())
-        found[f"{prefix}patients"] = int(present[place])
+        metrics[f"{prefix}count"] = int(sums["cases"][:, column].sum())
+        metrics[f"{prefix}patients"] = int(present[column])
         for metric in HEADLINE:
-            span = (np.nan, np.nan)
-            if present[place] >= FEW:
-                span = statistics.percentile_interval(drawn[metric][:, place])
-            for ending, value in zip(("", ".low", ".high"), (values[metric][place], *span), strict=True):
-                found[f"{prefix}change.{metric}{ending}"] = float(value) if math.isfinite(value) else None
-    return found
+            interval = (np.nan, np.nan)
+            if present[column] >= FEW:
+                interval = statistics.percentile_interval(drawn[metric][:, column])
+            for ending, value in zip(("", ".low", ".high"), (values[metric][column], *interval), strict=True):
+                metrics[f"{prefix}change.{metric}{ending}"] = float(value) if math.isfinite(value) else None
+    return metrics

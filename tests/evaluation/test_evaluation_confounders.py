@@ -10,7 +10,7 @@ import pytest
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.evaluation.metrics import change, statistics
-from intervalchange.evaluation.metrics.confounds import FACTORS, NOT_GIVEN, confounder_metrics, facts_of, stratum
+from intervalchange.evaluation.metrics.confounders import FACTORS, NOT_GIVEN, confounder_metrics, facts_of, stratum
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
 from intervalchange.records import Case, Prediction, Study
 
