@@ -24,6 +24,8 @@ SOURCE_OF_NAME = {"objects": "object_cxr", "mine": "pairs", "hospital": "dicom"}
 """Prepared folders that are not called after their source."""
 LARGE = ("mimic_diff_vqa", "pairs", "dicom")
 """Layouts on which the demo answers: it reads 160 pixels."""
+TRAINED_ON = ("mimic_diff_vqa", "chexpert", "rsna", "covidx", "object_cxr", "siim", "nih")
+"""Layouts that stages are trained on: every split needs a few patients."""
 LABELS = {"chexpert": "[edema, pleural effusion]", "siim": "[pneumothorax]", "rsna": "[pneumonia]"}
 """Labels of a downstream task whose command leaves them to the paper preset."""
 SHAPE_OF_CM_CGNS = {"backbone": "conv", "encoder_widths": "[16,32,32]", "encoder_depth": "0", "stem_stride": "2"}
@@ -116,7 +118,8 @@ class World:
         """A few simulated patients in a layout."""
         out = self.folder / "layouts" / name
         if not out.exists():
-            small = {"patients": "16" if name in LARGE else "14", "pixels": "160" if name in LARGE else "96"}
+            patients = "12" if name in TRAINED_ON else "7"
+            small = {"patients": patients, "pixels": "160" if name in LARGE else "64"}
             command = ["simulate", str(out), "--layout", name, "--seed", "0", "--splits", "5:1:1", "--workers", "1"]
             assert cli.main(changed(command, **small)) == 0
         return out

@@ -33,7 +33,8 @@ def test_what_must_have_commands_has_them() -> None:
     listed = {page for page in [*data, *methods] if Path(page).stem != "index"}
     assert {"README.md", "docs/quickstart.md", METHOD_PAGE, *listed} <= {*pages()}
     stages = {command[1] for page in methods for command in commands(page) if command[0] == "train"}
-    assert {*registry.stages()} <= stages, "a command for every stage"
+    paged = {stage for stage in registry.stages() if f"docs/methods/{stage.split('/')[0]}.md" in methods}
+    assert paged <= stages, "a page has a command for every stage of its method"
 
 
 def test_the_seven_tasks_of_the_family_are_on_both_pages() -> None:
