@@ -41,7 +41,7 @@ from ffa_cl import Films as Vectors
 from ffa_cl import figure, macro, part_of, replicated
 from probes import films, floors, judge
 
-from intervalchange.blocks.published_encoders import encoder_options
+from intervalchange.blocks.encoder_weights import encoder_options
 from intervalchange.config import load_preset
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset

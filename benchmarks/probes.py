@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from intervalchange.blocks.published_encoders import encoder_options
+from intervalchange.blocks.encoder_weights import encoder_options
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared

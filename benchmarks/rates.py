@@ -29,7 +29,7 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.simulation.cohort import simulate
@@ -115,7 +115,7 @@ def dicom_reading(folder: Path, films: int) -> dict[str, float]:
             file = pydicom.dcmread(path)
             apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
 
-    ours = seconds(lambda: [read_image(path) for path in paths])
+    ours = seconds(lambda: [read_film(path) for path in paths])
     return {"films_per_second": films / ours, "pydicom_films_per_second": films / seconds(theirs)}
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 import intervalchange as ic
-from intervalchange.data.images import film_from_file
+from intervalchange.data.films import film_from_file
 from intervalchange.evaluation.metrics.statistics import auc, spearman
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor

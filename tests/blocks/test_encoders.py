@@ -23,15 +23,8 @@ from transformers import (
     ViTModel,
 )
 
-from intervalchange.blocks.encoders import ResNetEncoder, build_encoder
-from intervalchange.blocks.published_encoders import (
-    HubEncoder,
-    encoder_options,
-    encoder_tensors,
-    levels_of,
-    load_encoder,
-    shape_of,
-)
+from intervalchange.blocks.encoder_weights import encoder_options, encoder_tensors, load_encoder
+from intervalchange.blocks.encoders import HubEncoder, ResNetEncoder, build_encoder, levels_of, shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.config import load_preset
 from intervalchange.errors import ConfigError
@@ -194,10 +187,10 @@ SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "i
 def test_the_map_and_the_token_of_any_vision_model(shape: PreTrainedConfig, stride: int, token: bool) -> None:
     encoder = HubEncoder(shape.to_json_string(use_diff=True)).eval()
     films, side = torch.randn(2, 1, shape.image_size, shape.image_size), shape.image_size // stride
-    features, found = encoder.look(films)
+    features = encoder(films)
     assert features.map.shape == (2, encoder.width, side, side)
     assert shape_of(encoder) == ((encoder.width, stride),)
-    assert (found is not None) is token
+    assert (features.token is not None) is token
     # A mark in the lower right corner moves the token there more than any other.
     films[:, :, -stride:, -stride:] += 3
     moved = (encoder(films).map - features.map).abs().sum(1).flatten(1)

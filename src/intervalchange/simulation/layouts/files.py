@@ -1,16 +1,19 @@
-"""What the layouts of data sets without patients share: names of films, where the test films go, parts of a mask."""
+"""What the layouts share: names and bytes of films, where the test films go, lines of a table, parts of a mask."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.identifiers import dicom_id
+from intervalchange.simulation.layouts import Fragment
 
 SMALLEST_PART = 2e-4
 """Share of the film below which a connected part of a mask has no box of its own."""
@@ -21,12 +24,34 @@ def digest(seed: int, index: int, visit: int, name: str) -> str:
     return dicom_id(seed, index, visit, name).replace("-", "")
 
 
-def move_films(out: Path, places: Mapping[str, str]) -> None:
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """(h, w) float in [0, 1] -> an 8-bit PNG."""
+    return _encoded(pixels, "PNG")
+
+
+def jpeg_bytes(pixels: np.ndarray) -> bytes:
+    """(h, w) float in [0, 1] -> an 8-bit JPEG."""
+    return _encoded(pixels, "JPEG", quality=95)
+
+
+def _encoded(pixels: np.ndarray, form: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    grey = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(grey).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def write_lines(path: Path, work: Path, lines: Iterable[str]) -> None:
+    """Write a text file of these lines."""
+    write_atomically(path, work, "".join(f"{line}\n" for line in lines).encode())
+
+
+def move_films(out: Path, moves: Mapping[str, str]) -> None:
     """Move films to where the split puts them: path under `out` -> path under `out`.
 
     Films that were moved already stay, so that an interrupted call can be repeated. Folders left empty are removed.
     """
-    for old, new in places.items():
+    for old, new in moves.items():
         if old == new or not (out / old).exists():
             continue
         (out / new).parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +61,7 @@ def move_films(out: Path, places: Mapping[str, str]) -> None:
                 (out / folder).rmdir()
 
 
-def films_with_split(
-    fragments: Sequence[Mapping[str, Any]], splits: Sequence[str]
-) -> Iterable[tuple[dict[str, Any], str]]:
+def films_with_split(fragments: Sequence[Fragment], splits: Sequence[str]) -> Iterable[tuple[Fragment, str]]:
     """(film, split) of every film of every patient. fragments: each with its `films`."""
     for fragment, split in zip(fragments, splits, strict=True):
         for film in fragment["films"]:
@@ -49,7 +72,7 @@ def parts(mask: np.ndarray) -> list[np.ndarray]:
     """(h, w) bool -> its connected parts, each (h, w) bool, the largest first. Pixels touch at edges and corners."""
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return [labels == place + 1 for place in np.argsort(-sizes, kind="stable")]
+    return [labels == index + 1 for index in np.argsort(-sizes, kind="stable")]
 
 
 def boxes_of_parts(mask: np.ndarray, most: int) -> list[tuple[int, int, int, int]]:
@@ -57,8 +80,8 @@ def boxes_of_parts(mask: np.ndarray, most: int) -> list[tuple[int, int, int, int
 
     Specks below `SMALLEST_PART` of the film have none, unless the mask has nothing larger.
     """
-    found = parts(mask)
-    large = [part for part in found if part.sum() >= SMALLEST_PART * mask.size] or found[:1]
+    largest_first = parts(mask)
+    large = [part for part in largest_first if part.sum() >= SMALLEST_PART * mask.size] or largest_first[:1]
     boxes = []
     for part in large[:most]:
         rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))

@@ -1,131 +1,28 @@
-"""The encoder under a task: those of `blocks/encoders.py`, any vision model of Hugging Face, and weights for them.
+"""Weights for the encoders of `encoders.py`.
 
-Weights come from a run of the project (`--from RUN`, or its folder as `backbone_weights`), from the hub by name, or
-from a file of tensors, such as the ResNet-50 state dicts in torchvision's names that the MGCA family exchanges.
+They come from a run of the project (`--from RUN`, or its folder as `backbone_weights`), from the hub by name, or from
+a file of tensors, such as the ResNet-50 state dicts in torchvision's names that the MGCA family exchanges.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel
 
-from intervalchange.blocks.encoders import ConvEncoder, Encoder, Features, PyramidEncoder, ResNetEncoder
+from intervalchange.blocks.encoders import ConvEncoder, Encoder, PyramidEncoder, ResNetEncoder
 from intervalchange.data.checkpoints import FOREIGN, to_safetensors
 from intervalchange.errors import ConfigError
 
-Backbone = Literal["conv", "pyramid", "resnet50", "hub"]
-
 FIRST = ("film_encoder.", "image_encoder.", "encoder.")
 """Prefixes of the encoder that reads films, in the runs of the project; ReAl's of the residual has the same shape."""
-
-Shape = tuple[tuple[int, int], ...]
-"""(width, stride) of the maps of an encoder, fine to coarse."""
-
-
-class HubEncoder(nn.Module):
-    """Any vision model that `AutoModel` knows: its last map, and its class token where it has one.
-
-    Films are shown on every channel, resized to the size the model was made for.
-    """
-
-    def __init__(self, description: str) -> None:
-        """description: the model's configuration as JSON."""
-        super().__init__()
-        facts = json.loads(description)
-        config = AutoConfig.for_model(facts.pop("model_type"), **facts)
-        kind: Any = AutoModel._model_mapping[type(config)]
-        bare = (
-            {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
-        )
-        self.network = AutoModel.from_config(config, **bare)
-        self.channels, self.side = int(getattr(config, "num_channels", 3)), getattr(config, "image_size", None)
-        widths = getattr(config, "hidden_sizes", None)
-        self.width = int(widths[-1] if widths else config.hidden_size)
-        depths, patch = getattr(config, "depths", None), getattr(config, "patch_size", None)
-        self.stride = int(patch) * 2 ** (len(depths) - 1 if depths else 0) if patch else 32
-
-    def forward(self, films: Tensor) -> Features:
-        return self.look(films)[0]
-
-    def look(self, films: Tensor) -> tuple[Features, Tensor | None]:
-        """(b, 1, h, w) -> the map, and the class token (b, c) or None."""
-        if self.side is not None:
-            side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
-            films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
-        state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
-        if state.ndim == 4:
-            return Features(state), None
-        grid = int(state.shape[1] ** 0.5)
-        token = state[:, 0] if state.shape[1] > grid * grid else None
-        places = state[:, state.shape[1] - grid * grid :]
-        return Features(places.transpose(1, 2).unflatten(2, (grid, grid))), token
-
-    def load_pretrained(self, name: str) -> None:
-        """Weights of the hub or of a folder written by `save_pretrained`."""
-        self.network.load_state_dict(type(self.network).from_pretrained(name).state_dict(), strict=False)
-
-
-def describe_hub_model(name: str) -> str:
-    """The configuration of a vision model on the hub, as JSON: kept with the weights, so that they load offline."""
-    try:
-        config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"there is no model {name!r}.",
-            remedy="Set --model.backbone_weights to a name on the hub (once online) or a folder of save_pretrained.",
-        ) from error
-    config = getattr(config, "vision_config", config)
-    return str(config.to_json_string(use_diff=True))
-
-
-ProbedEncoder = Encoder | HubEncoder
-
-
-def shape_of(encoder: ProbedEncoder) -> Shape:
-    """Width and stride of each map that `levels_of` gives."""
-    if isinstance(encoder, HubEncoder):
-        return ((encoder.width, encoder.stride),)
-    if isinstance(encoder, ResNetEncoder):
-        return tuple(zip(encoder.network.config.hidden_sizes or (), (4, 8, 16, 32), strict=True))
-    if isinstance(encoder, PyramidEncoder):
-        return ((encoder.network.stem.out_channels, 4), (encoder.width, encoder.network.stride))
-    stride, shape = 1, []
-    for layer in encoder.stages:
-        if isinstance(layer, nn.Conv2d):
-            stride *= int(layer.stride[0])
-            shape.append((layer.out_channels, stride))
-    return tuple(shape)
-
-
-def levels_of(encoder: ProbedEncoder, films: Tensor) -> list[Tensor]:
-    """Films (b, 1, h, w) -> maps, fine to coarse; the last one is the map that the encoder gives by itself."""
-    if isinstance(encoder, HubEncoder):
-        return [encoder(films).map]
-    if isinstance(encoder, ResNetEncoder):
-        return list(encoder.network(films, output_hidden_states=True).hidden_states[1:])
-    if isinstance(encoder, PyramidEncoder):
-        stages = encoder.network.levels(films)
-        return [stages[0], encoder.network.merged(stages)]
-    maps, features = [], films
-    for layer in encoder.stages:
-        if isinstance(layer, nn.Conv2d) and features is not films:
-            maps.append(features)
-        features = layer(features)
-    return [*maps, features]
-
-
-# --- weights -------------------------------------------------------------------------------------------------------
 
 
 def encoder_options(run: str | Path) -> dict[str, Any]:
@@ -189,8 +86,8 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
 
 def _rank(prefix: str) -> tuple[int, int, str]:
     """Which encoder of a run is preferred: smaller is better."""
-    place = next((number for number, first in enumerate(FIRST) if prefix.startswith(first)), len(FIRST))
-    return place, len(prefix), prefix
+    preference = next((number for number, first in enumerate(FIRST) if prefix.startswith(first)), len(FIRST))
+    return preference, len(prefix), prefix
 
 
 def _one_channel(name: str, tensor: Tensor) -> Tensor:
@@ -227,12 +124,13 @@ def _renamed(name: str) -> str:
     return name
 
 
-def load_encoder(encoder: ProbedEncoder, source: str) -> None:
+def load_encoder(encoder: Encoder, source: str) -> None:
     """Weights into an encoder: a run folder, a file of tensors, or a model published on the hub."""
-    if holds_tensors(source):
+    own = isinstance(encoder, ConvEncoder | PyramidEncoder)
+    if holds_tensors(source) or (own and (Path(source) / "model.safetensors").is_file()):
         with torch.no_grad():
             encoder.load_state_dict(encoder_tensors(encoder, read_tensors(source), source), strict=False)
-    elif isinstance(encoder, ConvEncoder | PyramidEncoder):
+    elif isinstance(encoder, ConvEncoder | PyramidEncoder):  # There is no such model on the hub.
         raise ConfigError(
             "there are no such weights for this encoder.", where=source, remedy="Give a finished run folder or a file."
         )

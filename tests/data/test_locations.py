@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from intervalchange.data import run_length
-from intervalchange.data.images import Geometry
-from intervalchange.data.places import GRID, place_maps, places_of
+from intervalchange.data.films import Geometry
+from intervalchange.data.locations import GRID, finding_locations, location_maps
 from intervalchange.data.transforms import Affine
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Region
@@ -24,7 +24,7 @@ def masked(rows: slice, columns: slice, name: str = "edema") -> Region:
 
 
 def test_a_mask_lands_in_its_cells() -> None:
-    maps = place_maps(places_of([masked(slice(0, 50), slice(50, 100))], GEOMETRY, 64))
+    maps = location_maps(finding_locations([masked(slice(0, 50), slice(50, 100))], GEOMETRY, 64))
     # Rows 0 to 16 and columns 32 to 48 of the square of 64: the first eight rows and columns 16 to 24 of 32.
     expected = np.zeros((GRID, GRID), np.float32)
     expected[:8, 16:24] = 1
@@ -34,19 +34,19 @@ def test_a_mask_lands_in_its_cells() -> None:
 
 def test_a_box_is_unknown_inside_and_empty_outside() -> None:
     region = Region("finding", "pleural effusion", (50.0, 0.0, 100.0, 50.0))
-    (map_,) = place_maps(places_of([region], GEOMETRY, 64))[[EFFUSION]]
+    (map_,) = location_maps(finding_locations([region], GEOMETRY, 64))[[EFFUSION]]
     assert np.isnan(map_[:8, 16:24]).all() and np.isnan(map_).sum() == 64
     assert (np.nan_to_num(map_, nan=0) == 0).all()
 
 
 def test_a_lesion_smaller_than_a_cell_is_kept() -> None:
-    maps = place_maps(places_of([masked(slice(100, 101), slice(50, 51))], GEOMETRY, 64))
+    maps = location_maps(finding_locations([masked(slice(100, 101), slice(50, 51))], GEOMETRY, 64))
     assert maps[EDEMA].sum() == 1
 
 
 def test_masks_move_with_the_film() -> None:
-    places = places_of([masked(slice(0, 50), slice(50, 100))], GEOMETRY, 64)
-    moved = place_maps(places, Affine(shift_x=0.25, shift_y=0.5))[EDEMA]
+    locations = finding_locations([masked(slice(0, 50), slice(50, 100))], GEOMETRY, 64)
+    moved = location_maps(locations, Affine(shift_x=0.25, shift_y=0.5))[EDEMA]
     expected = np.zeros((GRID, GRID), np.float32)
     expected[16:24, 24:32] = 1
     np.testing.assert_array_equal(moved, expected)
@@ -54,10 +54,10 @@ def test_masks_move_with_the_film() -> None:
 
 def test_two_regions_of_one_finding_are_joined() -> None:
     both = [masked(slice(0, 50), slice(0, 25)), masked(slice(100, 150), slice(50, 100))]
-    maps = place_maps(places_of(both, GEOMETRY, 64))
+    maps = location_maps(finding_locations(both, GEOMETRY, 64))
     assert maps[EDEMA].sum() == 8 * 4 + 8 * 8
 
 
 def test_anatomy_and_unknown_names_are_left_out() -> None:
     anatomy = Region("anatomy", "edema", (0.0, 0.0, 1.0, 1.0))
-    assert places_of([anatomy, Region("finding", "buttons", (0.0, 0.0, 9.0, 9.0))], GEOMETRY, 64) == ()
+    assert finding_locations([anatomy, Region("finding", "buttons", (0.0, 0.0, 9.0, 9.0))], GEOMETRY, 64) == ()

@@ -1,4 +1,4 @@
-"""Place, type and grade of a finding, from the words around its name."""
+"""Location, type and level of a finding, from the words around its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intervalchange.findings import PRE_LOCATIONS, RANKED_LEVELS, TYPES
 REACH = 7
 """How many words before a name may belong to it."""
 
-GRADES = {
+LEVEL_OF = {
     **{level: level for level in RANKED_LEVELS},
     **{
         "mildly": "mild",
@@ -25,23 +25,21 @@ GRADES = {
     **{"small to moderate": "mild to moderate", "minimal to mild": "mild", "trace to small": "small"},
     **{"mildly to moderately": "mild to moderate", "moderately to severely": "moderate to severe"},
 }
-"""A grade in the words of a report -> the one word of the library for it. Those that the library lacks get the word
-of the same rank, adverbs their adjective, so that two wordings of one grade never look like a change."""
+"""A level in the words of a report -> the word of the library for it. A word that the library lacks gets that of the
+same rank, an adverb its adjective, so that two wordings of one level never look like a change."""
 
 _WORDS = {
     **{"basal": "basilar", "bibasal": "bibasilar", "lobe": "lung", "lobes": "lung", "lungs": "lung", "bases": "base"},
     **{"left-sided": "left", "right-sided": "right", "mid": "middle", "ribs": "rib", "both": "bilateral"},
     **{"apex": "apical", "biapical": "bilateral apical", "bilaterally": "bilateral", "lingular": "left"},
 }
-"""A word of place -> words of the library."""
-_TYPES = {
-    "plate-like": "plate-like",
-    "platelike": "plate-like",
-    "plate like": "plate-like",
-    "ground glass": "ground-glass",
+"""A word of location -> words of the library."""
+_TYPE_OF = {
+    **dict.fromkeys(("plate-like", "platelike", "plate like", "discoid"), "plate-like"),
+    **dict.fromkeys(("ground glass", "groundglass"), "ground-glass"),
+    **{"streaky": "linear", "multi-focal": "multifocal"},
 }
-_TYPES |= {"groundglass": "ground-glass", "discoid": "plate-like", "streaky": "linear", "multi-focal": "multifocal"}
-_PLACE = frozenset({*PRE_LOCATIONS, *_WORDS})
+_LOCATION = frozenset({*PRE_LOCATIONS, *_WORDS})
 _STOPS = re.compile(r"[,:]|\b(?:and|or|of|in|at|with|is|are|has|have|there|no|than|from|the|to)\b")
 _SIDES = re.compile(r"\b(?:right (?:and|greater than|>)(?: \w+)? left|left (?:and|greater than|>)(?: \w+)? right)\b")
 _BOTH_OF = re.compile(r"\b(upper|middle|mid|lower|left|right) and (upper|middle|mid|lower|left|right)\b")
@@ -51,11 +49,11 @@ def _alternatives(words: Sequence[str]) -> str:
     return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
-_GRADE = re.compile(rf"\b(?:{_alternatives(list(GRADES))})\b")
-_TYPE = re.compile(rf"\b(?:{_alternatives([*TYPES, *_TYPES])})\b")
-_GRADE_AFTER = re.compile(
+_LEVEL = re.compile(rf"\b(?:{_alternatives(list(LEVEL_OF))})\b")
+_TYPE = re.compile(rf"\b(?:{_alternatives([*TYPES, *_TYPE_OF])})\b")
+_LEVEL_AFTER = re.compile(
     rf"^ ?,? ?(?:(?:is|are|remains?|now|again|which|and|appears?|unchanged|stable)[, ]+)*"
-    rf"({_alternatives(list(GRADES))})\b"
+    rf"({_alternatives(list(LEVEL_OF))})\b"
     r"(?! (?:left|right|bilateral|and|or|pleural|volume|amount)|[a-z ]*(?:effusion|opac))"
 )
 _AFTER = re.compile(
@@ -69,17 +67,19 @@ _AFTER = re.compile(
 
 
 def attributes_of(sentence: str, start: int, end: int, others: Sequence[tuple[int, int]]) -> Attributes:
-    """What the sentence says of the finding named at [start, end). others: where other findings are named."""
+    """Attributes of the finding that a sentence names at [start, end). others: the spans of other findings."""
     left = max([0, *(stop for _, stop in others if stop <= start)])
     right = min([len(sentence), *(begin for begin, _ in others if begin >= end)])
     before = _phrase_before(sentence[left:start])
     name, after = sentence[start:end], sentence[end:right]
-    words = " ".join(_WORDS.get(word, word) for word in re.findall(r"[a-z-]+|mid to lower", before) if word in _PLACE)
+    words = " ".join(
+        _WORDS.get(word, word) for word in re.findall(r"[a-z-]+|mid to lower", before) if word in _LOCATION
+    )
     locations = tuple(dict.fromkeys(word for word in words.split() if word not in ("area", "pleural")))
     if locations == ("lung",):
         locations = ()
-    post = "" if locations else _place_after(after)
-    return Attributes(locations, post, _types(f"{before} {name}"), _grade(before, name, after))
+    post = "" if locations else _location_after(after)
+    return Attributes(locations, post, _types(f"{before} {name}"), _level(before, name, after))
 
 
 def _phrase_before(text: str) -> str:
@@ -98,36 +98,34 @@ def _phrase_before(text: str) -> str:
         tail = text[stops[-2].end() : stops[-1].start()] if len(stops) > 1 else text[: stops[-1].start()]
     elif stops and stops[-1].group() == "and":  # "patchy and linear opacity"
         earlier = text[stops[-2].end() if len(stops) > 1 else 0 : stops[-1].start()].split()
-        if len(earlier) <= 3 and earlier and (earlier[-1] in TYPES or earlier[-1] in GRADES or earlier[-1] in _TYPES):
+        if 1 <= len(earlier) <= 3 and (earlier[-1] in TYPES or earlier[-1] in LEVEL_OF or earlier[-1] in _TYPE_OF):
             tail = " ".join(earlier) + " " + tail
     return " ".join(tail.split()[-REACH:]).replace("~", " to ")
 
 
 def _types(text: str) -> tuple[str, ...]:
-    found = (_TYPES.get(match.group(), match.group()) for match in _TYPE.finditer(text))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_TYPE_OF.get(match.group(), match.group()) for match in _TYPE.finditer(text)))
 
 
-def _grade(before: str, name: str, after: str) -> str:
-    """The grade nearest to the name: before it, in it, or said of it."""
+def _level(before: str, name: str, after: str) -> str:
+    """The level nearest to the name: before it, in it, or after it."""
     for text in (before, name):
-        said = _GRADE.findall(text)
-        if said:
-            return GRADES[said[-1]]
-    told = _GRADE_AFTER.match(after)
-    return GRADES[told[1]] if told else ""
+        words = _LEVEL.findall(text)
+        if words:
+            return LEVEL_OF[words[-1]]
+    match = _LEVEL_AFTER.match(after)
+    return LEVEL_OF[match[1]] if match else ""
 
 
-def _place_after(after: str) -> str:
-    """ "in the right lower lobe" -> "the right lower lung"; empty where no place follows."""
-    found = _AFTER.match(after)
-    if not found:
+def _location_after(after: str) -> str:
+    """ "in the right lower lobe" -> "the right lower lung"; empty where no location follows."""
+    match = _AFTER.match(after)
+    if not match:
         return ""
-    if found["base"]:
+    if match["base"]:
         return "the lung bases"
-    side, zone = found["side"] or "", (found["zone"] or "").replace("mid", "middle").replace("middledle", "middle")
-    zone = "mid to lower" if found["zone"] == "mid to lower" else zone
-    part = (found["part"] or "").rstrip("s").replace("lobe", "lung").replace("side", "lung")
+    side, zone = match["side"] or "", "middle" if match["zone"] == "mid" else match["zone"] or ""
+    part = (match["part"] or "").rstrip("s").replace("lobe", "lung").replace("side", "lung")
     part = {"base": "lung base", "apex": "apical area", "lung apex": "apical area", "lung zone": "lung"}.get(part, part)
     if not (side or zone):
         return ""
