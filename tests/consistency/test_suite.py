@@ -23,7 +23,8 @@ from toy import PLACES, SIDE, film
 from intervalchange.consistency.answerers import LocalModel, RemoteModel, answer_many
 from intervalchange.consistency.kept_answers import KeptAnswers, key_of
 from intervalchange.consistency.page import consistency_page
-from intervalchange.consistency.suite import SCORES, main, pairs_of, run_suite, triangles_of
+from intervalchange.consistency.pairs import pairs_of, triangles_of
+from intervalchange.consistency.suite import SCORES, main, run_suite
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, RunError, SourceError
