@@ -34,7 +34,7 @@ def test_every_page_has_commands() -> None:
     for page in PAGES:
         for command in commands(page):
             options, rest = known.parse_known_args(command)
-            assert options.verb in ("simulate", "prepare", "train", "predict", "answer", "score")
+            assert options.verb in cli.VERBS
             assert not rest or options.verb == "train", command
 
 

@@ -39,7 +39,7 @@ def changed(command: list[str], **options: str) -> list[str]:
 @pytest.mark.parametrize(("page", "heading"), SECTIONS)
 def test_the_seven_tasks_of_the_family_are_on_the_page(page: str, heading: str) -> None:
     known = cli.parser()
-    for verb in ("prepare", "train", "predict"):
+    for verb in ("prepare", "train", "evaluate"):
         for command in commands(verb, page, heading):
             options, rest = known.parse_known_args(command)
             assert options.verb == "train" or not rest
@@ -61,7 +61,7 @@ def test_they_run_on_the_simulated_true_layouts(tmp_path: Path, monkeypatch: pyt
     for command in (*commands("train", *SECTIONS[0]), *commands("train", *SECTIONS[1])):
         if "hub" not in command:
             assert cli.main(scaled(command)) == 0, command
-    for command in commands("predict", *SECTIONS[0]):
+    for command in commands("evaluate", *SECTIONS[0]):
         assert cli.main(command) == 0, command
         said = json.loads(Path(command[command.index("--out") + 1]).read_text(encoding="utf-8"))
         assert 0 <= said["masks.dice.all"] <= 1

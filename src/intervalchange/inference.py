@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
 
-NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
-
 
 @dataclass(frozen=True)
 class Shown:

@@ -304,7 +304,7 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
     simulated = ["simulate", "nih", "--layout", "nih", "--patients", "24", "--pixels", "96", "--splits", "2:1:1"]
     assert cli.main([*simulated, "--seed", "0"]) == 0
     asked = [line for line in PAGE.read_text().splitlines() if line.startswith("intervalchange ") and "nih" in line]
-    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "predict"]
+    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "evaluate"]
     for line in asked:
         words = shlex.split(line.replace("/path/to/nih", "nih").replace("--size small", "--size tiny"))[1:]
         if words[0] == "prepare":

@@ -7,7 +7,7 @@ from html import escape
 
 from intervalchange.consistency.suite import SCORES, SuiteScores
 from intervalchange.evaluation.report.curves import COLOURS, Bar, whiskers
-from intervalchange.inference import NOTICE
+from intervalchange.policy import RESEARCH_USE
 
 MORE = {
     "suite.swap.items.f1": "films swapped: items in common",
@@ -43,7 +43,7 @@ def consistency_page(found: Sequence[SuiteScores]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Consistency suite</title><style>{_STYLE}</style></head><body><h1>Consistency suite</h1>"
-        f"<p class='notice'>{escape(NOTICE)}</p><p class='legend'>{legend}</p>"
+        f"<p class='notice'>{escape(RESEARCH_USE)}</p><p class='legend'>{legend}</p>"
         f"<figure>{whiskers(rows, 'Score of each test, with its 95% interval by patient')}"
         "<figcaption>Each score is a share; 1 is best. Lines are 95% intervals by patient.</figcaption></figure>"
         f"<table><tr><th></th>{head}</tr>{lines}</table></body></html>\n"

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from intervalchange import grammar
-from intervalchange.inference import NOTICE, Answered, Shown
+from intervalchange.inference import Answered, Shown
+from intervalchange.policy import RESEARCH_USE
 from intervalchange.records import Change
 
 SIDE = 448
@@ -62,7 +63,7 @@ def answer_page(entries: Sequence[Entry], title: str = "Interval change") -> str
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1><p class='notice'><strong>{html.escape(NOTICE)}</strong> "
+        f"<h1>{html.escape(title)}</h1><p class='notice'><strong>{html.escape(RESEARCH_USE)}</strong> "
         "The answers come from a small model and are often wrong on real films.</p>"
         f"{body}</body></html>\n"
     )

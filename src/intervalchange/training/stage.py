@@ -25,12 +25,9 @@ from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class, method_of, stages
 from intervalchange.methods.base.method import Method
+from intervalchange.policy import EVALUATION_SEED
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
-
-EVALUATION_SEED = 900_000
-"""Simulated cohorts from this seed on are for evaluation only."""
-
 
 Items = PairDataset | FilmDataset
 """What a stage is trained on: cases, or films."""
@@ -207,7 +204,7 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | Non
 
 
 def refuse_evaluation_data(prepared: Prepared) -> None:
-    """Simulated cohorts with a seed of 900000 or more are never trained on."""
+    """Simulated cohorts for evaluation are never trained on."""
     seed = (prepared.manifest.get("simulated") or {}).get("seed")
     if seed is not None and int(seed) >= EVALUATION_SEED:
         raise ConfigError(

@@ -19,6 +19,7 @@ from intervalchange.evaluation.report import curves, table
 from intervalchange.evaluation.report.curves import Bar, Confidences
 from intervalchange.evaluation.report.worst import CaseSource, WorstCase, worst_cases
 from intervalchange.evaluation.scoring.answer_file import FileScores, MetricValue
+from intervalchange.policy import RESEARCH_USE
 
 FILM_SIDE = 224
 """Pixels of a film on the page."""
@@ -75,7 +76,7 @@ def score_page(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>intervalchange: {escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f'<h1>{escape(title)}</h1><p class="notice"><strong>{table.NOTICE}</strong> {badges}</p>'
+        f'<h1>{escape(title)}</h1><p class="notice"><strong>{RESEARCH_USE}</strong> {badges}</p>'
         f"{_legend(files)}<nav>{links}</nav>{''.join(parts)}"
         f'<section id="notes"><h2>Notes</h2><ul>{notes}</ul></section></body></html>\n'
     )

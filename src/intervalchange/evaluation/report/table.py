@@ -14,8 +14,7 @@ from rich.table import Table
 
 from intervalchange.evaluation.metrics.confounds import FACTORS
 from intervalchange.evaluation.scoring.answer_file import FLOORS, FileScores, MetricValue
-
-NOTICE = "Research use only; not a medical device."
+from intervalchange.policy import RESEARCH_USE
 
 HEADLINE = (
     ("change F1 (added + missing)", "change.findings.micro.f1"),
@@ -210,7 +209,7 @@ def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 
 def captions(files: Sequence[FileScores]) -> list[str]:
     """What must be said under every table."""
-    lines = [NOTICE]
+    lines = [RESEARCH_USE]
     lines += [f"{file.name}: {file.metrics['caption']}" for file in files if file.metrics.get("caption")]
     for file in files:
         for floor in FLOORS:
@@ -270,7 +269,7 @@ def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricV
 
     A brace before each first cell keeps "[" from being read as an option of the row before.
     """
-    told = [NOTICE, *dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))]
+    told = [RESEARCH_USE, *dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))]
     said = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in told)
     parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
     for section in sections(files, paired):
