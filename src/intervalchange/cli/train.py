@@ -44,17 +44,19 @@ def run(options: argparse.Namespace) -> None:
     if options.help:
         _print_help(options)
         return
-    from intervalchange import training
-
     if options.list:
-        training.print_stages()
+        from intervalchange.training import print_stages
+
+        print_stages()
         return
     needed = (("METHOD/STAGE", options.stage), ("--data", options.data), ("--out", options.out))
     missing = [name for name, value in needed if value is None]
     if missing:
         raise ConfigError(f"train needs {', '.join(missing)}.", remedy="See `intervalchange train --help`.")
     check_folder(options.out)
-    training.train(
+    from intervalchange.training import train
+
+    train(
         options.stage,
         options.data,
         options.out,
