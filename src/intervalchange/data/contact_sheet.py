@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from intervalchange.data.prepared import Prepared
-from intervalchange.policy import RESEARCH_USE
 
 SIDE = 224
 """Pixels of a film on the sheet."""
@@ -33,7 +32,7 @@ def contact_sheet(prepared: Prepared, most: int = 8) -> bytes:
     sheet = Image.new("RGB", (_ACROSS * width, down * height + 24), "white")
     for place, picture in enumerate(pictures):
         sheet.paste(picture, (place % _ACROSS * width, place // _ACROSS * height))
-    words = f"Prior left, current right; boxes: findings. {RESEARCH_USE}"
+    words = "Prior left, current right; boxes: findings. Research use only."
     ImageDraw.Draw(sheet).text((4, down * height + 4), words, "black", ImageFont.load_default(12))
     jpeg = io.BytesIO()
     sheet.save(jpeg, "JPEG", quality=88)
