@@ -125,7 +125,8 @@ class _Asker:
         pixels = self.pixels.read([film.row])[0]
         if film.motion is None:
             return pixels
-        return film.motion.warp(pixels.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
+        moved: np.ndarray = film.motion.warp(pixels.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
+        return moved
 
     def ask(self, asks: Sequence[Ask]) -> None:
         """Answer what is not known yet."""
