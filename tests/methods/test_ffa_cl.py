@@ -20,7 +20,8 @@ from intervalchange.errors import ConfigError
 from intervalchange.findings import CHEXPERT
 from intervalchange.methods.ffa_cl.classify import POLICIES, FfaCl, FfaClConfig, FilmOutputs, by_study, f1, label_scores
 from intervalchange.methods.ffa_cl.label_tree import prompts_of, read_tree, tree_names, word_vectors
-from intervalchange.training.stage import meta_model, start_from
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import start_from
 
 DISTANCES = """
 0 4 3 3 4 4 2 2 3 4 4 3 2 4

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intervalchange.blocks.published_encoders import Shape
+from intervalchange.blocks.encoders import Shape
 from intervalchange.errors import ConfigError
 
 

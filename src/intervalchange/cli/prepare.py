@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from intervalchange.cli.arguments import check_folder, named, positive
-from intervalchange.data.readers import READERS
+from intervalchange.data.readers import sources
 from intervalchange.errors import ConfigError
 
 HELP = "read a data set once into a prepared folder, and say what was found and what is missing"
@@ -23,7 +23,7 @@ PATHS = {"images": "films", "reports": "report texts", "questions": "question ta
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    verb.add_argument("source", choices=tuple(READERS), metavar="SOURCE", help=", ".join(READERS))
+    verb.add_argument("source", choices=tuple(sources()), metavar="SOURCE", help=", ".join(sources()))
     verb.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; for pairs, the CSV")
     verb.add_argument("out", type=Path, metavar="OUT", help="prepared folder to write")
     verb.add_argument("--pixels", type=positive, default=512, help="side of the stored square films")

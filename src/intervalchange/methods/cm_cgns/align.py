@@ -49,18 +49,11 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import initial_spread
-from intervalchange.blocks.encoders import build_encoder
+from intervalchange.blocks.encoder_weights import load_encoder
+from intervalchange.blocks.encoders import Encoder, shape_of
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import BatchNorm, FirstBatchNorm
-from intervalchange.blocks.published_encoders import (
-    Backbone,
-    HubEncoder,
-    ProbedEncoder,
-    describe_hub_model,
-    load_encoder,
-    shape_of,
-)
 from intervalchange.errors import ConfigError
 from intervalchange.losses import contrastive
 from intervalchange.losses.clustering import (
@@ -74,7 +67,8 @@ from intervalchange.losses.clustering import (
     second_nearest,
 )
 from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
-from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
+from intervalchange.methods.base.encoder import HubEncoderConfig
+from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.cm_cgns.cross_modal import Activation, AttentionPool, CrossModalAttention
 from intervalchange.methods.cm_cgns.report_tokens import (
     REPORT_PIECES,
@@ -87,25 +81,13 @@ from intervalchange.methods.cm_cgns.report_tokens import (
 WARMEST = math.log(100.0)
 
 
-class CmCgnsConfig(MethodConfig):
+class CmCgnsConfig(HubEncoderConfig):
     """Encoders, the space both meet in, and the terms."""
 
     model_type = "cm_cgns_align"
 
     vocabulary: str = REPORT_PIECES
     """`report_pieces`: words of the grammar and of reports, others spelled; else a tokenizer's hub name or folder."""
-    backbone: Backbone = "conv"
-    """As in `tasks/`: `conv`, `pyramid`, `resnet50`, or `hub`, a vision model of Hugging Face."""
-    backbone_weights: str = ""
-    """Loaded once when training starts: a run folder, a file of tensors, or a name on the hub or folder."""
-    hub_model: str = ""
-    """Configuration of the `hub` model as JSON; filled in from `backbone_weights`."""
-    encoder_widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of each stage of `conv` and `pyramid`."""
-    encoder_depth: int = 1
-    pyramid_width: int = 48
-    stem_stride: int = 4
-    """Stride of the first stage of `conv`; the others halve."""
     standardise: bool = True
     """Channels of the map are standardised by the first batch; what is projected into the common space, over each."""
     film_pool: Literal["mean", "attention"] = "mean"
@@ -167,8 +149,6 @@ class CmCgnsConfig(MethodConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.backbone == "hub" and not self.hub_model:
-            self.hub_model = describe_hub_model(self.backbone_weights)
         if self.clusters == 1:
             raise ConfigError("one centroid leaves no second nearest.", remedy="Set --model.clusters 2 or more, or 0.")
         if self.text_width % self.text_heads or self.width % self.pool_heads:
@@ -263,7 +243,7 @@ class CmCgnsAlign(Method):
     needs: ClassVar[tuple[str, ...]] = ("reports",)
     selection: ClassVar[str] = "retrieval.mrr"
 
-    film_encoder: ProbedEncoder
+    film_encoder: Encoder
     places_read_sentences: ClassVar[bool] = False
     """Whether a later stage asks for what the report says at each place."""
 
@@ -296,11 +276,7 @@ class CmCgnsAlign(Method):
         """What a later stage adds."""
 
     def _build_film_side(self, config: CmCgnsConfig) -> None:
-        if config.backbone == "hub":
-            self.film_encoder = HubEncoder(config.hub_model)
-        else:
-            sizes = (config.encoder_widths, config.encoder_depth, config.stem_stride, config.pyramid_width)
-            self.film_encoder = build_encoder(config.backbone, *sizes)
+        self.film_encoder = config.build_encoder()
         seen, self.stride = shape_of(self.film_encoder)[-1]
         if config.standardise:
             self.film_norm = FirstBatchNorm(seen)
@@ -355,11 +331,8 @@ class CmCgnsAlign(Method):
 
     def see(self, films: Tensor) -> SeenFilm:
         """(b, 1, h, w) -> places and vectors."""
-        token = None
-        if isinstance(self.film_encoder, HubEncoder):
-            features, token = self.film_encoder.look(films)
-        else:
-            features = self.film_encoder(films)
+        features = self.film_encoder(films)
+        token = features.token
         tokens = self.film_norm(features.tokens) if self.config.standardise else features.tokens
         if hasattr(self, "place_projection"):
             places = self.directions("place", self.place_projection(tokens))
@@ -392,9 +365,7 @@ class CmCgnsAlign(Method):
     def forward(self, **batch: Any) -> MethodOutput:
         film, report = self.see(batch["current"]), self.read(batch["report_current"])
         terms = self.terms(film, report, batch)
-        weights = self.config.weights()
-        loss = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(terms, self.config.weights())
 
     def terms(self, film: SeenFilm, report: ReadReport, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The unweighted terms that have a weight."""

@@ -79,6 +79,7 @@ class CmCgnsReconstruct(CmCgnsAlign):
     config_class = CmCgnsReconstructConfig
     config: CmCgnsReconstructConfig
     name: ClassVar[str] = "cm_cgns/reconstruct"
+    follows: ClassVar[tuple[str, ...]] = ("cm_cgns/align",)
     places_read_sentences: ClassVar[bool] = True
 
     def _build(self) -> None:

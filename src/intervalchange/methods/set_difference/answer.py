@@ -415,7 +415,7 @@ class SetDifference(Method):
 
 def _places_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
     """maps of the current and of the prior film, each held to where the findings of that film are."""
-    places = batch.get("places_current"), batch.get("places_prior")
+    places = batch.get("locations_current"), batch.get("locations_prior")
     if places[0] is None or places[1] is None:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
     where = torch.cat([places[0], places[1]])
