@@ -17,6 +17,7 @@ from intervalchange import cli, extras, inference
 from intervalchange.cli.arguments import VerbParser, check_file, check_folder
 from intervalchange.cli.stage_options import field_docstrings, stage_page
 from intervalchange.config import TrainConfig, load_preset, preset_sizes
+from intervalchange.data.readers import READERS
 from intervalchange.errors import ConfigError, MissingPackageError
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import DEMO, Predictor
@@ -226,7 +227,17 @@ def test_the_base_installation_scores_and_reads_tables(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["cases.count"] == 4
     shutil.copytree(DEMO.parent / "samples", tmp_path / "samples")
     done = without_extras("prepare", "pairs", "samples/pairs.csv", "out", "--dry-run", cwd=tmp_path)
-    assert done.returncode == 0 or "prepare needs pillow: pip install 'intervalchange[models]'" in done.stderr
+    assert done.returncode == 0, done.stderr
+    done = without_extras("prepare", "pairs", "samples/pairs.csv", "out", cwd=tmp_path)
+    assert done.returncode == 2 and "prepare needs pillow: pip install 'intervalchange[models]'" in done.stderr
+
+
+def test_every_reader_works_without_extras(tmp_path: Path) -> None:
+    modules = [*READERS.values(), "intervalchange.data.prepared", "intervalchange.data.case_films"]
+    code = WITHOUT_EXTRAS.format(forbidden=set(extras.PACKAGES)).split("from intervalchange.cli")[0]
+    code += f"import {', '.join(modules)}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_needs_more_says_which_extra(tmp_path: Path) -> None:
