@@ -270,7 +270,7 @@ def test_chexpert_5x200_as_it_is_published(tmp_path: Path) -> None:
 def test_through_the_command(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "load", lambda run: Predictor(Stub(), {"stage": "stub/align"}))
     val, test = tmp_path / "val.json", tmp_path / "test.json"
-    command = ["predict", "run", "--data", str(cohort), "--zero-shot", "--labels", *NAMES]
+    command = ["evaluate", "run", "--data", str(cohort), "--zero-shot", *NAMES]
     assert cli.main([*command, "--split", "val", "--out", str(val)]) == 0
     assert cli.main([*command, "--standard", str(val), "--out", str(test)]) == 0
     said = json.loads(test.read_text(encoding="utf-8"))

@@ -1,22 +1,15 @@
 """The consistency suite: questions that any model of two films should answer consistently.
 
-    python -m intervalchange.consistency.suite MODEL --data PREPARED --split test --out suite.html
-
-MODEL is a run folder, `demo`, or the URL of an endpoint (`answerers`). In Python, any callable of (prior, current,
-question). It stands outside `evaluation` because it calls models, ours or another's over HTTP; what it counts is in
-`evaluation.metrics.consistency`. No reference is needed but for two metrics that say so. Answers are kept beside --out
-until the suite has finished: rerun it to resume.
+The command is `intervalchange check`: a model is a run folder, `demo`, or the URL of an endpoint (`answerers`). In
+Python it is any callable of (prior, current, question). The suite stands outside `evaluation` because it calls models,
+ours or others over HTTP; what it counts is in `evaluation/metrics/consistency.py`. Only two metrics need reference
+answers, and they say so.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +19,6 @@ from intervalchange.consistency.kept_answers import KeptAnswers
 from intervalchange.consistency.pairs import Question, pairs_of, spread, triangles_of
 from intervalchange.consistency.rules import Result, other_films, same_answer, same_films, three_visits
 from intervalchange.data.prepared import Prepared
-from intervalchange.errors import IntervalChangeError
 from intervalchange.evaluation.metrics import change
 from intervalchange.evaluation.metrics.statistics import REPLICATES, named_metrics
 from intervalchange.evaluation.scoring.file_scores import NOT_RUN
@@ -112,40 +104,3 @@ def answerer_of(model: str) -> Answerer:
     from intervalchange.inference import load
 
     return LocalModel(load(model))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of the suite. Returns the exit code."""
-    from intervalchange.consistency.page import consistency_page
-
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("models", nargs="+", help="run folder, demo, or http(s):// endpoint; several side by side")
-    options.add_argument("--data", type=Path, required=True, help="prepared folder")
-    options.add_argument("--split", default="test")
-    options.add_argument("--limit", type=int, help="at most so many pairs, spread evenly")
-    options.add_argument("--out", type=Path, help="suite.html or suite.json; else JSON on standard output")
-    chosen = options.parse_args(arguments)
-    kept = chosen.out.with_suffix(".answers.jsonl") if chosen.out is not None else None
-    try:
-        prepared, keep = Prepared(chosen.data), KeptAnswers(kept) if kept is not None else None
-        found = [
-            run_suite(answerer_of(model), prepared, chosen.split, name=model, limit=chosen.limit, keep=keep)
-            for model in chosen.models
-        ]
-    except (IntervalChangeError, KeyboardInterrupt) as problem:
-        print(str(problem) or "\nstopped", file=sys.stderr)
-        if kept is not None and kept.exists():
-            print(f"The answers so far are in {kept}: the same command asks only what is left.", file=sys.stderr)
-        return problem.exit_code if isinstance(problem, IntervalChangeError) else 130
-    plain = json.dumps([scores.as_json() for scores in found], indent=1) + "\n"
-    if chosen.out is None:
-        sys.stdout.write(plain)
-    else:
-        chosen.out.write_text(consistency_page(found) if chosen.out.suffix == ".html" else plain, encoding="utf-8")
-    if kept is not None:
-        kept.unlink(missing_ok=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -169,7 +169,9 @@ def shared_classes(prepared: Prepared, file: PromptFile) -> tuple[str, ...]:
         return CHEXPERT_TASKS
     shared = tuple(name for name in file.findings if name in there)
     if not shared:
-        raise ConfigError("no label of these data has a prompt.", where=prepared.folder, remedy="Give --labels.")
+        raise ConfigError(
+            "no label of these data has a prompt.", where=prepared.folder, remedy="Name classes: --zero-shot LABEL ..."
+        )
     return shared
 
 
@@ -210,7 +212,7 @@ def stored_standard(path: Path, names: Sequence[str]) -> Standard:
         raise ConfigError(
             "these statistics do not fit.",
             where=path,
-            remedy="Give what `predict --zero-shot` wrote of the same classes, on other films.",
+            remedy="Give what `evaluate --zero-shot` wrote of the same classes, on other films.",
         ) from error
 
 
