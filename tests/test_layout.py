@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "intervalchange"
 
 LAYERS = {
-    "records": 0, "findings": 0, "grammar": 0, "errors": 0, "atomic_files": 0, "policy": 0, "extras": 0, "report.page": 0,
+    "records": 0, "findings": 0, "grammar": 0, "errors": 0,
+    "atomic_files": 0, "policy": 0, "extras": 0, "report.page": 0,
     "registry": 1, "config": 1, "data": 1, "simulation": 1, "evaluation": 1,
     "blocks": 2, "losses": 2,
     "methods": 3, "tasks": 3,
