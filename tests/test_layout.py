@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "intervalchange"
 
 LAYERS = {
-    "records": 0, "findings": 0, "grammar": 0, "errors": 0,
+    "records": 0, "findings": 0, "answer_reader": 0, "grammar": 0, "errors": 0,
     "registry": 1, "config": 1, "data": 1, "simulation": 1, "evaluation": 1,
     "blocks": 2, "losses": 2,
     "methods": 3, "tasks": 3,
@@ -18,7 +18,7 @@ LAYERS = {
     "inference": 5,
     "report": 6, "consistency": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
-FOUNDATION = {"records", "findings", "grammar", "errors"}
+FOUNDATION = {"records", "findings", "answer_reader", "grammar", "errors"}
 HEAVY = {"torch", "transformers", "torchvision", "timm", "fastapi", "gradio"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
