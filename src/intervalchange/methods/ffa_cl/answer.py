@@ -7,6 +7,7 @@ brings them. Words play no part. Heat maps are still those of set_difference: he
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -15,7 +16,8 @@ from intervalchange.findings import FINDINGS
 from intervalchange.methods.ffa_cl.classify import FfaClConfig, pooled
 from intervalchange.methods.ffa_cl.label_tree import read_tree
 from intervalchange.methods.ffa_cl.parts import FindingSplitter, SharedClassifier, mixer
-from intervalchange.methods.set_difference.answer import Look, SetDifference, SetDifferenceConfig
+from intervalchange.methods.set_difference.answer import SetDifference, SetDifferenceConfig
+from intervalchange.methods.set_difference.network import FilmEncoding
 
 
 class FfaClAnswerConfig(SetDifferenceConfig):
@@ -63,10 +65,10 @@ class FfaClAnswer(SetDifference):
         self.classifier = SharedClassifier(config.embedding_width, 1)
         self.post_init()
 
-    def look(self, films: Tensor) -> Look:
+    def encode_films(self, films: Tensor) -> FilmEncoding:
         """As set_difference, with the presence of a finding by FFA-CL where it has a label for it."""
-        seen = super().look(films)
-        logits = self.classifier(self.splitter(pooled(seen.features, self.config.pool)))[..., 0]
-        findings = seen.findings.clone()
+        encoding = super().encode_films(films)
+        logits = self.classifier(self.splitter(pooled(encoding.features, self.config.pool)))[..., 0]
+        findings = encoding.findings.clone()
         findings[:, self._findings] = logits[:, self._labels].to(findings.dtype)
-        return seen._replace(findings=findings)
+        return replace(encoding, findings=findings)
