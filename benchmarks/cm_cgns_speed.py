@@ -52,10 +52,10 @@ def ours(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor])
     """All films at once, in the published options (so that both forms have one value)."""
     places, sentences, table = inputs
     mask = sentences.new_ones(sentences.shape[:2])
-    said = cross.places_read(places, sentences, mask)
+    said = cross.attend_to_sentences(places, sentences, mask)
     one = sentences.new_ones(len(sentences))
     image = mutual_prediction(places, said, predictor(places), predictor(said), one, one.sum())
-    told, found = sentences.flatten(0, 1), cross.sentences_read(sentences, places).flatten(0, 1)
+    told, found = sentences.flatten(0, 1), cross.attend_to_patches(sentences, places).flatten(0, 1)
     table = moved_centroids(table, found.detach(), 0.001, "sum")
     alike, hard = cosines(told, found), cosines(told, second_nearest(told.detach(), table))
     own = nearest(told.detach(), table)
@@ -69,13 +69,13 @@ def loop(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor])
     image, told, found = [], [], []
     for film in range(len(inputs[0])):
         places, sentences = inputs[0][film : film + 1], inputs[1][film : film + 1]
-        said = cross.places_read(places, sentences, sentences.new_ones(sentences.shape[:2]))
+        said = cross.attend_to_sentences(places, sentences, sentences.new_ones(sentences.shape[:2]))
         halves = [
             F.cosine_similarity(predictor(a), b.detach(), dim=-1).mean() for a, b in ((places, said), (said, places))
         ]
         image.append(-0.5 * sum(halves))
         told.append(sentences[0])
-        found.append(cross.sentences_read(sentences, places)[0])
+        found.append(cross.attend_to_patches(sentences, places)[0])
     rows, partners, table = torch.cat(told), torch.cat(found), inputs[2]
     alike = F.cosine_similarity(rows[:, None], partners[None], dim=-1)
     with torch.no_grad():

@@ -22,7 +22,7 @@ from intervalchange.inference import Predictor
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import CHEXPERT_TASKS
-from intervalchange.tasks.image_text import ImageText, ReadTexts, SeenFilms, WordsAndPlaces, similarity
+from intervalchange.tasks.image_text import ImageText, ReadTexts, SeenFilms, WordsAndPatches, similarity
 from intervalchange.tasks.prompts import combinations, open_prompts
 from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_metrics
 from intervalchange.tasks.zero_shot import Standard, ZeroShotOptions, class_scores, zero_shot, zero_shot_metrics
@@ -182,8 +182,8 @@ def test_retrieval_against_a_loop_and_its_chance() -> None:
 
 
 def test_the_protocol_is_two_methods() -> None:
-    assert isinstance(Stub(), ImageText) and not isinstance(Stub(), WordsAndPlaces)
-    assert isinstance(LocalStub(), WordsAndPlaces)
+    assert isinstance(Stub(), ImageText) and not isinstance(Stub(), WordsAndPatches)
+    assert isinstance(LocalStub(), WordsAndPatches)
 
 
 @pytest.mark.parametrize("stub", [Stub, LocalStub])
@@ -210,10 +210,10 @@ def test_cm_cgns_is_asked(options: dict[str, float], cohort: Path) -> None:
     model = CmCgnsAlign(config)
     films, texts = toy.film_batch(4, names=NAMES).current, ["small left pleural effusion", "pneumothorax"]
     model.train()
-    model.see(films)
+    model.encode_films(films)
     model.eval()
     assert isinstance(model, ImageText)
-    assert isinstance(model, WordsAndPlaces) is bool(options)
+    assert isinstance(model, WordsAndPatches) is bool(options)
     seen, said = model.film_vectors(films), model.text_vectors(texts)
     assert seen.shape[1] == said.shape[1]
     for vectors in (seen, said):

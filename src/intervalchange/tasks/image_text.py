@@ -34,7 +34,7 @@ class ImageText(Protocol):
 
 
 @runtime_checkable
-class WordsAndPlaces(Protocol):
+class WordsAndPatches(Protocol):
     """Also the parts of both, where a model aligns them (GLoRIA)."""
 
     def film_parts(self, films: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_metrics, ratio
 from intervalchange.evaluation.metrics.statistics import point_estimates as plain_metrics
 from intervalchange.tasks.classification import CHEXPERT_TASKS
-from intervalchange.tasks.image_text import ImageText, SeenFilms, WordsAndPlaces, read, see, similarity
+from intervalchange.tasks.image_text import ImageText, SeenFilms, WordsAndPatches, read, see, similarity
 from intervalchange.tasks.prompts import Over, PromptFile, Prompts, open_prompts
 from intervalchange.tasks.retrieval import Candidates, retrieval_metrics
 
@@ -150,7 +150,7 @@ def zero_shot(model: Any, prepared: Prepared, split: str, asked: ZeroShotOptions
     rows = listed(data, asked.films) if asked.films else list(range(len(data)))
     patients = [data.patient_ids[row] for row in rows]
     labels = prepared.labels(names)[data.studies[rows]].astype(float)
-    local = isinstance(model, WordsAndPlaces)
+    local = isinstance(model, WordsAndPatches)
     seen = see(model, data, rows, local)
     scores = class_scores(similarity(seen, read(model, prompts.texts, local)), prompts.owner, len(names), prompts.over)
     standard = stored_standard(asked.standard, names) if asked.standard else None

@@ -32,9 +32,9 @@ from intervalchange.losses.dense import opacity as opacity_loss
 from intervalchange.losses.labels import cumulative_ordinal, masked_bce
 from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
 from intervalchange.methods.set_difference.answering import CaseAnswer, FilmFindings, evidence_of
-from intervalchange.methods.set_difference.deciding import ChangeProbabilities, PairProbabilities
+from intervalchange.methods.set_difference.deciding import ChangeProbabilities, PairProbabilities, Thresholds
 from intervalchange.methods.set_difference.network import FilmEncoding, PairBranch, Pooling, rank_probabilities
-from intervalchange.methods.set_difference.thresholds import PairLabels, Thresholds, fit_thresholds
+from intervalchange.methods.set_difference.thresholds import PairLabels, fit_thresholds
 from intervalchange.records import Prediction
 
 if TYPE_CHECKING:

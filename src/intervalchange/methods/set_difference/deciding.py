@@ -13,11 +13,21 @@ import torch
 from torch import Tensor
 
 from intervalchange.findings import FINDINGS, GRADES, SIZED
-from intervalchange.methods.set_difference.thresholds import Thresholds
 from intervalchange.records import Change, LevelChange
 
 WORTH_NAMING = 0.02
 """Probability above which a change is listed among the confidences although it was not chosen."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities from which something is chosen."""
+
+    finding: np.ndarray
+    """(f,) of presence on a film."""
+    change: np.ndarray
+    """(f,) of being added or missing."""
+    level: float
 
 
 @dataclass(frozen=True)

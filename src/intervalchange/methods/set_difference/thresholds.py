@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from intervalchange.methods.set_difference.deciding import PairProbabilities
+from intervalchange.methods.set_difference.deciding import PairProbabilities, Thresholds
 
 GRID = np.linspace(0.05, 0.95, 37)
 """Thresholds that are tried."""
@@ -20,17 +18,6 @@ SHARE_OF_SETS = 0.7
 
 Rule = Callable[[np.ndarray], np.ndarray]
 """Thresholds (f,) -> what is chosen by them, (n, ways, f) bool."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Probabilities from which something is chosen."""
-
-    finding: np.ndarray
-    """(f,) of presence on a film."""
-    change: np.ndarray
-    """(f,) of being added or missing."""
-    level: float
 
 
 @dataclass(frozen=True)
