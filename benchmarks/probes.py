@@ -111,8 +111,8 @@ def random_boxes(model: Any, training: list[Any], outputs: list[Any], rng: np.ra
     """Boxes of the sizes of training at any place of the film, with random scores."""
     side, guessed = model.config.pixels, []
     sizes = {
-        label: np.array([box[4:6] for one in training for box in one.truth if box[0] == label]).reshape(-1, 2)
-        - np.array([box[2:4] for one in training for box in one.truth if box[0] == label]).reshape(-1, 2)
+        label: np.array([box[4:6] for one in training for box in one.target if box[0] == label]).reshape(-1, 2)
+        - np.array([box[2:4] for one in training for box in one.target if box[0] == label]).reshape(-1, 2)
         for label in range(len(model.config.labels))
     }
     for one in outputs:
@@ -129,7 +129,7 @@ def mean_box(model: Any, training: list[Any], outputs: list[Any], rng: np.random
     """The mean box of each label in training, on every film, equally sure of all."""
     found = []
     for label in range(len(model.config.labels)):
-        boxes = [box[2:] for one in training for box in one.truth if box[0] == label]
+        boxes = [box[2:] for one in training for box in one.target if box[0] == label]
         if boxes:
             found.append((label, 1.0, *np.mean(boxes, axis=0)))
     return [replace(one, found=tuple(found)) for one in outputs]

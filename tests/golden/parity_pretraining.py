@@ -125,7 +125,7 @@ def mgca_local(z: Golden) -> Comparisons:
     yield "patches_look@attention_by_hand", read
     torch.manual_seed(0)
     learnt = CrossModalAttention(p.shape[-1], "softmax")
-    yield "words_look", torch.softmax(learnt.sentence_query(w) @ learnt.place_key(p).mT * learnt.scale, -1)
+    yield "words_look", torch.softmax(learnt.sentence_query(w) @ learnt.patch_key(p).mT * learnt.scale, -1)
     yield "local_padded", Missing("weights of words and patches, and the parameter-free attention, as options")
 
 

@@ -18,10 +18,11 @@ from intervalchange.data.batch import Batch
 from intervalchange.data.extraction.sentences import sentences
 from intervalchange.errors import ConfigError
 from intervalchange.methods import method_class
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, FilmOutputs
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding
 from intervalchange.methods.cm_cgns.reconstruct import CmCgnsReconstruct
 from intervalchange.methods.cm_cgns.report_tokens import report_tokenizer, sentence_means, tokenize_reports
+from intervalchange.methods.cm_cgns.validation import FilmOutputs
 from intervalchange.tasks.image_text import ImageText, WordsAndPatches
 from intervalchange.training.stage import start_from
 

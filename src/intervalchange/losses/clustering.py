@@ -75,7 +75,7 @@ def cosines(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def margin_loss(similarity: Tensor, false_negative: Tensor, alpha: float, beta: float, masked: bool = True) -> Tensor:
-    """The bidirectional margin loss: the cosine of a false negative is to be below that of the partner by alpha to beta.
+    """The bidirectional margin loss: a false negative's cosine is to be below the partner's by alpha to beta.
 
     similarity: (n, n) cosines, the partner on the diagonal. false_negative: (n, n) bool. The mean is over the false
     negatives; masked=False is the published mean over all n^2, in which every other pair adds the constant alpha.

@@ -1,15 +1,16 @@
-"""What every task on an encoder shares: which encoder, its weights, frozen or trained.
+"""The base of the tasks on an encoder: which encoder, its weights, frozen or trained.
 
-Frozen means frozen: no gradient, and evaluation mode (BatchNorm, dropout) while the head is trained.
+A frozen encoder has no gradient, and is in evaluation mode (BatchNorm, dropout) while the head is trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -106,13 +107,17 @@ class Probe(Method):
 
     def levels(self, films: Tensor) -> list[Tensor]:
         """Films (b, 1, h, w) -> the encoder's maps, fine to coarse (`encoders.levels_of`)."""
-        with self.looking():
+        with self.encoder_gradients():
             return levels_of(self.encoder, films.to(self.device))
 
-    def looking(self) -> Any:
-        """The context in which a film is looked at: without gradient where the encoder is frozen."""
+    def encoder_gradients(self) -> AbstractContextManager[Any]:
+        """The context in which films are encoded: without gradients where the encoder is frozen."""
         return torch.no_grad() if self.config.frozen else nullcontext()
 
     def replicates(self) -> int:
-        """Draws for the intervals of a metric: none while training, where a metric only chooses weights."""
+        """Replicates for the intervals of a metric: none while training, where a metric only chooses weights."""
         return 0 if self.training else REPLICATES
+
+    def defined(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The metrics that are not NaN; the one that selects is then 0."""
+        return {self.selection: 0.0} | {name: value for name, value in metrics.items() if not np.isnan(value)}

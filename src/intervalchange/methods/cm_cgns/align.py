@@ -40,14 +40,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
@@ -80,6 +77,7 @@ from intervalchange.methods.cm_cgns.cross_modal import Activation, CrossModalAtt
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding, FilmHead
 from intervalchange.methods.cm_cgns.report_side import ReportEncoder, ReportEncoding
 from intervalchange.methods.cm_cgns.report_tokens import REPORT_PIECES, report_tokenizer, tokenize_reports
+from intervalchange.methods.cm_cgns.validation import retrieval_outputs, retrieval_scores
 
 HIGHEST_LOG_SCALE = math.log(100.0)
 
@@ -181,18 +179,6 @@ class CmCgnsConfig(MethodConfig):
         names = ("global", "image", "text", "word", "token")
         weights = {name: float(getattr(self, f"{name}_weight")) for name in names}
         return {name: weight for name, weight in weights.items() if weight}
-
-
-@dataclass(frozen=True)
-class FilmOutputs:
-    """One film of validation."""
-
-    film: np.ndarray
-    """(d)."""
-    report: np.ndarray
-    """(d)."""
-    code: int
-    """Equal for reports in the same words."""
 
 
 class CmCgnsAlign(Method):
@@ -426,36 +412,13 @@ class CmCgnsAlign(Method):
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[Any]:
-        return self.outputs_of(
-            self.encode_films(batch.current.to(self.device)), self.encode_reports(batch.report_current)
-        )
-
-    @staticmethod
-    def outputs_of(film: FilmEncoding, report: ReportEncoding) -> list[FilmOutputs]:
-        """One record per film."""
-        vectors = (side.vector.float().cpu().numpy() for side in (film, report))
-        return [FilmOutputs(*row) for row in zip(*vectors, report.tokens.report_codes.tolist(), strict=True)]
+        film, report = self.encode_films(batch.current.to(self.device)), self.encode_reports(batch.report_current)
+        return retrieval_outputs(film, report)
 
     def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
-        """Retrieval among the films of validation, both directions: `retrieval.mrr`, `retrieval.recall.1`, `.5`."""
-        similarity = np.stack([output.film for output in outputs]) @ np.stack([output.report for output in outputs]).T
-        codes = np.array([output.code for output in outputs])
-        same = codes[:, None] == codes[None, :]
-        ranks = np.concatenate([first_ranks(similarity, same), first_ranks(similarity.T, same.T)])
-        metrics = {f"retrieval.recall.{top}": float((ranks < top).mean()) for top in (1, 5)}
-        return {"retrieval.mrr": float((1 / (1 + ranks)).mean())} | metrics
+        return retrieval_scores(outputs)
 
 
 def gathered_texts(parts: Tensor, length: int) -> Tensor:
     """(b, t, ...) of this process -> rows of all, first padded with zeros to `length`, as processes differ in t."""
     return gather_rows(padded_to(parts, length)) if several_processes() else parts
-
-
-def first_ranks(similarity: np.ndarray, same: np.ndarray) -> NDArray[np.intp]:
-    """(n, m) similarities, which pairs belong together -> (n): how many wrong ones come before the first right one.
-
-    A wrong one of the same similarity comes before: a model with one output for everything retrieves nothing.
-    """
-    best = np.where(same, similarity, -np.inf).max(1, keepdims=True)
-    ranks: NDArray[np.intp] = ((similarity >= best) & ~same).sum(1)
-    return ranks

@@ -31,7 +31,7 @@ class Centroids(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor, similarity: Tensor) -> None:
-        """Move with the rows (n, d) of a step; while incomplete, grow. similarity: (n, n) cosines with the sentences."""
+        """Move with the rows (n, d) of a step, or grow. similarity: (n, n) cosines of sentences and rows."""
         if self.complete:
             self.table.copy_(moved_centroids(self.table, rows, self.rate, self.how))
         elif float(similarity.mean()) <= self.start:

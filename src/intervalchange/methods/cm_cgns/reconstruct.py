@@ -29,10 +29,11 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.data.answer_words import case_uniforms
 from intervalchange.errors import ConfigError
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_patches, reconstruction_error
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig, FilmOutputs
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding
 from intervalchange.methods.cm_cgns.image_decoder import ImageDecoder
 from intervalchange.methods.cm_cgns.report_side import ReportEncoding
+from intervalchange.methods.cm_cgns.validation import FilmOutputs, retrieval_outputs
 
 SPAN = 4.0
 """Deviations of a standardised film that `output: tanh` can reach."""
@@ -139,7 +140,7 @@ class CmCgnsReconstruct(CmCgnsAlign):
         errors = [film_errors(shown, films, grid).tolist() for shown in (reconstruction, torch.zeros_like(films))]
         return [
             ReconstructionOutputs(output.film, output.report, output.code, error, plain)
-            for output, error, plain in zip(self.outputs_of(film, report), *errors, strict=True)
+            for output, error, plain in zip(retrieval_outputs(film, report), *errors, strict=True)
         ]
 
     def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
