@@ -164,11 +164,11 @@ class SetDifference(Method):
         now, then = torch.sigmoid(current.findings.float()), torch.sigmoid(prior.findings.float())
         ranks = [rank_probabilities(film.severity, self.level_cuts) for film in (current, prior)]
         level = now * then * (1 - (ranks[0] * ranks[1]).sum(-1))
-        branch: tuple[Tensor, ...] = ()
+        values = [now, then, level, *(rank.argmax(-1) for rank in ranks)]
         if self.pair is not None:
-            directions = ((current, prior), (prior, current))
-            branch = tuple(torch.sigmoid(self.pair(one.features, other.features)[1]) for one, other in directions)
-        return PairProbabilities(now, then, level, *(rank.argmax(-1) for rank in ranks), *branch).cpu()
+            for first, second in ((current, prior), (prior, current)):
+                values.append(torch.sigmoid(self.pair(first.features, second.features)[1]))
+        return PairProbabilities(*(value.cpu() for value in values))
 
     def change_probabilities(self, pair: PairProbabilities) -> ChangeProbabilities:
         """Added and missing, by the soft product or (`hard`) by the sets above the thresholds."""

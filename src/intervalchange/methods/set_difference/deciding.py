@@ -46,18 +46,11 @@ class PairProbabilities:
     """What the branch on the pair gives; None without that branch."""
     branch_missing: Tensor | None = None
 
-    def cpu(self) -> PairProbabilities:
-        """The same on the CPU."""
-        return PairProbabilities(*(None if value is None else value.cpu() for value in self._values()))
-
     @classmethod
     def joined(cls, batches: Sequence[PairProbabilities]) -> PairProbabilities:
         """Several batches as one."""
-        columns = zip(*(batch._values() for batch in batches), strict=True)
+        columns = [[getattr(batch, field.name) for batch in batches] for field in fields(cls)]
         return cls(*(None if column[0] is None else torch.cat(column) for column in columns))
-
-    def _values(self) -> list[Tensor | None]:
-        return [getattr(self, field.name) for field in fields(self)]
 
     def subtracted(self, present_above: Tensor | None) -> ChangeProbabilities:
         """The soft product p (1 - q), or, given thresholds of presence (f,), the difference of the two sets.
@@ -101,9 +94,11 @@ class ChangeProbabilities:
         """Of one pair: the probability of each change that was chosen or is worth naming, and as `answer` that of the
         whole set if findings were independent."""
         named, log_probability = {}, 0.0
+        added, missing = (values[row].clamp(1e-6, 1 - 1e-6).tolist() for values in (self.added, self.missing))
+        ways = (("added", added, change.added), ("missing", missing, change.missing))
         for index, finding in enumerate(FINDINGS):
-            for way, values, chosen in (("added", self.added, change.added), ("missing", self.missing, change.missing)):
-                probability = float(np.clip(values[row, index].numpy(), 1e-6, 1 - 1e-6))
+            for way, values, chosen in ways:
+                probability = values[index]
                 log_probability += float(np.log(probability if finding in chosen else 1 - probability))
                 if finding in chosen or probability > WORTH_NAMING:
                     named[f"{way}:{finding}"] = probability
