@@ -1,24 +1,25 @@
-"""What each metric makes of answers a radiologist would judge at once: the same, the opposite, another patient's.
+"""How each metric scores answers a radiologist would judge at once: the same, the opposite, another patient's.
 
     python benchmarks/blind_spots.py --pairs 16389
 
-References are drawn as published predictions are spread (`published_like`). The table is about the metrics: its
-figures are of no model. METEOR 1.5 needs Java and pycocoevalcap; without them its column says so.
+References are distributed as published predictions are (`published_like`). The table is about the metrics, not about
+a model. METEOR 1.5 needs Java and pycocoevalcap; without them its column says so.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.command import RESULTS, Command, provenance, write_json
+from harness.tables import table_lines
 from published_like import answers, published_like
 
 from intervalchange.evaluation.metrics.change import change_scores
-from intervalchange.evaluation.metrics.text import meteor_java15, text_scores
+from intervalchange.evaluation.metrics.meteor import meteor_java15
+from intervalchange.evaluation.metrics.text import text_scores
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import NOTHING
 from intervalchange.records import Change, LevelChange
@@ -82,7 +83,7 @@ def hypotheses(changes: Sequence[Change], references: Sequence[str], seed: int =
     source = random.Random(seed)
     # No case keeps its own answer: one turn of a seeded circle.
     circle = source.sample(range(len(references)), len(references))
-    other = {place: circle[(number + 1) % len(circle)] for number, place in enumerate(circle)}
+    other = {row: circle[(number + 1) % len(circle)] for number, row in enumerate(circle)}
     common = Counter(text for text in references if text != NOTHING).most_common(1)[0][0]
     return {
         "identical": list(references),
@@ -90,38 +91,37 @@ def hypotheses(changes: Sequence[Change], references: Sequence[str], seed: int =
         "one finding dropped": answers([dropped(change, source) for change in changes], seed + 2),
         "every finding replaced": answers([replaced(change, source) for change in changes], seed + 3),
         "most common answer": [common] * len(references),
-        "random other patient": [references[other[place]] for place in range(len(references))],
+        "random other patient": [references[other[row]] for row in range(len(references))],
         "direction inverted": answers([change.reverse() for change in changes], seed + 4),
     }
 
 
 def table(pairs: int, seed: int = 0, meteor: bool = True) -> dict[str, dict[str, float | str | None]]:
-    """Answers -> metric -> figure."""
+    """Answers -> metric -> value."""
     changes = published_like(pairs, seed)
     references = answers(changes, seed)
     made = hypotheses(changes, references, seed)
-    scored = [meteor_java15([(said, references)])[0] if meteor else "not run" for said in made.values()]
-    found: dict[str, dict[str, float | str | None]] = {}
-    for (name, said), value in zip(made.items(), scored, strict=True):
-        metrics = {f"text.{key}": figure for key, figure in text_scores(said, references).items()}
-        metrics |= {f"change.{key}": figure for key, figure in change_scores(said, references).items()}
+    by_answer: dict[str, dict[str, float | str | None]] = {}
+    for name, predicted in made.items():
+        metrics = {f"text.{key}": value for key, value in text_scores(predicted, references).items()}
+        metrics |= {f"change.{key}": value for key, value in change_scores(predicted, references).items()}
         shown = {key: None if metrics[key] != metrics[key] else metrics[key] for _, key in COLUMNS if key in metrics}
-        found[name] = {**shown, "text.meteor_java15": value}
-    return found
+        java = meteor_java15([(predicted, references)])[0] if meteor else "not run"
+        by_answer[name] = {**shown, "text.meteor_java15": java}
+    return by_answer
 
 
-def markdown(found: dict[str, dict[str, float | str | None]], pairs: int, command: str) -> str:
+def markdown(metrics: dict[str, dict[str, float | str | None]], pairs: int, command: str) -> str:
     """The table with its caption."""
 
     def cell(value: float | str | None) -> str:
         return "-" if value is None else value if isinstance(value, str) else f"{value:.3f}"
 
+    head = ["answer against reference", *(label for label, _ in COLUMNS)]
     lines = [
         f"# What metrics see: {pairs:,} answers drawn as published ones are spread",
         "",
-        "| answer against reference | " + " | ".join(label for label, _ in COLUMNS) + " |",
-        "|---|" + "---|" * len(COLUMNS),
-        *(f"| {name} | " + " | ".join(cell(found[name][key]) for _, key in COLUMNS) + " |" for name in ORDER),
+        *table_lines(head, [[name, *(cell(metrics[name][key]) for _, key in COLUMNS)] for name in ORDER]),
         "",
         f"`{command}`. Behaviour of metrics; no figure here is of a model. CIDEr-D by the scored references, 0 to 10.",
     ]
@@ -129,18 +129,17 @@ def markdown(found: dict[str, dict[str, float | str | None]], pairs: int, comman
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--pairs", type=int, default=16_389)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--no-meteor", action="store_true")
-    options.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options.add_argument("--out", type=Path, default=RESULTS)
     chosen = options.parse_args()
-    found = table(chosen.pairs, chosen.seed, not chosen.no_meteor)
+    metrics = table(chosen.pairs, chosen.seed, not chosen.no_meteor)
     command = f"python benchmarks/blind_spots.py --pairs {chosen.pairs} --seed {chosen.seed}"
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    plain = {"command": command, "pairs": chosen.pairs, "figures": found}
-    (chosen.out / "blind_spots.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    text = markdown(found, chosen.pairs, command)
+    content = {"command": command, "pairs": chosen.pairs, "figures": metrics, "provenance": provenance()}
+    write_json(chosen.out / "blind_spots.json", content)
+    text = markdown(metrics, chosen.pairs, command)
     (chosen.out / "blind_spots.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -5,10 +5,10 @@
 The published code cannot be run, so its way is re-created around our modules, at equal sizes and on the same stored
 regions, from what was read of it (no code is copied):
 - the name of every node goes through the text encoder by itself, for both films, in every step;
-- which texts match is found by a double loop over the batch, one comparison of padded ids each;
-- the fine contrast loops over the texts, and gathers what each word of one finds on all films;
-- questions, answers, near misses and key words are padded to their greatest lengths (30 and 90 words);
-- answers and near misses are encoded one after the other;
+- matching texts are found by a double loop over the batch, one comparison of padded ids each;
+- the fine contrast loops over the texts, and gathers the contexts of each word of a text on all films;
+- questions, answers, hard negatives and key words are padded to their greatest lengths (30 and 90 words);
+- answers and hard negatives are encoded one after the other;
 - answers are written by a beam search of width 3 without a key-value cache.
 Everything else (co-attention, graph convolution, encoder, decoder) is the same module, so a ratio is about what is
 done around it. Ours also writes with 3 beams. `answers.greedy` is our default beside it. A step is timed in fp32, which
@@ -18,15 +18,13 @@ precision, `step.ratio.ours in bf16` is not.
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
+from harness.command import Command, write_part
+from harness.timing import least_cpu_seconds
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,7 +35,7 @@ from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
 from intervalchange.losses.local_alignment import TOKEN_SHARPNESS, WORD_SHARPNESS
-from intervalchange.methods.c2f.align import Grounded
+from intervalchange.methods.c2f.align import MaskedTokens
 from intervalchange.methods.c2f.answer import C2F, C2FConfig
 from intervalchange.records import Change
 from intervalchange.training.trainer import bf16_on_a_cpu
@@ -60,11 +58,11 @@ class AsPublished(C2F):
                 rows = [self.text(padded(self._words([name], 10), 10))[:, 0] for name in self.config.node_texts]
         return torch.cat(rows)
 
-    def ask(self, pair: Grounded, questions: Any) -> Grounded:
+    def fuse_question(self, pair: MaskedTokens, questions: Any) -> MaskedTokens:
         words = padded(self._words(questions, self.config.question_tokens), QUESTION)
-        return Grounded(self.text(words, pair.tokens, pair.mask), words.mask)
+        return MaskedTokens(self.text(words, pair.tokens, pair.mask), words.mask)
 
-    def _contrasts(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _contrasts(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         texts = [key_words(*pair) for pair in zip(batch["answer"], batch["kind"], strict=True)]
         tokens = padded(encode(self.tokenizer, texts), ANSWER)
         words, count = self.text.embed(tokens.ids), len(texts)
@@ -78,14 +76,15 @@ class AsPublished(C2F):
         said = contrastive.masked_mean(words, tokens.mask)
         coarse = contrastive.cosine_logits(self.coarse(asked.tokens[:, 0]), said, scale)
         columns = [
-            scale * alike_by_contexts(asked.tokens, asked.mask, words[row], tokens.mask[row]) for row in range(count)
+            scale * similarity_by_contexts(asked.tokens, asked.mask, words[row], tokens.mask[row])
+            for row in range(count)
         ]
         fine = torch.stack(columns, dim=1)
         return {
             name: contrastive.multi_positive(logits, match) for name, logits in (("coarse", coarse), ("fine", fine))
         }
 
-    def _answer_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _answer_terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         hard_negatives = [hard_negatives(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
         logits = [
             self.belongs(self.text(padded(self._words(texts, ANSWER), ANSWER), asked.tokens, asked.mask)[:, 0])
@@ -98,16 +97,17 @@ class AsPublished(C2F):
             )
         }
 
-    def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         answer = padded(encode(self.tokenizer, batch["answer"], eos=True), ANSWER)
-        logits = self.decoder(self.speak(asked.tokens), asked.mask, answer)
-        return {"answer": answer_nll(logits, answer.ids, answer.mask)}
+        logits = self.decoder(self.to_decoder(asked.tokens), asked.mask, answer)
+        terms = self._contrasts(asked, batch) | self._answer_terms(asked, batch)
+        return terms | {"answer": answer_nll(logits, answer.ids, answer.mask)}
 
     @torch.no_grad()
     def write(self, batch: Batch, words: int) -> None:
         """Beam search without a cache: every step reads the whole sequence again."""
-        asked = self.ask(self.compare(self.see(batch)), batch.question)
-        prefix, mask = (one.repeat_interleave(BEAMS, 0) for one in (self.speak(asked.tokens), asked.mask))
+        asked = self.fuse_question(self.fuse_films(self.encode_films(batch)), batch.question)
+        prefix, mask = (one.repeat_interleave(BEAMS, 0) for one in (self.to_decoder(asked.tokens), asked.mask))
         count = len(batch.case_id)
         ids = torch.zeros(count * BEAMS, 0, dtype=torch.long)
         score = torch.tensor([0.0] + [-1e9] * (BEAMS - 1)).repeat(count, 1)
@@ -120,7 +120,7 @@ class AsPublished(C2F):
             ids = torch.cat([ids[rows.flatten()], (best % likely.shape[-1]).reshape(-1, 1)], dim=1)
 
 
-def alike_by_contexts(tokens: Tensor, mask: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
+def similarity_by_contexts(tokens: Tensor, mask: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
     """`word_logits` of one text, with its contexts: (b, n, d), (b, n), (l, d), (l) -> (b)."""
     tokens, words = F.normalize(tokens.float(), dim=-1), F.normalize(words.float(), dim=-1)
     over_words = torch.softmax((tokens @ words.T).masked_fill(word_mask == 0, -1e4), dim=-1)
@@ -155,24 +155,19 @@ def step(model: C2F, batch: Batch, context: Callable[[], AbstractContextManager[
     loss.backward()
 
 
-def seconds(work: Callable[[], Any], times: int) -> float:
+def warm_seconds(work: Callable[[], Any], times: int) -> float:
     """Least CPU seconds of a call, after one that warms up."""
     work()
-    found = []
-    for _ in range(times):
-        start = time.process_time()
-        work()
-        found.append(time.process_time() - start)
-    return min(found)
+    return least_cpu_seconds(work, times)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--size", choices=("small", "paper"), default="small")
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--words", type=int, default=30, help="of an answer; those of the templates have 4 to 60")
     options.add_argument("--times", type=int, default=3)
-    options.add_argument("--results", type=Path, default=Path("benchmarks/results/c2f_speed.json"))
+    options.result("--results", "c2f_speed.json")
     chosen = options.parse_args()
     torch.set_num_threads(1)
     # Equal sizes: no slots in either, and a decoder with room for everything padded.
@@ -184,7 +179,9 @@ def main() -> None:
     theirs.load_state_dict(ours.state_dict())
     batch = batch_of(chosen.batch, config.width, config)
     steps = {
-        f"{name}, {precision}": seconds(lambda model=model, context=context: step(model, batch, context), chosen.times)
+        f"{name}, {precision}": warm_seconds(
+            lambda model=model, context=context: step(model, batch, context), chosen.times
+        )
         for precision, context in (("fp32", nullcontext), ("bf16", bf16_on_a_cpu))
         for name, model in (("ours", ours.train()), ("as published", theirs.train()))
     }
@@ -192,13 +189,12 @@ def main() -> None:
     ours.decoder.eos = theirs.decoder.eos = len(ours.tokenizer)
     ours.config.answer_tokens = chosen.words
     answers = {
-        "ours": seconds(lambda: ours.eval().answer(batch), chosen.times),
-        "as published": seconds(lambda: theirs.eval().write(batch, chosen.words), chosen.times),
+        "ours": warm_seconds(lambda: ours.eval().answer(batch), chosen.times),
+        "as published": warm_seconds(lambda: theirs.eval().write(batch, chosen.words), chosen.times),
     }
     ours.config.beams = 1
-    greedy = seconds(lambda: ours.eval().answer(batch), chosen.times)
-    result = json.loads(chosen.results.read_text(encoding="utf-8")) if chosen.results.is_file() else {}
-    result[chosen.size] = {
+    greedy = warm_seconds(lambda: ours.eval().answer(batch), chosen.times)
+    result = {
         "parameters": sum(parameter.numel() for parameter in ours.parameters()),
         "batch": chosen.batch,
         "step.seconds": steps,
@@ -213,9 +209,7 @@ def main() -> None:
         "answers.greedy.a_second": chosen.batch / greedy,
         "bytes of region store a film": len(config.region_names) * (5 + 2 * config.width + len(config.findings)) * 2,
     }
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result[chosen.size], indent=1))
+    write_part(chosen.results, chosen.size, result)
 
 
 if __name__ == "__main__":

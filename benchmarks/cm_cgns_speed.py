@@ -2,24 +2,20 @@
 
     python benchmarks/cm_cgns_speed.py
 
-Forward and backward of the cross-attention and of the local image and text terms, from the places of films and the
-sentences of reports: 64 films, 196 places, 16 sentences, width 768, 128 centroids. Ours also in its published options.
+Forward and backward of the cross-attention and of the local image and text terms, from the patches of films and the
+sentences of reports: 64 films, 196 patches, 16 sentences, width 768, 128 centroids. Ours also in its published options.
 Each form runs in a process of its own, so that its peak of memory is its own: the resident size above that of the same
 process with inputs and weights in place.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import resource
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import torch
+from harness.command import Command, write_result
+from harness.timing import in_own_process, least_cpu_seconds, peak_mebibytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,46 +34,47 @@ CENTROIDS = 128
 FORMS = ("loop", "ours")
 
 
-def parts(films: int, places: int, sentences: int, width: int) -> tuple[CrossModalAttention, nn.Module, list[Tensor]]:
-    """Layers, and (b, n, d) places, (b, s, d) sentences, (K, d) centroids."""
+def parts(films: int, patches: int, sentences: int, width: int) -> tuple[CrossModalAttention, nn.Module, list[Tensor]]:
+    """Layers, and (b, n, d) patches, (b, s, d) sentences, (K, d) centroids."""
     torch.manual_seed(0)
     cross = CrossModalAttention(width, "sigmoid")
     predictor = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, width))
-    shapes = ((films, places, width), (films, sentences, width), (CENTROIDS, width))
+    shapes = ((films, patches, width), (films, sentences, width), (CENTROIDS, width))
     inputs = [F.normalize(torch.randn(shape), dim=-1) for shape in shapes]
     return cross, predictor, [inputs[0].requires_grad_(), inputs[1].requires_grad_(), inputs[2]]
 
 
 def ours(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor]) -> Tensor:
     """All films at once, in the published options (so that both forms have one value)."""
-    places, sentences, table = inputs
+    patches, sentences, table = inputs
     mask = sentences.new_ones(sentences.shape[:2])
-    said = cross.attend_to_sentences(places, sentences, mask)
-    one = sentences.new_ones(len(sentences))
-    image = mutual_prediction(places, said, predictor(places), predictor(said), one, one.sum())
-    told, found = sentences.flatten(0, 1), cross.attend_to_patches(sentences, places).flatten(0, 1)
-    table = moved_centroids(table, found.detach(), 0.001, "sum")
-    alike, hard = cosines(told, found), cosines(told, second_nearest(told.detach(), table))
-    own = nearest(told.detach(), table)
+    context = cross.attend_to_sentences(patches, sentences, mask)
+    weight = sentences.new_ones(len(sentences))
+    image = mutual_prediction(patches, context, predictor(patches), predictor(context), weight, weight.sum())
+    rows, partners = sentences.flatten(0, 1), cross.attend_to_patches(sentences, patches).flatten(0, 1)
+    table = moved_centroids(table, partners.detach(), 0.001, "sum")
+    similarity, hard = cosines(rows, partners), cosines(rows, second_nearest(rows.detach(), table))
+    own = nearest(rows.detach(), table)
     false = (own[:, None] == own[None, :]).fill_diagonal_(False)
-    contrast = clustered_contrast(alike, hard, others="zero")
-    return image + contrast + 1e-4 * margin_loss(alike, false, 0.2, 0.5, masked=False)
+    contrast = clustered_contrast(similarity, hard, others="zero")
+    return image + contrast + 1e-4 * margin_loss(similarity, false, 0.2, 0.5, masked=False)
 
 
 def loop(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor]) -> Tensor:
     """Film by film, and cosines by broadcasting (n, n, d), three times; weights as nested lists."""
-    image, told, found = [], [], []
+    image, sentence_rows, context_rows = [], [], []
     for film in range(len(inputs[0])):
-        places, sentences = inputs[0][film : film + 1], inputs[1][film : film + 1]
-        said = cross.attend_to_sentences(places, sentences, sentences.new_ones(sentences.shape[:2]))
+        patches, sentences = inputs[0][film : film + 1], inputs[1][film : film + 1]
+        context = cross.attend_to_sentences(patches, sentences, sentences.new_ones(sentences.shape[:2]))
         halves = [
-            F.cosine_similarity(predictor(a), b.detach(), dim=-1).mean() for a, b in ((places, said), (said, places))
+            F.cosine_similarity(predictor(a), b.detach(), dim=-1).mean()
+            for a, b in ((patches, context), (context, patches))
         ]
         image.append(-0.5 * sum(halves))
-        told.append(sentences[0])
-        found.append(cross.attend_to_patches(sentences, places)[0])
-    rows, partners, table = torch.cat(told), torch.cat(found), inputs[2]
-    alike = F.cosine_similarity(rows[:, None], partners[None], dim=-1)
+        sentence_rows.append(sentences[0])
+        context_rows.append(cross.attend_to_patches(sentences, patches)[0])
+    rows, partners, table = torch.cat(sentence_rows), torch.cat(context_rows), inputs[2]
+    similarity = F.cosine_similarity(rows[:, None], partners[None], dim=-1)
     with torch.no_grad():
         unit = F.normalize(partners, dim=-1)
         owner = F.cosine_similarity(unit[:, None], table[None], dim=-1).argmax(1)
@@ -90,57 +87,48 @@ def loop(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor])
         hardest, own = table[near.topk(2, dim=1).indices[:, 1]], near.argmax(1)
     hard = F.cosine_similarity(rows[:, None], hardest[None], dim=-1)
     weights = torch.tensor([[3.0 if i == j else 0.0 for j in range(len(rows))] for i in range(len(rows))])
-    contrast = F.cross_entropy(torch.cat([alike, hard * weights], dim=1), torch.arange(len(rows)))
+    contrast = F.cross_entropy(torch.cat([similarity, hard * weights], dim=1), torch.arange(len(rows)))
     false = ((own[:, None] == own[None]) & ~torch.eye(len(rows), dtype=torch.bool)).float()
-    gap = (alike - alike.diagonal()[:, None]) * false
+    gap = (similarity - similarity.diagonal()[:, None]) * false
     margin = (F.relu(gap + 0.2) + F.relu(-gap - 0.5)).mean()
     return torch.stack(image).mean() + contrast + 1e-4 * margin
 
 
-def peak() -> float:
-    """Largest resident size of this process yet, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measured(form: str, sizes: list[int], repeats: int) -> dict[str, float]:
-    """Value, least CPU seconds of a step, and MiB above what stood before it."""
-    layers = parts(*sizes)
-    at_rest, seconds = peak(), []
-    for _ in range(repeats):
-        started = time.process_time()
-        loss = {"loop": loop, "ours": ours}[form](*layers)
-        loss.backward()
-        seconds.append(time.process_time() - started)
-    return {"loss": float(loss.detach()), "seconds": min(seconds), "mebibytes": peak() - at_rest}
+    """Value, least CPU seconds of a step, and MiB above the peak before it."""
+    layers, losses = parts(*sizes), []
+
+    def step() -> None:
+        losses.append({"loop": loop, "ours": ours}[form](*layers))
+        losses[-1].backward()
+        losses[-1] = losses[-1].detach()
+
+    at_rest = peak_mebibytes()
+    seconds = least_cpu_seconds(step, repeats)
+    return {"loss": float(losses[-1]), "seconds": seconds, "mebibytes": peak_mebibytes() - at_rest}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sizes", type=int, nargs=4, default=[64, 196, 16, 768], help="films places sentences width")
+    options = Command(__doc__)
+    options.add_argument("--sizes", type=int, nargs=4, default=[64, 196, 16, 768], help="films patches sentences width")
     options.add_argument("--repeats", type=int, default=2)
     options.add_argument("--form", choices=FORMS, help="measure one form in this process")
-    options.add_argument("--results", type=Path, default=Path("benchmarks/results/cm_cgns_speed.json"))
+    options.result("--results", "cm_cgns_speed.json")
     chosen = options.parse_args()
     torch.set_num_threads(1)
     if chosen.form:
         print(json.dumps(measured(chosen.form, chosen.sizes, chosen.repeats)))
         return
-    sizes = [str(size) for size in chosen.sizes]
-    found = {}
-    for form in FORMS:
-        call = [sys.executable, __file__, "--form", form, "--repeats", str(chosen.repeats), "--sizes", *sizes]
-        found[form] = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
-    ratios = {name: found["loop"][name] / found["ours"][name] for name in ("seconds", "mebibytes")}
+    arguments = ["--repeats", str(chosen.repeats), "--sizes", *(str(size) for size in chosen.sizes)]
+    measurements = {form: in_own_process(__file__, "--form", form, *arguments) for form in FORMS}
+    ratios = {name: measurements["loop"][name] / measurements["ours"][name] for name in ("seconds", "mebibytes")}
     facts = {
         "sizes": chosen.sizes,
         "repeats": chosen.repeats,
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
-    result = {**facts, **found, "loop over ours": ratios}
-    print(json.dumps(result, indent=1))
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(chosen.results, {**facts, **measurements, "loop over ours": ratios})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does the heat map look at the lesion? On simulated pairs with one changed finding, each lesion known exactly.
+"""Is the attribution map on the lesion? On simulated pairs with one changed finding, each lesion known exactly.
 
     python benchmarks/evidence.py RUN --train prepared/train --patients 150 --out benchmarks/results/evidence.json
 
@@ -13,9 +13,7 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harness.command import Command, write_result
 from rich.progress import track
 
 import intervalchange as ic
-from intervalchange.data.batch import collate
 from intervalchange.data.dataset import PairDataset
-from intervalchange.data.images import Image, film_square
+from intervalchange.data.decoded_film import DecodedFilm
+from intervalchange.data.films import film_square
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.evidence import (
     attribution_metrics,
@@ -41,9 +40,11 @@ from intervalchange.evaluation.metrics.evidence import (
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
-from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
+from intervalchange.simulation.cohort import simulate_patient
+from intervalchange.simulation.records import SimulatedStudy
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import State
+from intervalchange.training.trainer import batches
 
 SEED = 900_300
 STEPS = 16
@@ -68,8 +69,7 @@ class Single:
 
 def square(pixels: np.ndarray, side: int) -> np.ndarray:
     """(h, w) film in [0, 1] -> the stored 8-bit square."""
-    height, width = pixels.shape
-    return film_square(Image(pixels.astype(np.float32), height, width), side).pixels
+    return film_square(DecodedFilm(pixels.astype(np.float32)), side).pixels
 
 
 def singles(patients: int, side: int) -> Iterator[Single]:
@@ -94,9 +94,9 @@ def singles(patients: int, side: int) -> Iterator[Single]:
             yield Single(index, finding, way, films[0], films[1], mask, films[2])
 
 
-def hit(heat: np.ndarray, mask: np.ndarray) -> bool:
+def is_hit(attribution: np.ndarray, mask: np.ndarray) -> bool:
     """Whether the peak of a (g, g) map lies on the mask, or one cell beside it."""
-    return bool(pointing_hits(heat[None], cells_of_mask(mask, len(heat))[None], tolerance=1)[0])
+    return bool(pointing_hits(attribution[None], cells_of_mask(mask, len(attribution))[None], tolerance=1)[0])
 
 
 def mean_maps(model: Predictor, prepared: Prepared, limit: int = 1500) -> dict[tuple[str, str], np.ndarray]:
@@ -104,14 +104,16 @@ def mean_maps(model: Predictor, prepared: Prepared, limit: int = 1500) -> dict[t
     dataset = PairDataset(prepared, "train", kinds=("difference",), pixels=model.model.config.pixels, limit=limit)
     total: dict[tuple[str, str], np.ndarray] = {}
     count: dict[tuple[str, str], int] = defaultdict(int)
-    for start in range(0, len(dataset), 64):
-        batch = collate([dataset[index] for index in range(start, min(start + 64, len(dataset)))])
+    for batch in batches(dataset, 64):
         maps = model.model.maps_of(batch)
-        now, then = batch.findings_current.numpy(), batch.findings_prior.numpy()
-        for way, changed in (("added", (now == 1) & (then == 0)), ("missing", (now == 0) & (then == 1))):
-            for row, place in zip(*np.nonzero(changed), strict=True):
-                key = (FINDINGS[place], way)
-                total[key] = total.get(key, 0) + maps[way][row, place]
+        current, prior = batch.findings_current.numpy(), batch.findings_prior.numpy()
+        for way, changed in (
+            ("added", (current == 1) & (prior == 0)),
+            ("missing", (current == 0) & (prior == 1)),
+        ):
+            for row, finding in zip(*np.nonzero(changed), strict=True):
+                key = (FINDINGS[finding], way)
+                total[key] = total.get(key, 0) + maps[way][row, finding]
                 count[key] += 1
     return {key: value / count[key] for key, value in total.items()}
 
@@ -126,11 +128,11 @@ def probabilities(model: Predictor, films: np.ndarray, finding: str) -> np.ndarr
 
 
 @dataclass(frozen=True)
-class Looked:
+class Evidence:
     """What one pair gave."""
 
     single: Single
-    heat: np.ndarray
+    attribution: np.ndarray
     """(g, g)."""
     mean: np.ndarray
     """(g, g) of all training pairs with this change."""
@@ -139,10 +141,10 @@ class Looked:
     """Under the curves of deletion and insertion."""
 
 
-def look_at(model: Predictor, single: Single, mean: np.ndarray) -> Looked:
+def evidence_of(model: Predictor, single: Single, mean: np.ndarray) -> Evidence:
     """Map, curves and erasing of one pair."""
     batch = model.batch_of([(single.prior, single.current, DIFFERENCE_QUESTION)])
-    heat = model.model.maps_of(batch)[single.way][0, FINDINGS.index(single.finding)]
+    attribution = model.model.maps_of(batch)[single.way][0, FINDINGS.index(single.finding)]
     shown = (single.current if single.way == "added" else single.prior).astype(float)
     erased = single.erased.astype(float)
     before, after = probabilities(model, np.stack([shown, erased]), single.finding)
@@ -151,69 +153,68 @@ def look_at(model: Predictor, single: Single, mean: np.ndarray) -> Looked:
             shown, by, lambda films: probabilities(model, films, single.finding), fill=erased, steps=STEPS
         ).area
         for name, curve in (("deletion", deletion), ("insertion", insertion))
-        for order, by in (("map", heat), ("mean_map", mean))
+        for order, by in (("map", attribution), ("mean_map", mean))
     }
-    return Looked(single, heat, mean, bool(after < before), areas)
+    return Evidence(single, attribution, mean, bool(after < before), areas)
 
 
 def measure(model: Predictor, prepared: Prepared, patients: int, side: int) -> dict[str, object]:
-    """All figures, over all findings and by finding."""
+    """All metrics, over all findings and by finding."""
     average = mean_maps(model, prepared)
-    found = [
-        look_at(model, single, average[single.finding, single.way])
+    pairs = [
+        evidence_of(model, single, average[single.finding, single.way])
         for single in track(singles(patients, side), "pairs", total=None)
         if (single.finding, single.way) in average
     ]
-    who = [one.single.patient for one in found]
+    who = [one.single.patient for one in pairs]
     metrics = {
         name: attribution_metrics(
             tally(
-                np.stack([getattr(one, kind) for one in found]).clip(0, None),
-                np.stack([cells_of_mask(one.single.mask, len(one.heat)) for one in found]),
+                np.stack([getattr(one, kind) for one in pairs]).clip(0, None),
+                np.stack([cells_of_mask(one.single.mask, len(one.attribution)) for one in pairs]),
             ),
             who,
         )
-        for name, kind in (("map", "heat"), ("mean_map", "mean"))
+        for name, kind in (("map", "attribution"), ("mean_map", "mean"))
     }
     correlations = [
-        float(np.corrcoef(one.heat.ravel(), other.heat.ravel())[0, 1])
-        for one, other in itertools.combinations(found, 2)
+        float(np.corrcoef(one.attribution.ravel(), other.attribution.ravel())[0, 1])
+        for one, other in itertools.combinations(pairs, 2)
         if one.single.finding == other.single.finding and one.single.patient != other.single.patient
     ]
     return {
-        "pairs": len(found),
+        "pairs": len(pairs),
         **metrics,
-        "curves": {name: float(np.mean([one.areas[name] for one in found])) for name in found[0].areas},
+        "curves": {name: float(np.mean([one.areas[name] for one in pairs])) for name in pairs[0].areas},
         "correlation_between_patients": float(np.mean(correlations)),
-        "erasing_lowers_probability": float(np.mean([one.fell for one in found])),
+        "erasing_lowers_probability": float(np.mean([one.fell for one in pairs])),
         "by_finding": {
-            name: by_finding([one for one in found if one.single.finding == name])
-            for name in sorted({one.single.finding for one in found})
+            name: by_finding([one for one in pairs if one.single.finding == name])
+            for name in sorted({one.single.finding for one in pairs})
         },
     }
 
 
-def by_finding(found: list[Looked]) -> dict[str, float]:
+def by_finding(pairs: list[Evidence]) -> dict[str, float]:
     """The pointing game and erasing on the pairs of one finding."""
     return {
-        "pairs": len(found),
-        "hit": float(np.mean([hit(one.heat, one.single.mask) for one in found])),
-        "mean_hit": float(np.mean([hit(one.mean, one.single.mask) for one in found])),
-        "fell": float(np.mean([one.fell for one in found])),
+        "pairs": len(pairs),
+        "hit": float(np.mean([is_hit(one.attribution, one.single.mask) for one in pairs])),
+        "mean_hit": float(np.mean([is_hit(one.mean, one.single.mask) for one in pairs])),
+        "fell": float(np.mean([one.fell for one in pairs])),
     }
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("run")
     options.add_argument("--train", type=Path, required=True, help="the prepared folder the run was trained on")
     options.add_argument("--patients", type=int, default=150)
     options.add_argument("--pixels", type=int, default=256)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/evidence.json"))
+    options.result("--out", "evidence.json")
     chosen = options.parse_args()
     result = measure(ic.load(chosen.run), Prepared(chosen.train), chosen.patients, chosen.pixels)
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    write_result(chosen.out, result)
 
 
 if __name__ == "__main__":

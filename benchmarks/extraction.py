@@ -13,14 +13,13 @@ those with 30 in the half itself. Always saying "absent" has a recall and an F1 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from harness.command import Command, provenance, write_json
 
 from intervalchange.data.extraction import extract
 from intervalchange.data.readers.openi import Report, reports
@@ -38,16 +37,16 @@ def half(report_id: str) -> str:
 
 
 def measures(truth: np.ndarray, read: np.ndarray) -> dict[str, float]:
-    """Precision, recall, F1, accuracy, and the accuracy of always saying absent, of bool arrays of any shape."""
-    hits, said, true = int((truth & read).sum()), int(read.sum()), int(truth.sum())
+    """Precision, recall, F1, accuracy, and the accuracy of always answering absent, of bool arrays of any shape."""
+    hits, predicted, positive = int((truth & read).sum()), int(read.sum()), int(truth.sum())
     return {
-        "support": true,
+        "support": positive,
         "hits": hits,
-        "false_positives": said - hits,
-        "misses": true - hits,
-        "precision": round(hits / said, 4) if said else 0.0,
-        "recall": round(hits / true, 4) if true else 0.0,
-        "f1": round(2 * hits / (said + true), 4) if said + true else 0.0,
+        "false_positives": predicted - hits,
+        "misses": positive - hits,
+        "precision": round(hits / predicted, 4) if predicted else 0.0,
+        "recall": round(hits / positive, 4) if positive else 0.0,
+        "f1": round(2 * hits / (predicted + positive), 4) if predicted + positive else 0.0,
         "accuracy": round(float((truth == read).mean()), 4),
         "always_absent_accuracy": round(float((~truth).mean()), 4),
         "always_absent_f1": 0.0,
@@ -85,10 +84,10 @@ def score(chosen: list[Report], counts: Counter[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--reports", type=Path, required=True, help="a folder that the source openi reads")
     options.add_argument("--half", choices=("even", "odd", "both"), default="both")
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/extraction.json"))
+    options.result("--out", "extraction.json")
     chosen = options.parse_args()
     coded = [report for report in reports(chosen.reports) if is_coded(report.labels)]
     counts = Counter(finding for report in coded for finding in findings_of(report.labels))
@@ -96,13 +95,14 @@ def main() -> None:
     results = {name: score([one for one in coded if half(one.report_id) == name], counts) for name in wanted}
     for name, result in results.items():
         print(f"{name}: {result['reports']} reports, micro {result['micro']}")
-        for finding, told in result["findings"].items():  # type: ignore[attr-defined]
+        for finding, scores in result["findings"].items():  # type: ignore[attr-defined]
             print(
-                f"  {finding:36}" + "  ".join(f"{key} {told[key]}" for key in ("support", "precision", "recall", "f1"))
+                f"  {finding:36}"
+                + "  ".join(f"{key} {scores[key]}" for key in ("support", "precision", "recall", "f1"))
             )
     if chosen.half == "both":
         text = {"target": TARGET, "claim": "odd", "tuning": "even", "least_reports": LEAST, **results}
-        chosen.out.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        write_json(chosen.out, {**text, "provenance": provenance()})
 
 
 if __name__ == "__main__":

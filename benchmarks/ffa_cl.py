@@ -1,45 +1,40 @@
-"""FFA-CL's fair trial: do words and a tree of labels help a classifier of findings, above all with few labels?
+"""FFA-CL's fair test: do words and a tree of labels help a classifier of findings, above all with few labels?
 
     python benchmarks/ffa_cl.py --train prepared/train --test prepared/eval --encoder demo --out runs/ffa_cl
 
-A backbone that is not trained sees every film once; its vectors are kept beside the runs, by its weights. A run then is
-a small network on vectors: the same `FfaCl` that `train` trains, for a fixed number of steps, the weights chosen on
-validation. Shares of the training patients as `--train.share` draws them. Rows are every combination of the three
+A frozen backbone encodes every film once; its vectors are kept beside the runs, by its weights. A run then is a small
+network on vectors: the same `FfaCl` that `train` trains, for a fixed number of steps, the weights chosen on validation.
+Shares of the training patients are drawn as `--train.share` draws them. Rows are every combination of the three
 auxiliary losses; the two unconditioned contrasts at 10% of the patients alone.
 
 A backbone of set_difference has seen the findings of all training patients: "1% of the labels" is then true of the
 head alone. `--encoder random` is a backbone that has seen none.
 
 Every row is compared with vision only on the same test films and the same draws of patients: for each draw, the mean
-over seeds of one against that of the other. Interrupted, the same command continues.
+over seeds of one against that of the other. Rerun it to resume.
 
-`--picture FILE.jpg` draws how like prompts and films are, before training and after, and does nothing else.
+`--picture FILE.jpg` draws the similarity of prompts and films, before training and after, and does nothing else.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from harness.command import Command, provenance, write_json
+from harness.film_vectors import FilmVectors, auroc_draws, encode_once, macro_auroc, value_and_interval
 
-from intervalchange.data.batch import collate
-from intervalchange.data.dataset import FilmDataset, share_of_patients
+from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
-from intervalchange.evaluation.metrics.labels import by_label, scored_labels
-from intervalchange.evaluation.metrics.statistics import (
-    bootstrap_p,
-    patient_codes,
-    patient_weights,
-    percentile_interval,
-)
+from intervalchange.evaluation.metrics.labels import scored_labels
+from intervalchange.evaluation.metrics.statistics import bootstrap_p
 from intervalchange.inference import DEMO
 from intervalchange.methods.ffa_cl.classify import FfaCl, FfaClConfig
 from intervalchange.training.stage import refuse_evaluation_data, start_from
@@ -86,15 +81,6 @@ def rows_of(share: float) -> list[Row]:
     return [Row(form, ways, graph) for form in forms for ways in (False, True) for graph in (False, True)]
 
 
-@dataclass(frozen=True)
-class Films:
-    """Vectors (n, v) and targets (n, l) of a split, and whose they are."""
-
-    vectors: torch.Tensor
-    targets: torch.Tensor
-    patients: np.ndarray
-
-
 def backbone(encoder: str) -> FfaCl:
     """A model whose encoder is that of a run of set_difference (`demo`: the one in the wheel), or random."""
     torch.manual_seed(0)
@@ -108,33 +94,25 @@ def backbone(encoder: str) -> FfaCl:
     return model
 
 
-def films_of(model: FfaCl, prepared: Prepared, split: str, out: Path) -> Films:
-    """Every film of a split through the backbone, once: from `out` where it is there."""
+def films_of(model: FfaCl, prepared: Prepared, split: str, out: Path) -> FilmVectors:
+    """Every film of a split through the backbone, once."""
     films = FilmDataset(prepared, split, model.config.pixels, needs=("labels",), labels=LABELS)
     weights = b"".join(tensor.numpy().tobytes() for tensor in model.encoder.state_dict().values())
-    told = f"{prepared.manifest['hash']} {split} {model.config.pool}".encode()
-    path = out / f"vectors-{hashlib.sha256(weights + told).hexdigest()[:16]}.npy"
-    if not path.is_file():
-        parts = []
-        for start in range(0, len(films), 64):
-            batch = collate([films[row] for row in range(start, min(start + 64, len(films)))])
-            with torch.no_grad():
-                parts.append(model.vectors(batch.current).numpy())
-        np.save(path, np.concatenate(parts))
+    identity = f"{prepared.manifest['hash']} {split} {model.config.pool}".encode()
+    path = out / f"vectors-{hashlib.sha256(weights + identity).hexdigest()[:16]}.npy"
     labels = torch.from_numpy(prepared.labels(LABELS)[films.studies])
-    vectors = torch.from_numpy(np.load(path, allow_pickle=False))
-    return Films(vectors, model.targets(labels), np.array(films.patient_ids))
+    return FilmVectors(encode_once(films, model.vectors, path), model.targets(labels), np.array(films.patient_ids))
 
 
-def train_one(row: Row, seed: int, shape: FfaClConfig, train: Films, val: Films) -> FfaCl:
+def train_one(row: Row, seed: int, shape: FfaClConfig, train: FilmVectors, val: FilmVectors) -> FfaCl:
     """The model with the weights that were best on validation."""
     torch.manual_seed(seed)
     options = {name: getattr(shape, name) for name in shape.options()} | row.options()
     model = FfaCl(FfaClConfig(**options))
-    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, lr=RATE, weight_decay=DECAY)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
     rng = np.random.default_rng(seed)
-    best, kept = -1.0, {}
+    best, weights = -1.0, {}
     for step in range(STEPS):
         rows = torch.from_numpy(rng.choice(len(train.vectors), min(BATCH, len(train.vectors)), replace=False))
         for group in optimiser.param_groups:
@@ -144,21 +122,17 @@ def train_one(row: Row, seed: int, shape: FfaClConfig, train: Films, val: Films)
         loss.backward()
         optimiser.step()
         if (step + 1) % EVERY == 0:
-            reached = macro(val.targets.numpy(), probabilities(model, val.vectors))
+            reached = macro_auroc(val.targets.numpy(), probabilities(model, val.vectors))
             if reached > best:
-                best, kept = reached, {name: value.clone() for name, value in model.state_dict().items()}
-    model.load_state_dict(kept)
+                best, weights = reached, {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(weights)
     return model
 
 
-def part_of(train: Films, share: float) -> Films:
-    """The films of a share of the patients."""
-    kept = np.flatnonzero(share_of_patients(train.patients, share))
-    return Films(train.vectors[kept], train.targets[kept], train.patients[kept])
-
-
-def run(prefix: Path, row: Row, seed: int, shape: FfaClConfig, train: Films, val: Films, test: Films) -> Path:
-    """The probabilities of the test films by one run, in a file; computed where it is not there. Says its seconds."""
+def run(
+    prefix: Path, row: Row, seed: int, shape: FfaClConfig, train: FilmVectors, val: FilmVectors, test: FilmVectors
+) -> Path:
+    """The probabilities of the test films by one run, in a file; computed unless it is there."""
     path = prefix.with_name(f"{prefix.name}.{row.name.replace(' ', '_')}.{seed}.npy")
     if not path.is_file():
         started = time.process_time()
@@ -180,44 +154,27 @@ def probabilities(model: FfaCl, vectors: torch.Tensor) -> np.ndarray:
     return torch.sigmoid(model.logits(model.splitter(vectors))).numpy()
 
 
-def macro(true: np.ndarray, said: np.ndarray) -> float:
-    """Macro AUROC over the labels that are known."""
-    return float(np.nanmean(by_label(true, said, np.ones(len(true)), "auroc")))
-
-
-def replicated(true: np.ndarray, said: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """(1 + draws, l) AUROC: on all films, then on draws of patients; the same draws for every row."""
-    codes = patient_codes(patients.tolist())
-    weights: Iterator[np.ndarray] = patient_weights(int(codes.max()) + 1, 1000, 0)
-    parts = [by_label(true, said, np.ones((1, len(true))), "auroc")]
-    return np.concatenate([*parts, *(by_label(true, said, each[:, codes], "auroc") for each in weights)])
-
-
-def figure(values: np.ndarray) -> dict[str, float]:
-    """Point first, then draws -> value and its 95% interval."""
-    low, high = percentile_interval(values[1:])
-    return {"value": float(values[0]), "low": low, "high": high}
-
-
-def compared(aucs: dict[str, np.ndarray], names: list[str], rare: list[int]) -> dict[str, object]:
-    """Each row of one share (draws, l; the mean over seeds), and against vision only."""
-    known = [place for place in range(len(names)) if np.isfinite(aucs["vision only"][0, place])]
-    found: dict[str, object] = {}
-    for row, values in aucs.items():
-        sets = {"macro": known, "rare": [place for place in known if place in rare]}
-        sets |= {names[place]: [place] for place in known}
-        columns = {name: np.nanmean(values[:, places], axis=1) for name, places in sets.items() if places}
-        base = {name: np.nanmean(aucs["vision only"][:, places], axis=1) for name, places in sets.items() if places}
-        found[row] = {"auroc": {name: figure(column) for name, column in columns.items()}}
+def compared(draws: dict[str, np.ndarray], names: list[str], rare: list[int]) -> dict[str, Any]:
+    """AUROC of each row of one share (1 + draws, l; the mean over seeds), and its gain over vision only."""
+    known = [label for label in range(len(names)) if np.isfinite(draws["vision only"][0, label])]
+    sets = {"macro": known, "rare": [label for label in known if label in rare]}
+    sets |= {names[label]: [label] for label in known}
+    means = {
+        row: {name: np.nanmean(values[:, labels], axis=1) for name, labels in sets.items() if labels}
+        for row, values in draws.items()
+    }
+    rows: dict[str, Any] = {}
+    for row, own in means.items():
+        rows[row] = {"auroc": {name: value_and_interval(values) for name, values in own.items()}}
         if row != "vision only":
-            gains = {name: column - base[name] for name, column in columns.items()}
-            found[row]["against vision only"] = {  # type: ignore[index]
-                name: figure(gain) | {"p": bootstrap_p(gain[1:])} for name, gain in gains.items()
+            gains = {name: values - means["vision only"][name] for name, values in own.items()}
+            rows[row]["against vision only"] = {
+                name: value_and_interval(gain) | {"p": bootstrap_p(gain[1:])} for name, gain in gains.items()
             }
-    return found
+    return rows
 
 
-def similarities(model: FfaCl, films: Films) -> np.ndarray:
+def similarities(model: FfaCl, films: FilmVectors) -> np.ndarray:
     """(l, l) mean cosine: row a prompt, column the films' embedding for a label, over films where it is present.
 
     NaN in the columns of labels that the cohort does not have.
@@ -229,7 +186,7 @@ def similarities(model: FfaCl, films: Films) -> np.ndarray:
     return (total / torch.where(present.sum(0) > 0, present.sum(0), torch.nan)).numpy()
 
 
-def picture(path: Path, shape: FfaClConfig, train: Films, val: Films, test: Films) -> None:
+def picture(path: Path, shape: FfaClConfig, train: FilmVectors, val: FilmVectors, test: FilmVectors) -> None:
     """Before training, and after it with each form of the contrast and with the graph; one seed."""
     from matplotlib import pyplot
 
@@ -237,16 +194,16 @@ def picture(path: Path, shape: FfaClConfig, train: Films, val: Films, test: Film
     torch.manual_seed(0)
     untrained = FfaCl(FfaClConfig(**{name: getattr(shape, name) for name in shape.options()}))
     untrained.train().losses(train.vectors[:BATCH], train.targets[:BATCH])
-    seen = {"before training": similarities(untrained, test)}
-    seen |= {row.name: similarities(train_one(row, 0, shape, train, val), test) for row in rows}
-    figure, axes = pyplot.subplots(1, len(seen), figsize=(15, 5), layout="constrained")
+    drawn = {"before training": similarities(untrained, test)}
+    drawn |= {row.name: similarities(train_one(row, 0, shape, train, val), test) for row in rows}
+    figure, axes = pyplot.subplots(1, len(drawn), figsize=(15, 5), layout="constrained")
     names = list(untrained.tree.labels)
-    known = [place for place in range(len(names)) if (test.targets[:, place] == 1).any()]
-    for axis, (name, values) in zip(axes, seen.items(), strict=True):
+    known = [label for label in range(len(names)) if (test.targets[:, label] == 1).any()]
+    for axis, (name, values) in zip(axes, drawn.items(), strict=True):
         image = axis.imshow(values[np.ix_(known, known)], vmin=-1, vmax=1, cmap="RdBu_r")
         axis.set_title(name)
-        axis.set_xticks(range(len(known)), [names[place] for place in known], rotation=90)
-        axis.set_yticks(range(len(known)), [names[place] for place in known] if axis is axes[0] else [""] * len(known))
+        axis.set_xticks(range(len(known)), [names[label] for label in known], rotation=90)
+        axis.set_yticks(range(len(known)), [names[label] for label in known] if axis is axes[0] else [""] * len(known))
     axes[0].set_ylabel("prompt")
     figure.supxlabel("embedding of films that show")
     figure.colorbar(image, ax=list(axes), shrink=0.7)
@@ -254,15 +211,28 @@ def picture(path: Path, shape: FfaClConfig, train: Films, val: Films, test: Film
     figure.savefig(path, dpi=70, pil_kwargs={"quality": 85})
 
 
+def cohort_facts(train: FilmVectors, test: FilmVectors, names: list[str]) -> dict[str, Any]:
+    """How many films there are, and how common each label is among the known training films."""
+    known = train.targets.isfinite()
+    share_positive = ((train.targets == 1).sum(0) / known.sum(0).clamp(min=1)).tolist()
+    scored = scored_labels(test.targets.numpy())
+    prevalence = {name: share for name, share, counts in zip(names, share_positive, scored, strict=True) if counts}
+    return {
+        "train_films": len(train.vectors),
+        "test_films": len(test.vectors),
+        "test_patients": len(set(test.patients.tolist())),
+        "prevalence": prevalence,
+        "rare": [name for name, share in prevalence.items() if share < RARE],
+        "not in the cohort": [name for name in names if name not in prevalence],
+    }
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--train", type=Path, required=True)
-    options.add_argument("--test", type=Path, required=True)
+    options = Command(__doc__, "train", "test", "out")
     options.add_argument("--encoder", required=True, help="run of set_difference, `demo`, or `random`")
-    options.add_argument("--out", type=Path, required=True)
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
-    options.add_argument("--results", type=Path, default=Path("benchmarks/results/ffa_cl.json"))
+    options.result("--results", "ffa_cl.json")
     options.add_argument("--picture", type=Path, help="draw similarities into this file instead")
     chosen = options.parse_args()
     torch.set_num_threads(1)
@@ -272,41 +242,29 @@ def main() -> None:
     train, val = (films_of(model, cohort, split, chosen.out) for split in ("train", "val"))
     test = films_of(model, Prepared(chosen.test), "test", chosen.out)
     if chosen.picture:
-        return picture(chosen.picture, model.config, part_of(train, 0.1), val, test)
-    names, true = list(model.tree.labels), test.targets.numpy()
-    known = train.targets.isfinite()
-    share_positive = ((train.targets == 1).sum(0) / known.sum(0).clamp(min=1)).numpy()
-    scored = scored_labels(true)
-    rare = [place for place in np.flatnonzero(scored) if share_positive[place] < RARE]
-    result: dict[str, object] = {
-        "encoder": "random" if chosen.encoder == "random" else "set_difference run: has seen all training labels",
-        "train_films": len(train.vectors),
-        "test_films": len(true),
-        "test_patients": len(set(test.patients.tolist())),
-        "seeds": chosen.seeds,
-        "steps": STEPS,
-        "prevalence": {names[place]: float(share_positive[place]) for place in np.flatnonzero(scored)},
-        "rare": [names[place] for place in rare],
-        "not in the cohort": [name for name, there in zip(names, scored, strict=True) if not there],
-        "shares": {},
-    }
+        return picture(chosen.picture, model.config, train.of_share(0.1), val, test)
+    names, target = list(model.tree.labels), test.targets.numpy()
+    facts = cohort_facts(train, test, names)
+    rare = [names.index(name) for name in facts["rare"]]
+    shares: dict[str, Any] = {}
     for share in chosen.shares:
-        part = part_of(train, share)
+        part = train.of_share(share)
         prefix = chosen.out / f"{Path(chosen.encoder).name}.{share}"
-        aucs = {}
+        draws = {}
         for row in rows_of(share):
             files = [run(prefix, row, seed, model.config, part, val, test) for seed in range(chosen.seeds)]
-            each = [replicated(true, np.load(file, allow_pickle=False), test.patients) for file in files]
-            aucs[row.name] = np.mean(each, axis=0)
-            print(f"{share:g} {row.name:60s} {np.nanmean(aucs[row.name][0]):.4f}", flush=True)
-        result["shares"][f"{share:g}"] = {  # type: ignore[index]
+            each = [auroc_draws(target, np.load(file, allow_pickle=False), test.patients) for file in files]
+            draws[row.name] = np.mean(each, axis=0)
+            print(f"{share:g} {row.name:60s} {np.nanmean(draws[row.name][0]):.4f}", flush=True)
+        shares[f"{share:g}"] = {
             "films": len(part.vectors),
             "patients": len(set(part.patients.tolist())),
-            "positives": {names[k]: int((part.targets[:, k] == 1).sum()) for k in np.flatnonzero(scored)},
-            "rows": compared(aucs, names, rare),
+            "positives": {name: int((part.targets[:, names.index(name)] == 1).sum()) for name in facts["prevalence"]},
+            "rows": compared(draws, names, rare),
         }
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    chosen.results.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    encoder = "random" if chosen.encoder == "random" else "set_difference run: has seen all training labels"
+    result = {"encoder": encoder, **facts, "seeds": chosen.seeds, "steps": STEPS, "shares": shares}
+    write_json(chosen.results, {**result, "provenance": provenance()})
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ coded is left out; a label without a finding that the cohort can show counts as 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import Counter
 from pathlib import Path
+
+from harness.command import Command
 
 from intervalchange.data.readers.openi import reports
 from intervalchange.data.readers.openi_mesh import findings_of, is_coded
@@ -22,8 +23,7 @@ OUT = Path(__file__).resolve().parent.parent / "src/intervalchange/simulation/la
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--reports", type=Path, required=True)
+    options = Command(__doc__, "reports")
     chosen = options.parse_args()
     sets: Counter[tuple[str, ...]] = Counter()
     for report in reports(chosen.reports):

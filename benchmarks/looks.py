@@ -7,11 +7,11 @@ The real films are CC BY 3.0 (COVID-19 Image Repository, Hannover Medical School
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from harness.command import Command
 from PIL import Image, ImageDraw
 
 from intervalchange.simulation.cohort import simulate_patient
@@ -42,19 +42,18 @@ def sheet(simulated: list[Image.Image], real: list[Image.Image]) -> Image.Image:
     for title, films in (("simulated", simulated), ("real (Hannover, CC BY 3.0)", real)):
         pen.text((8, top + 8), title, fill=0)
         top += 28
-        for place, film in enumerate(films):
+        for index, film in enumerate(films):
             scale = SIDE / max(film.size)
             small = film.resize((round(film.width * scale), round(film.height * scale)), Image.Resampling.LANCZOS)
             cell = Image.new("L", (SIDE, SIDE), 0)
             cell.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
-            page.paste(cell, ((place % COLUMNS) * SIDE, top + (place // COLUMNS) * SIDE))
+            page.paste(cell, ((index % COLUMNS) * SIDE, top + (index // COLUMNS) * SIDE))
         top += len(rows) * SIDE
     return page
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--real", type=Path, required=True)
+    options = Command(__doc__, "real")
     options.add_argument("--out", type=Path, default=Path("docs/images/simulated_beside_real.jpg"))
     chosen = options.parse_args()
     sheet(simulated_films(8), real_films(chosen.real, 8)).save(chosen.out, quality=85)

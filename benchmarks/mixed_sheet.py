@@ -1,4 +1,4 @@
-"""Eight simulated and eight real films in a drawn order on one page without labels: what gives the simulated ones away?
+"""Eight simulated and eight real films in random order on one page without labels: what gives the simulated ones away?
 
 The page is docs/images/mixed_sheet.jpg; the key, and where each film comes from, lies beside the results. Every film is
 cropped to its central square and scaled alike, so that shape and size say nothing. The real films are CC BY 3.0
@@ -9,13 +9,12 @@ cropped to its central square and scaled alike, so that shape and size say nothi
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from harness.command import Command, provenance, write_json
 from PIL import Image, ImageDraw
 
 from intervalchange.simulation.cohort import simulate_patient
@@ -59,8 +58,8 @@ def simulated_films(rng: np.random.Generator) -> list[tuple[Image.Image, str, st
         film = studies[visit].film
         if film is None:
             raise RuntimeError("simulate_patient made no film")
-        picture = Image.fromarray(np.round(255 * film.pixels).astype(np.uint8))
-        films.append((picture, f"seed {SEED}, patient {index}, visit {visit}", str(studies[visit].study.view)))
+        grey = Image.fromarray(np.round(255 * film.pixels).astype(np.uint8))
+        films.append((grey, f"seed {SEED}, patient {index}, visit {visit}", str(studies[visit].study.view)))
     return films
 
 
@@ -76,29 +75,28 @@ def page(films: list[Image.Image]) -> Image.Image:
     rows = -(-len(films) // COLUMNS)
     sheet = Image.new("L", (COLUMNS * (SIDE + 4), rows * (SIDE + MARGIN)), 255)
     pen = ImageDraw.Draw(sheet)
-    for place, film in enumerate(films):
-        left, top = (place % COLUMNS) * (SIDE + 4), (place // COLUMNS) * (SIDE + MARGIN)
-        pen.text((left + 4, top + 5), str(place + 1), fill=0)
+    for index, film in enumerate(films):
+        left, top = (index % COLUMNS) * (SIDE + 4), (index // COLUMNS) * (SIDE + MARGIN)
+        pen.text((left + 4, top + 5), str(index + 1), fill=0)
         sheet.paste(central_square(film), (left, top + MARGIN))
     return sheet
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--real", type=Path, required=True)
+    options = Command(__doc__, "real")
     options.add_argument("--seed", type=int, default=0, help="which films, and their order")
     options.add_argument("--out", type=Path, default=Path("docs/images/mixed_sheet.jpg"))
-    options.add_argument("--key", type=Path, default=Path("benchmarks/results/mixed_sheet.json"))
+    options.result("--key", "mixed_sheet.json")
     chosen = options.parse_args()
     rng = np.random.default_rng(chosen.seed)
     films = [(*film, False) for film in real_films(chosen.real, rng)]
     films += [(*film, True) for film in simulated_films(rng)]
-    films = [films[place] for place in rng.permutation(len(films))]
+    films = [films[row] for row in rng.permutation(len(films))]
     page([film for film, *_ in films]).save(chosen.out, quality=82, optimize=True)
     key = [
         asdict(Entry(place, simulated, name, view)) for place, (_, name, view, simulated) in enumerate(films, start=1)
     ]
-    chosen.key.write_text(json.dumps({"seed": chosen.seed, "films": key}, indent=1) + "\n", encoding="utf-8")
+    write_json(chosen.key, {"seed": chosen.seed, "films": key, "provenance": provenance()})
     print(f"wrote {chosen.out} and {chosen.key}")
 
 

@@ -6,21 +6,20 @@
 For each layout two cohorts are simulated in the true layout, read by its reader and prepared: one to train with, one
 of an evaluation seed to score on, so that no patient, vessel or pixel is in both even where a layout cannot say who is
 who. Each task is trained for --minutes CPU minutes from scratch (`scratch`), and with --encoder also as a head on the
-frozen encoder of that run (`frozen`; the labels which that encoder has seen are the run's). Beside each figure:
+frozen encoder of that run (`frozen`; the labels which that encoder has seen are the run's). Beside each metric:
 
     classification  macro AUROC; .5
-    detection       strict mAP; boxes of training at random places, and each label's mean box everywhere
+    detection       strict mAP; boxes of training at random positions, and each label's mean box everywhere
     segmentation    Dice of all pixels as one film; the mean mask of training, cut where it does best there, and an
                     empty mask. Dice of the films with the finding is blind to marks on the others, Dice of all films
                     to marking nothing: they are shown beside it.
 
-A probe beats chance clearly when the lower end of its 95% interval by patient is above every floor. Interrupted, the
-same command continues: what is done is in the folder of its layout.
+A probe beats chance clearly when the lower end of its 95% interval by patient is above every floor. Rerun it to resume:
+what has finished is in the folder of its layout.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,8 +28,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from harness.command import Command, provenance, write_json
+from harness.tables import table_lines
 
-from intervalchange.blocks.published_encoders import encoder_options
+from intervalchange.blocks.encoder_weights import encoder_options
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
@@ -48,7 +49,7 @@ TRAINING = {"train.epochs": 0, "train.precision": "bf16", "train.eval_cases": 30
 CUTS = np.arange(0.02, 0.6, 0.02)
 """Shares of the training films at which the mean mask is tried."""
 RANDOM_BOXES = 10
-"""Of a film and label."""
+"""Per film and label."""
 COMMON = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural effusion")
 BOXED = ("cardiomegaly", "consolidation", "pleural effusion", "pneumothorax")
 
@@ -87,7 +88,7 @@ HEADLINE = {
     "segmentation": "masks.dice.pooled",
 }
 BESIDE = {"segmentation": ("masks.dice.positive", "masks.dice.all"), "detection": ("labels.auroc.macro",)}
-"""Shown too, without a verdict: each has a floor of its own that says nothing of whether there is something to see."""
+"""Shown too, without a verdict: the floor of each does not tell whether there is something to find."""
 
 
 def cohort(layout: str, part: str, patients: int, out: Path) -> Path:
@@ -108,31 +109,29 @@ def films(prepared: Path, model: Any, split: str) -> FilmDataset:
 
 
 def random_boxes(model: Any, training: list[Any], outputs: list[Any], rng: np.random.Generator) -> list[Any]:
-    """Boxes of the sizes of training at any place of the film, with random scores."""
-    side, guessed = model.config.pixels, []
-    sizes = {
-        label: np.array([box[4:6] for one in training for box in one.target if box[0] == label]).reshape(-1, 2)
-        - np.array([box[2:4] for one in training for box in one.target if box[0] == label]).reshape(-1, 2)
-        for label in range(len(model.config.labels))
-    }
-    for one in outputs:
-        found = []
+    """Boxes of the sizes of training anywhere on the film, with random scores."""
+    side, guessed, sizes = model.config.pixels, [], {}
+    for label in range(len(model.config.labels)):
+        corners = np.array([box[2:6] for film in training for box in film.target if box[0] == label]).reshape(-1, 4)
+        sizes[label] = corners[:, 2:] - corners[:, :2]
+    for film in outputs:
+        boxes = []
         for label, known in sizes.items():
             drawn = known[rng.integers(len(known), size=RANDOM_BOXES if len(known) else 0)]
             corners = rng.uniform(size=drawn.shape) * (side - drawn)
-            found += [(label, rng.uniform(), *a, *(a + b)) for a, b in zip(corners, drawn, strict=True)]
-        guessed.append(replace(one, found=tuple(found)))
+            boxes += [(label, rng.uniform(), *a, *(a + b)) for a, b in zip(corners, drawn, strict=True)]
+        guessed.append(replace(film, found=tuple(boxes)))
     return guessed
 
 
 def mean_box(model: Any, training: list[Any], outputs: list[Any], rng: np.random.Generator) -> list[Any]:
-    """The mean box of each label in training, on every film, equally sure of all."""
-    found = []
+    """The mean box of each label in training, on every film, with equal confidence."""
+    means = []
     for label in range(len(model.config.labels)):
-        boxes = [box[2:] for one in training for box in one.target if box[0] == label]
+        boxes = [box[2:] for film in training for box in film.target if box[0] == label]
         if boxes:
-            found.append((label, 1.0, *np.mean(boxes, axis=0)))
-    return [replace(one, found=tuple(found)) for one in outputs]
+            means.append((label, 1.0, *np.mean(boxes, axis=0)))
+    return [replace(film, found=tuple(means)) for film in outputs]
 
 
 def masks_of(data: FilmDataset) -> np.ndarray:
@@ -141,26 +140,28 @@ def masks_of(data: FilmDataset) -> np.ndarray:
 
 
 def with_mask(shown: np.ndarray, truth: np.ndarray, patients: list[str]) -> list[MaskOutputs]:
-    """The same (l, h, w) bool masks said of every film of (n, l, h, w)."""
+    """The same (l, h, w) bool masks predicted for every film of (n, l, h, w)."""
     outputs = []
     for film, patient in zip(truth, patients, strict=True):
         known = ~np.isnan(film).any((1, 2))
         counts = tally(shown, np.nan_to_num(film))
         rows = [{name: float(values[label]) for name, values in counts.items()} for label in range(len(film))]
         outputs.append(
-            MaskOutputs(patient, tuple(row if there else None for row, there in zip(rows, known, strict=True)))
+            MaskOutputs(patient, tuple(row if labelled else None for row, labelled in zip(rows, known, strict=True)))
         )
     return outputs
 
 
 def mean_mask(model: Any, training: FilmDataset, test: FilmDataset) -> dict[str, float]:
-    """Figures of the mean mask of the training films that have the finding, cut where it does best on them."""
-    held = masks_of(training)
+    """Metrics of the mean mask of the training films that have the finding, cut where it does best on them."""
+    masks = masks_of(training)
     mean = np.stack(
-        [np.nan_to_num(held[(held[:, label] == 1).any((1, 2)), label].mean(0)) for label in range(held.shape[1])]
+        [np.nan_to_num(masks[(masks[:, label] == 1).any((1, 2)), label].mean(0)) for label in range(masks.shape[1])]
     )
     name = HEADLINE["segmentation"]
-    reached = [model.train().validation_scores(with_mask(mean > cut, held, training.patient_ids))[name] for cut in CUTS]
+    reached = [
+        model.train().validation_scores(with_mask(mean > cut, masks, training.patient_ids))[name] for cut in CUTS
+    ]
     best = CUTS[int(np.argmax(reached))]
     return model.eval().validation_scores(with_mask(mean > best, masks_of(test), test.patient_ids))
 
@@ -168,14 +169,14 @@ def mean_mask(model: Any, training: FilmDataset, test: FilmDataset) -> dict[str,
 def floors(
     model: Any, kind: str, train_data: FilmDataset, test_data: FilmDataset, outputs: list[Any]
 ) -> dict[str, Any]:
-    """Floor -> figures, without intervals where none are needed."""
+    """Floor -> metrics, without intervals where none are needed."""
     if kind == "classification":
         return {"chance": {HEADLINE[kind]: 0.5}}
     if kind == "segmentation":
         data = masks_of(test_data)
         nothing = with_mask(np.zeros(data.shape[1:], bool), data, test_data.patient_ids)
         return {"mean mask": mean_mask(model, train_data, test_data), "nothing": model.validation_scores(nothing)}
-    rng, known = np.random.default_rng(0), judge(model, train_data)
+    rng, known = np.random.default_rng(0), validation_outputs(model, train_data)
     made: dict[str, Callable[..., list[Any]]] = {"random boxes": random_boxes, "mean box": mean_box}
     return {name: model.validation_scores(floor(model, known, outputs, rng)) for name, floor in made.items()}
 
@@ -183,8 +184,8 @@ def floors(
 # --- one row -------------------------------------------------------------------------------------------------------
 
 
-def judge(model: Any, data: FilmDataset) -> list[Any]:
-    """What the model says of every film."""
+def validation_outputs(model: Any, data: FilmDataset) -> list[Any]:
+    """What the model predicts for every film."""
     outputs: list[Any] = []
     with torch.no_grad():
         for batch in batches(data, 32):
@@ -204,56 +205,56 @@ def probe(task: Task, variant: str, options: dict[str, Any], prepared: dict[str,
     train(f"tasks/{task.kind}", prepared["train"], folder, size="small", overrides=changes)
     model = load(folder).model
     test = films(prepared["test"], model, "all")
-    outputs = judge(model, test)
-    metrics = model.validation_scores(outputs)
-    beside = floors(model, task.kind, films(prepared["train"], model, "train"), test, outputs)
+    outputs = validation_outputs(model, test)
+    metrics, name = model.validation_scores(outputs), HEADLINE[task.kind]
+    training = films(prepared["train"], model, "train")
+    beside = floors(model, task.kind, training, test, outputs)
     row = {
         "task": task.name,
         "variant": variant,
         "labels": list(task.labels),
-        "films": {"train": len(films(prepared["train"], model, "train")), "test": len(test)},
+        "films": {"train": len(training), "test": len(test)},
         "minutes": changes["train.minutes"],
-        "headline": HEADLINE[task.kind],
+        "headline": name,
         "figures": metrics,
         "floors": beside,
-        "beats": bool(
-            metrics.get(f"{HEADLINE[task.kind]}.low", 0.0) > max(one[HEADLINE[task.kind]] for one in beside.values())
-        ),
+        "beats": bool(metrics.get(f"{name}.low", 0.0) > max(floor[name] for floor in beside.values())),
     }
-    record.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    write_json(record, row)
     return row
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line a figure, chance beside each."""
-    lines = ["| task | encoder | films | figure | value (95%) | chance | beats it |", "|---|---|---|---|---|---|---|"]
+    """One line per metric, its floors beside it."""
+    cells = []
     for row in rows:
-        kind, count = row["task"].split()[1], f"{row['films']['train']} / {row['films']['test']}"
+        metrics, kind = row["figures"], row["task"].split()[1]
+        films = f"{row['films']['train']} / {row['films']['test']}"
         for name in (row["headline"], *BESIDE.get(kind, ())):
-            metrics = row["figures"]
             interval = " to ".join(f"{metrics[end]:.3f}" for end in (f"{name}.low", f"{name}.high") if end in metrics)
-            floors = {floor: values[name] for floor, values in row["floors"].items() if name in values}
-            chance = ", ".join(f"{floor} {value:.3f}" for floor, value in floors.items())
-            said = ("yes" if row["beats"] else "no") if name == row["headline"] else ""
+            floors = ", ".join(
+                f"{floor} {values[name]:.3f}" for floor, values in row["floors"].items() if name in values
+            )
+            verdict = ("yes" if row["beats"] else "no") if name == row["headline"] else ""
             value = f"{metrics[name]:.3f} ({interval})"
-            lines.append(f"| {row['task']} | {row['variant']} | {count} | {name} | {value} | {chance} | {said} |")
-    return "\n".join(lines)
+            cells.append((row["task"], row["variant"], films, name, value, floors, verdict))
+    head = ("task", "encoder", "films", "figure", "value (95%)", "chance", "beats it")
+    return "\n".join(table_lines(head, cells))
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--out", type=Path, required=True)
+    options = Command(__doc__, "out")
     options.add_argument("--layouts", nargs="*", default=list(dict.fromkeys(task.layout for task in TASKS)))
     options.add_argument("--patients", type=int, default=240, help="of the training cohort; half as many are scored")
-    options.add_argument("--minutes", type=float, default=3.0, help="CPU minutes a task and encoder")
+    options.add_argument("--minutes", type=float, default=3.0, help="CPU minutes per task and encoder")
     options.add_argument("--encoder", type=Path, help="a run whose encoder is probed frozen as well")
-    options.add_argument("--results", type=Path, default=Path("benchmarks/results/probes.json"))
+    options.result("--results", "probes.json")
     chosen = options.parse_args()
     torch.set_num_threads(1)
     variants: dict[str, dict[str, Any]] = {"scratch": {"model.frozen": False}}
     if chosen.encoder:
-        there = {f"model.{name}": value for name, value in encoder_options(chosen.encoder).items()}
-        variants["frozen"] = {**there, "model.frozen": True, "model.backbone_weights": str(chosen.encoder)}
+        shape = {f"model.{name}": value for name, value in encoder_options(chosen.encoder).items()}
+        variants["frozen"] = {**shape, "model.frozen": True, "model.backbone_weights": str(chosen.encoder)}
     rows = []
     for layout in chosen.layouts:
         sizes = {"train": chosen.patients, "test": max(1, chosen.patients // 2)}
@@ -263,9 +264,8 @@ def main() -> None:
                 rows.append(probe(task, variant, {**changes, "train.minutes": chosen.minutes}, prepared, chosen.out))
                 print("\n".join(table(rows[-1:]).splitlines()[2:]), flush=True)
     print(table(rows))
-    chosen.results.parent.mkdir(parents=True, exist_ok=True)
-    said = {"patients": chosen.patients, "minutes": chosen.minutes, "seeds": SEEDS, "pixels": SHOWN, "rows": rows}
-    chosen.results.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    result = {"patients": chosen.patients, "minutes": chosen.minutes, "seeds": SEEDS, "pixels": SHOWN, "rows": rows}
+    write_json(chosen.results, {**result, "provenance": provenance()})
 
 
 if __name__ == "__main__":

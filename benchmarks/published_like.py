@@ -1,7 +1,7 @@
-"""Random answers spread as published ones are (`specs/anchors.md`: the PLURAL prediction file of 16,389 answers).
+"""Random answers distributed as published ones are (`specs/anchors.md`: the PLURAL prediction file of 16,389 answers).
 
 10.0% "nothing has changed", 54% with both additions and removals, 219 of 16,389 with a level; how often a finding is
-named falls with its place in the library. A stand-in for data that cannot be shipped: figures on it show how metrics
+named falls with its position in the library. A stand-in for data that cannot be shipped: scores on it show how metrics
 behave, never how good a model is.
 """
 
@@ -15,7 +15,7 @@ from intervalchange.records import Change
 
 NOTHING, BOTH, LEVEL = 0.100, 0.54, 219 / 16_389
 """Shares of answers, as counted in the file."""
-WEIGHTS = [1 / (place + 2) for place in range(len(FINDINGS))]
+WEIGHTS = [1 / (rank + 2) for rank in range(len(FINDINGS))]
 
 
 def sampled(source: random.Random, count: int) -> list[str]:

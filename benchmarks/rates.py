@@ -13,36 +13,27 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from harness.command import Command, read_result, write_result
+from harness.timing import in_own_process, wall_seconds
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.simulation.cohort import simulate
 from intervalchange.simulation.dicom_files import dicom_bytes
 
 PIXELS = 256
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def rendering(folder: Path, patients: int, pixels: int) -> dict[str, float]:
@@ -52,7 +43,7 @@ def rendering(folder: Path, patients: int, pixels: int) -> dict[str, float]:
     for workers in (1, 2):
         out = folder / f"cohort{pixels}-{workers}"
         start = time.process_time()
-        took = seconds(
+        took = wall_seconds(
             lambda out=out, workers=workers: simulate(
                 out, patients, 0, "mimic_diff_vqa", pixels, workers=workers, progress=False
             )
@@ -73,10 +64,10 @@ def preparing(cohort: Path, folder: Path) -> dict[str, float]:
         for number, film in enumerate(films):
             Image.open(film).convert("L").resize((PIXELS, PIXELS)).save(folder / "naive" / f"{number}.png")
 
-    result = {"naive_films_per_second": len(films) / seconds(naive)}
+    result = {"naive_films_per_second": len(films) / wall_seconds(naive)}
     for workers in (1, 2):
         out = folder / f"prepared-{workers}"
-        took = seconds(
+        took = wall_seconds(
             lambda out=out, workers=workers: prepare(
                 "mimic_diff_vqa", cohort, out, PIXELS, workers=workers, progress=False
             )
@@ -84,10 +75,10 @@ def preparing(cohort: Path, folder: Path) -> dict[str, float]:
         result[f"films_per_second_{workers}"] = len(films) / took
     prepared = Prepared(folder / "prepared-2")
     order = np.random.default_rng(0).permutation(len(prepared.pixels))
-    stored = seconds(
+    stored = wall_seconds(
         lambda: [prepared.pixels.read(order[start : start + 64]).sum() for start in range(0, len(order), 64)]
     )
-    decoded = seconds(lambda: [np.asarray(Image.open(films[place])).sum() for place in order % len(films)])
+    decoded = wall_seconds(lambda: [np.asarray(Image.open(films[row])).sum() for row in order % len(films)])
     result |= {"epoch_films_per_second": len(order) / stored, "jpeg_epoch_films_per_second": len(order) / decoded}
     shards = sum(file.stat().st_size for file in (folder / "prepared-2").iterdir())
     return result | {
@@ -102,11 +93,9 @@ def dicom_reading(folder: Path, films: int) -> dict[str, float]:
     paths = []
     for number in range(films):
         path = folder / f"{number}.dcm"
-        picture = np.clip(rng.normal(0.5, 0.1, (1024, 1024)), 0, 1)
+        film = np.clip(rng.normal(0.5, 0.1, (1024, 1024)), 0, 1)
         path.write_bytes(
-            dicom_bytes(
-                picture, patient_id=str(number), study_uid=f"1.2.{number}", instance_uid=f"1.3.{number}", bits=12
-            )
+            dicom_bytes(film, patient_id=str(number), study_uid=f"1.2.{number}", instance_uid=f"1.3.{number}", bits=12)
         )
         paths.append(path)
 
@@ -115,8 +104,8 @@ def dicom_reading(folder: Path, films: int) -> dict[str, float]:
             file = pydicom.dcmread(path)
             apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
 
-    ours = seconds(lambda: [read_image(path) for path in paths])
-    return {"films_per_second": films / ours, "pydicom_films_per_second": films / seconds(theirs)}
+    ours = wall_seconds(lambda: [read_film(path) for path in paths])
+    return {"films_per_second": films / ours, "pydicom_films_per_second": films / wall_seconds(theirs)}
 
 
 def peak_megabytes(folder: Path, cohort: Path, films: int) -> float:
@@ -130,24 +119,23 @@ def peak_megabytes(folder: Path, cohort: Path, films: int) -> float:
             os.link(source[side % len(source)], root / f"{side}.jpg")
         lines.append(f"p{number},{number}.jpg,{number + 1}.jpg,nothing has changed.")
     (root / "pairs.csv").write_text("\n".join(lines) + "\n")
-    call = [sys.executable, __file__, "--prepare-only", str(root / "pairs.csv"), str(folder / f"out-{films}")]
-    return float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+    return float(in_own_process(__file__, "--prepare-only", str(root / "pairs.csv"), str(folder / f"out-{films}")))
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--patients", type=int, default=30)
     options.add_argument("--films", type=int, default=60, help="DICOM films")
     options.add_argument("--many", type=int, default=20_000)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/rates.json"))
-    options.add_argument("--rendering", action="store_true", help="only this; the other figures of --out stay")
+    options.result("--out", "rates.json")
+    options.add_argument("--rendering", action="store_true", help="only this; the other measurements of --out stay")
     options.add_argument("--prepare-only", nargs=2, metavar=("CSV", "OUT"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.prepare_only:
         prepare("pairs", chosen.prepare_only[0], chosen.prepare_only[1], PIXELS, split="patient", progress=False)
         # Not getrusage: its peak is inherited from the process that started this one.
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-        print(int(peak[1]) / 1024 if peak else float("nan"))
+        print(int(peak[1]) / 1024 if peak else "NaN")
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -155,7 +143,7 @@ def main() -> None:
         for pixels in (256, 512):
             result[f"rendering_{pixels}"] = rendering(folder, chosen.patients, pixels)
         if chosen.rendering:
-            result = json.loads(chosen.out.read_text("utf-8")) | result
+            result = read_result(chosen.out) | result
         else:
             cohort = folder / "cohort512-2"
             result["preparing"] = preparing(cohort, folder)
@@ -163,8 +151,7 @@ def main() -> None:
             result["peak_megabytes"] = {
                 count: peak_megabytes(folder, cohort, count) for count in (chosen.many // 10, chosen.many)
             }
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    write_result(chosen.out, result)
 
 
 if __name__ == "__main__":

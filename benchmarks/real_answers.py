@@ -1,4 +1,4 @@
-"""What the model says about real films: every consecutive pair, and each DICOM paired with itself.
+"""What the model answers on real films: every consecutive pair, and each DICOM paired with itself.
 
     python benchmarks/real_answers.py demo --real ../shared/data
 
@@ -8,13 +8,11 @@ often "nothing has changed", and how fast.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
+from harness.command import Command, write_result
 from rich.console import Console
 from rich.progress import track
 
@@ -23,10 +21,9 @@ from intervalchange import grammar
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__, "real")
     options.add_argument("run")
-    options.add_argument("--real", type=Path, required=True)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/real_answers.json"))
+    options.result("--out", "real_answers.json")
     chosen = options.parse_args()
     model = ic.load(chosen.run)
     folder = chosen.real / "cxr_longitudinal"
@@ -53,8 +50,7 @@ def main() -> None:
         "pairs_per_second_from_files": len(answers) / seconds,
         "dicom_with_itself": with_itself,
     }
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    write_result(chosen.out, result)
 
 
 if __name__ == "__main__":

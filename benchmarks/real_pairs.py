@@ -8,16 +8,15 @@ current film less that of the prior one. Each run of this command is a look: log
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from harness.command import Command, write_result
 
 import intervalchange as ic
-from intervalchange.data.images import film_from_file
+from intervalchange.data.films import film_from_file
 from intervalchange.evaluation.metrics.statistics import auc, spearman
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
@@ -41,20 +40,19 @@ def clustered(labels: np.ndarray, positive: np.ndarray, patients: np.ndarray, dr
     """95% interval of the balanced accuracy, patients drawn with replacement."""
     rng = np.random.default_rng(0)
     names = np.unique(patients)
-    found = []
+    drawn = []
     for _ in range(draws):
         count = pd.Series(rng.choice(names, len(names))).value_counts()
         weights = pd.Series(patients).map(count).fillna(0).to_numpy()
         if all(weights[labels == side].sum() for side in (0, 1)):
-            found.append(balanced_accuracy(labels, positive, weights))
-    return [float(value) for value in np.percentile(found, [2.5, 97.5])]
+            drawn.append(balanced_accuracy(labels, positive, weights))
+    return [float(value) for value in np.percentile(drawn, [2.5, 97.5])]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__, "real")
     options.add_argument("run")
-    options.add_argument("--real", type=Path, required=True)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/real_pairs.json"))
+    options.result("--out", "real_pairs.json")
     chosen = options.parse_args()
     model = ic.load(chosen.run)
     pairs = pd.read_csv(chosen.real / "pairs.csv")
@@ -63,14 +61,9 @@ def main() -> None:
     severity = pd.read_csv(chosen.real / "severity.csv").set_index("image_id").brixia_senior_global.dropna()
     scored = pairs.dropna(subset=["brixia_senior_ref", "brixia_senior_main"])
     labelled = pairs[pairs.change_label.isin(["worsened", "improved"])]
-    wanted = {
-        *labelled.ref_image_id,
-        *labelled.main_image_id,
-        *scored.ref_image_id,
-        *scored.main_image_id,
-        *severity.index,
-    }
-    known = {name: burden(model, chosen.real / images.loc[name, "file"]) for name in sorted(wanted)}
+    columns = [table[name] for table in (labelled, scored) for name in ("ref_image_id", "main_image_id")]
+    wanted = sorted({*severity.index, *pd.concat(columns)})
+    known = {name: burden(model, chosen.real / images.loc[name, "file"]) for name in wanted}
 
     labels = (labelled.change_label == "worsened").to_numpy(int)
     score = (labelled.main_image_id.map(known) - labelled.ref_image_id.map(known)).to_numpy()
@@ -97,9 +90,7 @@ def main() -> None:
         "brixia_sign_agreement": float((rise == ours).mean()),
         "label_and_brixia_agree": f"{int((moved_with_label == label_rise).sum())} of {len(both)}",
     }
-    text = json.dumps(result, indent=1, default=lambda value: value if isinstance(value, list) else list(value))
-    chosen.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    write_result(chosen.out, result)
 
 
 if __name__ == "__main__":

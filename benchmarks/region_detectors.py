@@ -4,20 +4,18 @@
 
 `queries` is c2f/anatomy (small): one learned query a region, no matching. `rt_detr_v2` and `d_fine` are those of
 `transformers`, from scratch, in sizes that take steps of a like cost, trained with their own losses (Hungarian
-matching); of each region the surest box is kept, as C2F does. One core, the same films, augmentation and batch.
+matching); of each region the most confident box is kept, as C2F does. One core, the same films, augmentation and batch.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness.command import Command, write_part
+from harness.timing import cpu_budget
 from torch import Tensor
 
 from intervalchange.config import load_preset
@@ -27,7 +25,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.methods import method_class
 from intervalchange.methods.c2f.anatomy import RegionOutputs, RegionTargets, region_metrics, region_targets
-from intervalchange.training.trainer import rate_at
+from intervalchange.training.trainer import batches, rate_at
 
 PIXELS, BATCH = 128, 32
 RATES = {"queries": 2e-3, "rt_detr_v2": 5e-4, "d_fine": 5e-4}
@@ -91,23 +89,22 @@ def loss_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> Tens
         return model(**batch).loss
     labels = []
     for boxes, there in zip(targets.boxes, targets.there, strict=True):
-        kept = boxes[there]
-        centre, size = (kept[:, :2] + kept[:, 2:]) / 2, kept[:, 2:] - kept[:, :2]
+        known = boxes[there]
+        centre, size = (known[:, :2] + known[:, 2:]) / 2, known[:, 2:] - known[:, :2]
         labels.append({"class_labels": there.nonzero()[:, 0], "boxes": torch.cat([centre, size], dim=1)})
     return model(pixel_values=batch.current, labels=labels).loss
 
 
 @torch.no_grad()
 def outputs_of(name: str, model: Any, batch: Batch, targets: RegionTargets) -> list[RegionOutputs]:
-    """One box a region, and how sure it is."""
+    """One box per region, with its confidence."""
     if name == "queries":
         return model.validation_outputs(batch)
-    found = model(pixel_values=batch.current)
-    chance = found.logits.sigmoid()[..., : targets.there.shape[1]]
-    surest, place = chance.max(1)
-    boxes = found.pred_boxes.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
+    output = model(pixel_values=batch.current)
+    confidence, query = output.logits.sigmoid()[..., : targets.there.shape[1]].max(1)
+    boxes = output.pred_boxes.gather(1, query.unsqueeze(-1).expand(-1, -1, 4))
     corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], dim=-1)
-    columns = (column.numpy() for column in (corners, surest, targets.boxes, targets.there))
+    columns = (column.numpy() for column in (corners, confidence, targets.boxes, targets.there))
     return [RegionOutputs(*row) for row in zip(*columns, strict=True)]
 
 
@@ -125,17 +122,14 @@ def stream(films: FilmDataset) -> Iterator[Batch]:
 def measure(
     name: str, names: tuple[str, ...], training: FilmDataset, test: FilmDataset, minutes: float
 ) -> dict[str, Any]:
-    """Train one detector for its minutes and judge it on the test films."""
+    """Train one detector for its minutes and test it on the test films."""
     torch.manual_seed(0)
     model = MODELS[name](len(names)).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATES[name], weight_decay=0.05)
-    start, steps = time.process_time(), 0
-    for batch in stream(training):
-        part = (time.process_time() - start) / (60 * minutes)
-        if part >= 1:
-            break
+    steps = 0
+    for used, batch in zip(cpu_budget(minutes), stream(training), strict=False):
         for group in optimiser.param_groups:
-            group["lr"] = RATES[name] * rate_at(max(part, 1e-3), 0.05)
+            group["lr"] = RATES[name] * rate_at(max(used, 1e-3), 0.05)
         with torch.autocast("cpu", torch.bfloat16, enabled=name == "queries"):
             loss = loss_of(name, model, batch, region_targets(batch.regions, names, PIXELS))
         optimiser.zero_grad()
@@ -145,8 +139,7 @@ def measure(
         steps += 1
     model.eval()
     films: list[RegionOutputs] = []
-    for first in range(0, len(test), BATCH):
-        batch = collate([test[row] for row in range(first, min(first + BATCH, len(test)))])
+    for batch in batches(test, BATCH):
         films += outputs_of(name, model, batch, region_targets(batch.regions, names, PIXELS))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": parameters, "steps": steps, "minutes": minutes, "rate": RATES[name]} | region_metrics(
@@ -155,13 +148,11 @@ def measure(
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--train", type=Path, required=True)
-    options.add_argument("--test", type=Path, required=True)
+    options = Command(__doc__, "train", "test")
     options.add_argument("--minutes", type=float, default=3.0, help="CPU minutes each")
     options.add_argument("--films", type=int, default=500, help="test films")
     options.add_argument("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS))
-    options.add_argument("--results", type=Path, default=Path("benchmarks/results/region_detectors.json"))
+    options.result("--results", "region_detectors.json")
     chosen = options.parse_args()
     torch.set_num_threads(1)
     names = method_class("c2f/anatomy").config_class().region_names
@@ -169,12 +160,8 @@ def main() -> None:
         Prepared(chosen.train), "train", PIXELS, augment=Augment.of_strength(0.5), needs=("regions",)
     )
     test = FilmDataset(Prepared(chosen.test), "test", PIXELS, needs=("regions",), limit=chosen.films)
-    result = json.loads(chosen.results.read_text(encoding="utf-8")) if chosen.results.is_file() else {}
     for name in chosen.models:
-        result[name] = measure(name, names, training, test, chosen.minutes)
-        print(name, json.dumps(result[name]))
-        chosen.results.parent.mkdir(parents=True, exist_ok=True)
-        chosen.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_part(chosen.results, name, measure(name, names, training, test, chosen.minutes))
 
 
 if __name__ == "__main__":

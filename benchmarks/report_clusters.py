@@ -11,13 +11,13 @@ and how many sentences of all reports are nearest to that centroid.
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
+from harness.command import Command
+from harness.timing import cpu_budget
 from torch import Tensor
 
 from intervalchange.config import load_preset
@@ -31,15 +31,15 @@ BATCH = 128
 
 
 def read_sentences(path: Path) -> list[str]:
-    """Every sentence of what the reports say is seen, repeated as often as it is said."""
+    """Every sentence of findings and impression, repeated as often as it is written."""
     table = pd.read_csv(path, dtype=str).fillna("")
     texts = table["findings"] + "\n\n" + table["impression"]
     return [sentence for text in texts for sentence in report_sentences(text) if len(sentence.split()) > 1]
 
 
-def model_for(told: Sequence[str], clusters: int, temperature: float) -> CmCgnsAlign:
+def model_for(sentences: Sequence[str], clusters: int, temperature: float) -> CmCgnsAlign:
     """The small preset with word pieces of these sentences; of its terms, the text term."""
-    tokenizer = learnt_tokenizer(told, WORDS)
+    tokenizer = learnt_tokenizer(sentences, WORDS)
     options = {"image_weight": 0.0, "global_weight": 0.0, "text_weight": 1.0, "clusters": clusters}
     # Without dropout a second reading would be the first.
     options |= {"sentences": 1, "tokens": 48, "text_temperature": temperature, "cluster_start": 1.0, "dropout": 0.1}
@@ -47,14 +47,14 @@ def model_for(told: Sequence[str], clusters: int, temperature: float) -> CmCgnsA
     return CmCgnsAlign(CmCgnsConfig(**{**load_preset("cm_cgns/align", "small").model, **options}), tokenizer)
 
 
-def trained(model: CmCgnsAlign, told: Sequence[str], minutes: float, rate: float) -> int:
+def trained(model: CmCgnsAlign, sentences: Sequence[str], minutes: float, rate: float) -> int:
     """Steps made in so many CPU minutes, over distinct sentences in a fixed random order."""
-    distinct = list(dict.fromkeys(told))
-    chance, optimiser = torch.Generator().manual_seed(0), torch.optim.AdamW(model.parameters(), lr=rate)
-    begun, steps = time.process_time(), 0
+    distinct = list(dict.fromkeys(sentences))
+    generator, optimiser = torch.Generator().manual_seed(0), torch.optim.AdamW(model.parameters(), lr=rate)
+    steps = 0
     model.train()
-    while (used := (time.process_time() - begun) / (60 * minutes)) < 1:
-        rows = torch.randperm(len(distinct), generator=chance)[:BATCH].tolist()
+    for used in cpu_budget(minutes):
+        rows = torch.randperm(len(distinct), generator=generator)[:BATCH].tolist()
         batch = [distinct[row] for row in rows]
         first, second = (model.encode_reports(batch).sentences[:, 0] for _ in range(2))
         loss = model.text_loss(first, second, torch.tensor([text_code(text) for text in batch]))
@@ -79,30 +79,30 @@ def vectors(model: CmCgnsAlign, texts: Sequence[str]) -> Tensor:
     )
 
 
-def page(model: CmCgnsAlign, told: Sequence[str], facts: str) -> str:
+def page(model: CmCgnsAlign, sentences: Sequence[str], facts: str) -> str:
     """Markdown: ten centroids, ten sentences each."""
-    counts = pd.Series(list(told)).value_counts()
+    counts = pd.Series(list(sentences)).value_counts()
     texts = counts.index.tolist()
-    alike = cosines(vectors(model, texts), model.centroids.table)
-    owner = alike.argmax(1)
-    size = torch.zeros(alike.shape[1]).index_add_(0, owner, torch.tensor(counts.to_numpy(), dtype=torch.float32))
+    similarity = cosines(vectors(model, texts), model.centroids.table)
+    owner = similarity.argmax(1)
+    size = torch.zeros(similarity.shape[1]).index_add_(0, owner, torch.tensor(counts.to_numpy(), dtype=torch.float32))
     used = size.nonzero()[:, 0].tolist()
-    chosen = sorted({used[round(place * (len(used) - 1) / (SHOWN - 1))] for place in range(SHOWN)})
+    chosen = sorted({used[round(rank * (len(used) - 1) / (SHOWN - 1))] for rank in range(SHOWN)})
     lines = ["# Sentences nearest to ten centroids", "", facts, ""]
     lines += [
-        f"{len(used)} of {alike.shape[1]} centroids are nearest to some of the {int(counts.sum()):,} sentences.",
+        f"{len(used)} of {similarity.shape[1]} centroids are nearest to some of the {int(counts.sum()):,} sentences.",
         "",
     ]
     for number in chosen:
         lines += [f"## Centroid {number}: {int(size[number])} sentences", ""]
-        best = alike[:, number].topk(min(SHOWN, len(texts)))
+        best = similarity[:, number].topk(min(SHOWN, len(texts)))
         pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         lines += [*(f"- {value:.2f} {texts[row]}" for value, row in pairs), ""]
     return "\n".join(lines)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--reports", type=Path, required=True, help="CSV with findings and impression")
     options.add_argument("--out", type=Path, required=True, help="Markdown to write")
     options.add_argument("--minutes", type=float, default=2.0, help="CPU minutes of training")
@@ -111,13 +111,12 @@ def main() -> None:
     options.add_argument("--rate", type=float, default=5e-4)
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    told = read_sentences(chosen.reports)
-    model = model_for(told, chosen.clusters, chosen.temperature)
-    steps = trained(model, told, chosen.minutes, chosen.rate)
-    facts = (
-        f"{len(told):,} sentences, {len(set(told)):,} distinct; {steps} steps of {BATCH}, {chosen.minutes} CPU minutes."
-    )
-    chosen.out.write_text(page(model, told, facts) + "\n", encoding="utf-8")
+    sentences = read_sentences(chosen.reports)
+    model = model_for(sentences, chosen.clusters, chosen.temperature)
+    steps = trained(model, sentences, chosen.minutes, chosen.rate)
+    counts = f"{len(sentences):,} sentences, {len(set(sentences)):,} distinct"
+    facts = f"{counts}; {steps} steps of {BATCH}, {chosen.minutes} CPU minutes."
+    chosen.out.write_text(page(model, sentences, facts) + "\n", encoding="utf-8")
     print(facts)
 
 

@@ -3,47 +3,27 @@
     python benchmarks/same_film.py demo --real ../shared/data/cxr_longitudinal --pairs 60
 
 Half of the pairs are simulated, half real. Each pair is written in all three forms and answered; a pair counts when all
-three answers say the same change.
+three answers mean the same change.
 """
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from harness.command import Command, write_result
 from PIL import Image, ImageOps
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 import intervalchange as ic
 from intervalchange import grammar
+from intervalchange.inference import Predictor
 from intervalchange.simulation.cohort import simulate_patient
+from intervalchange.simulation.dicom_files import dicom_bytes
 
 SEED = 900_400
-
-
-def write_dicom(film: np.ndarray, path: Path) -> None:
-    """(h, w) float in [0, 1] -> 16-bit MONOCHROME2 computed radiograph with 12 bits stored and a window."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = Dataset()
-    data.file_meta = meta
-    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    data.Modality, data.BodyPartExamined, data.ViewPosition = "CR", "CHEST", "PA"
-    data.Rows, data.Columns = film.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.WindowCenter, data.WindowWidth = 2048, 4096
-    data.PixelData = np.round(4095 * film).astype("<u2").tobytes()
-    data.save_as(path, enforce_file_format=True)
 
 
 def write_forms(film: np.ndarray, folder: Path, name: str) -> list[Path]:
@@ -52,7 +32,7 @@ def write_forms(film: np.ndarray, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.png", folder / f"{name}.jpg", folder / f"{name}.dcm"]
     grey.save(paths[0])
     ImageOps.equalize(grey).save(paths[1], quality=95)
-    write_dicom(film, paths[2])
+    paths[2].write_bytes(dicom_bytes(film, patient_id=name, study_uid="1.2.1", instance_uid="1.2.1.1", bits=12))
     return paths
 
 
@@ -72,8 +52,8 @@ def real_pairs(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarra
         yield films[0].astype(np.float32) / 255, films[1].astype(np.float32) / 255
 
 
-def agreement(model, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Share of pairs whose three answers say the same change."""
+def agreement(model: Predictor, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Share of pairs whose three answers mean the same change."""
     same, total = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for prior, current in pairs:
@@ -81,25 +61,23 @@ def agreement(model, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str
                 write_forms(prior, Path(folder), "prior"), write_forms(current, Path(folder), "current"), strict=True
             )
             changes = [grammar.parse(model.answer(*paths).answer).change for paths in forms]
-            same += all(one == other for one, other in itertools.pairwise(changes))
+            same += all(change == changes[0] for change in changes)
             total += 1
     return {"pairs": total, "same_answer": same / max(total, 1)}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__, "real")
     options.add_argument("run")
-    options.add_argument("--real", type=Path, required=True)
     options.add_argument("--pairs", type=int, default=60)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results/same_film.json"))
+    options.result("--out", "same_film.json")
     chosen = options.parse_args()
     model = ic.load(chosen.run)
     result = {
         "simulated": agreement(model, simulated_pairs(chosen.pairs // 2)),
         "real": agreement(model, real_pairs(chosen.real, chosen.pairs - chosen.pairs // 2)),
     }
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    write_result(chosen.out, result)
 
 
 if __name__ == "__main__":

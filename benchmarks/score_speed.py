@@ -8,17 +8,17 @@ the ones to compare. Both sides tokenise, and both run METEOR in the same Java p
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from harness.command import Command, write_result
+from harness.timing import in_own_process, peak_mebibytes
 from published_like import answers, published_like
 
 from intervalchange.evaluation.answers.predictions import Provenance, write_predictions
@@ -33,20 +33,21 @@ PAIRS_PER_PATIENT = 4
 def pairs(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
     """(answers, references)."""
     references = answers(published_like(count, seed), seed)
-    said = answers(published_like(count, seed + 1), seed + 1)
+    predicted = answers(published_like(count, seed + 1), seed + 1)
     source = random.Random(seed)
-    return [two if source.random() < KEPT else one for one, two in zip(said, references, strict=True)], references
+    return [two if source.random() < KEPT else one for one, two in zip(predicted, references, strict=True)], references
 
 
 def ours(count: int, meteor: bool) -> dict[str, float | str]:
     """Our text metrics."""
-    from intervalchange.evaluation.metrics.text import meteor_java15, text_scores
+    from intervalchange.evaluation.metrics.meteor import meteor_java15
+    from intervalchange.evaluation.metrics.text import text_scores
 
-    said, references = pairs(count)
+    predicted, references = pairs(count)
     start = spent()
-    found: dict[str, float | str] = dict(text_scores(said, references))
+    found: dict[str, float | str] = dict(text_scores(predicted, references))
     if meteor:
-        found["meteor_java15"] = meteor_java15([(said, references)])[0]
+        found["meteor_java15"] = meteor_java15([(predicted, references)])[0]
     return found | since(start)
 
 
@@ -58,12 +59,12 @@ def theirs(count: int, meteor: bool) -> dict[str, float | str]:
     from pycocoevalcap.rouge.rouge import Rouge
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-    said, references = pairs(count)
+    predicted, references = pairs(count)
     start = spent()
     tokeniser = PTBTokenizer()
     gold, test = (
-        tokeniser.tokenize({place: [{"caption": text}] for place, text in enumerate(texts)})
-        for texts in (references, said)
+        tokeniser.tokenize({row: [{"caption": text}] for row, text in enumerate(texts)})
+        for texts in (references, predicted)
     )
     bleu = Bleu(4).compute_score(gold, test, verbose=0)[0]
     found: dict[str, float | str] = {f"bleu{n + 1}": float(value) for n, value in enumerate(bleu)}
@@ -96,41 +97,35 @@ def spent() -> tuple[float, float]:
 def since(start: tuple[float, float]) -> dict[str, float]:
     """Seconds since, and the peak resident size of this process."""
     wall, cpu = spent()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # KiB on Linux
-    return {"wall_seconds": wall - start[0], "cpu_seconds": cpu - start[1], "peak_gb": peak}
-
-
-def child(*arguments: str) -> dict[str, Any]:
-    """What this program says when it is asked for one part in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--child", *arguments], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return {"wall_seconds": wall - start[0], "cpu_seconds": cpu - start[1], "peak_gb": peak_mebibytes() * 2**20 / 1e9}
 
 
 def write_many(path: Path, count: int) -> None:
-    """A predictions file of difference questions, PAIRS_PER_PATIENT a patient."""
-    said, references = pairs(count, 7)
+    """A predictions file of difference questions, PAIRS_PER_PATIENT per patient."""
+    predicted, references = pairs(count, 7)
     training = {DIFFERENCE_QUESTION: dict.fromkeys(answers(published_like(2000, 9), 9), 1)}
     write_predictions(
         path,
         (
             Prediction(
-                f"{60_000_000 + place}-difference",
-                str(20_000_000 + place // PAIRS_PER_PATIENT),
+                f"{60_000_000 + row}-difference",
+                str(20_000_000 + row // PAIRS_PER_PATIENT),
                 "difference",
                 DIFFERENCE_QUESTION,
                 one,
                 reference=two,
             )
-            for place, (one, two) in enumerate(zip(said, references, strict=True))
+            for row, (one, two) in enumerate(zip(predicted, references, strict=True))
         ),
         Provenance(source="published-like", training_answers=training),
     )
 
 
 def compared(count: int, meteor: bool) -> dict[str, Any]:
-    """Both programs, how many times faster ours is, and the largest difference of a figure."""
-    mine, other = (child(side, str(count), str(int(meteor))) for side in ("ours", "theirs"))
+    """Both programs, how many times faster ours is, and the largest difference of a metric."""
+    mine, other = (
+        in_own_process(__file__, "--child", side, str(count), str(int(meteor))) for side in ("ours", "theirs")
+    )
     metrics = [name for name in other if not name.endswith(("_seconds", "_gb"))]
     return {
         "ours": mine,
@@ -149,13 +144,13 @@ def main() -> None:
         )
         print(json.dumps(found))
         return
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--pairs", type=int, default=16_000)
     options.add_argument("--many", type=int, default=200_000)
     options.add_argument(
         "--no-meteor", action="store_true", help="leave out the comparison with METEOR (Java, minutes)"
     )
-    options.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "score_speed.json")
+    options.result("--out", "score_speed.json")
     chosen = options.parse_args()
     found: dict[str, Any] = {
         "command": f"python benchmarks/score_speed.py --pairs {chosen.pairs} --many {chosen.many}",
@@ -168,10 +163,8 @@ def main() -> None:
         path = Path(folder) / "predictions.jsonl"
         write_many(path, chosen.many)
         found["many"] = {"predictions": chosen.many, "patients": chosen.many // PAIRS_PER_PATIENT}
-        found["many"] |= child("many", str(path))
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+        found["many"] |= in_own_process(__file__, "--child", "many", str(path))
+    write_result(chosen.out, found)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ python benchmarks/visibility.py --patients 150 --seed 77
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 
 import numpy as np
+from harness.command import Command
 
 from intervalchange.simulation.cohort import simulate_patient
 from intervalchange.simulation.visibility import CNR_THRESHOLD
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Command(__doc__)
     options.add_argument("--patients", type=int, default=150)
     options.add_argument("--seed", type=int, default=77)
     chosen = options.parse_args()

@@ -17,17 +17,11 @@ from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import DEMO
 
 LIMIT = 10 * 2**20
+"""Bytes."""
 KEPT = ("name", "stage", "size", "version", "commit", "split_hash", "simulated", "stored_pixels", "seed", "hardware")
-KEPT += (
-    "training_cases",
-    "training_patients",
-    "training_answers",
-    "selected",
-    "steps",
-    "calibrated",
-    "seconds",
-    "finished",
-)
+KEPT += ("training_cases", "training_patients", "training_answers", "selected", "steps", "calibrated", "seconds")
+KEPT += ("finished",)
+"""What the demo keeps of run.json."""
 
 
 def bundle(run: Path) -> None:
@@ -51,7 +45,7 @@ def bundle(run: Path) -> None:
     (DEMO / "run.json").write_text(json.dumps(short) + "\n", encoding="utf-8")
     size = sum(file.stat().st_size for file in DEMO.iterdir())
     if size > LIMIT:
-        raise SystemExit(f"{size / 2**20:.1f} MiB are more than the demo may have")
+        raise SystemExit(f"the model has {size / 2**20:.1f} MiB: the demo may not have more than {LIMIT / 2**20:.0f}")
     print(f"bundled {run} as the demo model: {size / 2**20:.1f} MiB")
 
 

@@ -1,4 +1,4 @@
-"""The demo: answers on bundled real pairs and on simulated pairs whose truth is known; writes demo/report.html.
+"""The demo: answers on bundled real pairs and on simulated pairs with known references; writes demo/report.html.
 
 python examples/demo.py --out demo
 """
@@ -24,11 +24,11 @@ from intervalchange.simulation.cohort import simulate_patient
 
 SAMPLES = Path(ic.__file__).parent / "samples"
 SEED = 900_500
-"""An evaluation seed: no patient of it was ever trained on."""
+"""An evaluation seed: none of its patients was trained on."""
 
 
 def real_entries(model: Predictor) -> list[Entry]:
-    """The bundled CC BY pairs. What was seen by eye is shown, not scored."""
+    """The bundled CC BY pairs. The reading by eye is shown, not scored."""
     entries = []
     for pair in pd.read_csv(SAMPLES / "pairs.csv").itertuples():
         answered = model.answer_shown(SAMPLES / str(pair.prior), SAMPLES / str(pair.current))

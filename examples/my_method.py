@@ -1,4 +1,4 @@
-"""A method of one's own: written, registered, trained for a few steps on a simulated cohort, asked. Seconds, one core.
+"""A method of your own: written, registered, trained for a few steps on a simulated cohort. Seconds on one core.
 
 python examples/my_method.py --out runs/mine
 """
@@ -27,11 +27,11 @@ class MineConfig(PairedFilmsConfig):
     model_type = "mine"
 
     subtract: bool = True
-    """Show the decoder what has changed in each cell of the map, beside what is there now."""
+    """Give the decoder the difference of each cell of the map, beside the current one."""
 
 
 class Mine(PairedFilms):
-    """One encoder looks at both films; a decoder reads the current map and its difference from the prior one."""
+    """One encoder for both films; a decoder reads the current map and its difference from the prior one."""
 
     config_class = MineConfig
     name: ClassVar[str] = "mine/answer"
@@ -43,8 +43,8 @@ class Mine(PairedFilms):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         prior, current = self.enter(self.tokens(maps)).chunk(2)
-        read = [current, current - prior] if self.config.subtract else [current, prior]
-        return {"encoder_hidden_states": torch.cat(read, dim=1)}
+        tokens = [current, current - prior] if self.config.subtract else [current, prior]
+        return {"encoder_hidden_states": torch.cat(tokens, dim=1)}
 
 
 if __name__ == "__main__":
@@ -55,5 +55,5 @@ if __name__ == "__main__":
     simulate(out / "cohort", patients=20, pixels=64, splits="8:1:1", workers=1)
     prepare("mimic_diff_vqa", out / "cohort", out / "prepared", pixels=64)
     run = train("mine/answer", out / "prepared", out / "run", size=str(Path(__file__).with_suffix(".yaml")))
-    for said in ic.load(run).predict(Prepared(out / "prepared"), "test"):
-        print(f"{said.case_id}: {said.answer} (truth: {said.reference})")
+    for prediction in ic.load(run).predict(Prepared(out / "prepared"), "test"):
+        print(f"{prediction.case_id}: {prediction.answer} (truth: {prediction.reference})")

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The bundled demo model from nothing: a simulated cohort, a prepared folder, one preset, and the weights into the package.
-# About two hours on two cores; the steps were run one by one, this file not yet end to end. The evaluation cohort is of another seed and never seen in training.
+# Trains the bundled demo model from scratch: simulates and prepares a cohort, trains one preset in two passes, scores it,
+# and copies the weights into the package. About two hours on two cores. The steps were run one by one; this file has not
+# been run end to end. The evaluation cohort has another seed, so that none of its patients is trained on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ic=.venv/bin/intervalchange
 
 $ic simulate cohorts/train --patients 3600 --seed 2 --pixels 256 --splits 85:15:0
 $ic prepare mimic_diff_vqa cohorts/train prepared/train --pixels 256
-# A second, short pass: less augmentation, and thresholds for at most 5% false changes on validation.
+# The second, short pass has less augmentation, and thresholds for at most 5% false changes on validation.
 $ic train set_difference/answer --data prepared/train --out runs/demo-first --size small
 $ic train set_difference/answer --data prepared/train --out runs/demo --size small --from runs/demo-first \
   --train.epochs 1 --train.learning_rate 0.0003 --train.augment 0.3 --model.max_false_change 0.05

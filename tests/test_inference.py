@@ -18,7 +18,7 @@ from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.inference import Predictor, kind_of, load, predict_to_file, shown_as
-from intervalchange.records import CONDITIONS
+from intervalchange.records import CONDITIONS, KINDS
 from intervalchange.training import train
 
 
@@ -48,6 +48,16 @@ def films(tmp_path: Path) -> tuple[Path, Path]:
     return film_files.save(film_files.chest(seed=1), tmp_path / "a.png"), film_files.save(
         film_files.chest(seed=2), tmp_path / "b.jpg"
     )
+
+
+def test_the_kinds_of_a_run_are_what_it_answers(model: Predictor, prepared: Path) -> None:
+    def kinds(**train: object) -> tuple[str, ...]:
+        return Predictor(model.model, {"fingerprint": {"train": train}} if train else {}).kinds
+
+    assert model.kinds == ("difference",)
+    assert kinds(kinds=["presence", "level"]) == ("presence", "level")
+    assert kinds(kinds=[]) == KINDS, "trained on all kinds"
+    assert kinds() == ("difference",), "an old record does not say"
 
 
 def test_two_files_and_a_question(model: Predictor, films: tuple[Path, Path]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "intervalchange"
 
 LAYERS = {
-    "records": 0, "findings": 0, "grammar": 0, "errors": 0,
+    "records": 0, "findings": 0, "grammar": 0, "errors": 0, "atomic_files": 0,
     "registry": 1, "config": 1, "data": 1, "simulation": 1, "evaluation": 1,
     "blocks": 2, "losses": 2,
     "methods": 3, "tasks": 3,
@@ -18,7 +21,7 @@ LAYERS = {
     "inference": 5,
     "report": 6, "consistency": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
-FOUNDATION = {"records", "findings", "grammar", "errors"}
+FOUNDATION = {"records", "findings", "grammar", "errors", "atomic_files"}
 HEAVY = {"torch", "transformers", "torchvision", "timm", "fastapi", "gradio"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -35,6 +38,40 @@ def imports(path: Path) -> set[str]:
             if node.module == "intervalchange":
                 found |= {f"intervalchange.{name.name}" for name in node.names}
     return found
+
+
+def module_name(path: Path) -> str:
+    """`intervalchange.data.readers.pairs`; a package has the name of its folder."""
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def modules_imported(path: Path, known: frozenset[str]) -> set[str]:
+    """The modules of this package that a file imports, in functions too, but not only for types."""
+    imported: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            full = {name.name: f"{node.module}.{name.name}" for name in node.names}
+            imported |= {name if name in known else node.module for name in full.values()}
+        nodes += ast.iter_child_nodes(node)
+    return (imported & known) - {module_name(path)}
+
+
+def circles(graph: Mapping[str, set[str]]) -> set[frozenset[str]]:
+    """The strongly connected components of more than one node: all of each reach each other."""
+    reach = {node: set(targets) for node, targets in graph.items()}
+    for middle in graph:
+        for node in graph:
+            if middle in reach[node]:
+                reach[node] |= reach[middle]
+    components = {frozenset(other for other in reach[node] if node in reach[other]) for node in graph}
+    return {component for component in components if len(component) > 1}
 
 
 def part(path: Path) -> str:
@@ -81,6 +118,40 @@ def test_foundation_needs_no_torch() -> None:
 def test_every_module_has_a_name_of_its_own() -> None:
     nameless = {"utils", "helpers", "common", "misc"}
     assert not [path for path in MODULES if path.stem in nameless or path.parent.name in nameless]
+
+
+CIRCLES: set[frozenset[str]] = {
+    frozenset({"intervalchange.data.dicom", "intervalchange.data.images"}),
+    frozenset({"intervalchange.consistency.page", "intervalchange.consistency.suite"}),
+}
+"""Known circles of imports; take out what you have opened."""
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"f"}, "f": {"g"}, "g": {"e"}}
+    assert circles(graph) == {frozenset("bc"), frozenset("efg")}
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    known = frozenset(map(module_name, MODULES))
+    found = circles({module_name(path): modules_imported(path, known) for path in MODULES})
+    assert found == CIRCLES, f"new: {found - CIRCLES}; opened, take it out of CIRCLES: {CIRCLES - found}"
+
+
+def test_layouts_restate_the_formats_that_readers_read() -> None:
+    """A layout that took a column name from the reader would pass the reader's test with any name."""
+    for path in sorted((PACKAGE / "simulation").rglob("*.py")):
+        assert not [name for name in imports(path) if name.startswith("intervalchange.data.readers")], path
+        assert "data.readers" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("module", ["intervalchange.data.readers", "intervalchange.simulation.layouts"])
+def test_the_lists_of_sources_and_layouts_import_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"numpy", "pandas", "torch", "PIL", "numba", "pydicom"}
 
 
 def test_the_command_line_knows_every_source_and_layout() -> None:

@@ -7,7 +7,6 @@ values.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from intervalchange.errors import ConfigError
+from intervalchange.errors import ConfigError, did_you_mean
 from intervalchange.registry import presets_of
 
 SIZES = ("tiny", "small", "paper")
@@ -25,7 +24,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass
 class TrainConfig:
-    """How a method is trained. Mapped to transformers.TrainingArguments in training.py, and only there."""
+    """How a method is trained. Mapped to transformers.TrainingArguments in training/trainer.py, and only there."""
 
     epochs: float = 15.0
     """Passes over the training cases; `max_steps` overrides it."""
@@ -161,9 +160,7 @@ def known_key(what: str, keys: Iterable[str], known: Iterable[str], where: str |
     names = list(known)
     for key in keys:
         if key not in names:
-            close = difflib.get_close_matches(key, names, n=1)
-            remedy = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
-            raise ConfigError(f"unknown {what} {key!r}.", where=where, remedy=remedy)
+            raise ConfigError(f"unknown {what} {key!r}.", where=where, remedy=did_you_mean(key, names))
 
 
 def read_preset(stage: str, size: str) -> str:

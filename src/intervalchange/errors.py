@@ -10,6 +10,7 @@ IntervalChangeError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -45,3 +46,12 @@ class ConfigError(InputError):
 
 class RunError(IntervalChangeError):
     """A run folder that cannot be used as asked."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The remedy for a mistyped name: the closest known one; where none is close, `otherwise`, or all of them."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else otherwise or f"Known: {', '.join(names)}."

@@ -22,8 +22,8 @@ import table
 @pytest.mark.parametrize("name", table.ROWS)
 def test_each_row_spends_its_budget_on_stages_that_know_its_options(name: str) -> None:
     row = table.ROWS[name]
-    stages = (*(table.REGIONS.stages if row.encoder == "regions" else ()), *row.stages)
-    assert sum(stage.share for stage in stages) == pytest.approx(1 if row.encoder != "none" else 0.25)
+    stages = (*(table.REGIONS.stages if row.start == table.REGION_STAGES else ()), *row.stages)
+    assert sum(stage.share for stage in stages) == pytest.approx(1 if row.start != table.NO_ENCODER else 0.25)
     assert stages[-1].name.endswith("/answer")
     for stage in stages:
         preset = load_preset(stage.name, "small", {**table.budget(1.0), **stage.options})
@@ -39,8 +39,8 @@ def test_direction_of_an_answer() -> None:
 
 
 def test_the_curve_is_the_best_so_far_at_a_quarter_half_and_all_of_the_steps(tmp_path: Path) -> None:
-    seen = {10: 0.1, 25: 0.3, 40: 0.2, 80: 0.5, 100: 0.4}
-    lines = [{"step": step, "change.micro.f1": value} for step, value in seen.items()]
+    reached = {10: 0.1, 25: 0.3, 40: 0.2, 80: 0.5, 100: 0.4}
+    lines = [{"step": step, "change.micro.f1": value} for step, value in reached.items()]
     lines.insert(1, {"step": 20, "loss": 1.0})
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "run.json").write_text(json.dumps({"steps": 100}))
@@ -100,7 +100,7 @@ def rows(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("| ")][1:]
 
 
-def test_figures_are_means_over_the_seeds_and_what_still_rises_is_marked() -> None:
+def test_metrics_are_means_over_the_seeds_and_what_still_rises_is_marked() -> None:
     text = table.markdown(RUNS)
     marks = [line.split(" | ")[:2] for line in rows(text)]
     assert marks == [["| set_difference", "+0.00"], ["| real", "+0.30, not ranked"], ["| ved", "+0.01"]]
@@ -116,7 +116,7 @@ def test_figures_are_means_over_the_seeds_and_what_still_rises_is_marked() -> No
 
 def test_the_readme_keeps_what_is_around_the_table(tmp_path: Path) -> None:
     text, readme = table.markdown(RUNS, main=True), tmp_path / "README.md"
-    readme.write_text(f"above\n{table.MARKS[0]}\nold\n{table.MARKS[1]}\nbelow\n")
+    readme.write_text(f"above\n{table.README_MARKERS[0]}\nold\n{table.README_MARKERS[1]}\nbelow\n")
     for _ in range(2):
         table.into_readme(text, readme)
     shown = readme.read_text()
@@ -124,11 +124,13 @@ def test_the_readme_keeps_what_is_around_the_table(tmp_path: Path) -> None:
     assert shown.count(rows(text)[0]) == 1
 
 
-def test_runs_that_were_measured_are_not_made_again_nor_mixed_with_others(tmp_path: Path) -> None:
+def test_runs_that_were_measured_are_not_repeated_nor_mixed_with_others(tmp_path: Path) -> None:
     results = tmp_path / "table.json"
     plan = table.Plan(tmp_path, tmp_path, None, None, tmp_path, minutes=10.0, encoder_minutes=9.0)
-    assert table.known_runs(results, plan) == []
+    assert table.results_of(results, plan).entries == []
     results.write_text(json.dumps(RUNS))
-    assert table.known_runs(results, plan) == RUNS
-    with pytest.raises(SystemExit, match="other minutes"):
-        table.known_runs(results, replace(plan, minutes=6.0))
+    known = table.results_of(results, plan)
+    assert known.entries == RUNS and known.has("ved", 1) and not known.has("real", 1)
+    for other in (replace(plan, minutes=6.0), replace(plan, encoder_minutes=6.0)):
+        with pytest.raises(SystemExit, match=r"other options.*Give another --results"):
+            table.results_of(results, other)

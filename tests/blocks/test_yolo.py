@@ -11,8 +11,7 @@ import torch
 import toy
 from torch.nn import functional as F
 
-from intervalchange.blocks.encoders import build_encoder
-from intervalchange.blocks.published_encoders import levels_of, shape_of
+from intervalchange.blocks.encoders import build_encoder, levels_of, shape_of
 from intervalchange.blocks.yolo_head import ANCHORS, STRIDES, YoloHead, _decoded, most_confident_of_overlapping
 from intervalchange.config import load_preset
 from intervalchange.losses.yolo import anchor_boxes, anchor_labels, anchor_objects, anchor_targets, shape_iou

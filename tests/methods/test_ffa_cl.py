@@ -22,7 +22,8 @@ from intervalchange.methods.ffa_cl.classify import FfaCl, FfaClConfig
 from intervalchange.methods.ffa_cl.label_targets import POLICIES
 from intervalchange.methods.ffa_cl.label_tree import prompts_of, read_tree, tree_names, word_vectors
 from intervalchange.methods.ffa_cl.validation import FilmOutputs, by_study, f1, label_scores
-from intervalchange.training.stage import meta_model, start_from
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import start_from
 
 DISTANCES = """
 0 4 3 3 4 4 2 2 3 4 4 3 2 4
@@ -307,7 +308,7 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
     simulated = ["simulate", "nih", "--layout", "nih", "--patients", "24", "--pixels", "96", "--splits", "2:1:1"]
     assert cli.main([*simulated, "--seed", "0"]) == 0
     asked = [line for line in PAGE.read_text().splitlines() if line.startswith("intervalchange ") and "nih" in line]
-    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "predict"]
+    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "evaluate"]
     for line in asked:
         words = shlex.split(line.replace("/path/to/nih", "nih").replace("--size small", "--size tiny"))[1:]
         if words[0] == "prepare":

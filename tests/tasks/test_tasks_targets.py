@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from intervalchange.data import run_length
-from intervalchange.data.images import Geometry
+from intervalchange.data.films import Geometry
 from intervalchange.data.masks import mask_in_square
 from intervalchange.losses.detection import box_sides, box_targets, centre_focal, generalised_iou
 from intervalchange.records import Region

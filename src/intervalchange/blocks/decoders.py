@@ -70,6 +70,10 @@ class PrefixDecoder(nn.Module):
             pad_token_id=self.pad,
             **read,
         )
+        return self.up_to_eos(ids)
+
+    def up_to_eos(self, ids: Tensor) -> Tokens:
+        """Generated ids (b, t), masked after the first EOS of each row."""
         ended = (ids == self.eos).cumsum(dim=1)
         return Tokens(ids, ((ended == 0) | ((ended == 1) & (ids == self.eos))).long())
 
@@ -91,6 +95,7 @@ class AnswerDecoder(PrefixDecoder):
         vocab_size: int = 0,
     ) -> None:
         config = GPT2Config(
+            **special_ids(tokenizer),
             vocab_size=vocab_size or len(tokenizer),
             n_positions=positions,
             initializer_range=initial_spread(width),
@@ -100,9 +105,6 @@ class AnswerDecoder(PrefixDecoder):
             resid_pdrop=dropout,
             embd_pdrop=dropout,
             attn_pdrop=dropout,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
         )
         super().__init__(GPT2LMHeadModel(config), tokenizer)
 
@@ -110,6 +112,11 @@ class AnswerDecoder(PrefixDecoder):
         """Weights of a GPT-2 of this size, from the hub or a folder."""
         published = GPT2LMHeadModel.from_pretrained(name).state_dict()
         self.language_model.load_state_dict(published)
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """BOS, EOS and padding, as configurations of transformers name them."""
+    return {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
 
 
 def unmasked_ranks(mask: Tensor) -> Tensor:

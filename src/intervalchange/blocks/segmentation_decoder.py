@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intervalchange.blocks.published_encoders import Shape
+from intervalchange.blocks.encoders import Shape
 from intervalchange.errors import ConfigError
 
 
@@ -59,7 +59,7 @@ class Ladder(nn.Module):
 
     def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
         """Maps fine to coarse and the films (b, 1, h, w) -> (b, width, h / stride, w / stride)."""
-        features = self.entry(levels[-1])
+        features: Tensor = self.entry(levels[-1])
         for stride, join, rung in zip(self.strides, self.joins, self.rungs, strict=True):
             size = (math.ceil(films.shape[-2] / stride), math.ceil(films.shape[-1] / stride))
             joined = films if stride == 1 else None if join is None else levels[join]

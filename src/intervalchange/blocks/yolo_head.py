@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intervalchange.blocks.encoders import Shape
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import Shape
 from intervalchange.losses.yolo import anchor_boxes, anchor_labels, anchor_objects, anchor_targets
 
 ANCHORS = (

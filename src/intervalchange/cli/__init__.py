@@ -294,9 +294,9 @@ def _run_prepare(options: argparse.Namespace) -> None:
 
 def _reader_options(options: argparse.Namespace) -> dict[str, Any]:
     """What the reader is told: where things are, and its own options."""
-    from intervalchange.data.readers import PLACES
+    from intervalchange.data.readers import PATH_OPTIONS
 
-    places = {name: getattr(options, name) for name in PLACES}
+    places = {name: getattr(options, name) for name in PATH_OPTIONS}
     own = dict(options.option)
     for name in own:
         if name in vars(options):

@@ -10,7 +10,7 @@ from pathlib import Path
 from intervalchange.consistency.answerers import Answerer, LocalModel, PairQuestion
 from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.answers.predictions import drop_torn_line, json_line, lines
+from intervalchange.evaluation.answers.json_lines import drop_torn_line, json_line, lines
 
 OPENING = b'{"key": "'
 """What every line begins with."""

@@ -30,7 +30,7 @@ from intervalchange.data.transforms import Affine
 from intervalchange.errors import ConfigError, IntervalChangeError
 from intervalchange.evaluation.metrics import change, consistency
 from intervalchange.evaluation.metrics.statistics import REPLICATES, Counts, Measure, named_metrics
-from intervalchange.evaluation.scoring.answer_file import NOT_RUN
+from intervalchange.evaluation.scoring.file_scores import NOT_RUN
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Case, Change
 

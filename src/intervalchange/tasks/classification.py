@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import HubEncoder
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.losses import masked_bce
@@ -83,12 +82,8 @@ class Classification(Probe):
     def pooled(self, films: Tensor) -> Tensor:
         """Films (b, 1, h, w) -> features (b, d) that the head reads."""
         with self.encoder_gradients():
-            films, token = films.to(self.device), None
-            if isinstance(self.encoder, HubEncoder):
-                features, token = self.encoder.look(films)
-            else:
-                features = self.encoder(films)
-            mean = features.map.mean((-2, -1)) if token is None else token
+            features = self.encoder(films.to(self.device))
+            mean = features.map.mean((-2, -1)) if features.token is None else features.token
             return torch.cat([mean, features.map.amax((-2, -1))], 1) if self.config.pool == "both" else mean
 
     def logits(self, films: Tensor) -> Tensor:

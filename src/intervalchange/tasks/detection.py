@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.centre_head import CentreHead
-from intervalchange.blocks.published_encoders import shape_of
+from intervalchange.blocks.encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder
 from intervalchange.blocks.yolo_head import YoloHead
 from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, box_metrics

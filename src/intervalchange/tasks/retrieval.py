@@ -37,7 +37,8 @@ def allowed(owners: Sequence[str], texts: Candidates) -> NDArray[np.bool_]:
     """(n, m): which texts are candidates of a query."""
     if texts.patients is None:
         return np.ones((len(owners), len(texts.texts)), bool)
-    return np.asarray(owners)[:, None] != np.asarray(texts.patients)[None, :]
+    others: NDArray[np.bool_] = np.asarray(owners)[:, None] != np.asarray(texts.patients)[None, :]
+    return others
 
 
 def precision_at(

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.encoders import shape_of
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.evaluation.metrics import masks
 from intervalchange.losses import masked_bce, soft_dice

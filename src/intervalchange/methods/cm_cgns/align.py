@@ -49,17 +49,10 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import initial_spread
-from intervalchange.blocks.encoders import build_encoder
+from intervalchange.blocks.encoder_weights import load_encoder
+from intervalchange.blocks.encoders import Encoder, shape_of
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import (
-    Backbone,
-    HubEncoder,
-    ProbedEncoder,
-    describe_hub_model,
-    load_encoder,
-    shape_of,
-)
 from intervalchange.errors import ConfigError
 from intervalchange.losses import contrastive
 from intervalchange.losses.clustering import (
@@ -71,7 +64,8 @@ from intervalchange.losses.clustering import (
     second_nearest,
 )
 from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
-from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
+from intervalchange.methods.base.encoder import HubEncoderConfig
+from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.cm_cgns.centroids import Centroids
 from intervalchange.methods.cm_cgns.cross_modal import Activation, CrossModalAttention
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding, FilmHead
@@ -82,25 +76,13 @@ from intervalchange.methods.cm_cgns.validation import retrieval_outputs, retriev
 HIGHEST_LOG_SCALE = math.log(100.0)
 
 
-class CmCgnsConfig(MethodConfig):
+class CmCgnsConfig(HubEncoderConfig):
     """Encoders, the common space, and the terms."""
 
     model_type = "cm_cgns_align"
 
     vocabulary: str = REPORT_PIECES
     """`report_pieces`: words of the grammar and of reports, others spelled; else a tokenizer's hub name or folder."""
-    backbone: Backbone = "conv"
-    """As in `tasks/`: `conv`, `pyramid`, `resnet50`, or `hub`, a vision model of Hugging Face."""
-    backbone_weights: str = ""
-    """Loaded once when training starts: a run folder, a file of tensors, or a name on the hub or folder."""
-    hub_model: str = ""
-    """Configuration of the `hub` model as JSON; filled in from `backbone_weights`."""
-    encoder_widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of each stage of `conv` and `pyramid`."""
-    encoder_depth: int = 1
-    pyramid_width: int = 48
-    stem_stride: int = 4
-    """Stride of the first stage of `conv`; the others halve."""
     standardise: bool = True
     """Channels of the map are standardised by the first batch; what is projected into the common space, over each."""
     film_pool: Literal["mean", "attention"] = "mean"
@@ -162,8 +144,6 @@ class CmCgnsConfig(MethodConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.backbone == "hub" and not self.hub_model:
-            self.hub_model = describe_hub_model(self.backbone_weights)
         if self.clusters == 1:
             raise ConfigError("one centroid leaves no second nearest.", remedy="Set --model.clusters 2 or more, or 0.")
         if self.text_width % self.text_heads or self.width % self.pool_heads:
@@ -208,7 +188,7 @@ class CmCgnsAlign(Method):
         }
     )
 
-    film_encoder: ProbedEncoder
+    film_encoder: Encoder
     always_attend_to_sentences: ClassVar[bool] = False
     """Whether a later stage needs the report as each patch attends to it, whatever the terms."""
 
@@ -217,11 +197,7 @@ class CmCgnsAlign(Method):
             tokenizer = report_tokenizer()
         super().__init__(config, tokenizer)
         terms = config.weights()
-        if config.backbone == "hub":
-            self.film_encoder = HubEncoder(config.hub_model)
-        else:
-            sizes = (config.encoder_widths, config.encoder_depth, config.stem_stride, config.pyramid_width)
-            self.film_encoder = build_encoder(config.backbone, *sizes)
+        self.film_encoder = config.build_encoder()
         self._build_heads(config)
         if "global" in terms:
             self.global_scale = nn.Parameter(torch.empty(()))
@@ -301,12 +277,8 @@ class CmCgnsAlign(Method):
 
     def encode_films(self, films: Tensor) -> FilmEncoding:
         """(b, 1, h, w) -> patches and vectors."""
-        class_token = None
-        if isinstance(self.film_encoder, HubEncoder):
-            features, class_token = self.film_encoder.look(films)
-        else:
-            features = self.film_encoder(films)
-        encoding: FilmEncoding = self.film_head(features.tokens, class_token)
+        features = self.film_encoder(films)
+        encoding: FilmEncoding = self.film_head(features.tokens, features.token)
         return encoding
 
     def encode_reports(self, reports: Sequence[str]) -> ReportEncoding:
@@ -322,9 +294,7 @@ class CmCgnsAlign(Method):
     def forward(self, **batch: Any) -> MethodOutput:
         film, report = self.encode_films(batch["current"]), self.encode_reports(batch["report_current"])
         terms = self.terms(film, report, batch)
-        weights = self.config.weights()
-        loss = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(terms, self.config.weights())
 
     def terms(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The unweighted terms that have a weight."""

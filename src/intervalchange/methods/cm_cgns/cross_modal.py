@@ -80,7 +80,8 @@ class AttentionPool(nn.Module):
             tokens = tokens + self.positions
         left_out = torch.cat([weight.new_zeros(len(weight), 1), 1 - weight], dim=1).bool()
         pooled, _ = self.attention(tokens[:, :1], tokens, tokens, key_padding_mask=left_out, need_weights=False)
-        return pooled[:, 0]
+        vector: Tensor = pooled[:, 0]
+        return vector
 
 
 class UnitVectors(nn.Module):

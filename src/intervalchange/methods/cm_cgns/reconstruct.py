@@ -88,6 +88,7 @@ class CmCgnsReconstruct(CmCgnsAlign):
     config_class = CmCgnsReconstructConfig
     config: CmCgnsReconstructConfig
     name: ClassVar[str] = "cm_cgns/reconstruct"
+    follows: ClassVar[tuple[str, ...]] = ("cm_cgns/align",)
     always_attend_to_sentences: ClassVar[bool] = True
     renamed_weights: ClassVar[Mapping[str, str]] = MappingProxyType(
         {**CmCgnsAlign.renamed_weights, r"^painter\.": "image_decoder.", r"^hidden_place$": "hidden_patch"}

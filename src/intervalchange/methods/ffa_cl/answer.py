@@ -47,6 +47,7 @@ class FfaClAnswer(SetDifference):
     config_class = FfaClAnswerConfig
     config: FfaClAnswerConfig
     name: ClassVar[str] = "ffa_cl/answer"
+    follows: ClassVar[tuple[str, ...]] = ("ffa_cl/classify",)
 
     def __init__(self, config: FfaClAnswerConfig, tokenizer: Any = None) -> None:
         super().__init__(config, tokenizer)

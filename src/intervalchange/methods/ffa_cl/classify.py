@@ -122,6 +122,7 @@ class FfaCl(Method):
     config_class = FfaClConfig
     config: FfaClConfig
     name: ClassVar[str] = "ffa_cl/classify"
+    follows: ClassVar[tuple[str, ...]] = ("set_difference/answer",)
     supervision: ClassVar[tuple[str, ...]] = ("labels",)
     unit: ClassVar[Literal["cases", "films"]] = "films"
     needs: ClassVar[tuple[str, ...]] = ("labels",)

@@ -78,7 +78,8 @@ class LabelTree:
 
 
 def _unit_rows(table: Array) -> Array:
-    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    rows: Array = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    return rows
 
 
 def read_tree(name: str) -> LabelTree:

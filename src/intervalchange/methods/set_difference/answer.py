@@ -177,8 +177,8 @@ class SetDifference(Method):
     @property
     def thresholds(self) -> Thresholds:
         """Those that `calibrate` has fixed."""
-        buffers = (self.finding_threshold, self.change_threshold)
-        return Thresholds(*(buffer.cpu().numpy() for buffer in buffers), float(self.level_threshold))
+        finding, change = self.finding_threshold.cpu().numpy(), self.change_threshold.cpu().numpy()
+        return Thresholds(finding, change, float(self.level_threshold))
 
     # --- answering ------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ def _opacity_term(current: FilmEncoding, prior: FilmEncoding, batch: Mapping[str
 
 def _location_term(batch: Mapping[str, Any], maps: tuple[Tensor, Tensor], counted: tuple[Tensor, Tensor]) -> Tensor:
     """The maps of the current and of the prior film, each held to where the findings of that film are."""
-    current, prior = batch.get("places_current"), batch.get("places_prior")
+    current, prior = batch.get("locations_current"), batch.get("locations_prior")
     if current is None or prior is None:
         return sum(part.sum() for part in maps) * torch.zeros((), device=maps[0].device)
     locations = torch.cat([current, prior])

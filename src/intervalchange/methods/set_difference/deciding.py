@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,9 @@ class PairProbabilities:
     @classmethod
     def joined(cls, batches: Sequence[PairProbabilities]) -> PairProbabilities:
         """Several batches as one."""
-        columns = [[getattr(batch, field.name) for batch in batches] for field in fields(cls)]
-        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))
+        columns = ([getattr(batch, field.name) for batch in batches] for field in fields(cls))
+        joined: list[Any] = [None if column[0] is None else torch.cat(column) for column in columns]
+        return cls(*joined)
 
     def subtracted(self, present_above: Tensor | None) -> ChangeProbabilities:
         """The soft product p (1 - q), or, given thresholds of presence (f,), the difference of the two sets.
@@ -117,6 +119,6 @@ def _names(chosen: np.ndarray) -> frozenset[str]:
     return frozenset(FINDINGS[index] for index in np.flatnonzero(chosen))
 
 
-def _level_change(index: int, prior_rank: int, current_rank: int) -> LevelChange:
+def _level_change(index: np.intp, prior_rank: int, current_rank: int) -> LevelChange:
     finding = FINDINGS[index]
     return LevelChange(finding, level_word(finding, prior_rank), level_word(finding, current_rank))

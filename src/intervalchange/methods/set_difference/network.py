@@ -60,7 +60,8 @@ class Pooling(nn.Module):
         sharpness, scale = F.softplus(self.sharpness), F.softplus(self.scale)
         logits = maps.float().flatten(2)
         peak = torch.logsumexp(sharpness[:, None] * logits, dim=-1) - np.log(logits.shape[-1])
-        return scale * peak / sharpness + self.shift
+        pooled: Tensor = scale * peak / sharpness + self.shift
+        return pooled
 
 
 class PairBranch(nn.Module):
