@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionModelWithProjection
 
+from intervalchange.blocks.encoder_weights import load_encoder
 from intervalchange.blocks.encoders import PyramidEncoder, ResNetEncoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid
@@ -210,7 +211,7 @@ class FfaCl(Method):
                 self.words.words.copy_(clip_prompts(name, prompts_of(self.tree.labels, config.prompts)))
         elif isinstance(self.encoder, FeaturePyramid):
             loader = PyramidEncoder(config.encoder_widths, config.pyramid_width, config.encoder_depth)
-            loader.load_pretrained(name)
+            load_encoder(loader, name)
             self.encoder.load_state_dict(loader.network.state_dict())
         elif isinstance(self.encoder, ResNetEncoder):
             self.encoder.load_pretrained(name)
