@@ -85,16 +85,14 @@ class AsPublished(C2F):
         }
 
     def _answer_terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        hard_negatives = [hard_negatives(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
+        negatives = [hard_negatives(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
         logits = [
             self.belongs(self.text(padded(self._words(texts, ANSWER), ANSWER), asked.tokens, asked.mask)[:, 0])
-            for texts in (batch["answer"], hard_negatives)
+            for texts in (batch["answer"], negatives)
         ]
-        every = torch.ones(len(hard_negatives), dtype=torch.bool)
+        every = torch.ones(len(negatives), dtype=torch.bool)
         return {
-            "matching": contrastive.answer_matching(
-                logits[0], logits[1], every, torch.tensor(float(len(hard_negatives)))
-            )
+            "matching": contrastive.answer_matching(logits[0], logits[1], every, torch.tensor(float(len(negatives))))
         }
 
     def _terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -123,8 +123,8 @@ def probabilities(model: Predictor, films: np.ndarray, finding: str) -> np.ndarr
     squares = films.round().astype(np.uint8)
     batch = model.batch_of([(film, film, DIFFERENCE_QUESTION) for film in squares])
     with torch.no_grad():
-        look = model.model.look(batch.current)
-    return torch.sigmoid(look.findings)[:, FINDINGS.index(finding)].numpy()
+        encoding = model.model.encode_films(batch.current)
+    return torch.sigmoid(encoding.findings)[:, FINDINGS.index(finding)].numpy()
 
 
 @dataclass(frozen=True)

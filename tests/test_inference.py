@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import film_files
@@ -217,15 +215,3 @@ def test_mistakes_on_the_command_line(arguments: list[str], tmp_path: Path, monk
     assert cli.main(arguments) == 2
     said = capsys.readouterr().err
     assert f"intervalchange {arguments[0]}: " in said and "Traceback" not in said
-
-
-def test_help_is_quick_and_has_examples() -> None:
-    for verb in ("simulate", "prepare", "train", "predict", "answer", "score"):
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "intervalchange.cli", verb, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "examples:" in done.stdout and "Research use only" in done.stdout
-        assert "torch" not in {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}

@@ -5,7 +5,8 @@ IntervalChangeError
 │   ├── ImageError        a film that cannot be read or must not be
 │   ├── SourceError       a data set folder or table that is not what it should be
 │   └── ConfigError       an option, preset or configuration that does not fit
-└── RunError              a run folder that cannot be used as asked: exit code 2
+├── RunError              a run folder that cannot be used as asked: exit code 2
+└── MissingPackageError   a package of an extra that is not installed: exit code 2; an ImportError too
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class ConfigError(InputError):
 
 class RunError(IntervalChangeError):
     """A run folder that cannot be used as asked."""
+
+
+class MissingPackageError(IntervalChangeError, ImportError):
+    """A package that one of our extras brings is not installed."""
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -21,7 +21,6 @@ from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.methods import method_class
-from intervalchange.notice import NOTICE as NOTICE
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:

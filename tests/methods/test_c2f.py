@@ -214,7 +214,7 @@ def test_paper_size_has_the_published_parts() -> None:
     [
         ({"regions": "store", "vision_rate": 1.0}, "do not learn"),
         ({"aliases": ("aorta=arch",)}, "no node"),
-        ({"findings": ("cough",)}, "no finding"),
+        ({"findings": ("cough",)}, "not a finding"),
         ({"width": 18}, "width"),
         ({"pairing": "X"}, "pairing"),
     ],

@@ -24,10 +24,11 @@ from intervalchange import grammar
 from intervalchange.data import run_length
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT, FINDINGS, SIMULATED
+from intervalchange.policy import EVALUATION_SEED
 from intervalchange.records import KINDS, Change, Study
 from intervalchange.simulation import cohort
 from intervalchange.simulation.course import sample_acquisition, sample_course
-from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, patient_number, study_id, subject_id
+from intervalchange.simulation.identifiers import dicom_id, patient_number, study_id, subject_id
 from intervalchange.simulation.layouts.mimic_cxr import equalise
 from intervalchange.simulation.scene import REFERENCE, RenderedFilm, State
 

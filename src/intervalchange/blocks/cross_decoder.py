@@ -22,7 +22,7 @@ class CrossLanguageModel(BertGenerationDecoder):
 
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.lm_head: nn.Linear = nn.Linear(config.hidden_size, config.vocab_size)
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head

@@ -52,7 +52,8 @@ class PrefixDecoder(nn.Module):
         hidden = self.language_model.base_model(
             inputs_embeds=inputs, attention_mask=mask, position_ids=unmasked_ranks(mask), use_cache=False, **read
         ).last_hidden_state
-        return self.language_model.lm_head(self.dropout(hidden[:, opened.shape[1] - 1 :]))
+        logits: Tensor = self.language_model.lm_head(self.dropout(hidden[:, opened.shape[1] - 1 :]))
+        return logits
 
     @torch.no_grad()
     def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **read: Any) -> Tokens:
@@ -126,4 +127,4 @@ def unmasked_ranks(mask: Tensor) -> Tensor:
 
 def initial_spread(width: int) -> float:
     """Deviation that weights are drawn with. The customary 0.02 is for width 768; narrower models stall on it."""
-    return max(0.02, 0.5 * width**-0.5)
+    return max(0.02, float(0.5 * width**-0.5))

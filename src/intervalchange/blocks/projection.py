@@ -119,4 +119,5 @@ class QueryProjection(nn.Module):
         memory = self.enter(self.norm(features.flatten(2).transpose(1, 2)))
         memory = memory + sincos_2d(memory.shape[-1], rows, columns, like=memory)
         queries = self.queries.expand(batch, -1, -1)
-        return self.leave(self.decoder(queries, memory))
+        tokens: Tensor = self.leave(self.decoder(queries, memory))
+        return tokens

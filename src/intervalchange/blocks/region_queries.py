@@ -99,7 +99,8 @@ def crop_regions(features: Tensor, boxes: Tensor, cells: int, samples: int = 2) 
     grid = torch.stack([columns, rows], dim=-1).reshape(count, regions * side, side, 2) * 2 - 1
     read = F.grid_sample(features.float(), grid.float(), mode="bilinear", padding_mode="border", align_corners=False)
     crops = F.avg_pool2d(read, samples) if samples > 1 else read
-    return crops.unflatten(2, (regions, cells)).transpose(1, 2).to(features.dtype)
+    by_region: Tensor = crops.unflatten(2, (regions, cells)).transpose(1, 2)
+    return by_region.to(features.dtype)
 
 
 class RegionDiseases(nn.Module):

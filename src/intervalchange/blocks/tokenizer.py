@@ -87,7 +87,7 @@ def load_tokenizer(vocabulary: str) -> PreTrainedTokenizerBase:
     if vocabulary in (TEMPLATE, REPORTS):
         return template_tokenizer(" ".join(_REPORTS).split() if vocabulary == REPORTS else ())
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(vocabulary)
+        tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(vocabulary)
     except (OSError, ValueError) as error:
         if Path(vocabulary).exists():
             remedy = "The folder holds no tokenizer.json; was it written by `save_pretrained`?"

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from intervalchange.data.prepared import Prepared
+from intervalchange.policy import RESEARCH_USE
 
 SIDE = 224
 """Pixels of a film on the sheet."""
@@ -30,7 +31,7 @@ def contact_sheet(prepared: Prepared, most: int = 8) -> bytes:
     sheet = Image.new("RGB", (_COLUMNS * width, down * height + 24), "white")
     for index, case in enumerate(cases):
         sheet.paste(case, (index % _COLUMNS * width, index // _COLUMNS * height))
-    words = "Prior left, current right; boxes: findings. Research use only."
+    words = f"Prior left, current right; boxes: findings. {RESEARCH_USE}"
     ImageDraw.Draw(sheet).text((4, down * height + 4), words, "black", ImageFont.load_default(12))
     jpeg = io.BytesIO()
     sheet.save(jpeg, "JPEG", quality=88)

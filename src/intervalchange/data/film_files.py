@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from intervalchange.data.decoded_film import MAX_FILE_BYTES, DecodedFilm
 from intervalchange.data.dicom import read_dicom
@@ -83,6 +82,8 @@ def _content_warnings(pixels: np.ndarray) -> list[str]:
 
 def looks_inverted(pixels: np.ndarray) -> bool:
     """Whether the two lung fields of a film (h, w) are brighter than the spine between and the air above them."""
+    from PIL import Image
+
     small = np.asarray(Image.fromarray(pixels).resize((20, 20), Image.Resampling.BOX))
     lungs = (np.median(small[5:12, 4:8]) + np.median(small[5:12, 12:16])) / 2
     spine = np.median(small[5:18, 9:11])

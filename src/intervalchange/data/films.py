@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from intervalchange.data.decoded_film import DecodedFilm
 from intervalchange.data.film_files import read_film
@@ -49,6 +48,8 @@ def fit(pixels: np.ndarray, size: int) -> tuple[np.ndarray, Geometry]:
     The long side becomes `size`, the short side is centred and padded with 0, so that no part of the film is lost.
     Area averaging on the way down, bilinear on the way up.
     """
+    from PIL import Image
+
     height, width = pixels.shape
     scale = size / max(height, width)
     rows, columns = _scaled_sides(height, width, size)
@@ -99,6 +100,8 @@ def film_from_file(path: str | Path, stored_pixels: int, force: bool = False) ->
 
 def resize(squares: np.ndarray, size: int) -> np.ndarray:
     """(n, s, s) uint8 -> (n, size, size) float32 in [0, 1] by area averaging; s >= size."""
+    from PIL import Image
+
     stored = squares.shape[-1]
     if stored == size:
         return squares.astype(np.float32) / 255

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from intervalchange.data.decoded_film import DecodedFilm, check_size, to_grey
 from intervalchange.errors import ImageError
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 ONE_FILM = "Give one film as PNG, JPEG or DICOM."
@@ -40,6 +43,8 @@ def size_from_header(data: bytes) -> tuple[int, int] | None:
 
 def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:
     """One film. Called by `film_files.read_film`, which has checked the size of the file."""
+    from PIL import Image, ImageOps
+
     damaged = ImageError("the picture is damaged or cut short.", where=path, remedy="Fetch or export it again.")
     size = size_from_header(path.read_bytes())
     if size is None:
@@ -58,8 +63,10 @@ def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:
         raise damaged from error
 
 
-def _grey(image: Image.Image, path: Path, force: bool) -> tuple[np.ndarray, int, list[str]]:
+def _grey(image: PIL.Image.Image, path: Path, force: bool) -> tuple[np.ndarray, int, list[str]]:
     """Grey (h, w) in [0, 1], bits of the source, warnings. Transparency is laid on black."""
+    from PIL import Image
+
     mode = image.mode
     if mode.startswith("I;16") or mode == "I":
         return np.asarray(image, dtype=np.float32) / 65535, 16, []

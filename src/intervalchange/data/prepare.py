@@ -26,7 +26,6 @@ import numpy as np
 
 from intervalchange.atomic_files import UNFINISHED, write_durably
 from intervalchange.data import doctor, tables
-from intervalchange.data.contact_sheet import contact_sheet
 from intervalchange.data.film_files import read_film
 from intervalchange.data.film_records import FilmRecord, ReadFilm
 from intervalchange.data.films import film_from_file, fit
@@ -286,6 +285,8 @@ def _describe(selection: Selection, contents: Contents, films: Mapping[str, Film
 def _close(out: Path) -> None:
     """Add the contact sheet to a complete folder and remove the traces of work in progress."""
     if not (out / SHEET).is_file():
+        from intervalchange.data.contact_sheet import contact_sheet
+
         write_durably(out / SHEET, contact_sheet(Prepared(out)))
     shutil.rmtree(out / PROGRESS, ignore_errors=True)
     (out / PLAN).unlink(missing_ok=True)

@@ -22,7 +22,6 @@ from intervalchange.data.store import rows_per_shard, shard_name, write_shard
 from intervalchange.errors import ConfigError
 
 Engine = Literal["local", "ray"]
-ENGINES: tuple[Engine, ...] = ("local", "ray")
 PROGRESS = "progress"
 """Folder of the records of finished shards, inside the prepared folder until it is complete."""
 

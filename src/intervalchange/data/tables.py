@@ -20,7 +20,6 @@ from typing import Any
 import pandas as pd
 
 from intervalchange.data.film_records import FilmRecord
-from intervalchange.data.films import Geometry
 from intervalchange.records import Case, Region, Study
 
 CASE_COLUMNS = ("case_id", "patient_id", "kind", "question", "answer", "split", "tags", "current", "prior")
@@ -77,34 +76,27 @@ def study_table(
     """
     rows = {image: row for row, image in enumerate(films)}
     opacity_rows = {image: row for row, image in enumerate(image for image in films if image in mapped)}
+    geometries = {image: asdict(record.geometry) for image, record in films.items() if record.geometry is not None}
     return pd.DataFrame(
-        [
-            {
-                "study_id": study.study_id,
-                "patient_id": patient,
-                "image": study.image,
-                "row": rows[study.image],
-                "opacity_row": opacity_rows.get(study.image, -1),
-                "view": study.view,
-                "acquired_at": study.acquired_at,
-                "order": study.order,
-                "report": study.report,
-                "findings": json.dumps(_without_unknown(study.findings), sort_keys=True),
-                "levels": json.dumps(dict(study.levels), sort_keys=True),
-                "age": study.age,
-                "sex": study.sex,
-                "devices": list(study.devices),
-                **asdict(_geometry(films[study.image])),
-            }
-            for patient, study in studies
-        ]
+        {
+            "study_id": study.study_id,
+            "patient_id": patient,
+            "image": study.image,
+            "row": rows[study.image],
+            "opacity_row": opacity_rows.get(study.image, -1),
+            "view": study.view,
+            "acquired_at": study.acquired_at,
+            "order": study.order,
+            "report": study.report,
+            "findings": json.dumps(_without_unknown(study.findings), sort_keys=True),
+            "levels": json.dumps(dict(study.levels), sort_keys=True),
+            "age": study.age,
+            "sex": study.sex,
+            "devices": list(study.devices),
+            **geometries[study.image],
+        }
+        for patient, study in studies
     )
-
-
-def _geometry(record: FilmRecord) -> Geometry:
-    if record.geometry is None:
-        raise ValueError(f"{record.image} could not be read")
-    return record.geometry
 
 
 def case_table(cases: Sequence[Case], splits: Sequence[str], studies: Sequence[tuple[str, Study]]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from intervalchange.notice import NOTICE
+from intervalchange.policy import RESEARCH_USE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,7 +78,7 @@ def environment() -> Environment:
 
 def render_page(template: str, title: str, **values: object) -> str:
     """A complete HTML document from a template that extends `base.html`."""
-    return environment().get_template(template).render(title=title, notice=NOTICE, colours=COLOURS, **values)
+    return environment().get_template(template).render(title=title, notice=RESEARCH_USE, colours=COLOURS, **values)
 
 
 def jpeg_uri(image: Image, quality: int) -> str:

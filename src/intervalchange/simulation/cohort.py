@@ -29,11 +29,12 @@ from intervalchange.data import run_length
 from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS, SIMULATED
+from intervalchange.policy import EVALUATION_SEED, RESEARCH_USE
 from intervalchange.records import Region, Study
 from intervalchange.simulation import reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.course import Prevalence, Visit, describe, sample_course, sample_reason
-from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
+from intervalchange.simulation.identifiers import dicom_id, study_id, subject_id
 from intervalchange.simulation.layouts import LAYOUTS
 from intervalchange.simulation.layouts import layout as layout_of
 from intervalchange.simulation.layouts.mimic_cxr import film_path
@@ -280,7 +281,7 @@ def _leave_with(parent: BaseProcess) -> None:
 
 def _marker(config: CohortConfig) -> str:
     facts = {
-        "note": "Simulated radiographs and reports. No real patient. Research use only; not a medical device.",
+        "note": f"Simulated radiographs and reports. No real patient. {RESEARCH_USE}",
         **asdict(config),
         "evaluation_only": config.seed >= EVALUATION_SEED,
         "version": intervalchange.__version__,

@@ -1,12 +1,14 @@
-"""What every task on an encoder shares: which encoder, its weights, frozen or trained.
+"""The base of the tasks on an encoder: which encoder, its weights, frozen or trained.
 
-Frozen means frozen: no gradient, and evaluation mode (BatchNorm, dropout) while the head is trained.
+A frozen encoder has no gradient, and is in evaluation mode (BatchNorm, dropout) while the head is trained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+import numpy as np
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -44,5 +46,9 @@ class Probe(EncoderMethod):
             return levels_of(self.encoder, films.to(self.device))
 
     def replicates(self) -> int:
-        """Draws for the intervals of a metric: none while training, where a metric only chooses weights."""
+        """Replicates for the intervals of a metric: none while training, where a metric only chooses weights."""
         return 0 if self.training else REPLICATES
+
+    def defined(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The metrics that are not NaN; the one that selects is then 0."""
+        return {self.selection: 0.0} | {name: value for name, value in metrics.items() if not np.isnan(value)}

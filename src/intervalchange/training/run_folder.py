@@ -132,9 +132,10 @@ class RunFolder:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the run folder."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError("the file is damaged.", where=path, remedy="Delete the run folder and train again.") from error
+    return facts
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -19,13 +19,10 @@ from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class, method_of
 from intervalchange.methods.base.method import Method, MethodConfig
+from intervalchange.policy import EVALUATION_SEED
 from intervalchange.training.provenance import facts_of
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
-
-EVALUATION_SEED = 900_000
-"""Simulated cohorts from this seed on are for evaluation only."""
-
 
 Items = PairDataset | FilmDataset
 """What a stage is trained on: cases, or films."""

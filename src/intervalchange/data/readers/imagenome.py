@@ -71,7 +71,7 @@ def read(
     }
     notes["films in no split list"] = sum(not split for split in of_film.values())
     cases = mimic_studies.film_cases(films, studies, of_film)
-    pairs = mimic_studies.change_cases(films, studies, of_film, notes)
+    pairs = mimic_studies.neighbour_cases(films, studies, of_film, notes)
     relations = _relations(graph_of, films)
     cases += [_compared(case, relations, notes) for case in pairs]
     used = {(case.prior.study_id, case.current.study_id) for case in pairs if case.prior is not None}

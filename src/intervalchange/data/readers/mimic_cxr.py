@@ -63,7 +63,7 @@ def read(
     studies, truth = mimic_studies.with_truth(paths, films, studies)
     splits = mimic_studies.split_of_films(paths, notes)
     cases = mimic_studies.film_cases(films, studies, splits)
-    cases += mimic_studies.change_cases(films, studies, splits, notes)
+    cases += mimic_studies.neighbour_cases(films, studies, splits, notes)
     if not cases:
         raise SourceError("no frontal film could be used.", where=paths.images, remedy=f"Noted: {dict(notes)}.")
     cases = [_tagged(case, checked, truth.same_state) for case in cases]

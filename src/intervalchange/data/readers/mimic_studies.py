@@ -153,10 +153,10 @@ def film_cases(
     return cases
 
 
-def change_cases(
+def neighbour_cases(
     films: Films, studies: Mapping[str, Study], splits: Mapping[str, str], notes: Counter[str]
 ) -> list[Case]:
-    """One case for each pair of neighbouring studies that have a finding known on both."""
+    """One case per two neighbouring studies that have a finding known on both."""
     cases = []
     for prior, current in neighbours({dicom: films[dicom] for dicom in studies}, notes):
         if not known_findings(studies[prior]) & known_findings(studies[current]):

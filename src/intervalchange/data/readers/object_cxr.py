@@ -21,7 +21,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from intervalchange.data import run_length
 from intervalchange.data.png_jpeg import size_from_header
@@ -173,6 +172,8 @@ def _regions(shapes: list[Shape] | None, size: tuple[int, int] | None, notes: Co
 
 def mask_of(kind: str, points: list[tuple[float, float]], box: Box, height: int, width: int) -> str:
     """The COCO mask of a shape. box: its part on the film of height x width pixels."""
+    from PIL import Image, ImageDraw
+
     left, top = math.floor(box[0]), math.floor(box[1])
     right, bottom = min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
     if kind == RECTANGLE:

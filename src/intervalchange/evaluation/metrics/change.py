@@ -128,7 +128,9 @@ class _Side:
 
     @property
     def changed(self) -> NDArray[np.bool_]:
-        return ((self.added | self.missing) > 0) | np.array([levels is not None for levels in self.levels], bool)
+        of_level = np.array([levels is not None for levels in self.levels], bool)
+        changed: NDArray[np.bool_] = ((self.added | self.missing) > 0) | of_level
+        return changed
 
 
 def _by_finding(bits: NDArray[np.uint32]) -> NDArray[np.uint8]:

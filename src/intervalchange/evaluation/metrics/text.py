@@ -143,7 +143,8 @@ class _Corpus:
             held = np.array([frequency.frozen.get(gram, 0) for gram in self.spelled(grams)], float)
         else:
             held = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
-        return grams.count * (math.log(frequency.references) - np.log(np.maximum(held, 1)))[grams.gram]
+        weights: Array = grams.count * (math.log(frequency.references) - np.log(np.maximum(held, 1)))[grams.gram]
+        return weights
 
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
@@ -168,7 +169,8 @@ def common_subsequences(first: Indices, second: Indices) -> Indices:
     for column in second.T:
         shared = row & np.packbits(words == column[:, None], axis=1, bitorder="little").view("<u8")[:, 0]
         row = (row + shared | row - shared) & full
-    return lengths - np.bitwise_count(row).astype(np.intp)
+    common: Indices = lengths - np.bitwise_count(row)
+    return common
 
 
 def _rouge(texts: Sequence[str], corpus: _Corpus, predicted: Indices, target: Indices) -> Array:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from intervalchange.evaluation.metrics.confounders import FACTORS
 from intervalchange.evaluation.scoring.file_scores import FLOORS, FileScores, MetricValue
-from intervalchange.notice import NOTICE
+from intervalchange.policy import RESEARCH_USE
 
 HEADLINE = (
     ("change F1 (added + missing)", "change.findings.micro.f1"),
@@ -212,7 +212,7 @@ def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 
 def captions(files: Sequence[FileScores]) -> list[str]:
     """The notes under every table; the notice is the first."""
-    lines = [NOTICE]
+    lines = [RESEARCH_USE]
     lines += [f"{file.name}: {file.metrics['caption']}" for file in files if file.metrics.get("caption")]
     for file in files:
         for floor in FLOORS:
@@ -273,7 +273,7 @@ def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricV
     A brace before each first cell keeps "[" from being read as an option of the row before.
     """
     captioned = dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))
-    caption = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in (NOTICE, *captioned))
+    caption = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in (RESEARCH_USE, *captioned))
     parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
     for section in sections(files, paired):
         columns = "l" + "r" * len(files)

@@ -96,8 +96,8 @@ def _score_floor(
     if others:
         names = kinds.in_order([case.kind for case in others])
         predicted = [answers[case.case_id] for case in others]
-        counts = kinds.tally(predicted, [case.reference for case in others], [case.kind for case in others], names)
-        measured = kinds.measures(statistics.totals(counts), names)
+        by_kind = kinds.tally(predicted, [case.reference for case in others], [case.kind for case in others], names)
+        measured = kinds.measures(statistics.totals(by_kind), names)
         scores.put(f"floors.{name}.kinds.", {metric: float(value) for metric, value in measured.items()})
 
 

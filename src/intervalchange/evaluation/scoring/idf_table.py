@@ -22,6 +22,7 @@ def write_idf(path: str | Path, frequency: DocumentFrequency) -> None:
         "ngrams": dict(sorted(frequency.counted().items())),
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(plain, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.cross_decoder import CrossDecoder
+from intervalchange.blocks.encoders import Features
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.errors import ConfigError
 from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Decoder, DecoderConfig
@@ -84,7 +85,8 @@ class PairedFilms(EncoderMethod, Answerer):
         current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
         prior = torch.where(has_prior.view(-1, 1, 1, 1), prior, current)
         with self.encoder_gradients():
-            return self.encoder(torch.cat([prior, current]).contiguous()).map
+            features: Features = self.encoder(torch.cat([prior, current]).contiguous())
+        return features.map
 
     def tokens(self, maps: Tensor) -> Tensor:
         """(2b, c, g, g) -> (2b, n, c), averaged down to `grid` and standardised."""

@@ -89,10 +89,11 @@ class PairedRegions(Method):
 
     def region_views(self, batch: Mapping[str, Any]) -> tuple[RegionView, RegionView]:
         """Regions of the prior and of the current films; of an absent prior, what must not be read."""
-        stored = [batch.get(f"features_{side}") for side in ("prior", "current")]
-        if stored[0] is not None and stored[1] is not None:
-            prior, current = (RegionView.unpacked(side.to(self.device), self.config.width) for side in stored)
-            return prior, current
+        of_prior, of_current = batch.get("features_prior"), batch.get("features_current")
+        if of_prior is not None and of_current is not None:
+            stored = torch.cat([of_prior, of_current]).to(self.device)
+            view = RegionView.unpacked(stored, self.config.width)
+            return view.half(False), view.half(True)
         current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
         films = torch.cat([torch.where(has_prior.view(-1, 1, 1, 1), prior, current), current])
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.vision_rate > 0):

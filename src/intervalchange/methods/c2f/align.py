@@ -335,7 +335,8 @@ class C2FAlign(HardNegatives, PairedRegions):
         """(b, t, d) and (b, t) bool -> logits (h, v) of the hidden words; no rows where masked words are not learnt."""
         if not self.config.masking_weight:
             return read.new_zeros(0, len(self.tokenizer))
-        return self.fill(read[hidden]) @ self.text.words.weight.T + self.fill_bias
+        logits: Tensor = self.fill(read[hidden]) @ self.text.words.weight.T + self.fill_bias
+        return logits
 
     def _hide_words(self, answer: Tokens, case_ids: Sequence[str], step: int) -> tuple[Tensor, Tensor]:
         """(b, t) ids with masked words, and which they are. Never BOS or padding.

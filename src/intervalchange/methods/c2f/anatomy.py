@@ -7,7 +7,7 @@ so here each has one learned query, without proposals, matching or suppression (
 Differs: one query per region over a small convolutional trunk in place of Faster R-CNN R50-FPN; the measured choice is
     docs/decisions/007-one-query-a-region.md.
 Differs: a region that is not on the film is predicted as missing; C2F files it under class 0, "right lung".
-Differs: boxes follow each film's own padding (`data/images.py`); C2F stretches films to a square and not their boxes.
+Differs: boxes follow each film's own padding (`data/films.py`); C2F stretches films to a square and not their boxes.
 """
 
 from __future__ import annotations

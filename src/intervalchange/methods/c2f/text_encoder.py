@@ -32,7 +32,8 @@ class GroundedLayer(nn.Module):
         if memory is not None:
             read, _ = self.across(text, memory, memory, key_padding_mask=unread, need_weights=False)
             text = self.norms[1](text + self.dropout(read))
-        return self.norms[2](text + self.dropout(self.feedforward(text)))
+        text = self.norms[2](text + self.dropout(self.feedforward(text)))
+        return text
 
 
 class GroundedTextEncoder(nn.Module):

@@ -225,7 +225,9 @@ class QuestionEncoder(nn.Module):
     def forward(self, text: Tokens) -> Tensor:
         """-> (b, d). Padding is on the right and each row has a word."""
         hidden, _ = self.read(self.dropout(self.words(text.ids)))
-        return self.dropout(torch.einsum("bt,btd->bd", self.weights(hidden, text.mask).to(hidden.dtype), hidden))
+        weights = self.weights(hidden, text.mask).to(hidden.dtype)
+        vectors: Tensor = self.dropout(torch.einsum("bt,btd->bd", weights, hidden))
+        return vectors
 
 
 class NodeAttention(nn.Module):
@@ -321,7 +323,9 @@ class Ekaid(PairedRegions, Answerer):
     def encode_questions(self, questions: Sequence[str]) -> Tensor:
         """(b, d)."""
         limit = self.config.question_tokens
-        return self.question(encode(self.tokenizer, questions, bos=True, limit=limit, device=self.device))
+        words = encode(self.tokenizer, questions, bos=True, limit=limit, device=self.device)
+        vectors: Tensor = self.question(words)
+        return vectors
 
     def relate(self, films: EncodedNodes, questions: Tensor) -> Tensor:
         """Questions (b, d) -> (2b, n, d): the mean of what the graphs make of the nodes, under the question.

@@ -101,9 +101,10 @@ class DynamicSpeaker(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """(..., ) ids -> (..., w)."""
-        return self.dropout(torch.relu(self.words(ids)))
+        embedded: Tensor = self.dropout(torch.relu(self.words(ids)))
+        return embedded
 
-    def forward(self, prefix: Tensor, prefix_mask: Tensor, answer: Tokens) -> Tensor:
+    def forward(self, prefix: Tensor, prefix_mask: Tensor, answer: Tokens, **memory: Tensor) -> Tensor:
         """Logits (b, t, v) of each token of `answer` (EOS included), given the parts and the tokens before it.
 
         prefix: (b, 3, d), the parts; prefix_mask: (b, 3), 1 where there is one.
@@ -114,10 +115,11 @@ class DynamicSpeaker(nn.Module):
         for word in self.embed(before).unbind(1):
             state = self.step(described, state, word)
             outputs.append(state.output)
-        return self.leave(torch.stack(outputs, dim=1))
+        logits: Tensor = self.leave(torch.stack(outputs, dim=1))
+        return logits
 
     @torch.no_grad()
-    def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1) -> Tokens:
+    def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **memory: Any) -> Tokens:
         """The most probable word at each step, at most `limit` of them, EOS included and the rest masked. Greedy."""
         described, state = self.start(prefix, prefix_mask)
         word = torch.full((len(prefix),), self.bos, device=prefix.device)

@@ -46,7 +46,7 @@ from intervalchange.losses import answer_nll
 from intervalchange.methods.base.answerer import Decoder
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
-from intervalchange.methods.idcpcl.prefix_transformer import Memory, PrefixStack, sinusoid
+from intervalchange.methods.idcpcl.prefix_transformer import Memory, PrefixStack, Reading, sinusoid
 
 HIDDEN_WORDS = 0.15
 """Probability that a word is masked, or learnt with `objective="mask"`."""
@@ -154,7 +154,8 @@ class CrossModal(nn.Module):
         """(b, t, d) with positions (t) or (b, t) and kinds: 0 question, 1 the third CLS, 2 answer."""
         width = words.shape[-1]
         positioned = words * width**0.5 + self.kinds(kinds) + sinusoid(positions, width).to(words.dtype)
-        return self.dropout(self.norm(positioned))
+        normalised: Tensor = self.dropout(self.norm(positioned))
+        return normalised
 
     def _question(self, words: Tensor, mask: Tensor) -> Tensor:
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
@@ -198,7 +199,8 @@ class CrossModal(nn.Module):
         with the third CLS."""
         parts = [films, self._question(question, mask), self._answer(self.words(answer.ids), 0)]
         masks = torch.cat([films_mask, mask, answer.mask], dim=1) > 0
-        return self.stack(torch.cat(parts, dim=1), masks).hidden
+        reading: Reading = self.stack(torch.cat(parts, dim=1), masks)
+        return reading.hidden
 
 
 class CrossModalDecoder(PrefixDecoder):

@@ -65,7 +65,8 @@ class DifferenceEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(2b, n, d), priors first -> the same."""
-        return (tokens.unflatten(0, (2, -1)) + self.films.weight[:, None, None]).flatten(0, 1)
+        prior, current = tokens.chunk(2)
+        return torch.cat([prior + self.films.weight[0], current + self.films.weight[1]])
 
 
 class Ved(PairedFilms):
