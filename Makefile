@@ -19,10 +19,11 @@ setup: .venv/installed  ## Make .venv with the exact versions of constraints.txt
 demo: setup  ## Answer questions on bundled real and simulated pairs; writes demo/report.html
 	$(BIN)/python examples/demo.py --out demo
 
-check: setup  ## Format, lint, types
+check: setup  ## Format, lint, types, the site
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/mypy
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pip check
 
 format: setup  ## Rewrite the files as `check` wants them

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from intervalchange.simulation.cohort import simulate
     from intervalchange.training import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Case",
     "Change",

@@ -140,7 +140,7 @@ _AUXILIARY = frozenset(
 
 
 @cache
-def _names() -> tuple[re.Pattern[str], dict[str, str]]:
+def finding_names() -> tuple[re.Pattern[str], dict[str, str]]:
     """Pattern over every name and alias, longest first, and name -> finding."""
     known = {alias: finding for finding, aliases in ALIASES.items() for alias in aliases}
     known |= {finding: finding for finding in FINDINGS}
@@ -206,7 +206,7 @@ class _Clause:
 
 def _clauses(text: str) -> tuple[list[_Clause], str]:
     """The findings of a list with their words, and what stands after the last coordinator behind the last of them."""
-    pattern, known = _names()
+    pattern, known = finding_names()
     matches = list(pattern.finditer(text))
     clauses, start = [], 0
     for index, match in enumerate(matches):
@@ -283,7 +283,7 @@ class _Parser:
 
     def level(self, text: str) -> str:
         """Reads "X has changed from A to B" at the start of text; returns what follows it."""
-        pattern, known = _names()
+        pattern, known = finding_names()
         body = text.removeprefix("the ")
         name = pattern.match(body)
         verb = re.match(rf" {_CHANGED} from ", body[name.end() :]) if name else None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from intervalchange import grammar
+from intervalchange.answer_reader import finding_names
 from intervalchange.data.extraction import questions
 from intervalchange.findings import FINDINGS, LEVELS, PRE_LOCATIONS, RANKED_LEVELS, SIMULATED, TYPES
 from intervalchange.records import KINDS, Change, Study
@@ -180,10 +181,11 @@ def test_report_says_what_is_there_and_nothing_else(seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
     prior, current = draw(rng), draw(rng)
     report = reports.write(rng, current, prior, "fall")
+    pattern, names = finding_names()
     positive: set[str] = set()
     negative: set[str] = set()
     for sentence in findings_section(report):
-        named = grammar.parse(f"additional finding of {sentence}").change.added
+        named = {names[match] for match in pattern.findall(sentence.lower())}
         (negative if sentence.startswith("No ") or sentence.endswith("resolved") else positive).update(named)
     assert positive == set(current.attributes)
     assert negative == set(current.denied) | (set(prior.attributes) - set(current.attributes))

@@ -190,7 +190,7 @@ def test_missing_pieces_say_where_to_get_them(tree: Path) -> None:
     with pytest.raises(SourceError, match="no row could be used"):
         read_source("ms_cxr", tree)
     shutil.rmtree(tree / "ms-cxr")
-    with pytest.raises(SourceError, match=r"MS_CXR_Local_Alignment_v\*\.csv or \.json.*ROOT/ms-cxr"):
+    with pytest.raises(SourceError, match=r"MS_CXR_Local_Alignment_v\*\.csv or \.csv\.gz or \.json.*ROOT/ms-cxr"):
         read_source("ms_cxr", tree)
     shutil.rmtree(tree / "mimic-cxr-jpg")
     with pytest.raises(SourceError, match="mimic-cxr-jpg"):
