@@ -39,7 +39,6 @@ demo-model: setup  ## Train the bundled demo model from nothing (simulates 2,400
 	bash examples/train_demo.sh
 
 docs: setup  ## Build the site into site/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## Remove everything that make made

@@ -18,7 +18,8 @@ from harness.tables import table_lines
 from published_like import answers, published_like
 
 from intervalchange.evaluation.metrics.change import change_scores
-from intervalchange.evaluation.metrics.text import meteor_java15, text_scores
+from intervalchange.evaluation.metrics.meteor import meteor_java15
+from intervalchange.evaluation.metrics.text import text_scores
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import NOTHING
 from intervalchange.records import Change, LevelChange

@@ -35,7 +35,7 @@ from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
 from intervalchange.losses.local_alignment import TOKEN_SHARPNESS, WORD_SHARPNESS
-from intervalchange.methods.c2f.align import Grounded
+from intervalchange.methods.c2f.align import MaskedTokens
 from intervalchange.methods.c2f.answer import C2F, C2FConfig
 from intervalchange.records import Change
 from intervalchange.training.trainer import bf16_on_a_cpu
@@ -58,11 +58,11 @@ class AsPublished(C2F):
                 rows = [self.text(padded(self._words([name], 10), 10))[:, 0] for name in self.config.node_texts]
         return torch.cat(rows)
 
-    def ask(self, pair: Grounded, questions: Any) -> Grounded:
+    def fuse_question(self, pair: MaskedTokens, questions: Any) -> MaskedTokens:
         words = padded(self._words(questions, self.config.question_tokens), QUESTION)
-        return Grounded(self.text(words, pair.tokens, pair.mask), words.mask)
+        return MaskedTokens(self.text(words, pair.tokens, pair.mask), words.mask)
 
-    def _contrasts(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _contrasts(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         texts = [key_words(*pair) for pair in zip(batch["answer"], batch["kind"], strict=True)]
         tokens = padded(encode(self.tokenizer, texts), ANSWER)
         words, count = self.text.embed(tokens.ids), len(texts)
@@ -84,7 +84,7 @@ class AsPublished(C2F):
             name: contrastive.multi_positive(logits, match) for name, logits in (("coarse", coarse), ("fine", fine))
         }
 
-    def _answer_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _answer_terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         negatives = [hard_negatives(*pair)[0][0] for pair in zip(batch["answer"], batch["kind"], strict=True)]
         logits = [
             self.belongs(self.text(padded(self._words(texts, ANSWER), ANSWER), asked.tokens, asked.mask)[:, 0])
@@ -95,16 +95,17 @@ class AsPublished(C2F):
             "matching": contrastive.answer_matching(logits[0], logits[1], every, torch.tensor(float(len(negatives))))
         }
 
-    def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _terms(self, asked: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         answer = padded(encode(self.tokenizer, batch["answer"], eos=True), ANSWER)
-        logits = self.decoder(self.speak(asked.tokens), asked.mask, answer)
-        return {"answer": answer_nll(logits, answer.ids, answer.mask)}
+        logits = self.decoder(self.to_decoder(asked.tokens), asked.mask, answer)
+        terms = self._contrasts(asked, batch) | self._answer_terms(asked, batch)
+        return terms | {"answer": answer_nll(logits, answer.ids, answer.mask)}
 
     @torch.no_grad()
     def write(self, batch: Batch, words: int) -> None:
         """Beam search without a cache: every step reads the whole sequence again."""
-        asked = self.ask(self.compare(self.see(batch)), batch.question)
-        prefix, mask = (one.repeat_interleave(BEAMS, 0) for one in (self.speak(asked.tokens), asked.mask))
+        asked = self.fuse_question(self.fuse_films(self.encode_films(batch)), batch.question)
+        prefix, mask = (one.repeat_interleave(BEAMS, 0) for one in (self.to_decoder(asked.tokens), asked.mask))
         count = len(batch.case_id)
         ids = torch.zeros(count * BEAMS, 0, dtype=torch.long)
         score = torch.tensor([0.0] + [-1e9] * (BEAMS - 1)).repeat(count, 1)

@@ -41,7 +41,7 @@ from harness.trials import Results, train_stages, two_processes
 from probes import films, floors, validation_outputs
 from torch import Tensor
 
-from intervalchange.blocks.published_encoders import encoder_options
+from intervalchange.blocks.encoder_weights import encoder_options
 from intervalchange.config import load_preset
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared

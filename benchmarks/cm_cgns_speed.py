@@ -48,10 +48,10 @@ def ours(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor])
     """All films at once, in the published options (so that both forms have one value)."""
     patches, sentences, table = inputs
     mask = sentences.new_ones(sentences.shape[:2])
-    context = cross.places_read(patches, sentences, mask)
+    context = cross.attend_to_sentences(patches, sentences, mask)
     weight = sentences.new_ones(len(sentences))
     image = mutual_prediction(patches, context, predictor(patches), predictor(context), weight, weight.sum())
-    rows, partners = sentences.flatten(0, 1), cross.sentences_read(sentences, patches).flatten(0, 1)
+    rows, partners = sentences.flatten(0, 1), cross.attend_to_patches(sentences, patches).flatten(0, 1)
     table = moved_centroids(table, partners.detach(), 0.001, "sum")
     similarity, hard = cosines(rows, partners), cosines(rows, second_nearest(rows.detach(), table))
     own = nearest(rows.detach(), table)
@@ -65,14 +65,14 @@ def loop(cross: CrossModalAttention, predictor: nn.Module, inputs: list[Tensor])
     image, sentence_rows, context_rows = [], [], []
     for film in range(len(inputs[0])):
         patches, sentences = inputs[0][film : film + 1], inputs[1][film : film + 1]
-        context = cross.places_read(patches, sentences, sentences.new_ones(sentences.shape[:2]))
+        context = cross.attend_to_sentences(patches, sentences, sentences.new_ones(sentences.shape[:2]))
         halves = [
             F.cosine_similarity(predictor(a), b.detach(), dim=-1).mean()
             for a, b in ((patches, context), (context, patches))
         ]
         image.append(-0.5 * sum(halves))
         sentence_rows.append(sentences[0])
-        context_rows.append(cross.sentences_read(sentences, patches)[0])
+        context_rows.append(cross.attend_to_patches(sentences, patches)[0])
     rows, partners, table = torch.cat(sentence_rows), torch.cat(context_rows), inputs[2]
     similarity = F.cosine_similarity(rows[:, None], partners[None], dim=-1)
     with torch.no_grad():

@@ -26,7 +26,8 @@ from rich.progress import track
 
 import intervalchange as ic
 from intervalchange.data.dataset import PairDataset
-from intervalchange.data.images import Image, film_square
+from intervalchange.data.decoded_film import DecodedFilm
+from intervalchange.data.films import film_square
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics.evidence import (
     attribution_metrics,
@@ -39,7 +40,8 @@ from intervalchange.evaluation.metrics.evidence import (
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor
-from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
+from intervalchange.simulation.cohort import simulate_patient
+from intervalchange.simulation.records import SimulatedStudy
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import State
 from intervalchange.training.trainer import batches
@@ -67,8 +69,7 @@ class Single:
 
 def square(pixels: np.ndarray, side: int) -> np.ndarray:
     """(h, w) film in [0, 1] -> the stored 8-bit square."""
-    height, width = pixels.shape
-    return film_square(Image(pixels.astype(np.float32), height, width), side).pixels
+    return film_square(DecodedFilm(pixels.astype(np.float32)), side).pixels
 
 
 def singles(patients: int, side: int) -> Iterator[Single]:
@@ -122,8 +123,8 @@ def probabilities(model: Predictor, films: np.ndarray, finding: str) -> np.ndarr
     squares = films.round().astype(np.uint8)
     batch = model.batch_of([(film, film, DIFFERENCE_QUESTION) for film in squares])
     with torch.no_grad():
-        look = model.model.look(batch.current)
-    return torch.sigmoid(look.findings)[:, FINDINGS.index(finding)].numpy()
+        encoding = model.model.encode_films(batch.current)
+    return torch.sigmoid(encoding.findings)[:, FINDINGS.index(finding)].numpy()
 
 
 @dataclass(frozen=True)

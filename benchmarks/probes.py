@@ -31,7 +31,7 @@ import torch
 from harness.command import Command, provenance, write_json
 from harness.tables import table_lines
 
-from intervalchange.blocks.published_encoders import encoder_options
+from intervalchange.blocks.encoder_weights import encoder_options
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
@@ -112,7 +112,7 @@ def random_boxes(model: Any, training: list[Any], outputs: list[Any], rng: np.ra
     """Boxes of the sizes of training anywhere on the film, with random scores."""
     side, guessed, sizes = model.config.pixels, [], {}
     for label in range(len(model.config.labels)):
-        corners = np.array([box[2:6] for film in training for box in film.truth if box[0] == label]).reshape(-1, 4)
+        corners = np.array([box[2:6] for film in training for box in film.target if box[0] == label]).reshape(-1, 4)
         sizes[label] = corners[:, 2:] - corners[:, :2]
     for film in outputs:
         boxes = []
@@ -128,7 +128,7 @@ def mean_box(model: Any, training: list[Any], outputs: list[Any], rng: np.random
     """The mean box of each label in training, on every film, with equal confidence."""
     means = []
     for label in range(len(model.config.labels)):
-        boxes = [box[2:] for film in training for box in film.truth if box[0] == label]
+        boxes = [box[2:] for film in training for box in film.target if box[0] == label]
         if boxes:
             means.append((label, 1.0, *np.mean(boxes, axis=0)))
     return [replace(film, found=tuple(means)) for film in outputs]

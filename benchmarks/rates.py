@@ -27,7 +27,7 @@ from harness.timing import in_own_process, peak_mebibytes, wall_seconds
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.simulation.cohort import simulate
@@ -104,7 +104,7 @@ def dicom_reading(folder: Path, films: int) -> dict[str, float]:
             file = pydicom.dcmread(path)
             apply_voi_lut(apply_modality_lut(file.pixel_array, file), file)
 
-    ours = wall_seconds(lambda: [read_image(path) for path in paths])
+    ours = wall_seconds(lambda: [read_film(path) for path in paths])
     return {"films_per_second": films / ours, "pydicom_films_per_second": films / wall_seconds(theirs)}
 
 

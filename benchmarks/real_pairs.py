@@ -16,7 +16,7 @@ import torch
 from harness.command import Command, write_result
 
 import intervalchange as ic
-from intervalchange.data.images import film_from_file
+from intervalchange.data.films import film_from_file
 from intervalchange.evaluation.metrics.statistics import auc, spearman
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Predictor

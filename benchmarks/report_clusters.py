@@ -56,7 +56,7 @@ def trained(model: CmCgnsAlign, sentences: Sequence[str], minutes: float, rate: 
     for used in cpu_budget(minutes):
         rows = torch.randperm(len(distinct), generator=generator)[:BATCH].tolist()
         batch = [distinct[row] for row in rows]
-        first, second = (model.read(batch).sentences[:, 0] for _ in range(2))
+        first, second = (model.encode_reports(batch).sentences[:, 0] for _ in range(2))
         loss = model.text_loss(first, second, torch.tensor([text_code(text) for text in batch]))
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (steps + 1) / 20) * (1 - used)
@@ -74,7 +74,9 @@ def trained(model: CmCgnsAlign, sentences: Sequence[str], minutes: float, rate: 
 def vectors(model: CmCgnsAlign, texts: Sequence[str]) -> Tensor:
     """(n, d)."""
     model.eval()
-    return torch.cat([model.read(texts[row : row + 256]).sentences[:, 0] for row in range(0, len(texts), 256)])
+    return torch.cat(
+        [model.encode_reports(texts[row : row + 256]).sentences[:, 0] for row in range(0, len(texts), 256)]
+    )
 
 
 def page(model: CmCgnsAlign, sentences: Sequence[str], facts: str) -> str:

@@ -40,7 +40,8 @@ def pairs(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 
 def ours(count: int, meteor: bool) -> dict[str, float | str]:
     """Our text metrics."""
-    from intervalchange.evaluation.metrics.text import meteor_java15, text_scores
+    from intervalchange.evaluation.metrics.meteor import meteor_java15
+    from intervalchange.evaluation.metrics.text import text_scores
 
     predicted, references = pairs(count)
     start = spent()

@@ -18,7 +18,8 @@ from rich.table import Table
 
 import intervalchange as ic
 from intervalchange import grammar
-from intervalchange.inference import NOTICE, Predictor
+from intervalchange.inference import Predictor
+from intervalchange.policy import RESEARCH_USE
 from intervalchange.report.answer import Entry, answer_page
 from intervalchange.simulation.cohort import simulate_patient
 
@@ -83,7 +84,7 @@ def main() -> None:
     console.print(table)
     report = chosen.out / "report.html"
     report.write_text(answer_page(entries, "Interval change: the demo"), encoding="utf-8")
-    console.print(f"[bold]{report}[/bold] shows the films, the changes with probabilities, and where. {NOTICE}")
+    console.print(f"[bold]{report}[/bold] shows the films, the changes with probabilities, and where. {RESEARCH_USE}")
 
 
 if __name__ == "__main__":

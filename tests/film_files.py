@@ -35,6 +35,11 @@ def save(film: np.ndarray, path: Path, **options: object) -> Path:
     return path
 
 
+def same(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two films of one size: 1 where they are the same but for brightness and contrast."""
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
 def equalise(grey: np.ndarray) -> np.ndarray:
     """(h, w) uint8 -> (h, w) uint8: global histogram equalisation as OpenCV does it."""
     counts = np.bincount(grey.ravel(), minlength=256)

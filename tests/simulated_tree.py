@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from intervalchange.simulation import cohort
-from intervalchange.simulation.cohort import SimulatedPatient
+from intervalchange.simulation.records import SimulatedPatient
 
 
 def write_with_truth(

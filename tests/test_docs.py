@@ -1,50 +1,58 @@
-"""The documented commands run as written: on the simulated true layout, at the tiny size where a size is named."""
+"""The documented commands run as written: on the simulated true layouts, at the tiny size where a size is named."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from documented import ROOT, World, all_pages, blocks, commands, pages
 
-from intervalchange import cli
+from intervalchange import cli, registry
 
-ROOT = Path(__file__).resolve().parent.parent
-METHODS = ("real", "set_difference", "c2f", "ekaid", "idcpcl", "mccformers", "plural", "ved", "question_only")
-PAGES = ("README.md", *(f"docs/methods/{name}.md" for name in METHODS))
-
-
-def commands(page: str) -> list[list[str]]:
-    """Every `intervalchange ...` line of the fenced blocks of a page."""
-    inside, found = False, []
-    for line in (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
-        if line.startswith("```"):
-            inside = not inside
-        elif inside and line.startswith("intervalchange "):
-            found.append(shlex.split(line, comments=True)[1:])
-    return found
+METHOD_PAGE = "docs/how-to/add-a-method.md"
 
 
-def test_every_page_has_commands() -> None:
-    assert all(commands(page) for page in PAGES)
+def test_every_command_is_one_of_the_command_line() -> None:
     known = cli.parser()
-    for page in PAGES:
+    for page in pages():
         for command in commands(page):
             options, rest = known.parse_known_args(command)
-            assert options.verb in ("simulate", "prepare", "train", "predict", "answer", "score")
-            assert not rest or options.verb == "train", command
+            assert not rest or options.verb == "train", (page, command)
+
+
+def test_what_must_have_commands_has_them() -> None:
+    data = [page for page in all_pages() if page.startswith("docs/data/")]
+    methods = [page for page in all_pages() if page.startswith("docs/methods/")]
+    listed = {page for page in [*data, *methods] if Path(page).stem != "index"}
+    assert {"README.md", "docs/quickstart.md", METHOD_PAGE, *listed} <= {*pages()}
+    stages = {command[1] for page in methods for command in commands(page) if command[0] == "train"}
+    paged = {stage for stage in registry.stages() if f"docs/methods/{stage.split('/')[0]}.md" in methods}
+    assert paged <= stages, "a page has a command for every stage of its method"
+
+
+def test_the_seven_tasks_of_the_family_are_on_both_pages() -> None:
+    wanted = {("classification", data) for data in ("chexpert", "rsna", "covidx")}
+    wanted |= {("detection", "rsna"), ("detection", "objects"), ("segmentation", "rsna"), ("segmentation", "siim")}
+    for page in ("docs/methods/tasks.md", "docs/methods/cm_cgns.md"):
+        trained = [command for command in commands(page) if command[0] == "train"]
+        stages = {(command[1], command[command.index("--data") + 1]) for command in trained}
+        assert {(f"tasks/{task}", f"prepared/{data}") for task, data in wanted} <= stages, page
 
 
 def benchmarks() -> list[str]:
     """Every `python benchmarks/...` with options that a page names; one with `...` is told in full elsewhere."""
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages).replace("\\\n", " ")
+    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in [*all_pages(), "CHANGELOG.md"])
+    text = text.replace("\\\n", " ")
     start = r"(?:[A-Z_]+=\S+ )?python (benchmarks/\S+\.py\s"
-    told = re.findall(f"`{start}[^`]*)`", text) + re.findall(f"^{start}.*)$", text, re.MULTILINE)
-    found = {" ".join(command.split()) for command in told}
+    named = re.findall(f"`{start}[^`]*)`", text) + re.findall(f"^{start}.*)$", text, re.MULTILINE)
+    found = {" ".join(command.split()) for command in named}
     return sorted(command for command in found if "..." not in command)
 
 
@@ -74,48 +82,67 @@ def test_the_documented_benchmark_commands_are_accepted(command: str, monkeypatc
         runpy.run_path(words[0], run_name="__main__")
 
 
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One small cohort in the true layout, which stands in for the real one too."""
-    folder = tmp_path_factory.mktemp("cohort") / "sim"
-    assert (
-        cli.main(["simulate", str(folder), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"])
-        == 0
-    )
-    return folder
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> World:
+    return World(tmp_path_factory.mktemp("world"), shared)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
-def test_the_documented_commands_run(page: str, cohort: Path, tmp_path: Path, monkeypatch, shared: Path) -> None:
+@pytest.mark.parametrize("page", [page for page in pages() if page != METHOD_PAGE])
+def test_the_documented_commands_run(page: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cohorts").mkdir()
-    (tmp_path / "cohorts" / "sim").symlink_to(cohort)
-    films = shared / "data" / "cxr_longitudinal" / "images"
-    (tmp_path / "a.png").write_bytes(sorted(films.glob("han-*.png"))[0].read_bytes())
-    (tmp_path / "b.dcm").write_bytes((shared / "data" / "dicom" / "nih_siim_cr_mono2_jpeg.dcm").read_bytes())
-    for command in commands(page):
-        assert cli.main(scaled(command, cohort)) == 0, command
+    world.furnish(tmp_path)
+    run_page(page, world)
+    for metrics in map(Path, written_metrics(page)):
+        figures = json.loads(metrics.read_text(encoding="utf-8"))
+        dice = [value for name, value in figures.items() if name.endswith("masks.dice.all")]
+        assert all(math.isnan(value) or 0 <= value <= 1 for value in dice)
 
 
-def scaled(command: list[str], cohort: Path) -> list[str]:
-    """A documented command at a size a test can bear: the prepared cohort for any data, the tiny preset, few pixels."""
-    small = [
-        word.replace("PREPARED", "prepared/any")
-        .replace("cohorts/toy/prepared", "prepared/any")
-        .replace("/path/to/mimic", str(cohort))
-        for word in command
-    ]
-    if small[0] == "simulate":
-        return ["simulate", str(cohort), "--patients", "16", "--seed", "0", "--pixels", "128", "--splits", "2:1:1"]
-    if small[0] == "prepare":
-        small = [*small, "--pixels", "128"]
-    if small[0] == "train":
-        if "--size" in small:
-            small[small.index("--size") + 1] = "tiny"
-        else:
-            small += ["--size", "tiny"]
-        small += ["--train.max_steps", "4"]
-    if "prepared/any" in small and not Path("prepared/any").exists():
-        assert cli.main(["prepare", "mimic_diff_vqa", str(cohort), "prepared/any", "--pixels", "128"]) == 0
-    return small
+def run_page(page: str, world: World) -> None:
+    """Every command and every script of a page, from its top."""
+    for block in blocks(page):
+        for command in block.commands():
+            world.run(command)
+        if block.is_script:
+            for path in re.findall(r'"(prepared/[\w/]*)"', block.text):
+                world.data(path)
+            exec(compile(block.text, page, "exec"), {"__name__": "__main__"})
+
+
+def written_metrics(page: str) -> list[str]:
+    """The files that `evaluate` writes."""
+    outputs = [command[command.index("--out") + 1] for command in commands(page) if command[0] == "evaluate"]
+    return [path for path in outputs if Path(path).exists()]
+
+
+@pytest.mark.slow
+def test_a_method_can_be_added_from_the_page_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of the page, in a folder; found as an installed package would be, by its entry point."""
+    monkeypatch.chdir(tmp_path)
+    world.furnish(tmp_path)
+    for block in blocks(METHOD_PAGE):
+        if block.title.startswith("src/intervalchange/methods/"):
+            file = tmp_path / "site" / block.title.removeprefix("src/intervalchange/methods/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
+    about = tmp_path / "site" / "mine-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[intervalchange.methods]\nmine = mine\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for cached in (registry.packages, registry._stages_of):
+        cached.cache_clear()
+    try:
+        assert "mine/answer" in registry.stages()
+        run_page(METHOD_PAGE, world)
+    finally:
+        sys.modules.pop("mine", None)
+        sys.modules.pop("mine.answer", None)
+        monkeypatch.undo()
+        for cached in (registry.packages, registry._stages_of):
+            cached.cache_clear()
+    predictions = (tmp_path / "mine.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(predictions) > 1

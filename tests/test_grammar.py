@@ -108,6 +108,90 @@ def test_plain_wordings(text: str, change: Change) -> None:
     assert (reading.change, reading.unread) == (change, ())
 
 
+FIRST, SECOND = "edema", "pneumothorax"
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "missing"),
+    [
+        # Denials, before and after what they deny.
+        ("the main image has no additional finding of edema than the reference image.", (), ()),
+        ("there is no new finding of edema.", (), ()),
+        ("the main image is not missing the finding of edema than the reference image.", (), ()),
+        (
+            "the main image doesn't have additional findings of edema, and pneumothorax than the reference image.",
+            (),
+            (),
+        ),
+        ("neither an additional finding of edema nor of pneumothorax is seen", (), ()),
+        ("an additional finding of edema is not seen.", (), ()),
+        ("the edema has not resolved.", (), ()),
+        ("no new edema or pneumothorax", (), ()),
+        # A denial ends with its clause.
+        ("new edema, no pneumothorax.", (FIRST,), ()),
+        ("no edema, new pneumothorax", (SECOND,), ()),
+        (
+            "the main image has an additional finding of edema but no pneumothorax than the reference image.",
+            (FIRST,),
+            (),
+        ),
+        ("an additional finding of edema, and the main image is not missing the finding of pneumothorax", (FIRST,), ()),
+        ("no additional finding of edema. the main image is missing the finding of pneumothorax.", (), (SECOND,)),
+        # The reference image as the subject: the other way round.
+        ("the reference image has an additional finding of edema than the main image.", (), (FIRST,)),
+        ("the reference image is missing the finding of edema than the main image.", (FIRST,), ()),
+        (
+            "the prior film shows an additional finding of edema and is missing the finding of pneumothorax",
+            (SECOND,),
+            (FIRST,),
+        ),
+        ("an additional finding of edema compared to the main image", (), (FIRST,)),
+        ("the reference image does not have an additional finding of edema.", (), ()),
+        # Two clauses, each with its own word.
+        ("new pneumothorax and resolved edema", (SECOND,), (FIRST,)),
+        ("edema has resolved and pneumothorax is new", (SECOND,), (FIRST,)),
+        ("new left edema, and right pneumothorax has resolved", (FIRST,), (SECOND,)),
+        ("edema and pneumothorax have resolved", (), (FIRST, SECOND)),
+        ("New: edema; Resolved: pneumothorax", (FIRST,), (SECOND,)),
+        (
+            "the main image is missing the finding of edema and new pneumothorax than the reference image",
+            (SECOND,),
+            (FIRST,),
+        ),
+        # Compared in other words.
+        ("the main image has an additional finding of edema that is not seen on the reference image", (FIRST,), ()),
+        ("the main image has an additional finding of edema than the reference", (FIRST,), ()),
+    ],
+)
+def test_denials_and_subjects(text: str, added: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    reading = parse(text)
+    assert reading.change == Change.of(added, missing)
+    assert not reading.nothing
+    if added or missing:
+        assert not reading.unread
+    else:
+        assert reading.unread and reading.denied, "a denial says that it does not say what has changed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the main image may have an additional finding of edema than the reference image.",
+        "it is unlikely that the main image has an additional finding of edema",
+        "the main image is no longer missing the finding of edema",
+        "the main image has an additional finding of edema than the main image",
+        "the reference image has an additional finding of edema than the reference image",
+        "the level of edema has not changed from mild to severe.",
+        "it is not true that the level of edema has changed from mild to severe.",
+        "not only edema is new",
+        "Unchanged: edema",
+    ],
+)
+def test_what_cannot_be_told_is_unread_and_not_an_item(text: str) -> None:
+    reading = parse(text)
+    assert reading.unread and not reading.change and not reading.nothing
+
+
 @pytest.mark.parametrize("text", ["", "   ", "...", "the heart is on the wrong side", "yes", "edema"])
 def test_what_cannot_be_read_is_returned(text: str) -> None:
     reading = parse(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import film_files
@@ -18,7 +16,7 @@ from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.inference import Predictor, kind_of, load, predict_to_file, shown_as
-from intervalchange.records import CONDITIONS
+from intervalchange.records import CONDITIONS, KINDS
 from intervalchange.training import train
 
 
@@ -48,6 +46,16 @@ def films(tmp_path: Path) -> tuple[Path, Path]:
     return film_files.save(film_files.chest(seed=1), tmp_path / "a.png"), film_files.save(
         film_files.chest(seed=2), tmp_path / "b.jpg"
     )
+
+
+def test_the_kinds_of_a_run_are_what_it_answers(model: Predictor, prepared: Path) -> None:
+    def kinds(**train: object) -> tuple[str, ...]:
+        return Predictor(model.model, {"fingerprint": {"train": train}} if train else {}).kinds
+
+    assert model.kinds == ("difference",)
+    assert kinds(kinds=["presence", "level"]) == ("presence", "level")
+    assert kinds(kinds=[]) == KINDS, "trained on all kinds"
+    assert kinds() == ("difference",), "an old record does not say"
 
 
 def test_two_files_and_a_question(model: Predictor, films: tuple[Path, Path]) -> None:
@@ -207,15 +215,3 @@ def test_mistakes_on_the_command_line(arguments: list[str], tmp_path: Path, monk
     assert cli.main(arguments) == 2
     said = capsys.readouterr().err
     assert f"intervalchange {arguments[0]}: " in said and "Traceback" not in said
-
-
-def test_help_is_quick_and_has_examples() -> None:
-    for verb in ("simulate", "prepare", "train", "predict", "answer", "score"):
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "intervalchange.cli", verb, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "examples:" in done.stdout and "Research use only" in done.stdout
-        assert "torch" not in {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}

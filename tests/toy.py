@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from intervalchange.data import places as data_places
+from intervalchange.data import locations as data_locations
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.prepare import prepare
 from intervalchange.findings import FINDINGS
@@ -57,10 +57,10 @@ def opacity(findings: set[str]) -> np.ndarray:
     return picture.reshape(1, GRID, SIDE // GRID, GRID, SIDE // GRID).mean(axis=(2, 4))
 
 
-def places(findings: set[str]) -> np.ndarray:
+def locations(findings: set[str]) -> np.ndarray:
     """(f, 32, 32) float32: 1 on the marks, 0 elsewhere; NaN for what is not there."""
-    step = SIDE // data_places.GRID
-    values = np.full((len(FINDINGS), data_places.GRID, data_places.GRID), np.nan, np.float32)
+    step = SIDE // data_locations.GRID
+    values = np.full((len(FINDINGS), data_locations.GRID, data_locations.GRID), np.nan, np.float32)
     for finding in findings:
         picture = np.zeros((SIDE, SIDE), np.float32)
         picture[PLACES[finding]] = 1
@@ -92,8 +92,8 @@ def item(rng: np.random.Generator, number: int, kind: str = "difference") -> dic
         "levels_prior": unknown,
         "opacity_current": opacity(current),
         "opacity_prior": np.full((1, GRID, GRID), np.nan, np.float32) if single else opacity(prior),
-        "places_current": places(current),
-        "places_prior": places(set() if single else prior),
+        "locations_current": locations(current),
+        "locations_prior": locations(set() if single else prior),
         "tags": (),
         "regions": {"current": (), "prior": ()},
     }
@@ -124,7 +124,7 @@ def film_item(rng: np.random.Generator, number: int, names: Sequence[str] = ()) 
         "findings_current": labels(shown),
         "levels_current": np.where(labels(shown) == 1, 2.0, np.nan).astype(np.float32),
         "opacity_current": opacity(shown),
-        "places_current": places(shown),
+        "locations_current": locations(shown),
         "regions": {"current": (*anatomy, *marks), "prior": ()},
     } | (labelled(shown, names) if names else {})
 

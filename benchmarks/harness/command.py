@@ -29,7 +29,7 @@ class Command(argparse.ArgumentParser):
 
 def provenance() -> dict[str, str]:
     """The command, the commit of the code (`+`: changed since) and the machine."""
-    from intervalchange.training.stage import commit
+    from intervalchange.training.provenance import commit
 
     script = Path(sys.argv[0])
     command = ["python", *(["benchmarks/" + script.name] if script.name else []), *sys.argv[1:]]

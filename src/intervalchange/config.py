@@ -7,7 +7,6 @@ values.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,16 +15,18 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from intervalchange.errors import ConfigError
+from intervalchange.errors import ConfigError, did_you_mean
 from intervalchange.registry import presets_of
 
 SIZES = ("tiny", "small", "paper")
+SECTIONS = ("model", "train")
+"""Of a preset, and of the options `--model.NAME` and `--train.NAME`."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass
 class TrainConfig:
-    """How a method is trained. Mapped to transformers.TrainingArguments in training.py, and only there."""
+    """How a method is trained. Mapped to transformers.TrainingArguments in training/trainer.py, and only there."""
 
     epochs: float = 15.0
     """Passes over the training cases; `max_steps` overrides it."""
@@ -35,7 +36,7 @@ class TrainConfig:
     """Budget: stop after so many CPU minutes of the training process (wall-clock minutes on a GPU), whichever comes
     first; the learning rate decays by the budget. 0 for none. A run with a budget repeats itself only approximately."""
     batch_size: int = 64
-    """Cases a step, on each process."""
+    """Cases per step, on each process."""
     accumulation: int = 1
     """Batches whose gradients are summed before a step."""
     learning_rate: float = 1e-4
@@ -55,11 +56,11 @@ class TrainConfig:
     augment: float = 1.0
     """Strength of the augmentation: 0 none, 1 the ranges of data/transforms.py."""
     kinds: tuple[str, ...] = ("difference",)
-    """Question kinds to train on; an empty list for all. Stages over films ask nothing and pay no heed."""
+    """Question kinds to train on; an empty list for all. Stages over films ask nothing and ignore it."""
     share: float = 1.0
     """Share of the training patients that is used; a smaller share lies inside a larger one."""
     eval_every: int = 0
-    """Steps between checkpoints, each with a validation; 0 for once an epoch."""
+    """Steps between checkpoints, each with a validation; 0 for once per epoch."""
     eval_cases: int = 500
     """Validation cases used for selection."""
     patience: int = 0
@@ -102,18 +103,18 @@ def load_preset(stage: str, size: str, overrides: Sequence[str] | Mapping[str, A
 
     `overrides`: {"model.width": 64} or ["--model.width", "64", "--train.seed=1"].
     """
-    text = read_preset(stage, size)
-    sections = yaml.safe_load(text) or {}
-    known_key("section", sections, ("model", "train"), where=f"{stage}.{size}.yaml")
-    model, train = dict(sections.get("model") or {}), dict(sections.get("train") or {})
-    changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    written = yaml.safe_load(read_preset(stage, size)) or {}
+    known_key("section", written, SECTIONS, where=f"{stage}.{size}.yaml")
+    values: dict[str, dict[str, Any]] = {section: dict(written.get(section) or {}) for section in SECTIONS}
+    changes = overrides if isinstance(overrides, Mapping) else parse_overrides(overrides)
     for key, value in changes.items():
         section, _, name = key.partition(".")
-        known_key("option", [section], ("model", "train"))
+        known_key("option", [section], SECTIONS)
         if not name:
             raise ConfigError(f"option {key!r} names no field.", remedy=f"Write --{section}.FIELD VALUE.")
-        (model if section == "model" else train)[name] = value
-    return Preset(stage, Path(size).stem if _is_file_name(size) else size, model, train_config(train))
+        values[section][name] = value
+    size = Path(size).stem if _is_file_name(size) else size
+    return Preset(stage, size, values["model"], train_config(values["train"]))
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -161,9 +162,7 @@ def known_key(what: str, keys: Iterable[str], known: Iterable[str], where: str |
     names = list(known)
     for key in keys:
         if key not in names:
-            close = difflib.get_close_matches(key, names, n=1)
-            remedy = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
-            raise ConfigError(f"unknown {what} {key!r}.", where=where, remedy=remedy)
+            raise ConfigError(f"unknown {what} {key!r}.", where=where, remedy=did_you_mean(key, names))
 
 
 def read_preset(stage: str, size: str) -> str:
@@ -187,8 +186,8 @@ def _is_file_name(size: str) -> bool:
 
 def preset_sizes(stage: str) -> tuple[str, ...]:
     """The sizes that METHOD/STAGE has presets for: those of SIZES, then relatives by name (`gloria`)."""
-    found = presets_of(stage)
-    return (*(size for size in SIZES if size in found), *(size for size in found if size not in SIZES))
+    presets = presets_of(stage)
+    return (*(size for size in SIZES if size in presets), *(size for size in presets if size not in SIZES))
 
 
 def preset_header(stage: str, size: str) -> dict[str, str]:

@@ -5,11 +5,13 @@ IntervalChangeError
 │   ├── ImageError        a film that cannot be read or must not be
 │   ├── SourceError       a data set folder or table that is not what it should be
 │   └── ConfigError       an option, preset or configuration that does not fit
-└── RunError              a run folder that cannot be used as asked: exit code 2
+├── RunError              a run folder that cannot be used as asked: exit code 2
+└── MissingPackageError   a package of an extra that is not installed: exit code 2; an ImportError too
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -45,3 +47,16 @@ class ConfigError(InputError):
 
 class RunError(IntervalChangeError):
     """A run folder that cannot be used as asked."""
+
+
+class MissingPackageError(IntervalChangeError, ImportError):
+    """A package that one of our extras brings is not installed."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The remedy for a mistyped name: the closest known one; where none is close, `otherwise`, or all of them."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else otherwise or f"Known: {', '.join(names)}."

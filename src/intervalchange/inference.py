@@ -13,29 +13,28 @@ import numpy as np
 import torch
 
 from intervalchange import grammar
+from intervalchange.config import TrainConfig
 from intervalchange.data.batch import Batch, collate
-from intervalchange.data.dataset import FilmDataset, PairDataset, item_from_films
-from intervalchange.data.images import film_from_file
+from intervalchange.data.dataset import PairDataset, item_from_films
+from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
-from intervalchange.evaluation.metrics.confounds import facts_of
+from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.methods import method_class
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:
-    from intervalchange.data.images import Geometry
+    from intervalchange.data.films import Geometry
     from intervalchange.data.prepared import Prepared
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
 
-NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
-
 
 @dataclass(frozen=True)
 class Shown:
-    """One film as the model saw it: what a report draws on."""
+    """One film as the model read it: what a report draws on."""
 
     pixels: np.ndarray
     """(s, s) uint8, padded to a square."""
@@ -60,8 +59,14 @@ class Predictor:
 
     @property
     def training_patients(self) -> frozenset[str]:
-        """Patients whose films the weights have seen."""
+        """Patients whose films the weights were trained on."""
         return frozenset(self.run.get("training_patients", ()))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The question kinds that the run was trained on, and answers unless asked for others."""
+        trained = self.run.get("fingerprint", {}).get("train", {})
+        return tuple(trained.get("kinds", TrainConfig().kinds)) or KINDS
 
     def answer(
         self,
@@ -86,7 +91,7 @@ class Predictor:
         *,
         force: bool = False,
     ) -> Answered:
-        """As `answer`, with the films as the model saw them."""
+        """As `answer`, with the films as the model read them."""
         # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
         stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
         paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
@@ -106,10 +111,12 @@ class Predictor:
         shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
         return Answered(prediction, shown.get("prior"), shown["current"])
 
-    def batch_of(self, asked: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
+    def batch_of(self, cases: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
         """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
         pixels = self.model.config.pixels
-        return collate([item_from_films(current, prior, pixels, ask, kind_of(ask)) for prior, current, ask in asked])
+        return collate(
+            [item_from_films(current, prior, pixels, question, kind_of(question)) for prior, current, question in cases]
+        )
 
     def predict(
         self,
@@ -129,7 +136,7 @@ class Predictor:
         dataset = self.dataset(prepared, split, kinds)
         self.refuse_training_patients(prepared, dataset.patient_ids, split)
         ids = dataset.case_ids
-        cases = prepared.case_records(split, kinds if kinds is not None else self.model.kinds)
+        cases = prepared.case_records(split, self.kinds if kinds is None else kinds)
         facts = {case.case_id: facts_of(case) for case in cases}
         for condition in conditions:
             wanted = [index for index, case_id in enumerate(ids) if (case_id, condition) not in done]
@@ -141,11 +148,7 @@ class Predictor:
 
     def metrics(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
         """What a stage that answers no question reaches on the films of a split: its metrics by dotted names."""
-        model = self.model
-        labels = getattr(model.config, "labels", ())
-        films = FilmDataset(
-            prepared, split, model.config.pixels, needs=model.needs, labels=labels, supervision=model.supervision
-        )
+        films = self.model.dataset(self.model.config, prepared, split)
         self.refuse_training_patients(prepared, films.patient_ids, split)
         outputs: list[Any] = []
         with torch.no_grad():
@@ -154,37 +157,37 @@ class Predictor:
                 outputs += self.model.validation_outputs(collate([films[row] for row in rows]))
         return {"films.count": len(films), **self.model.validation_scores(outputs)}
 
-    def zero_shot(self, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
+    def zero_shot(self, prepared: Prepared, split: str, options: ZeroShotOptions | None = None) -> dict[str, Any]:
         """Classification and retrieval of a split by an image-text run, without training (`tasks/zero_shot.py`)."""
         from intervalchange.tasks.zero_shot import zero_shot
 
         patients = prepared.cases["patient_id"].iloc[prepared.case_rows(split)]
         self.refuse_training_patients(prepared, patients, split)
-        return zero_shot(self.model, prepared, split, asked)
+        return zero_shot(self.model, prepared, split, options)
 
     def dataset(self, prepared: Prepared, split: str, kinds: Sequence[str] | None = None) -> PairDataset:
-        """The cases that `predict` answers: of the kinds the model was trained on unless others are named.
+        """The cases that `predict` answers: of the kinds the run was trained on unless others are named.
 
-        They carry no label and no region: what an answer is judged by is not shown.
+        Items carry no label and no region: a model never reads what its answers are scored by.
         """
-        kinds = kinds if kinds is not None else self.model.kinds
+        kinds = self.kinds if kinds is None else kinds
         return PairDataset(prepared, split, kinds=kinds, pixels=self.model.config.pixels, supervision=())
 
     def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
-        """Raises RunError where the run has learnt from one of these patients; the split `train` asks for that."""
-        seen = sorted(set(patients) & self.training_patients)
-        if seen and split != "train":
+        """Raise RunError where the run was trained on one of these patients, unless the split is `train`."""
+        known = sorted(set(patients) & self.training_patients)
+        if known and split != "train":
             raise RunError(
-                f"{len(seen)} patients of this split were in the training data of the run (for example {seen[0]}).",
+                f"{len(known)} patients of this split were in the training data of the run (for example {known[0]}).",
                 where=prepared.folder,
-                remedy="Answer on patients it has not seen: use the split the run was trained with, or other data.",
+                remedy="Use the split the run was trained with, or other data.",
             )
 
 
 def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:
     """The prediction with the warning "abstained" where its confidence is below the threshold."""
-    sure = (prediction.confidence or {}).get("answer")
-    if threshold is None or sure is None or sure >= threshold:
+    confidence = (prediction.confidence or {}).get("answer")
+    if threshold is None or confidence is None or confidence >= threshold:
         return prediction
     return replace(prediction, warnings=(*prediction.warnings, ABSTAINED))
 
@@ -277,7 +280,7 @@ def predict_to_file(
     from intervalchange.evaluation.answers.predictions import PredictionWriter, Provenance
 
     prepared = Prepared(data)
-    kinds = KINDS if all_kinds else predictor.model.kinds
+    kinds = KINDS if all_kinds else predictor.kinds
     provenance = Provenance(
         run=str(predictor.run.get("name", predictor.run["stage"])),
         data=prepared.manifest["hash"],

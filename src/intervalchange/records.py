@@ -174,7 +174,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     facts: Mapping[str, str | float] | None = None
-    """What a table of confounds is cut by (`evaluation.confounds.facts_of`), where known."""
+    """What a table of confounders is cut by (`evaluation.metrics.confounders.facts_of`), where known."""
 
     def as_json(self) -> dict[str, Any]:
         """The line of a predictions file; fields that are not known are left out."""

@@ -8,12 +8,11 @@ likewise.
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import import_module, metadata, resources
 from importlib.resources.abc import Traversable
 
-from intervalchange.errors import ConfigError
+from intervalchange.errors import ConfigError, did_you_mean
 
 ENTRY_POINTS = "intervalchange.methods"
 _NO_METHODS = {"base", "__pycache__"}
@@ -25,17 +24,17 @@ _registered: dict[str, tuple[str, str]] = {}
 
 @cache
 def packages() -> dict[str, str]:
-    """METHOD -> the package that holds its stages and presets: ours by name, tasks, then installed ones."""
+    """METHOD -> the package that holds its stages and presets: ours by name, then installed ones, tasks last."""
     ours = resources.files("intervalchange") / "methods"
     names = sorted(entry.name for entry in ours.iterdir() if entry.is_dir() and entry.name not in _NO_METHODS)
-    found = {name: f"intervalchange.methods.{name}" for name in names} | {"tasks": "intervalchange.tasks"}
+    package_of = {name: f"intervalchange.methods.{name}" for name in names} | {"tasks": "intervalchange.tasks"}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if found.setdefault(point.name, point.value) != point.value:
+        if package_of.setdefault(point.name, point.value) != point.value:
             raise ConfigError(
-                f"two packages bring a method {point.name!r}: {found[point.name]} and {point.value}.",
+                f"two packages bring a method {point.name!r}: {package_of[point.name]} and {point.value}.",
                 remedy="Uninstall one of them.",
             )
-    return found
+    return package_of | {"tasks": package_of.pop("tasks")}
 
 
 def folder_of(method: str) -> Traversable | None:
@@ -87,10 +86,10 @@ def stage_class(stage: str) -> type:
     """
     if stage in _registered:
         module, name = _registered[stage]
-        return getattr(import_module(module), name)
+        registered: type = getattr(import_module(module), name)
+        return registered
     if stage not in stages():
-        close = difflib.get_close_matches(stage, stages(), n=1)
-        remedy = f"Did you mean {close[0]!r}?" if close else "See `intervalchange train --list`."
+        remedy = did_you_mean(stage, stages(), otherwise="See `intervalchange train --list`.")
         raise ConfigError(f"unknown stage {stage!r}.", remedy=remedy)
     method, _, name = stage.partition("/")
     loaded = import_module(f"{packages()[method]}.{name}")

@@ -7,6 +7,7 @@ import torch
 
 from intervalchange import grammar
 from intervalchange.blocks.decoders import AnswerDecoder
+from intervalchange.blocks.encoder_weights import load_encoder
 from intervalchange.blocks.encoders import ConvEncoder, PyramidEncoder, ResNetEncoder, build_encoder, sincos_2d
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import BatchNorm, FirstBatchNorm, QueryProjection
@@ -102,12 +103,12 @@ def test_a_pyramid_starts_from_a_run_of_set_difference(tmp_path) -> None:
     assert isinstance(encoder, PyramidEncoder) and encoder.width == 16
     films = torch.randn(2, 1, 64, 64)
     assert not torch.equal(encoder(films).map, run.encoder(films))
-    encoder.load_pretrained(str(tmp_path))
+    load_encoder(encoder, str(tmp_path))
     assert torch.equal(encoder(films).map, run.encoder(films))
-    with pytest.raises(ConfigError, match="another shape"):
-        build_encoder("pyramid", (8, 8, 16, 24), 1, 0, 16).load_pretrained(str(tmp_path))
-    with pytest.raises(ConfigError, match="no weights"):
-        encoder.load_pretrained(str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="of this shape"):
+        load_encoder(build_encoder("pyramid", (8, 8, 16, 24), 1, 0, 16), str(tmp_path))
+    with pytest.raises(ConfigError, match="no such weights"):
+        load_encoder(encoder, str(tmp_path / "nowhere"))
 
 
 def test_published_weights_of_three_channels_are_summed(tmp_path) -> None:

@@ -11,11 +11,10 @@ import torch
 import toy
 from torch.nn import functional as F
 
-from intervalchange.blocks.encoders import build_encoder
-from intervalchange.blocks.published_encoders import levels_of, shape_of
-from intervalchange.blocks.yolo_head import ANCHORS, STRIDES, YoloHead, _decoded, surest_of_overlapping
+from intervalchange.blocks.encoders import build_encoder, levels_of, shape_of
+from intervalchange.blocks.yolo_head import ANCHORS, STRIDES, YoloHead, _decoded, most_confident_of_overlapping
 from intervalchange.config import load_preset
-from intervalchange.losses.yolo import anchor_labels, anchor_objects, anchor_places, anchor_targets, shape_iou
+from intervalchange.losses.yolo import anchor_boxes, anchor_labels, anchor_objects, anchor_targets, shape_iou
 from intervalchange.tasks.detection import BoxOutputs, Detection, DetectionConfig
 
 NAMES = tuple(toy.PLACES)
@@ -51,10 +50,10 @@ def test_targets_against_a_loop() -> None:
             x, y, w, h = (x1 + x2) / 24, (y1 + y2) / 24, x2 - x1, y2 - y1
             column, row = min(int(x), 5), min(int(y), 4)
             shared = [min(w, a) * min(h, b) for a, b in SHAPES.tolist()]
-            alike = [s / (w * h + a * b - s) for s, (a, b) in zip(shared, SHAPES.tolist(), strict=True)]
-            best = int(np.argmax(alike))
+            similarity = [s / (w * h + a * b - s) for s, (a, b) in zip(shared, SHAPES.tolist(), strict=True)]
+            best = int(np.argmax(similarity))
             for anchor in range(3):
-                if anchor == best or alike[anchor] > 0.5:
+                if anchor == best or similarity[anchor] > 0.5:
                     empty[anchor, row, column] = False
             if not full[best, row, column]:
                 full[best, row, column] = True
@@ -85,7 +84,7 @@ def test_losses_by_hand() -> None:
     known = torch.ones(1, 2, dtype=torch.bool)
     cells = 48
     # x = 1.0 of a cell of 16 px, so .0 inside it; y = 1.5; the anchor's own shape, so nothing to stretch.
-    assert float(anchor_places(said[:, :, :4], targets)) == pytest.approx(2 * math.log(2) / cells, rel=1e-5)
+    assert float(anchor_boxes(said[:, :, :4], targets)) == pytest.approx(2 * math.log(2) / cells, rel=1e-5)
     wanted = (1 + 0.5 * int(targets.empty.sum())) * math.log(2) / cells
     assert float(anchor_objects(said[:, :, 4], targets, known.all(1))) == pytest.approx(wanted, rel=1e-5)
     assert float(anchor_labels(said[:, :, 5:], targets, known)) == pytest.approx(2 * math.log(2) / cells, rel=1e-5)
@@ -117,7 +116,7 @@ def test_suppression_is_greedy() -> None:
     corners = torch.tensor(rng.uniform(0, 30, (4, 60, 2)), dtype=torch.float32)
     boxes = torch.cat([corners, corners + torch.tensor(rng.uniform(5, 30, (4, 60, 2)), dtype=torch.float32)], -1)
     labels = torch.tensor(rng.integers(0, 2, (4, 60)))
-    kept = surest_of_overlapping(boxes, labels)
+    is_kept = most_confident_of_overlapping(boxes, labels)
     for film in range(4):
         chosen: list[int] = []
         for row in range(60):
@@ -128,7 +127,7 @@ def test_suppression_is_greedy() -> None:
                 iou = shared / ((x2 - x1) * (y2 - y1) + (c - a) * (d - b) - shared)
                 good &= not (iou > 0.5 and labels[film, row] == labels[film, other])
             chosen += [row] if good else []
-        assert kept[film].nonzero().flatten().tolist() == chosen
+        assert is_kept[film].nonzero().flatten().tolist() == chosen
         assert 5 < len(chosen) < 60
 
 
@@ -176,8 +175,10 @@ def test_it_learns_and_judges_each_film_by_itself(tmp_path: Path) -> None:
         assert scores["boxes.compat.map"] > scores["boxes.strict.map"]
         model.save_pretrained(tmp_path)
         again = Detection.from_pretrained(tmp_path).eval().validation_outputs(toy.film_batch(3, seed=9, names=NAMES))
-    few = [np.array(one.found[:5]) for one in again]
-    assert all(np.allclose(one, np.array(other.found[:5]), atol=1e-3) for one, other in zip(few, outputs, strict=False))
+    few = [np.array(one.predicted[:5]) for one in again]
+    assert all(
+        np.allclose(one, np.array(other.predicted[:5]), atol=1e-3) for one, other in zip(few, outputs, strict=False)
+    )
 
 
 def test_unsure_boxes_stay_out_of_the_compat_figure_alone() -> None:

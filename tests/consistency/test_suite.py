@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from toy import PLACES, SIDE, film
 
+from intervalchange.cli import main
 from intervalchange.consistency.answerers import LocalModel, RemoteModel, answer_many
 from intervalchange.consistency.kept_answers import KeptAnswers, key_of
 from intervalchange.consistency.page import consistency_page
-from intervalchange.consistency.suite import SCORES, main, pairs_of, run_suite, triangles_of
+from intervalchange.consistency.pairs import pairs_of, triangles_of
+from intervalchange.consistency.suite import SCORES, run_suite
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, RunError, SourceError
@@ -318,11 +320,11 @@ def test_the_page_stands_alone(prepared: Prepared) -> None:
 
 def test_the_command(prepared: Prepared, endpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--data", str(prepared.folder), "--limit", "2"]
-    assert main([f"{endpoint}/answer", *where, "--out", str(tmp_path / "suite.html")]) == 0
+    assert main(["check", f"{endpoint}/answer", *where, "--out", str(tmp_path / "suite.html")]) == 0
     assert "Consistency suite" in (tmp_path / "suite.html").read_text(encoding="utf-8")
-    assert main([f"{endpoint}/answer", *where]) == 0
+    assert main(["check", f"{endpoint}/answer", *where]) == 0
     assert json.loads(capsys.readouterr().out)[0]["suite.swap.rate"] == 1
-    assert main([f"{endpoint}/missing", *where]) == 2
+    assert main(["check", f"{endpoint}/missing", *where]) == 2
     assert "status 503" in capsys.readouterr().err
 
 
@@ -367,8 +369,8 @@ def test_the_command_keeps_answers_until_it_is_done(
 ) -> None:
     out = tmp_path / "suite.json"
     command = ["--data", str(prepared.folder), "--limit", "2", "--out", str(out)]
-    assert main([f"{endpoint}/answer", f"{endpoint}/missing", *command]) == 2
+    assert main(["check", f"{endpoint}/answer", f"{endpoint}/missing", *command]) == 2
     kept = tmp_path / "suite.answers.jsonl"
     assert kept.is_file() and "asks only what is left" in capsys.readouterr().err
-    assert main([f"{endpoint}/answer", *command]) == 0
+    assert main(["check", f"{endpoint}/answer", *command]) == 0
     assert not kept.exists() and json.loads(out.read_text(encoding="utf-8"))[0]["suite.swap.rate"] == 1

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
-from intervalchange.data.images import film_from_file, standardise
+from intervalchange.data.films import film_from_file, standardise
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment

@@ -18,9 +18,10 @@ import pytest
 from film_files import chest, dicom, save
 from mimic_tree import MISSING, film, write_tree
 
-from intervalchange.data import engines, store
 from intervalchange.data import prepare as preparing
-from intervalchange.data.images import film_from_file, read_image
+from intervalchange.data import shards, store
+from intervalchange.data.film_files import read_film
+from intervalchange.data.films import film_from_file
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.store import PixelStore
@@ -197,7 +198,7 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
     csv = write_pairs(tmp_path / "in")
     monkeypatch.setattr(store, "SHARD_BYTES", 4 * 64 * 64)
     quietly("pairs", csv, tmp_path / "whole", pixels=64)
-    module = engines if place == "write_shard" else preparing
+    module = shards if place == "write_shard" else preparing
     plain, calls = getattr(module, place), []
 
     def stopping(*arguments: Any) -> Any:
@@ -289,7 +290,7 @@ def test_films_are_stored_whole(tmp_path: Path) -> None:
     geometry = prepared.geometry(0)
     assert (geometry.height, geometry.width, geometry.scale, geometry.offset_x, geometry.offset_y) == (80, 70, 2, 10, 0)
     assert isinstance(prepared.regions, pd.DataFrame)
-    assert read_image(tmp_path / "in" / prepared.studies["image"][0]).width == 70
+    assert read_film(tmp_path / "in" / prepared.studies["image"][0]).pixels.shape[1] == 70
 
 
 @pytest.mark.slow
@@ -313,7 +314,7 @@ def test_a_simulated_cohort_reads_forward_in_time(tmp_path: Path, release: str) 
 def test_the_sheet_shows_a_pair_of_each_patient(tmp_path: Path) -> None:
     csv = write_pairs(tmp_path / "in")
     quietly("pairs", csv, tmp_path / "out", pixels=64)
-    sheet = read_image(tmp_path / "out" / "contact_sheet.jpg", force=True).pixels
+    sheet = read_film(tmp_path / "out" / "contact_sheet.jpg", force=True).pixels
     # Six patients, two across: three rows of pictures, and a line of words.
     assert sheet.shape == (3 * (224 + 64) + 24, 2 * (2 * 224 + 16))
     shown = sheet[4:228, 4:228], sheet[4:228, 232:456]
@@ -329,7 +330,7 @@ def test_stopped_before_the_plan_was_written(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparing, "write_atomically", stopping)
+        patch.setattr(preparing, "write_durably", stopping)
         with pytest.raises(KeyboardInterrupt):
             quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")
     assert quietly("pairs", csv, tmp_path / "out", pixels=64, split="patient")["doctor"]["patients"] == 1

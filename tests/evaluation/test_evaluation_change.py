@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intervalchange.evaluation.answers import answer as answers
-from intervalchange.evaluation.metrics import change
+from intervalchange.evaluation.metrics import change, kinds
 from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.evaluation.metrics.statistics import point_estimates, totals
 from intervalchange.evaluation.metrics.text import text_scores
@@ -243,16 +242,16 @@ def test_the_field_is_compared_with_the_text() -> None:
     ],
 )
 def test_normalised_match(said: str, true: str, same: bool) -> None:
-    assert (answers.items(said) == answers.items(true)) is same
+    assert (kinds.items(said) == kinds.items(true)) is same
 
 
 def test_kinds_by_hand() -> None:
     said = ["yes", "no", "edema, hernia", "pa view"]
     true = ["yes", "yes", "edema, fracture, hernia", "PA view"]
-    kinds = ["presence", "presence", "abnormality", "view"]
+    of_case = ["presence", "presence", "abnormality", "view"]
     names = ["abnormality", "presence", "view"]
-    counts = answers.tally(said, true, kinds, names)
-    scores = point_estimates(counts, lambda sums: answers.measures(sums, names))
+    counts = kinds.tally(said, true, of_case, names)
+    scores = point_estimates(counts, lambda sums: kinds.measures(sums, names))
     assert scores["presence.accuracy"] == scores["closed.accuracy"] == 0.5
     assert scores["abnormality.accuracy"] == 0
     assert scores["abnormality.set.f1"] == pytest.approx(4 / 5)

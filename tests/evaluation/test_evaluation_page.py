@@ -104,7 +104,7 @@ def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
     for _, attributes in seen:
         if (attributes.get("href") or "").startswith("#"):
             assert attributes["href"][1:] in ids
-    for words in ("Research use only", "simulated; not a ranking on patients", "prefers-color-scheme:dark"):
+    for words in ("Research use only", "simulated; not a ranking on patients", "prefers-color-scheme: dark"):
         assert words in text
     for words in ("Reliability diagram", "Risk-coverage curve", "Change F1 by finding", "PA to AP", "Worst answers"):
         assert words in text

@@ -10,12 +10,12 @@ import pytest
 
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.predictions import Provenance, read_predictions, write_predictions
+from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.evaluation.metrics.consistency import still_measures, still_tally, swap_measures, swap_tally
 from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.evaluation.report import table
 from intervalchange.evaluation.scoring import floors
-from intervalchange.evaluation.scoring.floors import ReferenceCase
 from intervalchange.evaluation.scoring.score import score, score_command
 from intervalchange.findings import SIMULATED
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, render

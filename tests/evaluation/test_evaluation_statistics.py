@@ -210,8 +210,8 @@ def test_calibration_by_hand() -> None:
     assert scores["ece"] == pytest.approx((2 * 0.45 + 2 * 0.15) / 4)
     assert scores["brier"] == pytest.approx((0.05**2 + 0.95**2 + 2 * 0.15**2) / 4)
     assert calibration.reliability(said, true) == [
-        {"cases": 2, "confidence": pytest.approx(0.15), "accuracy": 0.0},
-        {"cases": 2, "confidence": pytest.approx(0.95), "accuracy": 0.5},
+        calibration.Bin(2, pytest.approx(0.15), 0.0),
+        calibration.Bin(2, pytest.approx(0.95), 0.5),
     ]
 
 

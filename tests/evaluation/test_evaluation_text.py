@@ -7,18 +7,19 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intervalchange.evaluation.metrics.meteor import meteor_absence, meteor_java15
 from intervalchange.evaluation.metrics.text import (
     DocumentFrequency,
-    _common_subsequence,
-    meteor_absence,
-    meteor_java15,
+    common_subsequence,
+    common_subsequences,
     text_scores,
 )
-from intervalchange.evaluation.metrics.tokens import _words, tokenise
+from intervalchange.evaluation.metrics.tokens import split_words, tokenise
 from intervalchange.evaluation.scoring.idf_table import load_idf, write_idf
 from intervalchange.findings import FINDINGS, LEVELS
 from intervalchange.grammar import render
@@ -101,7 +102,7 @@ def test_common_subsequence_against_the_table(one: str, two: str) -> None:
     for i, first in enumerate(one):
         for j, second in enumerate(two):
             table[i + 1][j + 1] = table[i][j] + 1 if first == second else max(table[i][j + 1], table[i + 1][j])
-    assert _common_subsequence(one, two) == table[-1][-1]
+    assert common_subsequence(one, two) == table[-1][-1]
 
 
 @given(st.permutations(range(20)))
@@ -115,7 +116,7 @@ def test_scores_do_not_depend_on_the_order_of_cases(order: list[int]) -> None:
 def test_any_text_is_tokenised_once_and_for_all(text: str) -> None:
     words = tokenise(text)
     assert words == words.strip()
-    assert tokenise(text) == " ".join(word for word in _words(text) if word in words.split(" "))
+    assert tokenise(text) == " ".join(word for word in split_words(text) if word in words.split(" "))
 
 
 # --- against the original ----------------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ def glued(count: int, seed: int, odd: float) -> list[str]:
 @pytest.mark.usefixtures("java")
 def test_tokens_are_those_of_the_original() -> None:
     lines = [*ODD, *grammar_answers(200, 4), *glued(2000, 5, 0.02), *glued(1000, 6, 0.2)]
-    ours = [" ".join(_words(line)) for line in lines]
+    ours = [" ".join(split_words(line)) for line in lines]
     theirs = stanford(lines)
     differing = [(line, one, two) for line, one, two in zip(lines, ours, theirs, strict=True) if one != two]
     certain = len(ODD) + 200 + 2000
@@ -248,3 +249,24 @@ def test_meteor_is_that_of_pycocoevalcap() -> None:
 def test_meteor_says_why_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert meteor_java15([(["a"], ["a"])]) == ["unavailable: needs Java"]
+
+
+@given(st.lists(st.tuples(st.text("abc", max_size=64), st.text("abc", max_size=9)), min_size=1, max_size=5))
+def test_many_common_subsequences_are_those_of_each_pair(pairs: list[tuple[str, str]]) -> None:
+    first, second = (
+        np.array([[*map(ord, pair[side]), *[fill] * (64 - len(pair[side]))] for pair in pairs])
+        for side, fill in ((0, -1), (1, -2))
+    )
+    assert common_subsequences(first, second).tolist() == [common_subsequence(*pair) for pair in pairs]
+
+
+def test_rouge_of_odd_texts() -> None:
+    """Empty, longer than a machine word, and with a blank that does not break."""
+    texts = ["", "a", "1\xa01/2 inch", "1 1/2 of an inch", " ".join("ab" * 70), " ".join("ba" * 60)]
+    for answer in texts:
+        for reference in texts:
+            value = text_scores([answer], [reference])["rouge_l_coco"]
+            words = tokenise(answer).split(" "), tokenise(reference).split(" ")
+            common = common_subsequence(*words)
+            precision, recall = common / len(words[0]), common / len(words[1])
+            assert value == (2.44 * precision * recall / (recall + 1.44 * precision) if common else 0.0)

@@ -12,7 +12,7 @@ import pytest
 
 from intervalchange import cli
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.evaluation.answers import predictions, reference_table
+from intervalchange.evaluation.answers import json_lines, reference_table
 from intervalchange.evaluation.answers.foreign import join, read_answers
 from intervalchange.evaluation.answers.reference_table import read_reference
 from intervalchange.evaluation.scoring.score import Scores, score
@@ -208,8 +208,8 @@ def test_a_repeated_id(name: str, reference: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.json", '[{"image_id": 1, "caption": NaN}]', "NaN is no JSON"),
-        ("a.json", '[{"image_id": NaN, "caption": "x"}]', "NaN is no JSON"),
+        ("a.json", '[{"image_id": 1, "caption": NaN}]', "NaN is not JSON"),
+        ("a.json", '[{"image_id": NaN, "caption": "x"}]', "NaN is not JSON"),
         ("a.json", '[{"image_id": 1, "caption": null}]', "the answer is None"),
         ("a.json", '[{"image_id": null, "caption": "x"}]', "the id is None"),
         ("a.json", '[{"image_id": 1.5, "caption": "x"}]', "the id is 1.5"),
@@ -218,7 +218,7 @@ def test_a_repeated_id(name: str, reference: Path, tmp_path: Path) -> None:
         ("a.json", '["x"]', "must be an object"),
         ("a.json", '[{"image_id": 1,', "not valid JSON"),
         ("a.json", "[]", "holds no answers"),
-        ("a.jsonl", '{"id": 1, "answer": NaN}', "NaN is no JSON"),
+        ("a.jsonl", '{"id": 1, "answer": NaN}', "NaN is not JSON"),
         ("a.jsonl", '{"id": 1, "answer": 3}', "the answer is 3"),
         ("a.csv", "id,answer\n1,nan\n", "the answer is 'nan'"),
         ("a.csv", "id,answer\nnan,x\n", "the id is 'nan'"),
@@ -253,7 +253,7 @@ def test_another_encoding(name: str, reference: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["answers.csv", "answers.jsonl"])
 def test_a_line_without_end_is_not_read_into_memory(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "LONGEST_LINE", 200)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 200)
     path = FORMS[name](tmp_path / name, {"1": "a" * 5000})
     with pytest.raises(SourceError, match="longer than 200 bytes"):
         read_answers(path)
@@ -271,7 +271,7 @@ def test_references_that_cannot_be_used(reference: Path, tmp_path: Path) -> None
         score(answers, meteor=False)
     with pytest.raises(SourceError, match="does not exist"):
         scored(answers, tmp_path / "none.csv")
-    with pytest.raises(SourceError, match="no COCO caption file"):
+    with pytest.raises(SourceError, match="not a COCO caption file"):
         scored(answers, answers)
     with pytest.raises(SourceError, match="two references"):
         read_reference(write_csv(tmp_path / "two.csv", [{"id": 1, "gt": EDEMA}, {"id": 1, "gt": HERNIA}]))
@@ -290,7 +290,7 @@ def test_repeated_rows_of_the_published_table_are_counted(reference: Path, tmp_p
 def test_a_name_of_several_cases(tmp_path: Path) -> None:
     table = [{**row, "question": f"{row['question']} {n}"} for n, row in enumerate(rows())]
     found = read_reference(write_csv(tmp_path / "a.csv", table))
-    found.places["short"] = -1
+    found.index["short"] = -1
     lines = as_lines(tmp_path / "a.jsonl", {"short": EDEMA})
     with pytest.raises(SourceError, match="several cases"):
         join(read_answers(lines)[1], found, lines)

@@ -39,7 +39,9 @@ from intervalchange.methods.ved.answer import DifferenceEmbedding
 def idcpcl_mvcl(z: Golden) -> Comparisons:
     for tag, heat in (("", 1.0), ("_sharp", 0.1)):
         (said,) = z.leaves("predicted")
-        loss = masked_features(said, z.i["original"], z.i["hidden"], torch.ones_like(z.i["hidden"]), heat, alike=1.0)
+        loss = masked_features(
+            said, z.i["original"], z.i["hidden"], torch.ones_like(z.i["hidden"]), heat, same_above=1.0
+        )
         yield "loss" + tag, loss
         yield "grad.predicted" + tag, torch.autograd.grad(loss, said)[0]
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from intervalchange.methods.ekaid.answer import NodeAttention
-from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker, Said
+from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker, SpeakerState
 from intervalchange.methods.ekaid.region_graphs import RelationEncoder, RelationGraph, box_geometry, spatial_relations
 
 SIDE = 1024
@@ -204,26 +204,26 @@ def _speaker(z: Golden) -> Any:
 def ekaid_speaker(z: Golden) -> Comparisons:
     ours, limit = _speaker(z), z.configuration["seq_length"]
     parts = torch.stack([z.i["bef"], z.i["diff"], z.i["aft"]], dim=1)
-    there = torch.zeros(parts.shape[:2], dtype=torch.bool)
+    mask = torch.ones(parts.shape[:2], dtype=torch.bool)
 
-    def through(step: Callable[[Any, Said, Tensor], Said]) -> tuple[Tensor, list[Said]]:
-        spoken, said = ours.listen(parts, there)
+    def through(step: Callable[[Any, SpeakerState, Tensor], SpeakerState]) -> tuple[Tensor, list[SpeakerState]]:
+        spoken, said = ours.start(parts, mask)
         states = []
         for word in ours.embed(z.i["words"]).unbind(1):
             said = step(spoken, said, word)
             states.append(said)
-        return torch.log_softmax(ours.leave(torch.stack([one.heard for one in states], 1)), -1), states
+        return torch.log_softmax(ours.leave(torch.stack([one.output for one in states], 1)), -1), states
 
-    def as_published(spoken: Any, said: Said, word: Tensor) -> Said:
+    def as_published(spoken: Any, said: SpeakerState, word: Tensor) -> SpeakerState:
         """DynamicSpeaker.step, its part of speech read from the previous language state."""
-        module, cell = ours.module(torch.cat([spoken.whole, said.heard], 1), (said.module, said.module_cell))
+        module, cell = ours.module(torch.cat([spoken.joined, said.output], 1), (said.module, said.module_cell))
         mixture = torch.einsum("bk,bkd->bd", torch.softmax(ours.choose(module), 1), spoken.parts)
-        speech = ours.speech_vector(torch.softmax(ours.speech(said.heard), 1))
-        gate = torch.sigmoid(ours.gate(torch.cat([said.heard, speech, mixture], 1)))
+        speech = ours.speech_vector(torch.softmax(ours.speech(said.output), 1))
+        gate = torch.sigmoid(ours.gate(torch.cat([said.output, speech, mixture], 1)))
         language, language_cell = ours.language(
             torch.cat([word, gate * mixture], 1), (said.language, said.language_cell)
         )
-        return Said(module, cell, language, language_cell, language)
+        return SpeakerState(module, cell, language, language_cell, language)
 
     yield "log_probabilities", through(ours.step)[0]
     log_probabilities, states = through(as_published)
@@ -231,5 +231,5 @@ def ekaid_speaker(z: Golden) -> Comparisons:
     yield "module@speech_of_language_state", torch.stack([one.module for one in states], 1)
     weights = torch.stack([torch.softmax(ours.choose(one.module), 1) for one in states], 1)
     yield "module_weights@speech_of_language_state", weights
-    spoken = ours.generate(parts, there, limit=limit)
+    spoken = ours.generate(parts, mask, limit=limit)
     yield "greedy", F.pad(spoken.ids * spoken.mask, (0, limit - spoken.ids.shape[1]))

@@ -125,7 +125,7 @@ def mgca_local(z: Golden) -> Comparisons:
     yield "patches_look@attention_by_hand", read
     torch.manual_seed(0)
     learnt = CrossModalAttention(p.shape[-1], "softmax")
-    yield "words_look", torch.softmax(learnt.sentence_query(w) @ learnt.place_key(p).mT * learnt.scale, -1)
+    yield "words_look", torch.softmax(learnt.sentence_query(w) @ learnt.patch_key(p).mT * learnt.scale, -1)
     yield "local_padded", Missing("weights of words and patches, and the parameter-free attention, as options")
 
 
@@ -164,9 +164,9 @@ def cm_cgns_image(z: Golden) -> Comparisons:
         z.sub("local_cross_attention."),
         (
             (cross.sentence_query, "query2"),
-            (cross.place_key, "key1"),
-            (cross.place_value, "value1"),
-            (cross.place_query, "query1"),
+            (cross.patch_key, "key1"),
+            (cross.patch_value, "value1"),
+            (cross.patch_query, "query1"),
             (cross.sentence_key, "key2"),
             (cross.sentence_value, "value2"),
         ),
@@ -175,7 +175,7 @@ def cm_cgns_image(z: Golden) -> Comparisons:
     put(predictor, z.sub("predictor."))
     places, sentences = z.leaves("places", "sentences")
     spoken, films = z.i["spoken"], len(places)
-    said, found = cross.places_read(places, sentences, spoken), cross.sentences_read(sentences, places)
+    said, found = cross.attend_to_sentences(places, sentences, spoken), cross.attend_to_patches(sentences, places)
     loss = mutual_prediction(
         places, said, predictor(places), predictor(said), torch.ones(films), torch.tensor(float(films))
     )

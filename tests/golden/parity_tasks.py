@@ -18,7 +18,7 @@ from intervalchange.data.readers.object_cxr import parse
 from intervalchange.data.readers.rsna import read as read_rsna
 from intervalchange.losses.dense import soft_dice
 from intervalchange.losses.labels import masked_bce
-from intervalchange.losses.yolo import anchor_labels, anchor_objects, anchor_places, anchor_targets
+from intervalchange.losses.yolo import anchor_boxes, anchor_labels, anchor_objects, anchor_targets
 
 GRIDS = (7, 14, 28)
 
@@ -26,7 +26,7 @@ GRIDS = (7, 14, 28)
 def _yolo_loss(raw: Tensor, targets: Any, grid: int) -> Tensor:
     films = len(raw)
     said, known = raw.view(films, 3, 6, grid, grid), torch.ones(films, dtype=torch.bool)
-    places, objects = anchor_places(said[:, :, :4], targets), anchor_objects(said[:, :, 4], targets, known)
+    places, objects = anchor_boxes(said[:, :, :4], targets), anchor_objects(said[:, :, 4], targets, known)
     return 2.5 * places + objects + anchor_labels(said[:, :, 5:], targets, known[:, None])
 
 

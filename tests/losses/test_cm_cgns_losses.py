@@ -18,7 +18,7 @@ from intervalchange.losses.clustering import (
     second_nearest,
 )
 from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
-from intervalchange.losses.reconstruction import bounded, film_errors, hidden_places, painted_error
+from intervalchange.losses.reconstruction import bounded, film_errors, hidden_patches, reconstruction_error
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -205,17 +205,17 @@ def test_token_contrast_is_the_loop() -> None:
 
 
 def test_half_of_the_places_are_hidden_by_their_lots() -> None:
-    hidden = hidden_places(torch.tensor([[0.1, 0.9, 0.5, 0.3], [0.8, 0.2, 0.1, 0.9]]), 0.5)
+    hidden = hidden_patches(torch.tensor([[0.1, 0.9, 0.5, 0.3], [0.8, 0.2, 0.1, 0.9]]), 0.5)
     assert hidden.tolist() == [[True, False, False, True], [False, True, True, False]]
 
 
-def test_only_pixels_of_hidden_places_count() -> None:
+def test_only_pixels_of_hidden_patches_count() -> None:
     films, painted = torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
     painted[0, 0, :2, :2], painted[0, 0, 2:, 2:], painted[1] = 3.0, 100.0, 1.0
     hidden = torch.tensor([[[True, False], [True, False]], [[False, False], [False, False]]])
     assert film_errors(painted, films, hidden).tolist() == [1.5, 0.0]
     assert film_errors(painted, films).tolist() == [(4 * 3 + 4 * 100) / 16, 1.0]
-    assert float(painted_error(painted, films, hidden, torch.tensor(2.0))) == 0.75
+    assert float(reconstruction_error(painted, films, hidden, torch.tensor(2.0))) == 0.75
 
 
 @pytest.mark.parametrize("output", ["linear", "tanh"])

@@ -40,8 +40,8 @@ def model(stage: str = "c2f/answer", **changes: object) -> C2FAlign:
 
 
 def logits(answerer: C2F, batch: object, answer: Tokens) -> torch.Tensor:
-    asked = answerer.ask(answerer.compare(answerer.see(batch)), batch.question)
-    return answerer.decoder(answerer.speak(asked.tokens), asked.mask, answer)
+    asked = answerer.fuse_question(answerer.fuse_films(answerer.encode_films(batch)), batch.question)
+    return answerer.decoder(answerer.to_decoder(asked.tokens), asked.mask, answer)
 
 
 def test_the_decoder_sees_both_films_and_not_the_future() -> None:
@@ -103,8 +103,8 @@ def test_without_the_difference_the_films_are_still_compared() -> None:
     for row in ({}, {"difference": False}):
         trained, batch = model(**row).eval(), toy.batch(2)
         with torch.no_grad():
-            seen = trained.see(batch)
-            pair = trained.compare(seen)
+            seen = trained.encode_films(batch)
+            pair = trained.fuse_films(seen)
         assert pair.tokens.shape[1] == (2 if row else 4) * seen.current.shape[1]
 
 
@@ -112,7 +112,7 @@ def test_the_same_film_twice_has_no_difference_and_a_swap_negates_it() -> None:
     trained, batch = model().eval(), toy.batch(2)
     batch["prior"] = batch.current
     with torch.no_grad():
-        seen = trained.see(batch)
+        seen = trained.encode_films(batch)
     assert torch.allclose(seen.current, seen.prior, atol=1e-5)
 
 
@@ -145,7 +145,7 @@ def test_masked_words_are_key_words_and_the_only_one_is_always_masked() -> None:
     answers = ["yes", "the main image has additional findings of edema, and hernia than the reference image.", ""]
     words = trained._words(answers, 40)
     for step in range(5):
-        filled, hidden = trained._holes(words, ["a", "b", "c"], step)
+        filled, hidden = trained._hide_words(words, ["a", "b", "c"], step)
         assert not hidden[:, 0].any() and not (hidden & (words.mask == 0)).any()
         assert hidden[0].sum() == 1 and hidden[1].any() and not hidden[2].any()
         said = set(trained.tokenizer.convert_ids_to_tokens(words.ids[hidden].tolist()))
@@ -186,7 +186,7 @@ def test_what_two_stages_share_has_one_name() -> None:
     first, second = model("c2f/align").state_dict(), model("c2f/answer").state_dict()
     shared = {name for name in first if name in second and first[name].shape == second[name].shape}
     assert {name.split(".")[0] for name in first.keys() - shared} == {"fill", "fill_bias"}
-    assert {name.split(".")[0] for name in second.keys() - shared} == {"speak", "decoder"}
+    assert {name.split(".")[0] for name in second.keys() - shared} == {"to_decoder", "decoder"}
     diseases = method_class("c2f/diseases")
     seen = diseases(diseases.config_class(**load_preset("c2f/diseases", "tiny").model)).state_dict()
     assert {name for name in first if name.startswith("vision.")} == {
@@ -214,7 +214,7 @@ def test_paper_size_has_the_published_parts() -> None:
     [
         ({"regions": "store", "vision_rate": 1.0}, "do not learn"),
         ({"aliases": ("aorta=arch",)}, "no node"),
-        ({"findings": ("cough",)}, "no finding"),
+        ({"findings": ("cough",)}, "not a finding"),
         ({"width": 18}, "width"),
         ({"pairing": "X"}, "pairing"),
     ],

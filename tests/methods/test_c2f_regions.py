@@ -65,7 +65,7 @@ def test_a_missing_region_is_missing_and_an_unmarked_film_says_nothing() -> None
 
 def test_boxes_of_an_oblong_film_lie_on_their_region(tmp_path: Path) -> None:
     """A bright mark on a film that is not square: its box, after padding and scaling, holds the mark."""
-    from intervalchange.data.images import film_from_file
+    from intervalchange.data.films import film_from_file
 
     picture = np.zeros((80, 160), np.uint8)
     picture[10:30, 100:140] = 255
@@ -154,7 +154,7 @@ def test_stored_and_seen_regions_are_the_same_tokens(prepared: Path, diseases: P
     stored = collate([RegionPairs(folder, "val", pixels=64)[row] for row in range(4)])
     assert stored.current is None
     with torch.no_grad():
-        films, regions = model.see(seen), model.see(stored)
+        films, regions = model.encode_films(seen), model.encode_films(stored)
     for name in ("current", "prior"):
         assert torch.allclose(getattr(films, name), getattr(regions, name), atol=0.05)
     assert [one.answer for one in model.answer(seen)] == [one.answer for one in model.answer(stored)]

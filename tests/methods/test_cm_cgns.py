@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from intervalchange.data.batch import Batch
 from intervalchange.data.extraction.sentences import sentences
 from intervalchange.errors import ConfigError
 from intervalchange.methods import method_class
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, FilmOutputs
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
+from intervalchange.methods.cm_cgns.film_side import FilmEncoding
 from intervalchange.methods.cm_cgns.reconstruct import CmCgnsReconstruct
-from intervalchange.methods.cm_cgns.report_tokens import read_reports, report_tokenizer, sentence_means
-from intervalchange.tasks.image_text import ImageText, WordsAndPlaces
+from intervalchange.methods.cm_cgns.report_tokens import report_tokenizer, sentence_means, tokenize_reports
+from intervalchange.methods.cm_cgns.validation import FilmOutputs
+from intervalchange.tasks.image_text import ImageText, WordsAndPatches
 from intervalchange.training.stage import start_from
 
 ALIGN, RECONSTRUCT = "cm_cgns/align", "cm_cgns/reconstruct"
@@ -38,39 +41,40 @@ def stepped(model: CmCgnsAlign, batch: Batch, steps: int = 1) -> None:
         optimiser.step()
 
 
-# --- places --------------------------------------------------------------------------------------------------------
+# --- patches -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backbone", ["conv", "resnet50"])
-def test_a_change_at_one_place_moves_its_tokens_most(backbone: str) -> None:
-    """The published view mixed channels and places: a change moved tokens anywhere."""
+def test_a_change_in_one_patch_moves_its_tokens_most(backbone: str) -> None:
+    """The published view mixed channels and patches: a change moved tokens anywhere."""
     model = made(backbone=backbone, standardise=False).eval()
     films = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = model.film_encoder(films)
         side = features.map.shape[-1]
         assert torch.equal(features.tokens[0, side + 1], features.map[0, :, 1, 1])
-        # A ResNet of random weights sees the whole of a small film at every place.
+        # In a ResNet of random weights every patch depends on the whole of a small film.
         for row, column in ((0, 1), (1, 0), (1, 1)) if backbone == "conv" else ():
             touched = films.clone()
             touched[0, 0, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32] *= -3
             moved = (
-                (model.see(touched).places - model.see(films).places)[0].norm(dim=1).unflatten(0, (2, side // 2, 2, -1))
+                (model.encode_films(touched).patches - model.encode_films(films).patches)[0]
+                .norm(dim=1)
+                .unflatten(0, (2, side // 2, 2, -1))
             )
             assert int(moved.sum((1, 3)).argmax()) == 2 * row + column
 
 
-def test_vision_transformers_give_places_and_a_vector() -> None:
+def test_vision_transformers_give_patches_and_a_vector() -> None:
     tiny = (
         '{"model_type": "vit", "image_size": 64, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 1, '
         '"num_attention_heads": 2, "intermediate_size": 32}'
     )
-    model = made(RECONSTRUCT, backbone="hub", hub_model=tiny, paint_layers=2, paint_heads=2)
+    model = made(RECONSTRUCT, backbone="hub", hub_model=tiny, decoder_layers=2, decoder_heads=2)
     batch = toy.film_batch(3)
-    seen = model.see(batch.current)
-    assert seen.places.shape == (3, 16, 32)
+    assert model.encode_films(batch.current).patches.shape == (3, 16, 32)
     model(**batch).loss.backward()
-    layers = model.painter.mixer.layers
+    layers = model.image_decoder.mixer.layers
     assert layers[0].linear1.weight is not layers[1].linear1.weight
     assert all(parameter.grad is not None for parameter in model.parameters())
 
@@ -81,7 +85,7 @@ def test_vision_transformers_give_places_and_a_vector() -> None:
 def test_words_know_their_sentence_as_a_loop_finds_it() -> None:
     tokenizer = report_tokenizer()
     reports = ["FINDINGS: No pneumothorax. The heart is large.\n\nIMPRESSION: Zyxgl effusion.", "", "edema"]
-    read = read_reports(tokenizer, reports, limit=12, most=4)
+    tokens = tokenize_reports(tokenizer, reports, limit=12, most=4)
     for row, report in enumerate(reports):
         words = [
             (token, number)
@@ -89,13 +93,15 @@ def test_words_know_their_sentence_as_a_loop_finds_it() -> None:
             for token in tokenizer(text.lower(), add_special_tokens=False)["input_ids"]
         ][:10]
         length = len(words) + 2
-        assert read.mask[row].tolist() == [1] * length + [0] * (read.mask.shape[1] - length)
-        assert read.ids[row, 1 : length - 1].tolist() == [token for token, _ in words]
-        assert read.sentence[row, : length - 1].tolist() == [-1] + [number for _, number in words]
-        assert (read.sentence[row, length - 1 :] == -1).all()
+        assert tokens.mask[row].tolist() == [1] * length + [0] * (tokens.mask.shape[1] - length)
+        assert tokens.ids[row, 1 : length - 1].tolist() == [token for token, _ in words]
+        assert tokens.sentence[row, : length - 1].tolist() == [-1] + [number for _, number in words]
+        assert (tokens.sentence[row, length - 1 :] == -1).all()
         kept = {number for _, number in words}
-        assert read.spoken[row].tolist() == [int(number in kept) for number in range(read.spoken.shape[1])]
-    assert tokenizer.unk_token_id not in read.ids.tolist()[0]
+        assert tokens.sentence_mask[row].tolist() == [
+            int(number in kept) for number in range(tokens.sentence_mask.shape[1])
+        ]
+    assert tokenizer.unk_token_id not in tokens.ids.tolist()[0]
 
 
 def test_sentence_vectors_are_means_of_their_words() -> None:
@@ -108,9 +114,9 @@ def test_sentence_vectors_are_means_of_their_words() -> None:
 def test_what_reports_share_is_not_what_they_are_compared_by(standardise: bool) -> None:
     """Words of random weights are nearly the same in all reports; a contrast then draws everything together first."""
     model = made(standardise=standardise).train()
-    vectors = model.read(toy.film_batch(8).report_current).vector.detach()
-    alike = (vectors @ vectors.T)[~torch.eye(8, dtype=torch.bool)]
-    assert float(alike.mean()) < 0.1 if standardise else float(alike.mean()) > 0.8
+    vectors = model.encode_reports(toy.film_batch(8).report_current).vector.detach()
+    similarity = (vectors @ vectors.T)[~torch.eye(8, dtype=torch.bool)]
+    assert float(similarity.mean()) < 0.1 if standardise else float(similarity.mean()) > 0.8
 
 
 def test_a_film_without_a_report_teaches_nothing() -> None:
@@ -150,7 +156,7 @@ def test_centroids_begin_with_what_a_batch_has_and_go_on_after_saving(tmp_path: 
     for one in (model, again):
         for batch in batches:
             one.train()(**batch)
-    assert model.centroids.ready
+    assert model.centroids.complete
     assert torch.equal(model.centroids.table, again.centroids.table)
     assert torch.allclose(model.centroids.table.norm(dim=1), torch.ones(40), atol=1e-5)
 
@@ -164,30 +170,30 @@ def test_centroids_wait_until_sentences_and_findings_differ() -> None:
 # --- reconstruction --------------------------------------------------------------------------------------------------
 
 
-def test_what_was_at_a_hidden_place_does_not_reach_the_painting() -> None:
+def test_the_content_of_a_hidden_patch_does_not_reach_the_reconstruction() -> None:
     model, batch = made(RECONSTRUCT).eval(), toy.film_batch(3)
-    film, report = model.see(batch.current), model.read(batch.report_current)
-    hidden = model.hiding(film, batch.case_id, step=3)
+    film, report = model.encode_films(batch.current), model.encode_reports(batch.report_current)
+    hidden = model.hidden_at(film, batch.case_id, step=3)
     assert hidden.sum(1).tolist() == [round(0.5 * hidden.shape[1])] * 3
-    other = torch.where(hidden[..., None], torch.randn_like(film.places), film.places)
+    other = torch.where(hidden[..., None], torch.randn_like(film.patches), film.patches)
     with torch.no_grad():
-        painted = model.paint(film, report, (64, 64), hidden)
-        assert torch.equal(painted, model.paint(type(film)(other, film.vector), report, (64, 64), hidden))
-        assert not torch.equal(painted, model.paint(film, report, (64, 64)))
-    assert not torch.equal(hidden, model.hiding(film, batch.case_id, step=4))
+        reconstruction = model.reconstruct(film, report, (64, 64), hidden)
+        assert torch.equal(reconstruction, model.reconstruct(type(film)(other, film.vector), report, (64, 64), hidden))
+        assert not torch.equal(reconstruction, model.reconstruct(film, report, (64, 64)))
+    assert not torch.equal(hidden, model.hidden_at(film, batch.case_id, step=4))
 
 
 @pytest.mark.parametrize("output", ["linear", "tanh"])
-def test_a_dark_film_can_be_painted(output: str) -> None:
+def test_a_dark_film_can_be_reconstructed(output: str) -> None:
     """Published: ReLU before tanh, so nothing below mid-grey."""
     model = made(RECONSTRUCT, output=output)
-    places = F.normalize(torch.ones(2, 64, 32), dim=-1)
-    film, dark = type(model.see(toy.film_batch(2).current))(places, places[:, 0]), torch.full((2, 1, 64, 64), -2.0)
-    report = model.read(["no edema.", "edema."])
-    optimiser = torch.optim.Adam(model.painter.parameters(), lr=0.01)
+    patches = F.normalize(torch.ones(2, 64, 32), dim=-1)
+    film, dark = FilmEncoding(patches, patches[:, 0]), torch.full((2, 1, 64, 64), -2.0)
+    report = model.encode_reports(["no edema.", "edema."])
+    optimiser = torch.optim.Adam(model.image_decoder.parameters(), lr=0.01)
     for _ in range(40):
-        loss = (model.paint(film, type(report)(*[getattr(report, name) for name in ("text", "words")],
-                report.sentences.detach(), report.vector), (64, 64)) - dark).abs().mean()  # fmt: skip
+        detached = replace(report, sentences=report.sentences.detach())
+        loss = (model.reconstruct(film, detached, (64, 64)) - dark).abs().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -217,7 +223,7 @@ def test_presets_of_relatives_have_their_terms_alone(size: str) -> None:
     output.loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     assert isinstance(model, ImageText)
-    assert isinstance(model, WordsAndPlaces) == (size == "gloria")
+    assert isinstance(model, WordsAndPatches) == (size == "gloria")
 
 
 @pytest.mark.parametrize("left_out", ["global", "image", "text"])
@@ -228,9 +234,9 @@ def test_a_term_of_weight_zero_is_not_there_nor_what_only_it_needs(left_out: str
     assert left_out not in output.terms
     assert len(output.terms) == 2
     assert all(parameter.grad is not None for parameter in model.parameters())
-    gone = {"global": "film_projection", "image": "predictor", "text": "centroids"}
-    assert hasattr(made(), gone[left_out])
-    assert not hasattr(model, gone[left_out])
+    gone = {"global": "film_head.projection", "image": "predictor", "text": "centroids"}[left_out]
+    assert any(name.startswith(gone) for name in made().state_dict())
+    assert not any(name.startswith(gone) for name in model.state_dict())
 
 
 def test_options_that_do_not_fit_are_refused() -> None:

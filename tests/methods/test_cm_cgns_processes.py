@@ -51,7 +51,7 @@ again = method_class("cm_cgns/align").from_pretrained(out.parent / "saved").trai
 for number, one in enumerate((model, again)):
     one.zero_grad()
     step(one, 2)
-    if hasattr(one, "centroids"):
+    if one.centroids is not None:
         tensors[f"centroids {number}"] = one.centroids.table
         tensors[f"filled {number}"] = one.centroids.filled[None]
 save_file({name: one.contiguous() for name, one in tensors.items()}, f"{out}.{rank}")

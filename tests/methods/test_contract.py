@@ -16,7 +16,7 @@ from intervalchange.config import preset_sizes
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
-from intervalchange.training.stage import meta_model
+from intervalchange.training.listing import meta_model
 
 STAGES = [contract.Subject(stage) for stage in contract.STAGES]
 SUBJECTS = [pytest.param(stage, id=stage.stage.replace("/", "-")) for stage in STAGES]

@@ -19,7 +19,8 @@ from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
 from intervalchange.inference import load
 from intervalchange.methods.ekaid.answer import GRAPHS, Ekaid, QuestionEncoder
 from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
-from intervalchange.training.stage import meta_model, train
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import train
 
 SUBJECT = contract.Subject("ekaid/answer")
 
@@ -64,14 +65,16 @@ def test_a_channel_has_one_scale_in_all_regions_and_nodes_know_their_place() -> 
     _, disease, _ = answerer.region_vectors(views)
     spread = disease.std(0).mean(-1)
     assert spread[3] < 0.05 * spread[4:].mean()
-    assert 0.8 < answerer.places.weight.std() < 1.2
+    assert 0.8 < answerer.node_types.weight.std() < 1.2
 
 
 @torch.no_grad()
 def test_the_question_changes_the_nodes() -> None:
     answerer, batch = model().eval(), toy.batch(2)
-    seen = answerer.see(batch)
-    one, other = (answerer.relate(seen, answerer.ask([text] * 2)) for text in (batch.question[0], "is there edema?"))
+    seen = answerer.encode_films(batch)
+    one, other = (
+        answerer.relate(seen, answerer.encode_questions([text] * 2)) for text in (batch.question[0], "is there edema?")
+    )
     assert not torch.allclose(one, other, atol=1e-4)
 
 
@@ -79,13 +82,13 @@ def test_the_question_changes_the_nodes() -> None:
 def test_the_same_film_twice_has_no_difference_and_a_missing_prior_has_no_part() -> None:
     answerer, batch = model().eval(), toy.batch(3)
     batch["prior"] = batch["current"].clone()
-    compared = answerer.compare(answerer.see(batch), batch.question)
+    compared = answerer.fuse(answerer.encode_films(batch), batch.question)
     assert compared.parts[:, 1].abs().max() < 1e-5
     assert compared.parts[:, 2].abs().max() > 1e-2
-    assert not compared.absent.any()
+    assert compared.mask.all()
     single = toy.batch(3, kind="presence")
-    compared = answerer.compare(answerer.see(single), single.question)
-    assert compared.absent.tolist() == [[True, True, False]] * 3
+    compared = answerer.fuse(answerer.encode_films(single), single.question)
+    assert compared.mask.tolist() == [[False, False, True]] * 3
     assert not compared.attention[:3].any()
 
 
@@ -96,17 +99,19 @@ def test_a_region_that_is_not_there_says_nothing() -> None:
     for view in views:
         view.presence[:, 3] = -100
     stored = type(batch)(**{**batch, "features_prior": views[0].packed(), "features_current": views[1].packed()})
-    given = answerer.compare(answerer.see(stored), batch.question)
+    given = answerer.fuse(answerer.encode_films(stored), batch.question)
     for side in ("features_prior", "features_current"):
         moved = RegionView.unpacked(stored[side].clone(), answerer.config.width)
         moved.anatomy[:, 3] += 1
         moved.disease[:, 3] -= 1
         moved.boxes[:, 3] = torch.tensor([0.1, 0.1, 0.3, 0.3])
         stored[side] = moved.packed()
-    found = answerer.compare(answerer.see(stored), batch.question)
+    found = answerer.fuse(answerer.encode_films(stored), batch.question)
     assert torch.allclose(found.parts, given.parts, atol=1e-5)
     stored["features_current"][:, 4] += 1
-    assert not torch.allclose(answerer.compare(answerer.see(stored), batch.question).parts, given.parts, atol=1e-3)
+    assert not torch.allclose(
+        answerer.fuse(answerer.encode_films(stored), batch.question).parts, given.parts, atol=1e-3
+    )
 
 
 def speaker() -> DynamicSpeaker:
@@ -116,13 +121,13 @@ def speaker() -> DynamicSpeaker:
 
 @torch.no_grad()
 def test_the_speaker_says_what_training_would_score_highest() -> None:
-    talker, parts, absent = speaker(), 5 * torch.randn(6, 3, 6), torch.zeros(6, 3, dtype=torch.bool)
+    talker, parts, mask = speaker(), 5 * torch.randn(6, 3, 6), torch.ones(6, 3, dtype=torch.bool)
     lengths = set()
     for eagerness in torch.linspace(0, 1, 21).tolist():
         talker.leave.bias[talker.eos] = eagerness
-        said = talker.generate(parts, absent, limit=12)
+        said = talker.generate(parts, mask, limit=12)
         counts = said.mask.bool()
-        assert torch.equal(talker(parts, absent, said).argmax(-1)[counts], said.ids[counts])
+        assert torch.equal(talker(parts, mask, said).argmax(-1)[counts], said.ids[counts])
         assert (said.ids[~counts] == talker.pad).all()
         ends = (said.ids == talker.eos) & counts
         assert torch.equal(ends.long().argmax(1)[ends.any(1)], counts.sum(1)[ends.any(1)] - 1)
@@ -132,32 +137,32 @@ def test_the_speaker_says_what_training_would_score_highest() -> None:
 
 @torch.no_grad()
 def test_training_begins_with_the_token_that_answering_begins_with() -> None:
-    talker, parts, absent = speaker(), torch.randn(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool)
+    talker, parts, mask = speaker(), torch.randn(2, 3, 6), torch.ones(2, 3, dtype=torch.bool)
     first: list[list[int]] = []
     handle = talker.words.register_forward_pre_hook(
         lambda module, ids: first.append(ids[0].reshape(2, -1)[:, 0].tolist())
     )
-    talker(parts, absent, Tokens(torch.full((2, 3), 9), torch.ones(2, 3, dtype=torch.long)))
-    talker.generate(parts, absent, limit=1)
+    talker(parts, mask, Tokens(torch.full((2, 3), 9), torch.ones(2, 3, dtype=torch.long)))
+    talker.generate(parts, mask, limit=1)
     handle.remove()
     assert first == [[talker.bos] * 2] * 2
 
 
 @torch.no_grad()
 def test_the_speaker_hears_all_parts_and_not_the_future() -> None:
-    talker, parts, absent = speaker(), torch.randn(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool)
+    talker, parts, mask = speaker(), torch.randn(2, 3, 6), torch.ones(2, 3, dtype=torch.bool)
     answer = Tokens(torch.randint(5, 50, (2, 6)), torch.ones(2, 6, dtype=torch.long))
-    given = talker(parts, absent, answer)
+    given = talker(parts, mask, answer)
     for part in range(3):
         moved = parts.clone()
         moved[:, part] += 1
-        assert not torch.allclose(talker(moved, absent, answer), given, atol=1e-4)
-        gone = absent.clone()
-        gone[:, part] = True
+        assert not torch.allclose(talker(moved, mask, answer), given, atol=1e-4)
+        gone = mask.clone()
+        gone[:, part] = False
         assert torch.equal(talker(moved, gone, answer), talker(parts, gone, answer))
     changed = Tokens(answer.ids.clone(), answer.mask)
     changed.ids[:, 3] = 7
-    later = talker(parts, absent, changed)
+    later = talker(parts, mask, changed)
     assert torch.equal(later[:, :4], given[:, :4])
     assert not torch.allclose(later[:, 4], given[:, 4], atol=1e-4)
 
@@ -174,7 +179,7 @@ def test_rows_of_the_ablation_take_a_step(graphs: tuple[str, ...]) -> None:
     assert float(output.loss.detach()) == pytest.approx(
         float(output.terms["generation"] + 0.0025 * output.terms["attention"])
     )
-    read = [tensor for name, tensor in one.named_parameters() if not name.startswith("vision.")]
+    read = [tensor for name, tensor in one.named_parameters() if tensor.requires_grad and "vision." not in name]
     assert all(tensor.grad is not None and tensor.grad.isfinite().all() for tensor in read)
     found = one.vision.diseases.findings.weight.grad
     assert (found is not None) == ("semantic" in graphs), "findings are read by the semantic graph alone"
@@ -192,12 +197,12 @@ def test_ekaids_own_regions_and_fewer_findings() -> None:
     one = model(region_names=EKAID_REGIONS, findings=("edema", "fracture"))
     output = one(**toy.batch(2))
     assert torch.isfinite(output.loss)
-    assert one.see(toy.batch(2)).nodes.shape[:2] == (4, 52)
+    assert one.encode_films(toy.batch(2)).nodes.shape[:2] == (4, 52)
 
 
 def test_the_published_sizes() -> None:
     big = meta_model("ekaid/answer", "paper")
-    assert sum(parameter.numel() for parameter in big.speaker.parameters()) == pytest.approx(17.8e6, rel=0.02)
+    assert sum(parameter.numel() for parameter in big.decoder.parameters()) == pytest.approx(17.8e6, rel=0.02)
     assert (big.config.node_width, big.config.speaker_width, big.config.speech_parts) == (1024, 512, 16)
     assert big.config.region_names == C2F_REGIONS
 

@@ -1,4 +1,4 @@
-"""FFA-CL: the label trees and their targets, labels by policy, words, frozen features, judging, the command for NIH."""
+"""FFA-CL: label trees and their targets, labels by policy, words, frozen features, validation, the command for NIH."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from intervalchange import cli
 from intervalchange.config import load_preset
 from intervalchange.errors import ConfigError
 from intervalchange.findings import CHEXPERT
-from intervalchange.methods.ffa_cl.classify import POLICIES, FfaCl, FfaClConfig, FilmOutputs, by_study, f1, label_scores
+from intervalchange.methods.ffa_cl.classify import FfaCl, FfaClConfig
+from intervalchange.methods.ffa_cl.label_targets import POLICIES
 from intervalchange.methods.ffa_cl.label_tree import prompts_of, read_tree, tree_names, word_vectors
-from intervalchange.training.stage import meta_model, start_from
+from intervalchange.methods.ffa_cl.validation import FilmOutputs, by_study, f1, label_scores
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import start_from
 
 DISTANCES = """
 0 4 3 3 4 4 2 2 3 4 4 3 2 4
@@ -211,7 +214,7 @@ def test_a_frozen_backbone_sees_a_film_once_and_again_after_its_weights_change()
     model.encoder.load_state_dict({name: 2 * value for name, value in model.encoder.state_dict().items()})
     assert not torch.allclose(model.vectors(batch.current), first)
     assert calls == [3, 3]
-    assert len(model.remembered) == 3
+    assert len(model.vector_cache) == 3
     assert not model.train().encoder.training
 
 
@@ -233,7 +236,7 @@ def test_published_sizes() -> None:
     assert counts["encoder"] == pytest.approx(87.8e6, rel=0.02), "CLIP ViT-B/32"
 
 
-# --- judging -----------------------------------------------------------------------------------------------------
+# --- validation --------------------------------------------------------------------------------------------------
 
 
 def film_outputs(study: str, chance: float, truth: int) -> FilmOutputs:
@@ -255,7 +258,8 @@ def test_a_threshold_is_the_best_f1_of_validation() -> None:
     batch = toy.film_batch(12, names=model.config.labels)
     chosen = model.calibrate([batch])
     said, true = (
-        np.stack([getattr(one, side) for one in model.validation_outputs(batch)]) for side in ("chances", "truth")
+        np.stack([getattr(one, side) for one in model.validation_outputs(batch)])
+        for side in ("probabilities", "targets")
     )
     place = CHEXPERT.index("Cardiomegaly")
     reached = f1(said > model.threshold.numpy(), np.where(true < 0, np.nan, true))[place]
@@ -304,7 +308,7 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
     simulated = ["simulate", "nih", "--layout", "nih", "--patients", "24", "--pixels", "96", "--splits", "2:1:1"]
     assert cli.main([*simulated, "--seed", "0"]) == 0
     asked = [line for line in PAGE.read_text().splitlines() if line.startswith("intervalchange ") and "nih" in line]
-    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "predict"]
+    assert [line.split()[1] for line in asked] == ["prepare", "train", "train", "evaluate"]
     for line in asked:
         words = shlex.split(line.replace("/path/to/nih", "nih").replace("--size small", "--size tiny"))[1:]
         if words[0] == "prepare":

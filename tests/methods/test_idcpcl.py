@@ -248,7 +248,7 @@ def test_a_sequence_read_part_by_part_is_the_same_as_at_once() -> None:
 @OBJECTIVES
 def test_what_is_generated_is_what_teacher_forcing_says(objective: str) -> None:
     model, batch = answering(objective=objective).eval(), toy.batch(3)
-    read = model.memory(model.see(batch), batch.has_prior)
+    read = model.memory(model.encode_films(batch), batch.has_prior)
     prefix = model.prefix(batch.question)
     said = model.decoder.generate(*prefix, limit=8, **read)
     logits = model.decoder(*prefix, said, **read)
@@ -259,7 +259,7 @@ def test_what_is_generated_is_what_teacher_forcing_says(objective: str) -> None:
 @OBJECTIVES
 def test_no_word_sees_itself_or_what_comes_after(objective: str) -> None:
     model, batch = answering(objective=objective).eval(), toy.batch(2)
-    read, prefix = model.memory(model.see(batch), batch.has_prior), model.prefix(batch.question)
+    read, prefix = model.memory(model.encode_films(batch), batch.has_prior), model.prefix(batch.question)
     ids = torch.randint(5, 40, (2, 6), generator=torch.Generator().manual_seed(0))
     given = model.decoder(*prefix, Tokens(ids, torch.ones_like(ids)), **read)
     for place in range(6):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from intervalchange.config import load_preset
 from intervalchange.errors import ConfigError
 from intervalchange.methods.mccformers.answer import Mccformers, MccformersConfig
-from intervalchange.training.stage import meta_model
+from intervalchange.training.listing import meta_model
 
 TINY = {
     "pixels": 64,

@@ -19,7 +19,8 @@ from intervalchange.methods.plural.findings import PluralFindings, PluralFinding
 from intervalchange.methods.plural.ofa import ofa_tensors, our_name
 from intervalchange.methods.plural.reports import PROMPTS, TextOutputs, section
 from intervalchange.methods.plural.two_stream import ScaledOutput
-from intervalchange.training.stage import meta_model, start_from, train
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import start_from, train
 
 TINY = {
     "pixels": 64,
@@ -47,8 +48,8 @@ def of_reports(**changes: object) -> PluralFindings:
 
 def logits(model: Plural, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
-        read = model.memory(model.see(batch), batch.has_prior)
-        return model.decoder(*model.prefix(batch.question), model.said(batch.answer), **read)
+        read = model.memory(model.encode_films(batch), batch.has_prior)
+        return model.decoder(*model.prefix(batch.question), model.encode_answers(batch.answer), **read)
 
 
 # --- what is read ----------------------------------------------------------------------------------------------
@@ -74,10 +75,10 @@ def test_films_differ_in_their_vector_alone() -> None:
     assert torch.allclose(logits(model, batch), logits(model, exchanged), atol=1e-5)
     with torch.no_grad():
         model.decoder.cell_positions.weight.zero_()
-        read = model.memory(model.see(batch), batch.has_prior)
+        read = model.memory(model.encode_films(batch), batch.has_prior)
         order = torch.randperm(32, generator=torch.Generator().manual_seed(0))
         moved = {"films": read["films"][:, order], "films_mask": read["films_mask"]}
-        answer, text = model.said(batch.answer), model.prefix(batch.question)
+        answer, text = model.encode_answers(batch.answer), model.prefix(batch.question)
         assert torch.allclose(model.decoder(*text, answer, **read), model.decoder(*text, answer, **moved), atol=1e-5)
 
 
@@ -111,11 +112,11 @@ def test_an_absent_prior_is_not_read_whatever_it_holds() -> None:
 def test_words_are_not_seen_before_they_are_said() -> None:
     model, batch = tiny().eval(), toy.batch(2)
     given = logits(model, batch)
-    answer = model.said(batch.answer)
+    answer = model.encode_answers(batch.answer)
     other = Tokens(answer.ids.clone(), answer.mask)
     other.ids[:, 3] = (other.ids[:, 3] + 1) % 200
     with torch.no_grad():
-        read = model.memory(model.see(batch), batch.has_prior)
+        read = model.memory(model.encode_films(batch), batch.has_prior)
         moved = (model.decoder(*model.prefix(batch.question), other, **read) - given).abs().amax(dim=2)
     assert moved[:, :4].max() < 1e-6
     assert moved[:, 4].min() > 1e-4
@@ -125,7 +126,7 @@ def test_what_is_generated_is_what_the_loss_scores() -> None:
     """With a cache and without: each word is the most likely one after those before it."""
     model, batch = tiny(answer_tokens=12).eval(), toy.batch(3)
     with torch.no_grad():
-        read = model.memory(model.see(batch), batch.has_prior)
+        read = model.memory(model.encode_films(batch), batch.has_prior)
         text = model.prefix(batch.question)
         said = model.decoder.generate(*text, limit=12, **read)
         again = model.decoder(*text, said, **read).argmax(dim=2)
@@ -159,7 +160,7 @@ def test_punctuation_is_kept_unless_it_is_to_go() -> None:
     text = ["the main image is missing the finding of edema, than the reference image."]
     for strip, marks in ((False, 2), (True, 0)):
         model = tiny(strip_punctuation=strip)
-        said = model.tokenizer.convert_ids_to_tokens(model.said(text).ids[0])
+        said = model.tokenizer.convert_ids_to_tokens(model.encode_answers(text).ids[0])
         assert sum(token in {",", "."} for token in said) == marks
 
 
@@ -187,7 +188,7 @@ def test_sections_of_a_report() -> None:
 def test_each_target_is_asked_for_and_what_is_not_known_is_not_learnt() -> None:
     model, batch = of_reports(targets=("findings", "difference")), toy.batch(3)
     batch["report_current"][1] = ""
-    asked, texts = model.told(batch)
+    asked, texts = model.targets(batch)
     assert asked == [PROMPTS["findings"]] * 3 + batch.question
     known = texts.mask.sum(dim=1).tolist()
     assert [count > 0 for count in known] == [True, False, True, True, True, True]
@@ -208,7 +209,7 @@ def test_no_word_has_no_likelihood() -> None:
 def test_a_draw_of_cells_of_pairs_while_training() -> None:
     model, batch = of_reports(sample_patches=5).train(), toy.batch(4)
     has_prior = torch.tensor([True, True, True, False])
-    maps = model.see(batch)
+    maps = model.encode_films(batch)
     mask = model.memory(maps, has_prior)["films_mask"].unflatten(1, (2, 16))
     assert mask.sum(dim=2).tolist() == [[5, 5], [5, 5], [5, 5], [0, 16]]
     assert not torch.equal(mask[0, 0], mask[0, 1])

@@ -6,9 +6,10 @@ import pytest
 import torch
 import toy
 
+from intervalchange.data.batch import Batch
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.methods.real.answer import Real, RealConfig
-from intervalchange.training.stage import meta_model
+from intervalchange.training.listing import meta_model
 
 TINY = {
     "pixels": 64,
@@ -36,18 +37,22 @@ class Exact(torch.nn.Module):
 
     def __init__(self, model: Real, batch: object) -> None:
         super().__init__()
-        visual = model.see(batch.current, batch.prior, batch.has_prior)
-        self.difference = visual.maps["current"] - visual.maps["prior"]
+        maps = model.encode_films(batch).maps()
+        self.difference = maps["current"] - maps["prior"]
 
     def forward(self, residual: torch.Tensor) -> object:
         return type("Features", (), {"map": self.difference})
 
 
+def alignment(model: Real, batch: Batch) -> torch.Tensor:
+    films = model.encode_films(batch)
+    return model.alignment(films.maps(), films.has_prior)
+
+
 def test_alignment_is_zero_where_the_residual_is_the_difference() -> None:
     model, batch = tiny(), toy.batch(4)
     model.residual_encoder = Exact(model, batch)
-    visual = model.see(batch.current, batch.prior, batch.has_prior)
-    assert model.alignment(visual).item() == 0.0
+    assert alignment(model, batch).item() == 0.0
 
 
 def test_before_any_training_the_films_are_told_apart() -> None:
@@ -55,12 +60,13 @@ def test_before_any_training_the_films_are_told_apart() -> None:
     model, batch = tiny(residual=False, alignment=False), toy.batch(8)
     model(**batch)  # the first batch standardises
     model.eval()
-    answer = model._answer_tokens(batch.answer)
+    answer = model.encode_answers(batch.answer)
 
     def logits(prior: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            prefix, mask = model.prefix(model.see(current, prior, batch.has_prior), batch.question)
-            return model.decoder(prefix, mask, answer)
+            films = {**batch, "current": current, "prior": prior}
+            context = model.context(model.encode_films(films), films)
+            return model.decoder(context.prefix, context.mask, answer)
 
     given, swapped = logits(batch.prior, batch.current), logits(batch.current, batch.prior)
     others = logits(batch.prior.roll(1, 0), batch.current.roll(1, 0))
@@ -79,8 +85,7 @@ def test_gradients_reach_the_residual_encoder_through_both_losses() -> None:
     batch = toy.batch(4)
     for weight, expected in ((0.0, "generation"), (1.0, "alignment")):
         model = tiny(alignment_weight=weight, detach_epochs=0.0)
-        visual = model.see(batch.current, batch.prior, batch.has_prior)
-        loss = model(**batch).loss if expected == "generation" else model.alignment(visual)
+        loss = model(**batch).loss if expected == "generation" else alignment(model, batch)
         loss.backward()
         gradients = [parameter.grad for parameter in model.residual_encoder.parameters()]
         assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients), expected
@@ -91,7 +96,7 @@ def test_detach_ends_after_its_epochs() -> None:
     for epoch, reaches in ((0.5, False), (2.0, True)):
         model = tiny(detach_epochs=1.0)
         model.progress(step=0, steps=10, epoch=epoch)
-        model.alignment(model.see(batch.current, batch.prior, batch.has_prior)).backward()
+        alignment(model, batch).backward()
         assert (model.film_encoder.stages[0].weight.grad is not None) == reaches
 
 
@@ -117,11 +122,11 @@ def test_every_open_point_of_the_paper_runs(change: dict[str, object]) -> None:
 def test_order_is_the_order_of_the_prefix() -> None:
     batch = toy.batch(2)
     model = tiny(slots=False)
-    visual = model.see(batch.current, batch.prior, batch.has_prior)
-    first = model.prefix(visual, batch.question)[0][:, :3]
-    assert torch.equal(first, visual.tokens["residual"])
+    films = model.encode_films(batch)
+    tokens = model.tokens(films)
+    assert torch.equal(model.context(films, batch).prefix[:, :3], tokens["residual"])
     model.config.order = ("current", "residual", "prior")
-    assert torch.equal(model.prefix(visual, batch.question)[0][:, :3], visual.tokens["current"])
+    assert torch.equal(model.context(films, batch).prefix[:, :3], tokens["current"])
 
 
 def test_exchanging_the_films_changes_the_loss_of_an_untrained_model() -> None:

@@ -11,13 +11,10 @@ from intervalchange.data.batch import Batch
 from intervalchange.findings import FINDINGS, RANKED_LEVELS, SIMULATED
 from intervalchange.grammar import parse
 from intervalchange.inference import shown_as
-from intervalchange.methods.set_difference.answer import (
-    SetDifference,
-    SetDifferenceConfig,
-    level_word,
-    tune,
-    tune_global,
-)
+from intervalchange.methods.set_difference.answer import SetDifference, SetDifferenceConfig
+from intervalchange.methods.set_difference.deciding import level_word
+from intervalchange.methods.set_difference.network import rank_probabilities
+from intervalchange.methods.set_difference.thresholds import tune, tune_global
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["pair", "films"])
@@ -41,10 +38,10 @@ def test_exchanging_the_films_reverses_the_answer(model: SetDifference) -> None:
 
 def test_probabilities_of_the_two_directions_mirror_each_other(model: SetDifference) -> None:
     batch = toy.batch(4)
-    there = model.probabilities(*model.look_at_pair(batch.current, batch.prior))
-    back = model.probabilities(*model.look_at_pair(batch.prior, batch.current))
-    torch.testing.assert_close(there["added"], back["missing"])
-    torch.testing.assert_close(there["level"], back["level"])
+    there = model.probabilities(*model.encode_pair(batch.current, batch.prior))
+    back = model.probabilities(*model.encode_pair(batch.prior, batch.current))
+    torch.testing.assert_close(model.change_probabilities(there).added, model.change_probabilities(back).missing)
+    torch.testing.assert_close(there.level, back.level)
 
 
 def test_hard_subtraction_gives_ones_and_zeros() -> None:
@@ -52,16 +49,16 @@ def test_hard_subtraction_gives_ones_and_zeros() -> None:
     config = SetDifferenceConfig(pixels=64, widths=(16, 16, 32, 32), width=32, pair=False, hard=True)
     model = SetDifference(config).eval()
     batch = toy.batch(4)
-    chances = model.probabilities(*model.look_at_pair(batch.current, batch.prior))
-    assert set(chances["added"].unique().tolist()) <= {0.0, 1.0}
-    assert not (chances["added"] * chances["missing"]).any()
+    change = model.change_probabilities(model.probabilities(*model.encode_pair(batch.current, batch.prior)))
+    assert set(change.added.unique().tolist()) <= {0.0, 1.0}
+    assert not (change.added * change.missing).any()
 
 
 def test_ranks_are_a_distribution_even_when_cuts_cross(model: SetDifference) -> None:
-    look, _ = model.look_at_pair(toy.batch(3).current, toy.batch(3).prior)
+    film, _ = model.encode_pair(toy.batch(3).current, toy.batch(3).prior)
     with torch.no_grad():
         model.level_cuts[0] = torch.tensor([2.0, -1.0, 0.0])
-        ranks = model._ranks(look)
+        ranks = rank_probabilities(film.severity, model.level_cuts)
     assert (ranks >= 0).all()
     torch.testing.assert_close(ranks.sum(-1), torch.ones_like(ranks[..., 0]))
 

@@ -43,12 +43,12 @@ def test_a_row_is_what_it_says(size: str) -> None:
     """Soft: p (1 - q). Hard: a difference of sets. With the pair: the mean of that and what the branch says."""
     (pair, hard), model, batch = ROWS[size], configured(size), toy.batch(4)
     model.finding_threshold.copy_(torch.linspace(0.3, 0.7, len(FINDINGS)))
-    current, prior = model.look_at_pair(batch.current, batch.prior)
+    current, prior = model.encode_pair(batch.current, batch.prior)
     with torch.no_grad():
         branch = torch.sigmoid(model.pair(current.features, prior.features)[1]) if pair else None
     with torch.no_grad():
         now, then = torch.sigmoid(current.findings), torch.sigmoid(prior.findings)
-    added = model.probabilities(current, prior)["added"]
+    added = model.change_probabilities(model.probabilities(current, prior)).added
     for row in range(4):
         for place in range(len(FINDINGS)):
             p, q, limit = float(now[row, place]), float(then[row, place]), float(model.finding_threshold[place])
@@ -99,7 +99,9 @@ def test_exchanging_the_films_exchanges_added_and_missing_in_every_row() -> None
     batch = toy.batch(6)
     for size in ROWS:
         model = configured(size)
-        there = model.probabilities(*model.look_at_pair(batch.current, batch.prior))
-        back = model.probabilities(*model.look_at_pair(batch.prior, batch.current))
-        for one, other in (("added", "missing"), ("missing", "added"), ("level", "level")):
-            torch.testing.assert_close(there[one], back[other])
+        there = model.probabilities(*model.encode_pair(batch.current, batch.prior))
+        back = model.probabilities(*model.encode_pair(batch.prior, batch.current))
+        torch.testing.assert_close(there.level, back.level)
+        changes, reversed_changes = model.change_probabilities(there), model.change_probabilities(back)
+        torch.testing.assert_close(changes.added, reversed_changes.missing)
+        torch.testing.assert_close(changes.missing, reversed_changes.added)

@@ -15,7 +15,8 @@ from intervalchange.blocks.tokenizer import encode
 from intervalchange.errors import ConfigError
 from intervalchange.methods.ved.answer import Ved, VedConfig
 from intervalchange.tasks.classification import Classification, ClassificationConfig
-from intervalchange.training.stage import meta_model, start_from
+from intervalchange.training.listing import meta_model
+from intervalchange.training.stage import start_from
 
 ENCODER = {"pixels": 64, "encoder_widths": (8, 16), "encoder_depth": 0, "stem_stride": 4}
 TINY = {
@@ -41,7 +42,9 @@ def test_only_the_difference_embedding_knows_which_film_is_which(told_apart: boo
     answer = encode(model.tokenizer, batch.answer, eos=True)
 
     def logits() -> torch.Tensor:
-        return model.decoder(*model.prefix(batch.question), answer, **model.memory(model.see(batch), batch.has_prior))
+        return model.decoder(
+            *model.prefix(batch.question), answer, **model.memory(model.encode_films(batch), batch.has_prior)
+        )
 
     given = logits()
     batch["current"], batch["prior"] = batch.prior, batch.current
@@ -58,7 +61,7 @@ def test_before_any_training_the_films_are_told_apart() -> None:
     answer = encode(model.tokenizer, batch.answer, eos=True)
 
     def logits(prior: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
-        maps = model.see({**batch, "prior": prior, "current": current})
+        maps = model.encode_films({**batch, "prior": prior, "current": current})
         return model.decoder(*model.prefix(batch.question), answer, **model.memory(maps, batch.has_prior))
 
     given, swapped = logits(batch.prior, batch.current), logits(batch.current, batch.prior)
@@ -74,7 +77,7 @@ def test_each_film_gets_its_own_vector_in_the_order_current_prior() -> None:
     for row in range(2):
         for part, film, side in ((slice(0, 4), 2 + row, 1), (slice(4, 8), row, 0)):
             cells = torch.stack([model.enter(maps[film, :, y, x]) for y in (0, 1) for x in (0, 1)])
-            expected = cells + model.tell_apart.films.weight[side]
+            expected = cells + model.difference_embedding.films.weight[side]
             assert torch.allclose(memory["encoder_hidden_states"][row, part], expected, atol=1e-6)
     assert memory["encoder_attention_mask"].tolist() == [[1] * 8, [1] * 4 + [0] * 4]
 
@@ -108,7 +111,7 @@ def test_an_answer_ends_where_it_ends() -> None:
     model.eval()
     assert [one.answer for one in model.answer(batch)] == batch.answer
     with torch.no_grad():
-        read = model.memory(model.see(batch), batch.has_prior)
+        read = model.memory(model.encode_films(batch), batch.has_prior)
         said = model.decoder.generate(*model.prefix(batch.question), limit=96, **read)
     assert said.ids.shape[1] == 5
     assert said.mask.sum(1).tolist() == [2, 5]
@@ -173,7 +176,7 @@ def test_a_published_swin_is_loaded_by_name_and_read(tmp_path: Path) -> None:
         ours = model.encoder.network.state_dict()
         assert all(torch.equal(tensor, ours[name]) for name, tensor in published.state_dict().items())
     batch = toy.batch(2)
-    assert model.see(batch).shape == (4, 16, 4, 4)
+    assert model.encode_films(batch).shape == (4, 16, 4, 4)
     assert torch.isfinite(model(**batch).loss)
     assert len(model.eval().answer(batch)) == 2
 
@@ -204,7 +207,7 @@ def test_eight_pairs_are_learnt_by_heart() -> None:
 def test_a_finer_map_is_averaged_down_to_the_grid() -> None:
     batch = toy.batch(2)
     whole, small = (tiny(grid=grid).eval() for grid in (0, 2))
-    maps = whole.see(batch)
+    maps = whole.encode_films(batch)
     assert maps.shape[-1] > 2
     tokens = [model.memory(maps, batch.has_prior)["encoder_hidden_states"].shape[1] for model in (whole, small)]
     assert tokens == [2 * maps.shape[-1] ** 2, 2 * 2 * 2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from intervalchange.data.images import Geometry
+from intervalchange.data.films import Geometry
 from intervalchange.inference import Answered, Shown
 from intervalchange.records import Prediction
 from intervalchange.report.answer import MOST_MAPS, Entry, answer_page

@@ -24,11 +24,12 @@ from intervalchange import grammar
 from intervalchange.data import run_length
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT, FINDINGS, SIMULATED
+from intervalchange.policy import EVALUATION_SEED
 from intervalchange.records import KINDS, Change, Study
 from intervalchange.simulation import cohort
 from intervalchange.simulation.course import sample_acquisition, sample_course
-from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, patient_number, study_id, subject_id
-from intervalchange.simulation.layouts import mimic_diff_vqa as export
+from intervalchange.simulation.identifiers import dicom_id, patient_number, study_id, subject_id
+from intervalchange.simulation.layouts.mimic_cxr import equalise
 from intervalchange.simulation.scene import REFERENCE, RenderedFilm, State
 
 
@@ -254,13 +255,13 @@ def test_every_frontal_film_and_report_is_on_disk(root: Path) -> None:
 
 def test_films_are_equalised() -> None:
     film = np.random.default_rng(0).normal(0.3, 0.05, (200, 200)).astype(np.float32)
-    equal = export.equalise(film)
+    equal = equalise(film)
     assert equal.min() == 0
     assert equal.max() == 255
     assert np.ptp(np.quantile(equal, [0.1, 0.3, 0.5, 0.7, 0.9])) == pytest.approx(0.8 * 255, abs=4)
     order = np.argsort(film, axis=None)
     assert (np.diff(equal.ravel()[order].astype(int)) >= 0).all()
-    assert (export.equalise(np.ones((4, 4), np.float32)) == 0).all()
+    assert (equalise(np.ones((4, 4), np.float32)) == 0).all()
 
 
 def test_splits_share_no_patient(root: Path) -> None:
@@ -453,7 +454,7 @@ def test_seeds_share_no_identifier_and_no_pixel() -> None:
         for study in patient.studies:
             names += [study.study.study_id, study.dicom_id]
             assert study.film is not None
-            films.append(export.equalise(study.film.pixels).tobytes())
+            films.append(equalise(study.film.pixels).tobytes())
     assert len(set(names)) == len(names)
     assert len(set(films)) == len(films)
 

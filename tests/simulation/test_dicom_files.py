@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from film_files import chest
 
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 
 IDS = {"patient_id": "29000001", "study_uid": uid("study"), "instance_uid": uid("film")}
@@ -23,12 +23,12 @@ def stretched(film: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize(("bits", "jpeg"), [(8, False), (8, True), (12, False), (16, False)])
-def test_read_image_reads_it_back(tmp_path: Path, bits: int, jpeg: bool, inverted: bool) -> None:
+def test_read_film_reads_it_back(tmp_path: Path, bits: int, jpeg: bool, inverted: bool) -> None:
     film = chest(65, 71)
     path = tmp_path / "film.dcm"
     header = {"study_date": "21110203", "study_time": "040506", "view": "AP", "sex": "F", "age": 51.7}
     path.write_bytes(dicom_bytes(film, **IDS, bits=bits, jpeg=jpeg, inverted=inverted, **header))
-    image = read_image(path)
+    image = read_film(path)
     wanted = stretched(film) if bits == 8 else film
     tolerance = 0.08 if jpeg else 1.5 / (1 << bits) / (film.max() - film.min())
     np.testing.assert_allclose(image.pixels, wanted, atol=tolerance)

@@ -16,8 +16,8 @@ from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.grammar import DIFFERENCE_QUESTION, parse, render
 from intervalchange.records import Case, Change
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.layouts import pairs
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 Written = tuple[Path, list[SimulatedPatient]]
 Truth = dict[tuple[str, str], tuple[SimulatedPatient, SimulatedStudy, SimulatedStudy]]

@@ -72,10 +72,10 @@ def test_the_truth_scores_full_marks_and_its_absence_none() -> None:
     batch = toy.film_batch(12, names=NAMES)
     detection = Detection(DetectionConfig(labels=NAMES, pixels=64)).eval()
     outputs = detection.validation_outputs(batch)
-    assert sum(len(one.truth) for one in outputs) == int(batch.labels_current.sum())
-    exact = [BoxOutputs(one.patient, one.known, one.truth, one.truth) for one in outputs]
+    assert sum(len(one.target) for one in outputs) == int(batch.labels_current.sum())
+    exact = [BoxOutputs(one.patient, one.known, one.target, one.target) for one in outputs]
     assert detection.validation_scores(exact)["boxes.strict.map"] == 1
-    missed = [BoxOutputs(one.patient, one.known, one.truth, ()) for one in outputs]
+    missed = [BoxOutputs(one.patient, one.known, one.target, ()) for one in outputs]
     assert detection.validation_scores(missed)["boxes.strict.map"] == 0
     segmentation = Segmentation(SegmentationConfig(labels=NAMES, pixels=64)).eval()
     segmentation.logits = lambda films: 20 * (batch.masks_current - 0.5)  # type: ignore[method-assign]
@@ -158,8 +158,8 @@ def test_marks_are_classified_found_and_outlined() -> None:
 def test_a_head_of_layers_says_how_they_are_drawn() -> None:
     """transformers leaves out modules without tensors of their own, unless the model says that it is not foreign."""
     head = tiny("tasks/detection").head
-    assert torch.allclose(head.heat.bias.sigmoid(), torch.full((len(NAMES),), RARE))
-    assert head.heat.weight.std() < 0.02
+    assert torch.allclose(head.heatmap.bias.sigmoid(), torch.full((len(NAMES),), RARE))
+    assert head.heatmap.weight.std() < 0.02
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------

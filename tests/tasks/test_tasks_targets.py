@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from intervalchange.data import run_length
-from intervalchange.data.images import Geometry
+from intervalchange.data.films import Geometry
 from intervalchange.data.masks import mask_in_square
 from intervalchange.losses.detection import box_sides, box_targets, centre_focal, generalised_iou
 from intervalchange.records import Region
@@ -19,13 +19,13 @@ def test_the_heat_is_one_at_the_centre_and_falls_with_the_box() -> None:
     boxes = torch.tensor([[[8.0, 8.0, 40.0, 24.0], [0.0, 0.0, 0.0, 0.0]], [[0.0, 0.0, 8.0, 8.0], [40.0, 40, 64, 64]]])
     labels = torch.tensor([[1, -1], [0, 0]])
     targets = box_targets(boxes, labels, 2, (16, 16), 4.0)
-    assert targets.heat.shape == (2, 2, 16, 16)
-    assert (targets.heat[0, 0] == 0).all()
-    assert [tuple(place) for place in (targets.heat[0, 1] == 1).nonzero().tolist()] == [(4, 6)]
-    assert [tuple(place) for place in (targets.heat[1, 0] == 1).nonzero().tolist()] == [(1, 1), (13, 13)]
+    assert targets.heatmap.shape == (2, 2, 16, 16)
+    assert (targets.heatmap[0, 0] == 0).all()
+    assert [tuple(place) for place in (targets.heatmap[0, 1] == 1).nonzero().tolist()] == [(4, 6)]
+    assert [tuple(place) for place in (targets.heatmap[1, 0] == 1).nonzero().tolist()] == [(1, 1), (13, 13)]
     # 32 px are 8 cells, so the deviation along x is 8 * .54 / 6; along y half of it, but at least half a cell.
-    assert float(targets.heat[0, 1, 4, 7]) == pytest.approx(math.exp(-0.5 / 0.72**2), rel=1e-5)
-    assert float(targets.heat[0, 1, 5, 6]) == pytest.approx(math.exp(-0.5 / 0.5**2), rel=1e-5)
+    assert float(targets.heatmap[0, 1, 4, 7]) == pytest.approx(math.exp(-0.5 / 0.72**2), rel=1e-5)
+    assert float(targets.heatmap[0, 1, 5, 6]) == pytest.approx(math.exp(-0.5 / 0.5**2), rel=1e-5)
     assert float(targets.count) == 3
     assert torch.allclose(targets.weight.sum((1, 2)), torch.tensor([1.0, 2.0]), atol=1e-5)
     assert targets.boxes[0, :, 4, 6].tolist() == [8, 8, 40, 24]
@@ -37,9 +37,9 @@ def test_the_order_of_boxes_and_a_centre_on_the_edge_do_not_matter() -> None:
     labels = torch.tensor([[0, 1, 0]])
     one = box_targets(boxes, labels, 2, (16, 16), 4.0)
     other = box_targets(boxes.flip(1), labels.flip(1), 2, (16, 16), 4.0)
-    assert torch.allclose(one.heat, other.heat)
+    assert torch.allclose(one.heatmap, other.heatmap)
     assert torch.allclose(one.weight, other.weight)
-    assert float(one.heat[0, 0, 15, 15]) == 1
+    assert float(one.heatmap[0, 0, 15, 15]) == 1
 
 
 def test_focal_by_hand_and_unknown_labels() -> None:

@@ -22,7 +22,7 @@ from intervalchange.inference import Predictor
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import CHEXPERT_TASKS
-from intervalchange.tasks.image_text import ImageText, ReadTexts, SeenFilms, WordsAndPlaces, similarity
+from intervalchange.tasks.image_text import EncodedFilms, EncodedTexts, ImageText, WordsAndPatches, similarity
 from intervalchange.tasks.prompts import combinations, open_prompts
 from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_metrics
 from intervalchange.tasks.zero_shot import Standard, ZeroShotOptions, class_scores, zero_shot, zero_shot_metrics
@@ -133,16 +133,18 @@ def test_accuracy_counts_the_films_with_one_class() -> None:
 def test_similarity_is_cosine_and_half_of_it_local() -> None:
     torch.manual_seed(0)
     vectors, texts = torch.randn(20, 4), torch.randn(40, 4)
-    plain = similarity(SeenFilms(vectors, None), ReadTexts(texts, None, None))
+    plain = similarity(EncodedFilms(vectors, None), EncodedTexts(texts, None, None))
     assert torch.allclose(plain, F.cosine_similarity(vectors[:, None], texts[None], dim=-1), atol=1e-6)
     tokens, words = torch.randn(20, 5, 4), torch.randn(40, 3, 4)
     mask = torch.ones(40, 3)
     mask[:, 2] = 0
-    both = similarity(SeenFilms(vectors, tokens), ReadTexts(texts, words, mask))
-    alone = similarity(SeenFilms(vectors[3:4], tokens[3:4]), ReadTexts(texts[7:8], words[7:8, :2], mask[7:8, :2]))
+    both = similarity(EncodedFilms(vectors, tokens), EncodedTexts(texts, words, mask))
+    alone = similarity(EncodedFilms(vectors[3:4], tokens[3:4]), EncodedTexts(texts[7:8], words[7:8, :2], mask[7:8, :2]))
     assert torch.allclose(both[3, 7], alone[0, 0], atol=1e-5)
     # A film that holds a text's words as they are gathers each of them: the local half is near its limit of 1.
-    exact = similarity(SeenFilms(vectors[:1], 1.0 * words[:1, :1]), ReadTexts(vectors[:1], words[:1, :1], mask[:1, :1]))
+    exact = similarity(
+        EncodedFilms(vectors[:1], 1.0 * words[:1, :1]), EncodedTexts(vectors[:1], words[:1, :1], mask[:1, :1])
+    )
     assert float(exact) == pytest.approx(1, abs=1e-5)
 
 
@@ -182,8 +184,8 @@ def test_retrieval_against_a_loop_and_its_chance() -> None:
 
 
 def test_the_protocol_is_two_methods() -> None:
-    assert isinstance(Stub(), ImageText) and not isinstance(Stub(), WordsAndPlaces)
-    assert isinstance(LocalStub(), WordsAndPlaces)
+    assert isinstance(Stub(), ImageText) and not isinstance(Stub(), WordsAndPatches)
+    assert isinstance(LocalStub(), WordsAndPatches)
 
 
 @pytest.mark.parametrize("stub", [Stub, LocalStub])
@@ -210,10 +212,10 @@ def test_cm_cgns_is_asked(options: dict[str, float], cohort: Path) -> None:
     model = CmCgnsAlign(config)
     films, texts = toy.film_batch(4, names=NAMES).current, ["small left pleural effusion", "pneumothorax"]
     model.train()
-    model.see(films)
+    model.encode_films(films)
     model.eval()
     assert isinstance(model, ImageText)
-    assert isinstance(model, WordsAndPlaces) is bool(options)
+    assert isinstance(model, WordsAndPatches) is bool(options)
     seen, said = model.film_vectors(films), model.text_vectors(texts)
     assert seen.shape[1] == said.shape[1]
     for vectors in (seen, said):
@@ -270,7 +272,7 @@ def test_chexpert_5x200_as_it_is_published(tmp_path: Path) -> None:
 def test_through_the_command(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "load", lambda run: Predictor(Stub(), {"stage": "stub/align"}))
     val, test = tmp_path / "val.json", tmp_path / "test.json"
-    command = ["predict", "run", "--data", str(cohort), "--zero-shot", "--labels", *NAMES]
+    command = ["evaluate", "run", "--data", str(cohort), "--zero-shot", *NAMES]
     assert cli.main([*command, "--split", "val", "--out", str(val)]) == 0
     assert cli.main([*command, "--standard", str(val), "--out", str(test)]) == 0
     said = json.loads(test.read_text(encoding="utf-8"))

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods.base.method import Method, answer_scores
+from intervalchange.methods import method_class
+from intervalchange.methods.base.method import Method, MethodOutput, answer_scores
 from intervalchange.records import Prediction
 from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
@@ -167,6 +168,45 @@ def test_list_stages() -> None:
     assert stage.parameters["tiny"] < 1_000_000
     assert stage.supervision == ("answers",)
     assert "ReAl" in stage.headers["paper"]["paper"]
+
+
+def test_stages_are_listed_in_running_order() -> None:
+    names = [stage.name for stage in list_stages()]
+    methods = list(dict.fromkeys(name.split("/")[0] for name in names))
+    assert methods == [*sorted(set(methods) - {"tasks"}), "tasks"], "methods in alphabetical order, tasks last"
+    assert names[: names.index("c2f/answer") + 1] == ["c2f/anatomy", "c2f/diseases", "c2f/align", "c2f/answer"]
+    for name in names:
+        for earlier in method_class(name).follows:
+            same_method = earlier.split("/")[0] == name.split("/")[0]
+            assert not same_method or names.index(earlier) < names.index(name), f"{name} follows {earlier}"
+
+
+def test_a_stage_follows_what_its_presets_start_from() -> None:
+    for stage in list_stages():
+        commands = [header["command"] for header in stage.headers.values()]
+        sources = {command.split("--from ")[1].split()[0] for command in commands if "--from " in command}
+        follows = method_class(stage.name).follows
+        names = {name.replace("/", "_").upper() + "_RUN" for name in follows}
+        assert len(sources) == len(follows), f"{stage.name} follows {follows}, its presets start from {sources}"
+        ends = {source.removesuffix("_RUN") for source in sources}
+        assert all(any(end in name for name in names) for end in ends), f"{stage.name}: {sources} are not of {follows}"
+
+
+def test_a_loss_is_the_weighted_sum_of_its_terms() -> None:
+    terms = {"a": torch.tensor(2.0, requires_grad=True), "b": torch.tensor(3.0)}
+    output = MethodOutput.of(terms, {"a": 0.5}, logged={"c": torch.tensor(100.0)})
+    assert output.loss.item() == 0.5 * 2 + 3, "a term without a weight counts once, what is logged not at all"
+    assert {name: term.item() for name, term in output.terms.items()} == {"a": 2, "b": 3, "c": 100}
+    assert output.loss.requires_grad and not any(term.requires_grad for term in output.terms.values())
+
+
+def test_tensors_of_former_names_load() -> None:
+    former = {"speaker.words.weight": torch.zeros(1), "places.weight": torch.zeros(2), "vision.a": torch.zeros(3)}
+    today = method_class("ekaid/answer").with_current_names(former)
+    assert {name: len(tensor) for name, tensor in today.items()} == {
+        "decoder.words.weight": 1, "node_types.weight": 2, "vision.a": 3,
+    }  # fmt: skip
+    assert method_class("c2f/diseases").config_class(places_weight=0.5).locations_weight == 0.5
 
 
 def test_print_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

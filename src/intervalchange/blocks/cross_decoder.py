@@ -10,22 +10,28 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import BertGenerationConfig, BertGenerationDecoder, PreTrainedTokenizerBase
+from transformers import BertGenerationConfig, BertGenerationDecoder, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from intervalchange.blocks.decoders import PrefixDecoder, initial_spread
+from intervalchange.blocks.decoders import PrefixDecoder, initial_spread, special_ids
 from intervalchange.blocks.tokenizer import Tokens
 
 
 class CrossLanguageModel(BertGenerationDecoder):
-    """BertGeneration with a table of its own for the words that it says."""
+    """BertGeneration with a table of its own for the words that it writes."""
 
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.lm_head: nn.Linear = nn.Linear(config.hidden_size, config.vocab_size)
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head
+
+
+def cross_attention_cache(language_model: PreTrainedModel) -> EncoderDecoderCache:
+    """An empty cache with room for the memory, which the one that `generate` makes itself has not."""
+    config = language_model.config
+    return EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
 
 
 class CrossDecoder(PrefixDecoder):
@@ -50,6 +56,7 @@ class CrossDecoder(PrefixDecoder):
         word_dropout: float = 0.0,
     ) -> None:
         config = BertGenerationConfig(
+            **special_ids(tokenizer),
             vocab_size=len(tokenizer),
             hidden_size=width,
             num_hidden_layers=layers,
@@ -61,9 +68,6 @@ class CrossDecoder(PrefixDecoder):
             max_position_embeddings=positions,
             initializer_range=initial_spread(width),
             layer_norm_eps=1e-5,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
             is_decoder=True,
             add_cross_attention=True,
             tie_word_embeddings=False,
@@ -72,7 +76,6 @@ class CrossDecoder(PrefixDecoder):
 
     @torch.no_grad()
     def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **read: Any) -> Tokens:
-        """As `PrefixDecoder`; the cache is made here, because that of `generate` has no room for the memory."""
-        config = self.language_model.config
-        cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        """As `PrefixDecoder`."""
+        cache = cross_attention_cache(self.language_model)
         return super().generate(prefix, prefix_mask, limit=limit, beams=beams, past_key_values=cache, **read)

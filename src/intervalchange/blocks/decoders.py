@@ -52,7 +52,8 @@ class PrefixDecoder(nn.Module):
         hidden = self.language_model.base_model(
             inputs_embeds=inputs, attention_mask=mask, position_ids=unmasked_ranks(mask), use_cache=False, **read
         ).last_hidden_state
-        return self.language_model.lm_head(self.dropout(hidden[:, opened.shape[1] - 1 :]))
+        logits: Tensor = self.language_model.lm_head(self.dropout(hidden[:, opened.shape[1] - 1 :]))
+        return logits
 
     @torch.no_grad()
     def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **read: Any) -> Tokens:
@@ -70,6 +71,10 @@ class PrefixDecoder(nn.Module):
             pad_token_id=self.pad,
             **read,
         )
+        return self.up_to_eos(ids)
+
+    def up_to_eos(self, ids: Tensor) -> Tokens:
+        """Generated ids (b, t), masked after the first EOS of each row."""
         ended = (ids == self.eos).cumsum(dim=1)
         return Tokens(ids, ((ended == 0) | ((ended == 1) & (ids == self.eos))).long())
 
@@ -91,6 +96,7 @@ class AnswerDecoder(PrefixDecoder):
         vocab_size: int = 0,
     ) -> None:
         config = GPT2Config(
+            **special_ids(tokenizer),
             vocab_size=vocab_size or len(tokenizer),
             n_positions=positions,
             initializer_range=initial_spread(width),
@@ -100,9 +106,6 @@ class AnswerDecoder(PrefixDecoder):
             resid_pdrop=dropout,
             embd_pdrop=dropout,
             attn_pdrop=dropout,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
         )
         super().__init__(GPT2LMHeadModel(config), tokenizer)
 
@@ -112,6 +115,11 @@ class AnswerDecoder(PrefixDecoder):
         self.language_model.load_state_dict(published)
 
 
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """BOS, EOS and padding, as configurations of transformers name them."""
+    return {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+
+
 def unmasked_ranks(mask: Tensor) -> Tensor:
     """Rank of each unmasked token in its row, as `generate` counts them: (b, t)."""
     return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
@@ -119,4 +127,4 @@ def unmasked_ranks(mask: Tensor) -> Tensor:
 
 def initial_spread(width: int) -> float:
     """Deviation that weights are drawn with. The customary 0.02 is for width 768; narrower models stall on it."""
-    return max(0.02, 0.5 * width**-0.5)
+    return max(0.02, float(0.5 * width**-0.5))

@@ -1,25 +1,30 @@
 """Image encoders: films (b, 1, h, w) -> feature map (b, c, g, g), read as n = g * g tokens of width c.
 
+These are the encoders that a configuration can name (`Backbone`); `encoder_weights.py` loads weights into them.
 `ConvEncoder` is small, trained from scratch, with group normalisation so that a batch of one is like any other.
-`PyramidEncoder` is the trunk of set_difference, and can start from a run of it: an encoder that has seen chest films.
-`ResNetEncoder` is ResNet-50 of transformers with one input channel; published weights are loaded by name.
+`PyramidEncoder` is the trunk of set_difference. `ResNetEncoder` is ResNet-50 of transformers with one input channel,
+`HubEncoder` any vision model of Hugging Face.
 """
 
 from __future__ import annotations
 
+import inspect
+import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import ResNetConfig, ResNetModel
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, ResNetConfig, ResNetModel
 
 from intervalchange.blocks.pyramid import FeaturePyramid
 from intervalchange.errors import ConfigError
 
-Backbone = Literal["conv", "pyramid", "resnet50"]
+Backbone = Literal["conv", "pyramid", "resnet50", "hub"]
+
+Shape = tuple[tuple[int, int], ...]
+"""(width, stride) of the maps of an encoder, fine to coarse."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Features:
 
     map: Tensor
     """(b, c, g, g)."""
+    token: Tensor | None = None
+    """(b, c), the class token of an encoder that has one."""
 
     @property
     def tokens(self) -> Tensor:
@@ -59,7 +66,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        residual: Tensor = self.layers(x)
+        return x + residual
 
 
 class ConvEncoder(nn.Module):
@@ -83,7 +91,7 @@ class ConvEncoder(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """`FeaturePyramid` (stride 8). Weights are loaded from a run folder of set_difference of the same widths."""
+    """`FeaturePyramid` (stride 8), as set_difference has it."""
 
     def __init__(self, widths: tuple[int, ...], width: int, depth: int = 1) -> None:
         super().__init__()
@@ -92,22 +100,6 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, films: Tensor) -> Features:
         return Features(self.network(films))
-
-    def load_pretrained(self, name: str) -> None:
-        """The encoder of a set_difference run."""
-        path = Path(name) / "model.safetensors"
-        if not path.is_file():
-            raise ConfigError("there are no weights of an encoder.", where=name, remedy="Give a finished run folder.")
-        prefix = "encoder."
-        theirs = {key.removeprefix(prefix): value for key, value in load_file(path).items() if key.startswith(prefix)}
-        try:
-            self.network.load_state_dict(theirs)
-        except RuntimeError as error:
-            raise ConfigError(
-                "the encoder of this run has another shape.",
-                where=name,
-                remedy="Give it the same widths: encoder_widths and pyramid_width here, widths and width there.",
-            ) from error
 
 
 class ResNetEncoder(nn.Module):
@@ -130,20 +122,114 @@ class ResNetEncoder(nn.Module):
         self.network.load_state_dict(published)
 
 
-Encoder = ConvEncoder | PyramidEncoder | ResNetEncoder
+class HubEncoder(nn.Module):
+    """Any vision model that `AutoModel` knows: its last map, and its class token where it has one.
+
+    Films are shown on every channel, resized to the size the model was made for.
+    """
+
+    def __init__(self, description: str) -> None:
+        """description: the model's configuration as JSON."""
+        super().__init__()
+        facts = json.loads(description)
+        config = AutoConfig.for_model(facts.pop("model_type"), **facts)
+        kind: Any = AutoModel._model_mapping[type(config)]
+        bare = (
+            {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+        )
+        self.network = AutoModel.from_config(config, **bare)
+        self.channels, self.side = int(getattr(config, "num_channels", 3)), getattr(config, "image_size", None)
+        widths = getattr(config, "hidden_sizes", None)
+        self.width = int(widths[-1] if widths else config.hidden_size)
+        depths, patch = getattr(config, "depths", None), getattr(config, "patch_size", None)
+        self.stride = int(patch) * 2 ** (len(depths) - 1 if depths else 0) if patch else 32
+
+    def forward(self, films: Tensor) -> Features:
+        if self.side is not None:
+            side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
+            films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
+        state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
+        if state.ndim == 4:
+            return Features(state)
+        grid = int(state.shape[1] ** 0.5)
+        token = state[:, 0] if state.shape[1] > grid * grid else None
+        patches = state[:, state.shape[1] - grid * grid :]
+        return Features(patches.transpose(1, 2).unflatten(2, (grid, grid)), token)
+
+    def load_pretrained(self, name: str) -> None:
+        """Weights of the hub or of a folder written by `save_pretrained`."""
+        self.network.load_state_dict(type(self.network).from_pretrained(name).state_dict(), strict=False)
+
+
+def describe_hub_model(name: str) -> str:
+    """The configuration of a vision model on the hub, as JSON: kept with the weights, so that they load offline."""
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"there is no model {name!r}.",
+            remedy="Set --model.backbone_weights to a name on the hub (once online) or a folder of save_pretrained.",
+        ) from error
+    config = getattr(config, "vision_config", config)
+    return str(config.to_json_string(use_diff=True))
+
+
+Encoder = ConvEncoder | PyramidEncoder | ResNetEncoder | HubEncoder
 
 
 def build_encoder(
-    backbone: Backbone, widths: tuple[int, ...], depth: int, stem_stride: int, pyramid_width: int
+    backbone: Backbone,
+    widths: tuple[int, ...] = (),
+    depth: int = 1,
+    stem_stride: int = 4,
+    pyramid_width: int = 48,
+    hub_model: str = "",
 ) -> Encoder:
-    """The encoder a configuration names; `stem_stride` is for `conv`, `pyramid_width` for `pyramid` alone."""
+    """The encoder a configuration names.
+
+    widths, depth: of `conv` and `pyramid`; stem_stride: of `conv`; pyramid_width: of `pyramid`; hub_model: the
+    configuration of `hub` as JSON.
+    """
+    if backbone == "hub":
+        return HubEncoder(hub_model)
     if backbone == "resnet50":
         return ResNetEncoder()
-    return (
-        PyramidEncoder(widths, pyramid_width, depth)
-        if backbone == "pyramid"
-        else ConvEncoder(widths, depth, stem_stride)
-    )
+    if backbone == "pyramid":
+        return PyramidEncoder(widths, pyramid_width, depth)
+    return ConvEncoder(widths, depth, stem_stride)
+
+
+def shape_of(encoder: Encoder) -> Shape:
+    """Width and stride of each map that `levels_of` gives."""
+    if isinstance(encoder, HubEncoder):
+        return ((encoder.width, encoder.stride),)
+    if isinstance(encoder, ResNetEncoder):
+        return tuple(zip(encoder.network.config.hidden_sizes or (), (4, 8, 16, 32), strict=True))
+    if isinstance(encoder, PyramidEncoder):
+        return ((encoder.network.stem.out_channels, 4), (encoder.width, encoder.network.stride))
+    stride, shape = 1, []
+    for layer in encoder.stages:
+        if isinstance(layer, nn.Conv2d):
+            stride *= int(layer.stride[0])
+            shape.append((layer.out_channels, stride))
+    return tuple(shape)
+
+
+def levels_of(encoder: Encoder, films: Tensor) -> list[Tensor]:
+    """Films (b, 1, h, w) -> maps, fine to coarse; the last one is the map that the encoder gives by itself."""
+    if isinstance(encoder, HubEncoder):
+        return [encoder(films).map]
+    if isinstance(encoder, ResNetEncoder):
+        return list(encoder.network(films, output_hidden_states=True).hidden_states[1:])
+    if isinstance(encoder, PyramidEncoder):
+        stages = encoder.network.levels(films)
+        return [stages[0], encoder.network.merged(stages)]
+    maps, features = [], films
+    for layer in encoder.stages:
+        if isinstance(layer, nn.Conv2d) and features is not films:
+            maps.append(features)
+        features = layer(features)
+    return [*maps, features]
 
 
 def sincos_2d(width: int, rows: int, columns: int, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""MCCFormers: two streams of tokens look at each other, or at everything (Qiu et al., ICCV 2021, D and S).
+"""MCCFormers: two streams of tokens attend to each other, or to everything (Qiu et al., ICCV 2021, D and S).
 
 Both take two streams (b, n, d) of corresponding tokens, for example a prior and a current film or a film and a
 difference, and give two streams of the same shape. What is done with the two afterwards (side by side along the
@@ -16,7 +16,7 @@ Pairing = Literal["D", "S"]
 
 
 class CoAttentionLayer(nn.Module):
-    """Each stream attends to the other with one set of weights; both look at the values of before the layer.
+    """Each stream attends to the other with one set of weights; both read the values from before the layer.
 
     Post-norm: attention, residual and norm; feed-forward (ReLU), residual and norm. There is no attention inside a
     stream. Exchanging the streams exchanges the results.
@@ -38,14 +38,15 @@ class CoAttentionLayer(nn.Module):
         unread = None if hidden is None else hidden.roll(len(hidden) // 2, dims=0)
         read, _ = self.attention(streams, others, others, key_padding_mask=unread, need_weights=False)
         streams = self.norm(streams + self.dropout(read))
-        return self.feedforward_norm(streams + self.dropout(self.feedforward(streams)))
+        fused: Tensor = self.feedforward_norm(streams + self.dropout(self.feedforward(streams)))
+        return fused
 
 
 class PairAttention(nn.Module):
     """MCCFormers-D (`D`: each stream reads the other) or -S (`S`: self-attention over both, end to end).
 
     Both streams pass one linear layer and get learned positions: in D the same for both; in S, `segments` decides: one
-    table for both and an embedding a stream (C2F), or a table of 2n and no segments (as published).
+    table for both and an embedding per stream (C2F), or a table of 2n and no segments (as published).
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class PairAttention(nn.Module):
         super().__init__()
         self.kind, self.position_std = kind, position_std
         self.enter = nn.Linear(width_in, width)
-        places = 2 * tokens if kind == "S" and not segments else tokens
-        self.positions = nn.Parameter(torch.empty(places, width))
+        positions = 2 * tokens if kind == "S" and not segments else tokens
+        self.positions = nn.Parameter(torch.empty(positions, width))
         self.segments = nn.Parameter(torch.empty(2, 1, 1, width)) if kind == "S" and segments else None
         if kind == "D":
             self.layers = nn.ModuleList(CoAttentionLayer(width, heads, feedforward, dropout) for _ in range(layers))
@@ -80,12 +81,12 @@ class PairAttention(nn.Module):
         if self.segments is not None:
             init.normal_(self.segments, std=self.position_std)
 
-    def forward(self, one: Tensor, other: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, first: Tensor, second: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(b, n, width_in) twice -> (b, n, width) twice. hidden: (2, b, n) bool, True for tokens that are not read.
 
         A row of `hidden` must leave at least one token to be read.
         """
-        streams = self.enter(torch.stack([one, other]))
+        streams = self.enter(torch.stack([first, second]))
         if len(self.positions) == streams.shape[2]:
             streams = streams + self.positions
         else:

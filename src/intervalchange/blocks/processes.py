@@ -11,8 +11,8 @@ from torch import distributed as dist
 def average_over_processes(count: Tensor) -> Tensor:
     """The mean of a number over the processes.
 
-    Passed to losses as `across`: a loss divided by the mean count, and gradients averaged as DDP does, are those of the
-    joined batch.
+    Passed to losses as `reduce_mean`: a loss divided by the mean count, and gradients averaged as DDP does, are those
+    of the joined batch.
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return count

@@ -17,7 +17,7 @@ class FirstBatchNorm(nn.Module):
     Kingma and Dhariwal, NeurIPS 2018).
 
     What differs between two films is a fraction of what all films share: unless the shared part is taken away, the
-    decoder sees a constant. Fixed numbers, so a film's tokens do not depend on its batch mates.
+    decoder reads a constant. Fixed numbers, so a film's tokens do not depend on its batch mates.
     """
 
     centre: Tensor
@@ -31,7 +31,7 @@ class FirstBatchNorm(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
-    def _look(self, tokens: Tensor) -> None:
+    def _fit(self, tokens: Tensor) -> None:
         values = tokens.float().flatten(0, -2)
         centre = average_over_processes(values.mean(dim=0))
         square = average_over_processes(values.square().mean(dim=0))
@@ -42,15 +42,15 @@ class FirstBatchNorm(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(b, n, c) -> (b, n, c)."""
         if self.training and not self.seen:
-            self._look(tokens)
+            self._fit(tokens)
         return (tokens - self.centre) / self.spread
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation without a gain, over the rows of all processes that count.
 
-    Whatever is brought to length 1 after it cannot draw together: the mean of a batch is not among what rows are
-    compared by (the end of a projection head, as in SimSiam; Chen and He, CVPR 2021). In use: running metrics.
+    Rows that are brought to length 1 after it cannot collapse: the mean of a batch is not among what they are compared
+    by (the end of a projection head, as in SimSiam; Chen and He, CVPR 2021). In use: running statistics.
     `nn.SyncBatchNorm` is for GPUs alone and knows no mask.
     """
 
@@ -64,7 +64,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """(..., c), (...) 1 where a row counts for the metrics, or None for all -> (..., c), float32 or finer."""
+        """(..., c), (...) 1 where a row counts for the statistics, or None for all -> (..., c), float32 or finer."""
         values, mean, variance = values.to(torch.promote_types(values.dtype, torch.float32)), self.mean, self.variance
         if self.training:
             rows = values.flatten(0, -2)
@@ -85,8 +85,8 @@ class QueryProjection(nn.Module):
     """ReAl's projection, "a transformer decoder and fully connected layers" (MICCAI 2024).
 
     A feature map (b, c, h, w), its channels standardised, is widened to (b, n, d) by a linear layer plus fixed 2-D
-    positions; `queries` learned
-    vectors attend to it through `layers` decoder layers; a linear layer gives (b, queries, out_width).
+    positions; `queries` learned vectors attend to it through `layers` decoder layers; a linear layer gives
+    (b, queries, out_width).
     """
 
     def __init__(
@@ -119,4 +119,5 @@ class QueryProjection(nn.Module):
         memory = self.enter(self.norm(features.flatten(2).transpose(1, 2)))
         memory = memory + sincos_2d(memory.shape[-1], rows, columns, like=memory)
         queries = self.queries.expand(batch, -1, -1)
-        return self.leave(self.decoder(queries, memory))
+        tokens: Tensor = self.leave(self.decoder(queries, memory))
+        return tokens

@@ -65,7 +65,8 @@ class FeaturePyramid(nn.Module):
         top = self.lateral[-1](levels[-1])
         for lateral, features in zip(list(self.lateral)[-2::-1], levels[-2:0:-1], strict=True):
             top = lateral(features) + F.interpolate(top, size=features.shape[-2:], mode="nearest")
-        return self.out(top)
+        merged: Tensor = self.out(top)
+        return merged
 
     def forward(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""

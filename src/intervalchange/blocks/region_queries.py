@@ -1,7 +1,7 @@
 """Regions of the anatomy on a film, without proposals or matching: one learned query for each.
 
-Each region occurs at most once on a film, so query i always answers for region i: where it is, whether it is there, and
-what it looks like. A crop of the feature map around its box then says which findings are in it.
+Each region occurs at most once on a film, so query i always stands for region i: where it is, whether it is there, and
+a vector of how it appears. A crop of the feature map around its box then says which findings are in it.
 
 Boxes are x1, y1, x2, y2 as shares of the side of the square film, origin top left.
 """
@@ -42,8 +42,8 @@ class RegionView:
     def unpacked(cls, packed: Tensor, width: int) -> RegionView:
         """The inverse of `packed`."""
         findings = packed.shape[-1] - 5 - 2 * width
-        boxes, presence, anatomy, disease, found = packed.split([4, 1, width, width, findings], dim=-1)
-        return cls(boxes, presence.squeeze(-1), anatomy, disease, found)
+        boxes, presence, anatomy, disease, logits = packed.split([4, 1, width, width, findings], dim=-1)
+        return cls(boxes, presence.squeeze(-1), anatomy, disease, logits)
 
     def half(self, second: bool) -> RegionView:
         """The first or the second half of the films."""
@@ -54,8 +54,8 @@ class RegionView:
 class RegionQueries(nn.Module):
     """Boxes, presence and a vector for each of r regions, from a feature map.
 
-    A learned query a region reads the map through `layers` decoder layers. A box is the region's usual place (learned)
-    plus what the query adds to it.
+    One learned query per region reads the map through `layers` decoder layers. A box is the region's usual location
+    (learned) plus what the query adds to it.
     """
 
     def __init__(self, regions: int, width: int, layers: int, heads: int, dropout: float) -> None:
@@ -94,12 +94,13 @@ def crop_regions(features: Tensor, boxes: Tensor, cells: int, samples: int = 2) 
     x = boxes[..., 0, None] + steps * (boxes[..., 2] - boxes[..., 0]).unsqueeze(-1)
     y = boxes[..., 1, None] + steps * (boxes[..., 3] - boxes[..., 1]).unsqueeze(-1)
     count, regions = boxes.shape[:2]
-    across = x[:, :, None, :].expand(-1, -1, side, -1)
-    down = y[:, :, :, None].expand(-1, -1, -1, side)
-    grid = torch.stack([across, down], dim=-1).reshape(count, regions * side, side, 2) * 2 - 1
+    columns = x[:, :, None, :].expand(-1, -1, side, -1)
+    rows = y[:, :, :, None].expand(-1, -1, -1, side)
+    grid = torch.stack([columns, rows], dim=-1).reshape(count, regions * side, side, 2) * 2 - 1
     read = F.grid_sample(features.float(), grid.float(), mode="bilinear", padding_mode="border", align_corners=False)
     crops = F.avg_pool2d(read, samples) if samples > 1 else read
-    return crops.unflatten(2, (regions, cells)).transpose(1, 2).to(features.dtype)
+    by_region: Tensor = crops.unflatten(2, (regions, cells)).transpose(1, 2)
+    return by_region.to(features.dtype)
 
 
 class RegionDiseases(nn.Module):
@@ -133,7 +134,7 @@ class RegionDiseases(nn.Module):
 
 
 class RegionVision(nn.Module):
-    """From films to regions: a convolutional trunk (stride 8), a query a region, a crop a region."""
+    """From films to regions: a convolutional trunk (stride 8), one query and one crop per region."""
 
     def __init__(
         self,

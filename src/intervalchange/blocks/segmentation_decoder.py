@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intervalchange.blocks.published_encoders import Shape
+from intervalchange.blocks.encoders import Shape
 from intervalchange.errors import ConfigError
 
 
@@ -33,7 +33,8 @@ class Rung(nn.Module):
         if joined is not None:
             joined = joined if joined.shape[-2:] == size else F.interpolate(joined, size=size, mode="bilinear")
             features = torch.cat([features, joined.to(features.dtype)], dim=1)
-        return F.relu(self.norm(self.mix(features)))
+        mixed: Tensor = self.norm(self.mix(features))
+        return F.relu(mixed)
 
 
 class Ladder(nn.Module):
@@ -47,18 +48,18 @@ class Ladder(nn.Module):
         self.strides = [2**power for power in range(math.ceil(math.log2(start)) - 1, -1, -1) if 2**power >= until]
         self.joins = [_joined_at(shape, stride) for stride in self.strides]
         self.rungs = nn.ModuleList()
-        before = width
+        channels = width
         for stride, join in zip(self.strides, self.joins, strict=True):
-            now = max(8, width * stride // 4) if stride < 4 else width
+            outputs = max(8, width * stride // 4) if stride < 4 else width
             joined = 1 if stride == 1 else 0 if join is None else shape[join][0]
-            self.rungs.append(Rung(before, joined, now))
-            before = now
-        self.width = before
+            self.rungs.append(Rung(channels, joined, outputs))
+            channels = outputs
+        self.width = channels
         self.stride = self.strides[-1] if self.strides else start
 
     def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
         """Maps fine to coarse and the films (b, 1, h, w) -> (b, width, h / stride, w / stride)."""
-        features = self.entry(levels[-1])
+        features: Tensor = self.entry(levels[-1])
         for stride, join, rung in zip(self.strides, self.joins, self.rungs, strict=True):
             size = (math.ceil(films.shape[-2] / stride), math.ceil(films.shape[-1] / stride))
             joined = films if stride == 1 else None if join is None else levels[join]
@@ -94,18 +95,18 @@ class UNetDecoder(nn.Module):
                 "the decoder of U-Net needs MONAI.",
                 remedy="Run: pip install 'intervalchange[segmentation]', or set --model.decoder ladder.",
             ) from error
-        before, start = shape[-1]
+        channels, start = shape[-1]
         self.joins, steps = [], []
         for step, power in enumerate(range(math.ceil(math.log2(start)) - 1, -1, -1)):
-            join, now = _joined_at(shape, 2**power), max(8, width >> step)
+            join, outputs = _joined_at(shape, 2**power), max(8, width >> step)
             joined = 0 if join is None else shape[join][0]
-            norm = ("group", {"num_groups": math.gcd(8, now)})
+            norm = ("group", {"num_groups": math.gcd(8, outputs)})
             doubling = {"upsample": "nontrainable", "pre_conv": None, "interp_mode": "nearest", "align_corners": None}
-            steps.append(up(2, before, joined, now, "relu", norm, False, **doubling))
+            steps.append(up(2, channels, joined, outputs, "relu", norm, False, **doubling))
             self.joins.append(join)
-            before = now
+            channels = outputs
         self.steps = nn.ModuleList(steps)
-        self.width = before
+        self.width = channels
 
     def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
         """Maps fine to coarse and the films (b, 1, h, w) -> (b, width, h, w)."""
@@ -125,15 +126,15 @@ class SetrDecoder(nn.Module):
     def __init__(self, shape: Shape, width: int) -> None:
         """shape: as `shape_of` gives it, of which the coarsest map is read; width: channels of the first step."""
         super().__init__()
-        before, start = shape[-1]
-        self.entry = nn.Conv2d(before, before, 1)
+        channels, start = shape[-1]
+        self.entry = nn.Conv2d(channels, channels, 1)
         self.steps = nn.ModuleList()
         for step in range(math.ceil(math.log2(start))):
-            now = max(8, width >> step)
-            convolution = nn.Conv2d(before, now, 3, padding=1, bias=False)
-            self.steps.append(nn.Sequential(convolution, nn.GroupNorm(math.gcd(8, now), now), nn.ReLU()))
-            before = now
-        self.width = before
+            outputs = max(8, width >> step)
+            convolution = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
+            self.steps.append(nn.Sequential(convolution, nn.GroupNorm(math.gcd(8, outputs), outputs), nn.ReLU()))
+            channels = outputs
+        self.width = channels
 
     def forward(self, levels: Sequence[Tensor], films: Tensor) -> Tensor:
         """The last map and the films (b, 1, h, w) -> (b, width, h, w)."""

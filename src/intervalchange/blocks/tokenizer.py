@@ -41,11 +41,11 @@ _REPORTS = (
     "its place central venous line endotracheal tube pacemaker leads lungs well expanded size normal",
     "cardiopulmonary process",
 )
-"""What findings and impressions of simulated reports say beyond the templates."""
+"""Words of the findings and impressions of simulated reports beyond the templates."""
 
 
 def template_words() -> list[str]:
-    """Every word and mark of the templates, findings, aliases, levels, types and places, sorted."""
+    """Every word and mark of the templates, findings, aliases, levels, types and locations, sorted."""
     texts: list[str] = [*_ANSWERS, *FINDINGS, *LEVELS, *TYPES, *PRE_LOCATIONS]
     texts += [alias for aliases in ALIASES.values() for alias in aliases]
     texts += [re.sub(r"\{\w+\}", " ", form) for forms in QUESTIONS.values() for form in forms]
@@ -87,7 +87,7 @@ def load_tokenizer(vocabulary: str) -> PreTrainedTokenizerBase:
     if vocabulary in (TEMPLATE, REPORTS):
         return template_tokenizer(" ".join(_REPORTS).split() if vocabulary == REPORTS else ())
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(vocabulary)
+        tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(vocabulary)
     except (OSError, ValueError) as error:
         if Path(vocabulary).exists():
             remedy = "The folder holds no tokenizer.json; was it written by `save_pretrained`?"
@@ -133,9 +133,9 @@ def _padded(rows: Iterable[list[int]], pad: int, side: str, device: torch.device
     ids = torch.full((len(rows), length), pad, dtype=torch.long)
     mask = torch.zeros((len(rows), length), dtype=torch.long)
     for index, row in enumerate(rows):
-        place = slice(0, len(row)) if side == "right" else slice(length - len(row), length)
-        ids[index, place] = torch.tensor(row, dtype=torch.long)
-        mask[index, place] = 1
+        span = slice(0, len(row)) if side == "right" else slice(length - len(row), length)
+        ids[index, span] = torch.tensor(row, dtype=torch.long)
+        mask[index, span] = 1
     return Tokens(ids.to(device), mask.to(device))
 
 

@@ -15,17 +15,23 @@ def mask_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def hide_words(
-    ids: Tensor, chance: Tensor, wanted: Tensor, lots: tuple[Tensor, Tensor, Tensor], mask_id: int, vocabulary: int
+    ids: Tensor,
+    probability: Tensor,
+    wanted: Tensor,
+    uniforms: tuple[Tensor, Tensor, Tensor],
+    mask_id: int,
+    vocabulary: int,
 ) -> tuple[Tensor, Tensor]:
     """Ids (b, t) with hidden words, and which they are, (b, t) bool.
 
-    chance: (b, t), with which a word is hidden. wanted: (b, t) bool; a row in which chance hides nothing hides one of
-    these. lots: three (b, t) in [0, 1): whether, how, and by which word of the `vocabulary`.
+    probability: (b, t), with which a word is hidden. wanted: (b, t) bool; a row in which none is hidden at random hides
+    one of these. uniforms: three (b, t) in [0, 1): whether, how, and by which word of the `vocabulary`.
     """
-    hidden = lots[0] < chance
-    first = torch.where(wanted, lots[0], 2.0).argmin(1)
+    whether, how, which = uniforms
+    hidden = whether < probability
+    first = torch.where(wanted, whether, 2.0).argmin(1)
     forced = torch.zeros_like(hidden).scatter_(1, first[:, None], True) & wanted & ~hidden.any(1, keepdim=True)
     hidden = hidden | forced
-    other = (lots[2] * vocabulary).long()
-    filler = torch.where(lots[1] < 0.8, torch.full_like(other, mask_id), torch.where(lots[1] < 0.9, other, ids))
+    random_word = (which * vocabulary).long()
+    filler = torch.where(how < 0.8, torch.full_like(ids, mask_id), torch.where(how < 0.9, random_word, ids))
     return torch.where(hidden, filler, ids), hidden

@@ -26,7 +26,7 @@ Answerer = Callable[[np.ndarray, np.ndarray, str], str]
 PairQuestion = tuple[np.ndarray, np.ndarray, str]
 
 MOST_BYTES = 1 << 20
-"""A longer reply is no answer."""
+"""A longer reply is refused."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class LocalModel:
         """One answer in words."""
         return self.answer_many([(prior, current, question)])[0]
 
-    def answer_many(self, asked: Sequence[PairQuestion]) -> list[str]:
+    def answer_many(self, questions: Sequence[PairQuestion]) -> list[str]:
         """The answers to several questions at once, in order."""
-        return [prediction.answer for prediction in self.predictor.model.answer(self.predictor.batch_of(asked))]
+        return [prediction.answer for prediction in self.predictor.model.answer(self.predictor.batch_of(questions))]
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ def png_base64(film: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def answer_many(answerer: Answerer, asked: Sequence[PairQuestion]) -> list[str]:
-    """All at once where the answerer can (`answer_many`), else one by one. Raises RunError for what is no text."""
+def answer_many(answerer: Answerer, questions: Sequence[PairQuestion]) -> list[str]:
+    """All at once where the answerer can (`answer_many`), else one by one. Raises RunError for what is not text."""
     together = getattr(answerer, "answer_many", None)
-    answers = list(together(asked)) if together is not None else [answerer(*one) for one in asked]
-    if len(answers) != len(asked) or not all(isinstance(answer, str) for answer in answers):
+    answers = list(together(questions)) if together is not None else [answerer(*question) for question in questions]
+    if len(answers) != len(questions) or not all(isinstance(answer, str) for answer in answers):
         raise RunError("the model did not return one text for each question.", remedy="Return a string for each.")
     return answers

@@ -1,4 +1,4 @@
-"""What a model has already said, on disk, so that a run that was cut off asks only what is left."""
+"""The answers of a model on disk, so that an interrupted suite resumes with the questions that are left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from intervalchange.consistency.answerers import Answerer, LocalModel, PairQuestion
 from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.answers.predictions import drop_torn_line, json_line, lines
+from intervalchange.evaluation.answers.json_lines import drop_torn_line, json_line, lines
 
 OPENING = b'{"key": "'
 """What every line begins with."""
@@ -20,8 +20,8 @@ class KeptAnswers:
     """Lines of `{"key", "answer"}`, appended and flushed with each `add`.
 
     A key is the SHA-256 of the model (its name, and the weights of a run of ours), both films and the question: other
-    films, words or weights are another question. A last line without its end is dropped. Raises SourceError where the
-    file is something else. What an endpoint has said is believed, whatever stands behind it now: remove the file to
+    films, words or weights make another question. A last line without its end is dropped. Raises SourceError where the
+    file is something else. Answers of an endpoint are kept whatever model stands behind it now: remove the file to
     ask again.
     """
 
@@ -30,8 +30,8 @@ class KeptAnswers:
         self.known = self._read() if self.path.exists() else {}
 
     def _read(self) -> dict[str, str]:
-        """What is there. Nothing is cut off before all of it is known to be ours."""
-        found = {}
+        """The answers of the file. A torn last line is cut off once the rest is known to be ours."""
+        answers = {}
         for number, line in lines(self.path):
             if not line.endswith(b"\n"):
                 break
@@ -42,9 +42,9 @@ class KeptAnswers:
                     where=f"{self.path}, line {number}",
                     remedy="Give another --out, or remove the file.",
                 )
-            found[plain["key"]] = plain["answer"]
+            answers[plain["key"]] = plain["answer"]
         drop_torn_line(self.path, (OPENING,))
-        return found
+        return answers
 
     def add(self, keys: Sequence[str], answers: Sequence[str]) -> None:
         """Note answers and hand them to the disk."""
@@ -56,15 +56,15 @@ class KeptAnswers:
 
 
 def identity(answerer: Answerer, name: str) -> str:
-    """Tells models apart."""
+    """The name of a model, with the hash of its weights where it is ours."""
     weights = weight_hash(answerer.predictor.model.state_dict()) if isinstance(answerer, LocalModel) else ""
     return f"{name} {weights}"
 
 
-def key_of(model: str, asked: PairQuestion) -> str:
+def key_of(model: str, question: PairQuestion) -> str:
     """SHA-256 of a model's identity, both films and the question."""
-    prior, current, question = asked
-    state = hashlib.sha256(json.dumps([model, question, prior.shape, current.shape]).encode())
+    prior, current, words = question
+    state = hashlib.sha256(json.dumps([model, words, prior.shape, current.shape]).encode())
     state.update(prior.tobytes())
     state.update(current.tobytes())
     return state.hexdigest()

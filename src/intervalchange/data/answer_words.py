@@ -1,4 +1,4 @@
-"""What an answer says in its key words, and hard negatives of it: the same sentence with one thing wrong.
+"""The key words of an answer, and its hard negatives: the same sentence with one thing wrong.
 
 Everything goes through the grammar, so a hard negative is always well-formed, and differs in what it means.
 """
@@ -24,9 +24,9 @@ _OTHER = {word: other for pair in OPPOSITES for word, other in (pair, pair[::-1]
 
 @lru_cache(maxsize=MANY)
 def key_words(answer: str, kind: str) -> str:
-    """The key words of an answer in a fixed order, so that two answers that say the same give the same text.
+    """The key words of an answer in a fixed order, so that two answers of the same meaning give the same text.
 
-    A change is said as "additional X", "missing X", "X A B" for each item in library order, or "nothing"; the answers
+    A change becomes "additional X", "missing X", "X A B" for each item in library order, or "nothing"; the answers
     to other questions are their own key words. Empty for an empty answer.
     """
     if kind != "difference":
@@ -35,7 +35,7 @@ def key_words(answer: str, kind: str) -> str:
     change = reading.change
     if not change:
         return "nothing" if reading.nothing else " ".join(answer.split())
-    rank = {finding: place for place, finding in enumerate(FINDINGS)}
+    rank = {finding: index for index, finding in enumerate(FINDINGS)}
     items = [(finding, f"additional {finding}") for finding in change.added]
     items += [(finding, f"missing {finding}") for finding in change.missing]
     items += [(level.finding, f"{level.finding} {level.prior} {level.current}") for level in change.levels]
@@ -51,35 +51,34 @@ def hard_negatives(answer: str, kind: str, vocabulary: tuple[str, ...] = SIMULAT
     """
     groups = _of_change(answer, vocabulary) if kind == "difference" else [_of_words(answer, vocabulary)]
     plain = " ".join(answer.split())
-    kept = (tuple(text for text in dict.fromkeys(group) if text != plain) for group in groups)
-    return tuple(group for group in kept if group)
+    wrong = (tuple(text for text in dict.fromkeys(group) if text != plain) for group in groups)
+    return tuple(group for group in wrong if group)
 
 
 def in_words(
-    groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], heard: set[int]
+    groups: Sequence[Sequence[str]], ids: Callable[[str], Sequence[int]], occurred: set[int]
 ) -> tuple[tuple[str, ...], ...]:
-    """The hard negatives of `groups` all whose tokens have been heard: a strange word alone would give one away.
+    """The hard negatives of `groups` whose tokens have all occurred: a new word alone would give one away.
 
-    ids: text -> its tokens. Groups that lose all are left out.
+    ids: text -> its tokens. occurred: the tokens that have. Groups that lose all their texts are left out.
     """
-    kept = (tuple(text for text in group if heard.issuperset(ids(text))) for group in groups)
-    return tuple(group for group in kept if group)
+    familiar = (tuple(text for text in group if occurred.issuperset(ids(text))) for group in groups)
+    return tuple(group for group in familiar if group)
 
 
 def choose_hard_negatives(groups: Sequence[Sequence[str]], count: int, uniforms: Sequence[float]) -> tuple[str, ...]:
-    """At most `count` different hard negatives, in turn from each group (what is wrong), then by lot (how).
+    """At most `count` different hard negatives, from each group (what is wrong) in turn, at random within it.
 
-    uniforms: at least count + 1 numbers in [0, 1); the last says which group begins.
+    uniforms: at least count + 1 numbers in [0, 1); the last chooses the first group.
     """
-    left = [list(dict.fromkeys(group)) for group in groups]
-    turn = int(uniforms[count] * len(left)) if left else 0
-    found: list[str] = []
-    while len(found) < count and any(left):
-        left = [group for group in left[turn:] + left[:turn] if group]
-        text = left[0].pop(int(uniforms[len(found)] * len(left[0])))
-        found.append(text)
+    remaining = [list(dict.fromkeys(group)) for group in groups]
+    turn = int(uniforms[count] * len(remaining)) if remaining else 0
+    chosen: list[str] = []
+    while len(chosen) < count and any(remaining):
+        remaining = [group for group in remaining[turn:] + remaining[:turn] if group]
+        chosen.append(remaining[0].pop(int(uniforms[len(chosen)] * len(remaining[0]))))
         turn = 1
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(chosen))
 
 
 def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[list[str]]:
@@ -91,11 +90,11 @@ def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[list[str]]:
         return [[grammar.render(wrong) for wrong in side] for side in sides] if reading.nothing else []
     named = change.added | change.missing | {level.finding for level in change.levels}
     others = [finding for finding in vocabulary if finding not in named]
-    directions, grades, findings = [change.reverse()], [], []
+    directions, levels, findings = [change.reverse()], [], []
     for level in sorted(change.levels):
         words = [word for word in RANKED_LEVELS if word not in (level.prior, level.current)]
         rest = change.levels - {level}
-        grades += [replace(change, levels=rest | {replace(level, current=word)}) for word in words]
+        levels += [replace(change, levels=rest | {replace(level, current=word)}) for word in words]
         findings += [replace(change, levels=rest | {replace(level, finding=other)}) for other in others]
     for finding in sorted(change.added):
         rest_added = change.added - {finding}
@@ -105,7 +104,7 @@ def _of_change(answer: str, vocabulary: tuple[str, ...]) -> list[list[str]]:
         rest_missing = change.missing - {finding}
         directions.append(replace(change, missing=rest_missing, added=change.added | {finding}))
         findings += [replace(change, missing=rest_missing | {other}) for other in others]
-    return [[grammar.render(one) for one in group] for group in (directions, grades, findings)]
+    return [[grammar.render(wrong) for wrong in group] for group in (directions, levels, findings)]
 
 
 def _of_words(answer: str, vocabulary: tuple[str, ...]) -> list[str]:
@@ -115,26 +114,27 @@ def _of_words(answer: str, vocabulary: tuple[str, ...]) -> list[str]:
     items = [item.strip() for item in bare.split(",") if item.strip()]
     if items and all(item in FINDINGS for item in items):
         others = [finding for finding in vocabulary if finding not in items]
-        swapped = [[other if item == gone else item for item in items] for gone in items for other in others]
-        return [", ".join(one) for one in swapped]
+        return [
+            ", ".join(other if item == replaced else item for item in items) for replaced in items for other in others
+        ]
     if bare in LEVELS:
         return [level for level in RANKED_LEVELS if RANKED_LEVELS[level] != RANKED_LEVELS.get(bare)]
     if bare in TYPES:
         return [kind for kind in TYPES if kind != bare]
     words = plain.split(" ")
-    places = [place for place, word in enumerate(words) if word in _OTHER]
-    return [" ".join([*words[:place], _OTHER[words[place]], *words[place + 1 :]]) for place in places]
+    positions = [position for position, word in enumerate(words) if word in _OTHER]
+    return [" ".join([*words[:at], _OTHER[words[at]], *words[at + 1 :]]) for at in positions]
 
 
 def key_vocabulary() -> frozenset[str]:
-    """Every word that carries the meaning of an answer: findings, levels, types, places, sides, yes and no."""
+    """Every word that carries the meaning of an answer: findings, levels, types, locations, sides, yes and no."""
     texts = [*FINDINGS, *LEVELS, *TYPES, *PRE_LOCATIONS, *(name for names in ALIASES.values() for name in names)]
     words = {word for text in texts for word in text.split()} | {word for pair in OPPOSITES for word in pair}
     return frozenset(words | {"nothing", "additional", "missing"}) - {"of", "the", "to", "and"}
 
 
 def text_code(text: str) -> int:
-    """A number for a text, the same in every process: below 2^63."""
+    """A number below 2^63 for a text, the same in every process."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
@@ -149,4 +149,5 @@ def case_uniforms(case_ids: Sequence[str], step: int, salt: str, count: int) -> 
         mixed = codes + turns * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (mixed ^ (mixed >> np.uint64(31))) / 2.0**64
+    uniforms: np.ndarray = (mixed ^ (mixed >> np.uint64(31))) / 2.0**64
+    return uniforms

@@ -1,4 +1,4 @@
-"""What a model is given: tensors and strings, never token ids."""
+"""The input of a model: tensors and strings, never token ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from intervalchange.records import Region
 
@@ -22,8 +22,8 @@ TENSORS = (
     "levels_prior",
     "opacity_current",
     "opacity_prior",
-    "places_current",
-    "places_prior",
+    "locations_current",
+    "locations_prior",
     "labels_current",
     "features_current",
     "features_prior",
@@ -35,8 +35,8 @@ TENSORS = (
 class Batch(ModelOutput):
     """b cases. f = len(findings.FINDINGS), in that order. A field that is None is not there (`batch.keys()`).
 
-    Fields without `| None` in their type are in every batch that `collate` makes of cases with labels, unless their
-    data set was told to leave what it knows aside (`known`); ModelOutput wants a default all the same.
+    Fields without `| None` in their type are in every batch that `collate` makes of cases with labels, unless the data
+    set leaves that kind of `supervision` out; ModelOutput wants a default all the same.
     """
 
     current: torch.Tensor = None  # type: ignore[assignment]
@@ -62,9 +62,9 @@ class Batch(ModelOutput):
     opacity_current: torch.Tensor | None = None
     """(b, 1, g, g) float32 in [0, 1] in the frame of `current`; NaN where unknown."""
     opacity_prior: torch.Tensor | None = None
-    places_current: torch.Tensor | None = None
+    locations_current: torch.Tensor | None = None
     """(b, f, g, g) float32: 1 where a finding is, 0 where it is not, NaN where not known."""
-    places_prior: torch.Tensor | None = None
+    locations_prior: torch.Tensor | None = None
     labels_current: torch.Tensor | None = None
     """(b, l) float32: the labels that a method over films names in its configuration; 1, 0, NaN unknown."""
     masks_current: torch.Tensor | None = None
@@ -75,7 +75,7 @@ class Batch(ModelOutput):
     features_prior: torch.Tensor | None = None
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None
-    """One a case: "current" and "prior" -> regions, boxes in pixels of the (h, w) shown here."""
+    """Per case: "current" and "prior" -> regions, boxes in pixels of these (h, w)."""
 
     def _each_tensor(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
         fields: dict[str, Any] = {k: change(v) if isinstance(v, torch.Tensor) else v for k, v in self.items()}

@@ -11,48 +11,45 @@ import numpy as np
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.metrics.confounds import facts_of
+from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.records import Prediction
-
-Films = tuple[np.ndarray | None, np.ndarray]
-"""(prior or None, current), (s, s) uint8 each."""
 
 
 class CaseFilms:
-    """A prepared folder, asked for one case at a time."""
+    """A prepared folder, read case by case."""
 
     def __init__(self, folder: str | Path) -> None:
         self.prepared = Prepared(folder)
-        cases = self.prepared.cases
-        self._row = dict(zip(cases["case_id"].tolist(), range(len(cases)), strict=True))
+        self._row = {case_id: row for row, case_id in enumerate(self.prepared.cases["case_id"].tolist())}
 
     @cached_property
     def _facts(self) -> dict[str, tuple[str, dict[str, str | float]]]:
+        """case_id -> patient_id and facts."""
         return {case.case_id: (case.patient_id, facts_of(case)) for case in self.prepared.case_records("all")}
 
-    def films(self, case_id: str) -> Films | None:
-        """The films of a case; None where the folder does not know it."""
-        row = self._row.get(case_id)
-        if row is None:
+    def films(self, case_id: str) -> tuple[np.ndarray | None, np.ndarray] | None:
+        """(prior or None, current) of a case, (s, s) uint8 each; None where the folder does not know the case."""
+        if case_id not in self._row:
             return None
-        case = self.prepared.cases.iloc[row]
+        case = self.prepared.cases.iloc[self._row[case_id]]
         studies = [int(case[side]) for side in ("prior", "current") if int(case[side]) >= 0]
-        shown = self.prepared.pixels.read(self.prepared.studies["row"].to_numpy()[studies])
-        return (shown[0] if len(shown) == 2 else None), shown[-1]
+        films = self.prepared.pixels.read(self.prepared.studies["row"].to_numpy()[studies])
+        return (films[0] if len(films) == 2 else None), films[-1]
 
     def with_facts(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        """The answers with the facts of their cases, where the line has none and case and patient are known here.
+        """The predictions with the facts of their cases, where they have none and this folder knows case and patient.
 
         Raises SourceError where the folder knows none of the cases: it is another data set.
         """
-        if predictions and not any(case.case_id in self._row for case in predictions):
+        if predictions and not any(prediction.case_id in self._row for prediction in predictions):
             raise SourceError(
                 f"knows none of the cases (for example {predictions[0].case_id}).",
                 where=self.prepared.folder,
                 remedy="Give the prepared folder that the answers are about.",
             )
-        found = []
-        for case in predictions:
-            patient, facts = self._facts.get(case.case_id, ("", {}))
-            found.append(replace(case, facts=facts) if case.facts is None and patient == case.patient_id else case)
-        return found
+        return [self._with_facts(prediction) for prediction in predictions]
+
+    def _with_facts(self, prediction: Prediction) -> Prediction:
+        patient, facts = self._facts.get(prediction.case_id, ("", {}))
+        known = prediction.facts is None and patient == prediction.patient_id
+        return replace(prediction, facts=facts) if known else prediction

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator, Mapping
 
+import torch
+from safetensors.torch import save_file
 
-def tensors(node: object, name: str = "") -> Iterator[tuple[str, object]]:
+
+def tensors(node: object, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor under a node, with its dotted name."""
-    import torch
-
     if isinstance(node, torch.Tensor):
         yield name, node.detach().clone().contiguous()
     elif isinstance(node, Mapping):
@@ -16,13 +17,10 @@ def tensors(node: object, name: str = "") -> Iterator[tuple[str, object]]:
 
 
 def main() -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    found = dict(tensors(torch.load(sys.argv[1], map_location="cpu", weights_only=True)))
-    if not found:
+    by_name = dict(tensors(torch.load(sys.argv[1], map_location="cpu", weights_only=True)))
+    if not by_name:
         sys.exit("no tensors")
-    save_file(found, sys.argv[2])  # type: ignore[arg-type]
+    save_file(by_name, sys.argv[2])
 
 
 if __name__ == "__main__":

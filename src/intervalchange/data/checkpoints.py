@@ -1,7 +1,7 @@
 """Foreign weights (.pth, .pt, .bin, .ckpt) -> safetensors, which is all that the package itself loads.
 
 A pickle can run code when it is opened. It is therefore opened weights-only, never otherwise, and in a process of its
-own that is given nothing but the two paths.
+own that gets nothing but the two paths.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from intervalchange.atomic_files import UNFINISHED
 from intervalchange.errors import SourceError
 
 FOREIGN = (".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -20,8 +21,8 @@ SECONDS = 600
 def to_safetensors(source: str | Path, out: str | Path, sha256: str = "") -> Path:
     """Write the tensors of a foreign checkpoint to a safetensors file and return its path.
 
-    Tensors keep their names, those of nested dicts joined by dots ("state_dict.encoder.weight"); everything that is
-    no tensor is left behind. sha256: refuse a file with another hash. Raises SourceError for what cannot be converted.
+    Tensors keep their names, those of nested dicts joined by dots ("state_dict.encoder.weight"); what is not a
+    tensor is left behind. sha256: refuse a file with another hash. Raises SourceError for what cannot be converted.
     """
     source, out = Path(source), Path(out)
     if not source.is_file():
@@ -32,18 +33,20 @@ def to_safetensors(source: str | Path, out: str | Path, sha256: str = "") -> Pat
         raise SourceError("these are no weights known here.", where=source, remedy=f"Known: {', '.join(FOREIGN)}.")
     if sha256:
         with source.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256.lower():
-            raise SourceError(f"its SHA-256 is {found}, not {sha256}.", where=source, remedy="Fetch the weights again.")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != sha256.lower():
+            raise SourceError(
+                f"its SHA-256 is {digest}, not {sha256}.", where=source, remedy="Fetch the weights again."
+            )
     script = Path(__file__).with_name("checkpoint_process.py")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
+    unfinished = out.with_name(out.name + UNFINISHED)
     try:
-        command = [sys.executable, "-I", str(script), str(source.resolve()), str(partial.resolve())]
+        command = [sys.executable, "-I", str(script), str(source.resolve()), str(unfinished.resolve())]
         subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
-        partial.replace(out)
+        unfinished.replace(out)
     except (subprocess.SubprocessError, OSError) as error:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise SourceError(
             "the weights cannot be read as plain tensors.",
             where=source,

@@ -1,69 +1,63 @@
-"""The first films of a prepared folder on one sheet: what a look at the data would have shown."""
+"""The first films of a prepared folder on one sheet, for a person to look at."""
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from intervalchange.data.prepared import Prepared
+from intervalchange.policy import RESEARCH_USE
 
 SIDE = 224
 """Pixels of a film on the sheet."""
 _TEXT = 64
 """Height of the words under a case."""
-_ACROSS = 2
+_COLUMNS = 2
 """Cases side by side."""
 _BOX = (240, 120, 60)
 
 
 def contact_sheet(prepared: Prepared, most: int = 8) -> bytes:
-    """JPEG of the first cases, at most one a patient: prior and current side by side, findings boxed, the answer below.
+    """JPEG of the first cases, at most one per patient: prior and current side by side, findings boxed, answer below.
 
     Cases without a prior (where there are no pairs) show one film. Patients are taken in the order of the table.
     """
-    rows = list(_first_of_each_patient(prepared, most))
-    pictures = [_case(prepared, row) for row in rows]
+    cases = [_case(prepared, row) for row in _first_of_each_patient(prepared, most)]
     height, width = SIDE + _TEXT, 2 * SIDE + 16
-    down = -(-len(pictures) // _ACROSS)
-    sheet = Image.new("RGB", (_ACROSS * width, down * height + 24), "white")
-    for place, picture in enumerate(pictures):
-        sheet.paste(picture, (place % _ACROSS * width, place // _ACROSS * height))
-    words = "Prior left, current right; boxes: findings. Research use only."
+    down = -(-len(cases) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * width, down * height + 24), "white")
+    for index, case in enumerate(cases):
+        sheet.paste(case, (index % _COLUMNS * width, index // _COLUMNS * height))
+    words = f"Prior left, current right; boxes: findings. {RESEARCH_USE}"
     ImageDraw.Draw(sheet).text((4, down * height + 4), words, "black", ImageFont.load_default(12))
     jpeg = io.BytesIO()
     sheet.save(jpeg, "JPEG", quality=88)
     return jpeg.getvalue()
 
 
-def _first_of_each_patient(prepared: Prepared, most: int) -> Iterator[int]:
+def _first_of_each_patient(prepared: Prepared, most: int) -> list[int]:
     """Row numbers of the cases table: difference questions where there are any."""
     kinds = ("difference",) if (prepared.cases["kind"] == "difference").any() else None
-    seen: set[str] = set()
-    for row in prepared.case_rows("all", kinds):
-        patient = prepared.cases["patient_id"].iloc[row]
-        if patient not in seen:
-            seen.add(patient)
-            yield int(row)
-        if len(seen) == most:
-            return
+    rows = prepared.case_rows("all", kinds)
+    first = ~prepared.cases["patient_id"].iloc[rows].duplicated().to_numpy()
+    return [int(row) for row in rows[first][:most]]
 
 
 def _case(prepared: Prepared, row: int) -> Image.Image:
+    """The films of a case with its words below."""
     case = prepared.cases.iloc[row]
-    picture = Image.new("RGB", (2 * SIDE + 16, SIDE + _TEXT), "white")
+    image = Image.new("RGB", (2 * SIDE + 16, SIDE + _TEXT), "white")
     studies = [int(case["prior"]), int(case["current"])]
-    for place, study in enumerate(studies):
+    for index, study in enumerate(studies):
         if study >= 0:
-            picture.paste(_film(prepared, study), (place * (SIDE + 4) + 4, 4))
+            image.paste(_film(prepared, study), (index * (SIDE + 4) + 4, 4))
     views = [prepared.studies["view"].iloc[study] or "view unknown" for study in studies if study >= 0]
-    said = f"{' to '.join(views)}, {case['split']}: {case['answer'] or '(no answer)'}"
-    lines: Sequence[str] = textwrap.wrap(said, 70)[:3]
-    ImageDraw.Draw(picture).text((6, SIDE + 8), "\n".join(lines), "black", ImageFont.load_default(12))
-    return picture
+    lines = textwrap.wrap(f"{' to '.join(views)}, {case['split']}: {case['answer'] or '(no answer)'}", 70)[:3]
+    ImageDraw.Draw(image).text((6, SIDE + 8), "\n".join(lines), "black", ImageFont.load_default(12))
+    return image
 
 
 def _film(prepared: Prepared, study: int) -> Image.Image:

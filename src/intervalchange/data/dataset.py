@@ -1,4 +1,4 @@
-"""Prepared folder -> items, one a case. Nothing is decoded here."""
+"""Prepared folder -> items, one per case or per film. Nothing is decoded here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from intervalchange.data.images import resize, standardise
+from intervalchange.data.films import resize, standardise
+from intervalchange.data.locations import FindingLocation, finding_locations, location_maps
 from intervalchange.data.masks import MaskReader, known_extents
-from intervalchange.data.places import Place, place_maps, places_of
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment
 from intervalchange.errors import ConfigError
 from intervalchange.records import Region
 
 STILL = Affine()
-UNKNOWN_WITHOUT_PRIOR = ("findings", "levels", "places", "opacity")
+UNKNOWN_WITHOUT_PRIOR = ("findings", "levels", "locations", "opacity")
 
 
 class FilmReader(Dataset[dict[str, Any]]):
@@ -49,33 +49,34 @@ class FilmReader(Dataset[dict[str, Any]]):
             )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
         self._supervision = supervision
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        # torch has no types for share_memory_.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         studies = prepared.studies
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()
         self._findings, self._levels = prepared.findings, prepared.levels
         self._labels = prepared.labels(labels) if labels else None
         self._masks: MaskReader | None = None
-        self._place_cache: dict[int, tuple[Place, ...]] = {}
+        self._locations: dict[int, tuple[FindingLocation, ...]] = {}
 
     @property
     def epoch(self) -> int:
-        """The epoch whose augmentation is drawn; shared with worker processes."""
+        """The epoch of the augmentation; shared with worker processes."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other augmentations from now on, also in workers that already run."""
+        """Augment otherwise from now on, also in workers that already run."""
         self._epoch.fill_(epoch)
 
-    def _shown(self, key: str, names: Sequence[str], studies: Sequence[int]) -> dict[str, Any]:
-        """Fields of `Batch` that belong to studies (rows of the studies table), by the side they stand on.
+    def _fields(self, key: str, names: Sequence[str], studies: Sequence[int]) -> dict[str, Any]:
+        """The fields of `Batch` that belong to studies (rows of the studies table). names: current or prior, for each.
 
         The augmentation is a function of (seed, epoch, key), whatever the order or the worker.
         """
         films = list(resize(self.prepared.pixels.read(self._rows["row"][studies]), self.pixels))
         motions = [STILL] * len(films)
         if self.augment is not None:
-            rng = np.random.default_rng([self.seed, self.epoch, _number(key)])
+            rng = np.random.default_rng([self.seed, self.epoch, _hash(key)])
             motions = self.augment.geometry(rng, len(films))
             films = [self.augment.exposure(motion.warp(film), rng) for film, motion in zip(films, motions, strict=True)]
         fields: dict[str, Any] = {}
@@ -96,13 +97,14 @@ class FilmReader(Dataset[dict[str, Any]]):
             if "regions" in fields:
                 fields["regions"][name] = self._moved(study, motion)
             if self._supervised_by("masks"):
-                fields[f"places_{name}"] = place_maps(self._places(study), None if motion is STILL else motion)
+                locations = self._located(study)
+                fields[f"locations_{name}"] = location_maps(locations, None if motion is STILL else motion)
             if self.prepared.maps is not None and self._supervised_by("opacity"):
                 fields[f"opacity_{name}"] = self._opacity(study, motion)
         return fields
 
     def _supervised_by(self, *kinds: str) -> bool:
-        """That items carry one of these kinds of supervision."""
+        """Whether items carry one of these kinds of supervision."""
         return self._supervision is None or any(kind in self._supervision for kind in kinds)
 
     def _moved(self, study: int, motion: Affine) -> tuple[Region, ...]:
@@ -111,16 +113,15 @@ class FilmReader(Dataset[dict[str, Any]]):
         if regions is None:
             return ()
         names, boxes = regions
-        shown = (boxes if motion is STILL else motion.boxes(boxes)) * self.pixels
-        return tuple(Region(kind, name, tuple(box)) for (kind, name), box in zip(names, shown.tolist(), strict=True))
+        moved = (boxes if motion is STILL else motion.boxes(boxes)) * self.pixels
+        return tuple(Region(kind, name, tuple(box)) for (kind, name), box in zip(names, moved.tolist(), strict=True))
 
-    def _places(self, study: int) -> tuple[Place, ...]:
-        """Where the findings of a study are. Masks are decoded the first time a study is asked for."""
-        if study not in self._place_cache:
-            regions = self.prepared.regions_of.get(study, ())
-            geometry = self.prepared.geometry(study)
-            self._place_cache[study] = places_of(regions, geometry, self.prepared.pixels.shape[0])
-        return self._place_cache[study]
+    def _located(self, study: int) -> tuple[FindingLocation, ...]:
+        """Where the findings of a study are. Its masks are decoded at the first call."""
+        if study not in self._locations:
+            regions, side = self.prepared.regions_of.get(study, ()), self.prepared.pixels.shape[0]
+            self._locations[study] = finding_locations(regions, self.prepared.geometry(study), side)
+        return self._locations[study]
 
     def _opacity(self, study: int, motion: Affine) -> np.ndarray:
         """(1, g, g) float32 in [0, 1], NaN where unknown."""
@@ -128,8 +129,8 @@ class FilmReader(Dataset[dict[str, Any]]):
         if maps is None or row < 0:
             side = 1 if maps is None else maps.shape[0]
             return np.full((1, side, side), np.nan, np.float32)
-        map_ = maps.read([row])[0].astype(np.float32) / 255
-        return (map_ if motion is STILL else motion.warp(map_))[None]
+        opacity = maps.read([row])[0].astype(np.float32) / 255
+        return (opacity if motion is STILL else motion.warp(opacity))[None]
 
 
 class PairDataset(FilmReader):
@@ -153,8 +154,8 @@ class PairDataset(FilmReader):
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
-        answered: leave out the cases whose answer is not known. share: of the patients (`share_of_patients`).
-        known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
+        answered: leave out the cases whose answer is unknown. share: of the patients (`share_of_patients`).
+        supervision: the kinds that items carry, as `Method.supervision` names them; None for all.
         """
         super().__init__(prepared, pixels, augment, seed, supervision=supervision)
         rows = prepared.case_rows(split, kinds, answered)
@@ -165,7 +166,7 @@ class PairDataset(FilmReader):
                 f"no case in split '{split}' for kinds {kinds}.", where=prepared.folder, remedy="See doctor.txt."
             )
         chosen = prepared.cases.iloc[rows]
-        self._text = {n: chosen[n].tolist() for n in ("case_id", "patient_id", "kind", "question", "answer")}
+        self._text = {name: chosen[name].tolist() for name in ("case_id", "patient_id", "kind", "question", "answer")}
         self.case_ids: list[str] = self._text["case_id"]
         self.patient_ids = self._text["patient_id"]
         self.questions: list[str] = self._text["question"]
@@ -181,7 +182,7 @@ class PairDataset(FilmReader):
         studies = [int(self._studies[name][index]) for name in names]
         item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
         item |= {"tags": self._tags[index], "has_prior": len(names) == 2}
-        item |= self._shown(item["case_id"], names, studies)
+        item |= self._fields(item["case_id"], names, studies)
         if len(names) == 1:
             item["prior"] = np.zeros_like(item["current"])
             if "report_current" in item:
@@ -195,10 +196,9 @@ class PairDataset(FilmReader):
 class FilmDataset(FilmReader):
     """Films of one split, each once, whatever the number of cases that ask about it: the `current` side of `Batch`.
 
-    A film belongs to the split of its cases. `needs` names what a film must have to be kept: "findings" or "labels"
-    (at least one known), "regions" (a box of the anatomy), "reports" (a text), "boxes" or "masks" (of at least one
-    label it is known where it is, or that it is absent; the other labels are then NaN, and "masks" also gives
-    `masks_current`).
+    A film belongs to the split of its cases. `needs` names what a film must have to be taken: "findings" or "labels"
+    (at least one known), "regions" (a box of the anatomy), "reports" (a text), "boxes" or "masks" (at least one label
+    that is absent or has a known location; the other labels are then NaN, and "masks" also gives `masks_current`).
     """
 
     def __init__(
@@ -214,9 +214,9 @@ class FilmDataset(FilmReader):
         share: float = 1.0,
         supervision: Collection[str] | None = None,
     ) -> None:
-        """labels: names whose values are given as `labels_current`. share: of the patients (`share_of_patients`).
+        """labels: names whose values become `labels_current`. share: of the patients (`share_of_patients`).
 
-        known: the kinds of supervision that items carry, as `Method.supervision` names them; None for all.
+        supervision: the kinds that items carry, as `Method.supervision` names them; None for all.
         """
         super().__init__(prepared, pixels, augment, seed, labels, supervision)
         if self._labels is not None and {"boxes", "masks"} & set(needs):
@@ -247,13 +247,15 @@ class FilmDataset(FilmReader):
             return np.array([bool(text.strip()) for text in self._reports])
         if need == "regions":
             has = np.zeros(len(self._reports), bool)
-            boxes = self.prepared.boxes_of
-            has[[study for study, (names, _) in boxes.items() if any(k == "anatomy" for k, _ in names)]] = True
+            has[self.prepared.regions.loc[self.prepared.regions["kind"] == "anatomy", "study"].to_numpy(np.int64)] = (
+                True
+            )
             return has
         if need in ("labels", "boxes", "masks") and self._labels is not None:
-            return ~np.isnan(self._labels).all(axis=1)
+            known: np.ndarray = ~np.isnan(self._labels).all(axis=1)
+            return known
         if need == "findings":
-            return (self.prepared.studies["findings"] != "{}").to_numpy()
+            return np.asarray(self.prepared.studies["findings"] != "{}")
         raise ValueError(f"unknown need {need!r}")
 
     def __len__(self) -> int:
@@ -262,25 +264,27 @@ class FilmDataset(FilmReader):
     def __getitem__(self, index: int) -> dict[str, Any]:
         study, name = int(self.studies[index]), self.study_ids[index]
         item = {"case_id": name, "patient_id": self.patient_ids[index], "kind": "film", "has_prior": False}
-        return item | self._shown(name, ["current"], [study])
+        return item | self._fields(name, ["current"], [study])
 
 
 def share_of_patients(patients: np.ndarray, share: float) -> np.ndarray:
     """(n,) bool: the items of about this share of the patients. A smaller share lies inside a larger one."""
     if share >= 1:
         return np.ones(len(patients), bool)
-    return np.array([_number(f"share {patient}") < share * 2**64 for patient in patients], bool)
+    return np.array([_hash(f"share {patient}") < share * 2**64 for patient in patients], bool)
 
 
 def _spread(rows: np.ndarray, limit: int | None) -> np.ndarray:
     """At most `limit` of the rows, evenly over all."""
     if limit is None or limit >= len(rows):
         return rows
-    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    spread: np.ndarray = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    return spread
 
 
-def _number(case_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8], "big")
+def _hash(text: str) -> int:
+    """A number below 2^64, the same in every process."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def item_from_films(
@@ -292,7 +296,7 @@ def item_from_films(
     case_id: str = "",
     patient_id: str = "",
 ) -> dict[str, Any]:
-    """Squares of `images.film_from_file`, (s, s) uint8 -> the item `PairDataset` would give, without the labels.
+    """Squares of `films.film_from_file`, (s, s) uint8 -> the item `PairDataset` would give, without the labels.
 
     s must be at least `pixels`; with s = the stored pixels of the prepared folder the films are the same bit for bit.
     """
@@ -301,13 +305,13 @@ def item_from_films(
         raise ConfigError(
             f"films of {current.shape[0]} pixels are too small.", remedy=f"Read them with {pixels} or more."
         )
-    shown = [standardise(resize(film[None], pixels)[0])[None] for film in films]
+    standardised = [standardise(resize(film[None], pixels)[0])[None] for film in films]
     return {
         "case_id": case_id,
         "patient_id": patient_id,
         "kind": kind,
         "question": question,
         "has_prior": prior is not None,
-        "current": shown[0],
-        "prior": shown[1] if prior is not None else np.zeros_like(shown[0]),
+        "current": standardised[0],
+        "prior": standardised[-1] if prior is not None else np.zeros_like(standardised[0]),
     }

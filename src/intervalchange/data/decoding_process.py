@@ -1,6 +1,6 @@
-"""Run as a script by `dicom.decode_elsewhere`: a DICOM file on stdin, its pixels as .npy on stdout.
+"""Run as a script by `dicom.decode_in_process`: a DICOM file on stdin, its pixels as .npy on stdout.
 
-Alone in its process, because the decoders used here abort on some damaged streams. argv: the name of pydicom's decoder.
+In a process of its own, because these decoders abort on some damaged streams. argv: the name of pydicom's decoder.
 """
 
 import io
@@ -14,15 +14,15 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except ImportError:
-        pass  # not on Windows: the time limit of the caller is left
+        pass  # Windows has no such limits; the time limit of the caller holds
     import numpy as np
     from pydicom import dcmread
 
     header = dcmread(io.BytesIO(sys.stdin.buffer.read()))
     header.pixel_array_options(decoding_plugin=sys.argv[1])
-    decoded = io.BytesIO()
-    np.save(decoded, header.pixel_array, allow_pickle=False)
-    sys.stdout.buffer.write(decoded.getvalue())
+    npy = io.BytesIO()
+    np.save(npy, header.pixel_array, allow_pickle=False)
+    sys.stdout.buffer.write(npy.getvalue())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A chest film from a DICOM file: [0, 1], white = dense, and nothing of the header that names a person.
 
-The header is judged before a pixel is decoded: size, frames, bits, modality, transfer syntax, and what the compressed
+The header is checked before a pixel is decoded: size, frames, bits, modality, transfer syntax, and what the compressed
 stream itself claims. The file is read as a whole first (its size is capped), so that no length in it can make the
 parser allocate more than there is. Error texts never quote header values other than codes of the standard.
 """
@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from intervalchange.data.images import Image, check_size, picture_size, refuse_unless, to_grey
+from intervalchange.data.decoded_film import DecodedFilm, check_size, refuse_unless, to_grey
+from intervalchange.data.png_jpeg import size_from_header
 from intervalchange.errors import ImageError
 
 MODALITIES = ("CR", "DX", "RG", "OT", "SC", "")
 """Projection radiographs, and what digitised films are filed as."""
 OTHERS = ("CT", "MR", "US", "NM", "PT", "MG", "XA", "RF", "DR", "IO", "PX", "ES", "SM", "SR", "PR", "KO", "SEG")
-"""Modalities that an error may name; a damaged header can hold anything in this place."""
+"""Modalities that an error may name; a damaged header can hold anything instead."""
 CHEST = ("CHEST", "THORAX", "LUNG", "HEART", "THORACIC")
 FRONTAL = ("", "PA", "AP", "AP AXIAL", "PA LLD", "PA RLD", "AP LLD", "AP RLD", "LLD", "RLD")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -51,43 +52,42 @@ _one_at_a_time = threading.Lock()
 """Python's warning filters are shared by all threads."""
 
 
-def read_dicom(path: Path, force: bool = False) -> Image:
-    """One single-frame chest radiograph. Called by `images.read_image`, which has checked the size of the file."""
+def read_dicom(path: Path, force: bool = False) -> DecodedFilm:
+    """One single-frame chest radiograph. Called by `film_files.read_film`, which has checked the size of the file."""
     data = path.read_bytes()
     complaints: list[warnings.WarningMessage] = []
     with _guarded(path, complaints):
         header = _parsed(data, path)
-        notes = _judged(header, path, force)
+        notes = _check_header(header, path, force)
         plugin = PLUGINS[str(header.file_meta.TransferSyntaxUID)]
         if plugin not in ("gdcm", "pyjpegls"):
-            # Bits beyond the stored ones are judged in _stored_values.
+            # _stored_values decides about bits beyond the stored ones.
             header.pixel_array_options(decoding_plugin=plugin, correct_unused_bits=bool(header.PixelRepresentation))
             decoded = header.pixel_array
     if plugin in ("gdcm", "pyjpegls"):
-        decoded = decode_elsewhere(data, plugin, path)
+        decoded = decode_in_process(data, plugin, path)
     with _guarded(path, complaints):
-        pixels, more = _shown(header, decoded, path, force)
-        kept = _kept(header)
-    notes += more
+        pixels, pixel_notes = _grey(header, decoded, path, force)
+        facts = _facts(header)
+    notes += pixel_notes
     if complaints:
         notes.append("the DICOM header does not follow the standard everywhere")
-    height, width = pixels.shape
-    return Image(pixels, height, width, tuple(notes), kept)
+    return DecodedFilm(pixels, tuple(notes), facts)
 
 
 @contextmanager
 def silenced() -> Iterator[list[warnings.WarningMessage]]:
-    """Python's warnings and pydicom's log lines, which may quote the header, are kept from the screen.
+    """Keep Python's warnings and pydicom's log lines, which may quote the header, from the screen.
 
     Yields the warnings so far. One block at a time, whatever the thread.
     """
     log, silent = logging.getLogger("pydicom"), logging.NullHandler()
-    with _one_at_a_time, warnings.catch_warnings(record=True) as heard:
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         log.propagate = False
         log.addHandler(silent)
         try:
-            yield heard
+            yield caught
         finally:
             log.removeHandler(silent)
             log.propagate = True
@@ -95,8 +95,8 @@ def silenced() -> Iterator[list[warnings.WarningMessage]]:
 
 @contextmanager
 def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[None]:
-    """Whatever a parser or decoder raises becomes ImageError; what it says is kept in `complaints`."""
-    with silenced() as heard:
+    """Turn whatever a parser or decoder raises into ImageError; add its warnings to `complaints`."""
+    with silenced() as caught:
         try:
             yield
         except ImageError:
@@ -105,11 +105,11 @@ def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[
             # Not chained: the message of a parser may quote the header.
             kind = type(error).__name__
             raise ImageError(f"the DICOM file is damaged or cut short ({kind}).", where=path, remedy=DAMAGED) from None
-        complaints += heard
+        complaints += caught
 
 
-def decode_elsewhere(data: bytes, plugin: str, path: Path) -> np.ndarray:
-    """Decode a DICOM file in a process of its own, with limits on memory and time."""
+def decode_in_process(data: bytes, plugin: str, path: Path) -> np.ndarray:
+    """Decode a DICOM file in a process of its own, with limits on memory and time (`decoding_process.py`)."""
     script = Path(__file__).with_name("decoding_process.py")
     command = [sys.executable, "-I", str(script), plugin]
     try:
@@ -125,13 +125,13 @@ def transfer_syntax(data: bytes) -> str:
 
     Found by hand: pydicom would already inflate a deflated file to tell its syntax.
     """
-    place = data.find(b"\x02\x00\x10\x00UI", 132, 8192)
-    length = int.from_bytes(data[place + 6 : place + 8], "little") if place > 0 else 0
-    return data[place + 8 : place + 8 + length].decode("ascii", "replace").strip("\0 ")
+    start = data.find(b"\x02\x00\x10\x00UI", 132, 8192)
+    length = int.from_bytes(data[start + 6 : start + 8], "little") if start > 0 else 0
+    return data[start + 8 : start + 8 + length].decode("ascii", "replace").strip("\0 ")
 
 
 def _parsed(data: bytes, path: Path) -> Any:
-    """The data set, after a look at its transfer syntax."""
+    """The data set, once its transfer syntax is known to be readable."""
     import pydicom
 
     syntax = transfer_syntax(data)
@@ -145,8 +145,8 @@ def _parsed(data: bytes, path: Path) -> Any:
     return pydicom.dcmread(io.BytesIO(data))
 
 
-def _judged(header: Any, path: Path, force: bool) -> list[str]:
-    """Refuse before decoding what is no single chest film; warnings for what was forced or is not said."""
+def _check_header(header: Any, path: Path, force: bool) -> list[str]:
+    """Refuse what is not a single chest film before it is decoded; warnings for what was forced or is not stated."""
     notes = []
     modality = code(header, "Modality")
     if modality not in MODALITIES:
@@ -188,7 +188,7 @@ def _check_stream(header: Any, path: Path) -> None:
     frame = get_frame(data, 0, number_of_frames=1)
     if syntax == RLE:
         return  # pydicom's own decoder stops at the expected length
-    claimed = _jpeg_2000_size(frame) if syntax in JPEG_2000 else picture_size(frame)
+    claimed = _jpeg_2000_size(frame) if syntax in JPEG_2000 else size_from_header(frame)
     if claimed is None:
         raise short
     if claimed != (columns, rows):
@@ -198,15 +198,15 @@ def _check_stream(header: Any, path: Path) -> None:
 
 def _jpeg_2000_size(stream: bytes) -> tuple[int, int] | None:
     """(width, height) of the SIZ segment, with or without the JP2 boxes around it."""
-    place = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if place < 0 or len(stream) < place + 24:
+    start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start < 0 or len(stream) < start + 24:
         return None
-    right, down, left, top = (int.from_bytes(stream[place + at : place + at + 4], "big") for at in (8, 12, 16, 20))
+    right, down, left, top = (int.from_bytes(stream[start + at : start + at + 4], "big") for at in (8, 12, 16, 20))
     return right - left, down - top
 
 
 def is_frontal(header: Any) -> bool:
-    """By view position, else view code, else patient orientation; a header that is silent passes."""
+    """By view position, else view code, else patient orientation; a header that has none of them passes."""
     view = code(header, "ViewPosition")
     if view:
         return view in FRONTAL
@@ -234,7 +234,7 @@ def _view_meaning(header: Any) -> str:
     return str(codes[0].get("CodeMeaning", "")).strip().lower() if codes else ""
 
 
-def _shown(header: Any, decoded: np.ndarray, path: Path, force: bool) -> tuple[np.ndarray, list[str]]:
+def _grey(header: Any, decoded: np.ndarray, path: Path, force: bool) -> tuple[np.ndarray, list[str]]:
     """(h, w) float32 in [0, 1], white = dense."""
     if decoded.shape[:2] != (int(header.Rows), int(header.Columns)):
         raise ImageError("its pixels do not have the size of its header.", where=path, remedy=DAMAGED)
@@ -244,8 +244,7 @@ def _shown(header: Any, decoded: np.ndarray, path: Path, force: bool) -> tuple[n
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise ImageError("its photometric interpretation is not read here.", where=path, remedy="Export it in grey.")
     stored, notes = _stored_values(header, decoded)
-    values = _rescaled(stored, header)
-    pixels, more = _windowed(values, header)
+    pixels, window_notes = _windowed(_rescaled(stored, header), header)
     if photometric == "MONOCHROME1":
         pixels = 1 - pixels
     padding = header.get("PixelPaddingValue")
@@ -253,7 +252,7 @@ def _shown(header: Any, decoded: np.ndarray, path: Path, force: bool) -> tuple[n
         limit = header.get("PixelPaddingRangeLimit", padding)
         low, high = sorted((int(padding), int(limit)))
         pixels[(stored >= low) & (stored <= high)] = 0
-    return pixels, notes + more
+    return pixels, notes + window_notes
 
 
 def _stored_values(header: Any, stored: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -268,7 +267,7 @@ def _stored_values(header: Any, stored: np.ndarray) -> tuple[np.ndarray, list[st
 
 def _rescaled(stored: np.ndarray, header: Any) -> np.ndarray:
     """Modality look-up table, or slope and intercept."""
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     if header.get("ModalityLUTSequence"):
         return np.asarray(apply_modality_lut(stored, header), np.float32)
@@ -280,38 +279,35 @@ def _rescaled(stored: np.ndarray, header: Any) -> np.ndarray:
 
 def _windowed(values: np.ndarray, header: Any) -> tuple[np.ndarray, list[str]]:
     """VOI look-up table, else the first window, else the whole range, onto [0, 1]."""
-    from pydicom.pixels import apply_voi
+    from pydicom.pixels.processing import apply_voi
 
     if header.get("VOILUTSequence"):
-        shown = np.asarray(apply_voi(np.rint(values).astype(np.int32), header), np.float32)
+        mapped = np.asarray(apply_voi(np.rint(values).astype(np.int32), header), np.float32)
         top = (1 << int(header.VOILUTSequence[0].LUTDescriptor[2])) - 1
-        return np.clip(shown / top, 0, 1), []
+        return np.clip(mapped / top, 0, 1), []
     low, high = float(values.min()), float(values.max())
-    whole = (values - low) / max(high - low, 1e-6)
+    whole_range = (values - low) / max(high - low, 1e-6)
     width, centre = _number(header, "WindowWidth", math.nan), _number(header, "WindowCenter", math.nan)
     if math.isnan(width) or math.isnan(centre) or high <= low:
-        return whole, []
+        return whole_range, []
     function = code(header, "VOILUTFunction") or "LINEAR"
     if function == "SIGMOID" and width > 0:
         return (1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -60, 60)))).astype(np.float32), []
     if function == "LINEAR":
         centre, width = centre - 0.5, width - 1
     if width > 0:
-        shown = np.clip((values - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
-        if np.mean((shown > 0) & (shown < 1)) > 0.1:
-            return shown, []
-    return whole, ["the window of the header does not fit the pixels: the whole range is shown"]
+        windowed = np.clip((values - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
+        if np.mean((windowed > 0) & (windowed < 1)) > 0.1:
+            return windowed, []
+    return whole_range, ["the window of the header does not fit the pixels: the whole range is shown"]
 
 
-def _kept(header: Any) -> dict[str, str]:
-    """All that leaves the reader."""
+def _facts(header: Any) -> dict[str, str]:
+    """All of the header that leaves the reader."""
     date, time = (str(header.get(name) or "") for name in ("StudyDate", "StudyTime"))
-    if not (len(date) == 8 and date.isdigit()):
-        date = ""
-    elif time[:6].isdigit() and len(time) >= 6:
-        date = f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:6]}"
-    else:
-        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    date = f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else ""
+    if date and time[:6].isdigit() and len(time) >= 6:
+        date += f"T{time[:2]}:{time[2:4]}:{time[4:6]}"
     photometric, modality = code(header, "PhotometricInterpretation"), code(header, "Modality")
     return {
         "view": view_of(header),

@@ -1,18 +1,17 @@
-"""What a look at the data shows before anything is trained on it: counts, and what should make one hesitate."""
+"""What the data are, before anything is trained on them: counts, and what should make one hesitate."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from intervalchange.data.film_records import FilmRecord
+from intervalchange.data.readers.source import Source
+from intervalchange.data.splits import NAMES as SPLITS
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Case, Study
-
-if TYPE_CHECKING:
-    from intervalchange.data.prepare import FilmRecord
-    from intervalchange.data.readers.source import Source
 
 LISTED = 10
 """How many examples of a trouble are named."""
@@ -25,31 +24,20 @@ def examine(
     studies: Sequence[tuple[str, Study]],
     films: Mapping[str, FilmRecord],
 ) -> dict[str, Any]:
-    """Everything the doctor found, as plain JSON. films empty: none was looked at."""
-    pairs = [case for case in cases if case.prior is not None]
+    """Everything the doctor found, as plain JSON. films empty: none was read."""
+    pairs = [(case.prior, case.current) for case in cases if case.prior is not None]
+    patients = {name: {c.patient_id for c, s in zip(cases, splits, strict=True) if s == name} for name in SPLITS}
     counts: dict[str, Any] = {
         "patients": len({case.patient_id for case in cases}),
         "studies": len(studies),
         "cases": len(cases),
-        "pairs": len({(case.prior.image, case.current.image) for case in pairs if case.prior is not None}),
-        "kinds": dict(sorted(Counter(case.kind for case in cases).items())),
-        "splits": {
-            name: {
-                "cases": splits.count(name),
-                "patients": len({c.patient_id for c, split in zip(cases, splits, strict=True) if split == name}),
-            }
-            for name in ("train", "val", "test")
-        },
-        "views": dict(sorted(Counter(study.view or "unknown" for _, study in studies).items())),
-        "view_pairs": dict(
-            sorted(
-                Counter(
-                    f"{c.prior.view or '?'} -> {c.current.view or '?'}" for c in pairs if c.prior is not None
-                ).items()
-            )
-        ),
+        "pairs": len({(prior.image, current.image) for prior, current in pairs}),
+        "kinds": _counted(case.kind for case in cases),
+        "splits": {name: {"cases": splits.count(name), "patients": len(patients[name])} for name in SPLITS},
+        "views": _counted(study.view or "unknown" for _, study in studies),
+        "view_pairs": _counted(f"{prior.view or '?'} -> {current.view or '?'}" for prior, current in pairs),
         "prevalence": _prevalence([study for _, study in studies]),
-        "tags": dict(sorted(Counter(tag for case in cases for tag in case.tags if "=" not in tag).items())),
+        "tags": _counted(tag for case in cases for tag in case.tags if "=" not in tag),
         "studies_with_report": sum(bool(study.report) for _, study in studies),
         "studies_with_regions": sum(bool(study.regions) for _, study in studies),
         "notes": dict(sorted(source.notes.items())),
@@ -60,7 +48,7 @@ def examine(
 
 
 def _prevalence(studies: Sequence[Study]) -> dict[str, dict[str, int]]:
-    """Finding -> studies with, without; findings never seen are left out."""
+    """Finding -> studies with it, without it, unknown; findings that no study has are left out."""
     table = {}
     for finding in FINDINGS:
         values = [study.findings.get(finding, math.nan) for study in studies]
@@ -71,27 +59,29 @@ def _prevalence(studies: Sequence[Study]) -> dict[str, dict[str, int]]:
 
 
 def _films(source: Source, cases: Sequence[Case], films: Mapping[str, FilmRecord]) -> dict[str, Any]:
+    """Films that could not be read, are stored twice, or carry a warning or a date against the order of the cases."""
     bad = [f"{image}: {record.error}" for image, record in films.items() if record.error]
-    twins: dict[str, list[str]] = {}
+    by_digest: dict[str, list[str]] = {}
     for image, record in films.items():
         if record.digest:
-            twins.setdefault(record.digest, []).append(image)
-    same = [" = ".join(images) for images in twins.values() if len(images) > 1]
-    lost = len(source.cases) - len(cases)
-    found: dict[str, Any] = {"read": len(films) - len(bad), "bad": len(bad), "bad_examples": bad[:LISTED]}
-    found |= {"cases_lost": lost, "identical": len(same), "identical_examples": same[:LISTED]}
-    found["warnings"] = dict(
-        sorted(Counter(warning for record in films.values() for warning in record.warnings).items())
-    )
-    found["dates_against_order"] = sum(
-        1
-        for case in cases
-        if case.prior is not None
-        and films[case.current.image].date
-        and films[case.prior.image].date
-        and films[case.current.image].date < films[case.prior.image].date
-    )
-    return found
+            by_digest.setdefault(record.digest, []).append(image)
+    identical = [" = ".join(images) for images in by_digest.values() if len(images) > 1]
+    dates = [(films[c.prior.image].date, films[c.current.image].date) for c in cases if c.prior is not None]
+    return {
+        "read": len(films) - len(bad),
+        "bad": len(bad),
+        "bad_examples": bad[:LISTED],
+        "cases_lost": len(source.cases) - len(cases),
+        "identical": len(identical),
+        "identical_examples": identical[:LISTED],
+        "warnings": _counted(warning for record in films.values() for warning in record.warnings),
+        "dates_against_order": sum(bool(prior and current and current < prior) for prior, current in dates),
+    }
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    """How often each word occurs, in alphabetical order."""
+    return dict(sorted(Counter(words).items()))
 
 
 def doctor_page(counts: Mapping[str, Any]) -> str:

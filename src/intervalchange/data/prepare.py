@@ -1,7 +1,12 @@
 """Source tree -> prepared folder. Each film is decoded once, here; afterwards nothing is decoded again.
 
-The folder is complete when `manifest.json` is there, which is written last. Until then `plan.json` and `progress/`
-say what has been done: the same command after an interruption goes on from there and ends with the same bytes.
+    source     the reader's tables: cases, and where their films lie; only cases that have a split are kept
+    plan       what will be written, with a hash of the tables; it marks the folder as ours (`plan.json`)
+    shards     each film once, and the opacity maps where they are known; records of finished shards in `progress/`
+    tables     cases, studies and regions, without the cases that lost a film
+    manifest   counts and the hash of every file, written last: a folder with a manifest is complete
+
+Rerun the same command to resume after an interruption; it ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -12,50 +17,55 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from intervalchange.data import doctor, engines, tables
-from intervalchange.data.contact_sheet import contact_sheet
-from intervalchange.data.images import Geometry, film_from_file, fit, read_image
+from intervalchange.atomic_files import UNFINISHED, write_durably
+from intervalchange.data import doctor, tables
+from intervalchange.data.film_files import read_film
+from intervalchange.data.film_records import FilmRecord, ReadFilm
+from intervalchange.data.films import film_from_file, fit
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.source import Source
+from intervalchange.data.shards import PROGRESS, Engine, Read, Workers, make_shards, shards_of
 from intervalchange.data.splits import assign, split_hash
-from intervalchange.data.store import rows_per_shard, write_atomically
 from intervalchange.errors import ConfigError, ImageError, SourceError
 from intervalchange.records import Case, Study
 
 FORMAT = 1
 MAP_PIXELS = 32
 """Side of the stored opacity maps."""
+PLAN = "plan.json"
+MANIFEST = "manifest.json"
 SHEET = "contact_sheet.jpg"
 """The first pairs, for a person to look at."""
 
 
 @dataclass(frozen=True)
-class _Work:
-    """Who decodes."""
+class Selection:
+    """The cases that go into the folder, if their films can be read."""
 
-    engine: engines.Engine
-    workers: int | None
+    source: Source
+    """With the cases that have a split, and only these."""
+    splits: list[str]
+    """train, val or test for each case."""
+    split_how: str
+    """How the split was made, for the manifest."""
 
 
 @dataclass(frozen=True)
-class FilmRecord:
-    """What is kept of one film besides its pixels. `error` is empty where it could be read."""
+class Contents:
+    """What the tables hold: the cases whose films could all be read, and their studies."""
 
-    image: str
-    geometry: Geometry | None = None
-    digest: str = ""
-    view: str = ""
-    date: str = ""
-    warnings: tuple[str, ...] = ()
-    error: str = ""
+    cases: list[Case]
+    splits: list[str]
+    studies: list[tuple[str, Study]]
+    """(patient_id, study), in the order of the studies table."""
 
 
 def prepare(
@@ -66,7 +76,7 @@ def prepare(
     split: str = "official",
     dry_run: bool = False,
     workers: int | None = None,
-    engine: engines.Engine = "local",
+    engine: Engine = "local",
     progress: bool = True,
     **reader_options: object,
 ) -> dict[str, Any]:
@@ -74,7 +84,7 @@ def prepare(
 
     pixels: side of the stored squares. split: official | patient | path of a split file. dry_run: read the tables
     only and return the manifest without films. workers: decoding threads (engine "ray": processes of a cluster made
-    here), by default one a core. engine: see `data/engines.py`.
+    here), by default one per core. engine: see `data/shards.py`.
     reader_options: `images`, `reports`, `questions`, `graphs`, `tag_columns`, as the reader of the source knows them.
     """
     if pixels < 32:
@@ -82,204 +92,171 @@ def prepare(
     out = Path(out)
     if progress:
         print(f"reading the tables of {root}", file=sys.stderr)
-    source = read_source(source_name, root, tables_only=dry_run, **reader_options)
-    splits, split_how, notes = assign(source.cases, split)
-    kept = [(case, name) for case, name in zip(source.cases, splits, strict=True) if name]
-    if not kept:
-        raise SourceError("no case has a split.", where=root, remedy="Use --split patient.")
-    source = replace(source, cases=[case for case, _ in kept], notes={**source.notes, **notes})
-    splits = [name for _, name in kept]
+    selection = _select(read_source(source_name, root, tables_only=dry_run, **reader_options), split, root)
     if dry_run:
-        return _shown(_finish(None, source, splits, split_how, pixels, {}), progress)
-    plan = {
-        "format": FORMAT,
-        "source": source.name,
-        "pixels": pixels,
-        "split": split_how,
-        "digest": _digest(source, splits),
-    }
-    if _begin(out, plan):
+        manifest = _describe(selection, _contents(selection, {}), {}, pixels)
+    else:
+        plan = _plan(selection, pixels)
+        if _begin(out, plan):
+            _close(out)
+            return dict(json.loads((out / MANIFEST).read_text(encoding="utf-8")))
+        films = _store_films(out, selection.source, pixels, Workers(engine, workers), progress)
+        manifest = _finish(out, selection, films, plan)
         _close(out)
-        return dict(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
-    films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
-    # Tasks on other machines carry what reads a film; the cases stay here.
-    read_film = partial(_film, replace(source, cases=[]), pixels)
-    how = _Work(engine, workers)
-    records = _records(out, "pixels", films, pixels, partial(_noted, read_film), how, progress)
-    mapped = [image for image in films if image in source.maps]
-    if mapped:
-        read_map = partial(_noted, partial(_map, source.maps))
-        maps = _records(out, "opacity", mapped, MAP_PIXELS, read_map, how, progress)
-        broken = [record for record in maps if record.error]
-        if broken:
-            raise SourceError(broken[0].error, where=source.maps[broken[0].image], remedy="Write the source again.")
-    return _shown(
-        _finish(out, source, splits, split_how, pixels, {record.image: record for record in records}), progress, out
-    )
-
-
-def _shown(manifest: dict[str, Any], shown: bool, out: Path | None = None) -> dict[str, Any]:
-    """The manifest, its doctor's page printed to stderr."""
-    if shown:
+    if progress:
         print(doctor.doctor_page(manifest["doctor"]), file=sys.stderr, end="")
-        if out is not None:
+        if not dry_run:
             print(f"\nlook at  {out / SHEET}", file=sys.stderr)
     return manifest
 
 
-def _digest(source: Source, splits: Sequence[str]) -> str:
-    """Hash of everything the tables say: a folder is only continued from the same tables."""
-    state = hashlib.sha256()
-    for case, split in zip(source.cases, splits, strict=True):
-        state.update(repr((case.case_id, case.patient_id, case.kind, case.question, case.answer, split)).encode())
-        state.update(repr((case.tags, case.prior and case.prior.image, case.current.image)).encode())
+# --- source and plan ------------------------------------------------------------------------------------------------
+
+
+def _select(source: Source, split: str, root: str | Path) -> Selection:
+    """The cases of a source that have a split."""
+    splits, split_how, notes = assign(source.cases, split)
+    cases = [case for case, name in zip(source.cases, splits, strict=True) if name]
+    if not cases:
+        raise SourceError("no case has a split.", where=root, remedy="Use --split patient.")
+    source = replace(source, cases=cases, notes={**source.notes, **notes})
+    return Selection(source, [name for name in splits if name], split_how)
+
+
+def _plan(selection: Selection, pixels: int) -> dict[str, Any]:
+    """What identifies a preparation. `digest` covers everything that the tables say."""
+    source, digest = selection.source, hashlib.sha256()
+    for case, split in zip(source.cases, selection.splits, strict=True):
+        digest.update(repr((case.case_id, case.patient_id, case.kind, case.question, case.answer, split)).encode())
+        digest.update(repr((case.tags, case.prior and case.prior.image, case.current.image)).encode())
     for patient, study in tables.distinct_studies(source.cases):
-        state.update(repr((patient, study)).encode())
-    state.update(repr(sorted(source.maps)).encode())
-    return state.hexdigest()
+        digest.update(repr((patient, study)).encode())
+    digest.update(repr(sorted(source.maps)).encode())
+    return {
+        "format": FORMAT,
+        "source": source.name,
+        "pixels": pixels,
+        "split": selection.split_how,
+        "digest": digest.hexdigest(),
+    }
 
 
 def _begin(out: Path, plan: Mapping[str, Any]) -> bool:
-    """Make the folder, or go on with it. True where it is already complete."""
+    """Make the folder, or resume it. True where it is already complete."""
     remedy = "Remove the folder or choose another OUT."
-    manifest = out / "manifest.json"
+    manifest = out / MANIFEST
     if manifest.is_file():
         try:
-            done = json.loads(manifest.read_text(encoding="utf-8"))["plan"]
+            plan_before = json.loads(manifest.read_text(encoding="utf-8"))["plan"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError("this manifest cannot be read.", where=manifest, remedy=remedy) from error
-        if done != plan:
+        if plan_before != plan:
             raise ConfigError("the folder holds another preparation.", where=out, remedy=remedy)
         return True
     if out.exists() and not out.is_dir():
         raise ConfigError("OUT is a file.", where=out, remedy="Give a folder.")
-    started = out / "plan.json"
-    if started.is_file():
-        if json.loads(started.read_text(encoding="utf-8")) != plan:
+    if (out / PLAN).is_file():
+        if json.loads((out / PLAN).read_text(encoding="utf-8")) != plan:
             raise ConfigError("the folder holds an unfinished preparation of something else.", where=out, remedy=remedy)
-    elif out.is_dir() and any(path.name != "plan.json.partial" for path in out.iterdir()):
+    elif out.is_dir() and any(path.name != PLAN + UNFINISHED for path in out.iterdir()):
         raise ConfigError("the folder is not empty and not a prepared folder.", where=out, remedy=remedy)
     out.mkdir(parents=True, exist_ok=True)
     # The plan first: a folder that holds anything else without it would be taken for somebody else's.
-    write_atomically(started, _json(plan))
-    (out / "progress").mkdir(exist_ok=True)
+    write_durably(out / PLAN, _json(plan))
+    (out / PROGRESS).mkdir(exist_ok=True)
     return False
 
 
-def _records(
-    out: Path, name: str, images: Sequence[str], side: int, read: engines.Read, how: _Work, shown: bool
-) -> list[FilmRecord]:
-    """Make the shards that are not there yet; the record of every picture, in order."""
-    step = rows_per_shard(side)
-    shards = [
-        engines.Shard(out, name, index, tuple(images[start : start + step]), side)
-        for index, start in enumerate(range(0, len(images), step))
-    ]
-    with _bar(shown, "films" if name == "pixels" else "opacity maps", len(images)) as advance:
-        engines.make(shards, read, how.engine, how.workers, advance)
-    return [_record(note) for shard in shards for note in json.loads(shard.notes.read_text(encoding="utf-8"))]
+# --- shards ---------------------------------------------------------------------------------------------------------
 
 
-def _record(note: dict[str, Any]) -> FilmRecord:
-    """What was noted of a film, from JSON."""
-    geometry = note["geometry"] and Geometry(**note["geometry"])
-    return FilmRecord(**{**note, "geometry": geometry, "warnings": tuple(note["warnings"])})
+def _store_films(out: Path, source: Source, pixels: int, workers: Workers, progress: bool) -> dict[str, FilmRecord]:
+    """Make the shards that are not there yet; name of each film -> its record, in the order of the pixel rows."""
+
+    def make(name: str, images: Sequence[str], side: int, read: Read, called: str) -> list[FilmRecord]:
+        with _bar(progress, called, len(images)) as advance:
+            return make_shards(shards_of(out, name, images, side), read, workers, advance)
+
+    films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
+    # Tasks on other machines carry what reads a film; the cases stay here.
+    records = make("pixels", films, pixels, partial(_read_film, replace(source, cases=[]), pixels), "films")
+    mapped = [image for image in films if image in source.maps]
+    if mapped:
+        for record in make("opacity", mapped, MAP_PIXELS, partial(_read_map, source.maps), "opacity maps"):
+            if record.error:
+                raise SourceError(record.error, where=source.maps[record.image], remedy="Write the source again.")
+    return {record.image: record for record in records}
 
 
-def _noted(
-    read: Callable[[str], tuple[np.ndarray | None, FilmRecord]], image: str
-) -> tuple[np.ndarray | None, dict[str, Any]]:
-    """What `read` gives of an image, its record as plain JSON."""
-    picture, record = read(image)
-    return picture, asdict(record)
-
-
-def _film(source: Source, pixels: int, image: str) -> tuple[np.ndarray | None, FilmRecord]:
-    """One film for the shards; a film that cannot be used becomes a blank row with its reason."""
+def _read_film(source: Source, pixels: int, image: str) -> ReadFilm:
+    """One film of a source. A date in the header is left out where its file must not be named."""
     try:
         film = film_from_file(source.files.get(image, source.image_root / image), pixels)
     except ImageError as error:
-        return None, FilmRecord(image, error=error.what)
+        return ReadFilm(FilmRecord(image, error=error.what))
     digest = hashlib.sha256(film.pixels.tobytes()).hexdigest()[:16]
-    view, date = film.header.get("view", ""), "" if image in source.files else film.header.get("date", "")
-    return film.pixels, FilmRecord(image, film.geometry, digest, view, date, film.warnings)
+    date = "" if image in source.files else film.header.get("date", "")
+    return ReadFilm(
+        FilmRecord(image, film.geometry, digest, film.header.get("view", ""), date, film.warnings), film.pixels
+    )
 
 
-def _map(maps: Mapping[str, Path], image: str) -> tuple[np.ndarray | None, FilmRecord]:
-    """One opacity map, in the frame of its film."""
+def _read_map(maps: Mapping[str, Path], image: str) -> ReadFilm:
+    """The opacity map of a film, in its frame."""
     try:
-        square, geometry = fit(read_image(maps[image]).pixels, MAP_PIXELS)
+        square, geometry = fit(read_film(maps[image]).pixels, MAP_PIXELS)
     except ImageError as error:
-        return None, FilmRecord(image, error=error.what)
-    return np.rint(square * 255).astype(np.uint8), FilmRecord(image, geometry)
+        return ReadFilm(FilmRecord(image, error=error.what))
+    return ReadFilm(FilmRecord(image, geometry), np.rint(square * 255).astype(np.uint8))
+
+
+# --- tables and manifest --------------------------------------------------------------------------------------------
 
 
 def _finish(
-    out: Path | None, source: Source, splits: list[str], how: str, pixels: int, films: Mapping[str, FilmRecord]
+    out: Path, selection: Selection, films: Mapping[str, FilmRecord], plan: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Tables, doctor's page and manifest from the records of all films. out None: nothing is written."""
+    """Write the tables, the doctor's page and, last, the manifest."""
+    contents = _contents(selection, films)
+    manifest = _describe(selection, contents, films, plan["pixels"])
+    for name, table in (
+        ("studies", tables.study_table(contents.studies, films, selection.source.maps)),
+        ("cases", tables.case_table(contents.cases, contents.splits, contents.studies)),
+        ("regions", tables.region_table(contents.studies)),
+    ):
+        write_durably(out / f"{name}.parquet", tables.parquet_bytes(table))
+    write_durably(out / "doctor.txt", doctor.doctor_page(manifest["doctor"]).encode())
+    write_durably(
+        out / "bad_films.json", _json({image: record.error for image, record in films.items() if record.error})
+    )
+    written = sorted(path.name for path in out.iterdir() if path.suffix in (".npy", ".parquet", ".txt", ".json"))
+    files = {name: _sha256(out / name) for name in written if name not in (PLAN, MANIFEST)}
+    manifest |= {"plan": dict(plan), "files": files, "hash": hashlib.sha256(_json(files)).hexdigest()}
+    write_durably(out / MANIFEST, _json(manifest))
+    return manifest
+
+
+def _contents(selection: Selection, films: Mapping[str, FilmRecord]) -> Contents:
+    """Leave out the cases that lost a film. films empty: none was read, all are taken to be there."""
+    source = selection.source
     bad = {image: record.error for image, record in films.items() if record.error}
     if films and len(bad) == len(films):
-        first = next(iter(bad.items()))
+        image, error = next(iter(bad.items()))
         raise SourceError(
-            f"none of {len(films)} films could be read; {first[0]}: {first[1]}",
+            f"none of {len(films)} films could be read; {image}: {error}",
             where=source.image_root,
             remedy="Check where the films are (--images).",
         )
     usable = [
         (case, split)
-        for case, split in zip(source.cases, splits, strict=True)
+        for case, split in zip(source.cases, selection.splits, strict=True)
         if case.current.image not in bad and (case.prior is None or case.prior.image not in bad)
     ]
-    cases, splits = [case for case, _ in usable], [split for _, split in usable]
-    if not cases:
+    if not usable:
         raise SourceError("no case has all of its films.", where=source.image_root, remedy="Check --images.")
+    cases = [case for case, _ in usable]
     studies = [(patient, _with_header(study, films)) for patient, study in tables.distinct_studies(cases)]
-    counts = doctor.examine(source, cases, splits, studies, films)
-    case_ids = [case.case_id for case in cases]
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "source": source.name,
-        "release": source.release,
-        "simulated": dict(source.simulated),
-        "pixels": pixels,
-        "split": how,
-        "split_hash": split_hash(case_ids, splits),
-        "doctor": counts,
-    }
-    if out is None:
-        return manifest
-    plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
-    _write_tables(out, source, cases, splits, studies, films)
-    write_atomically(out / "doctor.txt", doctor.doctor_page(counts).encode())
-    write_atomically(out / "bad_films.json", _json(bad))
-    written = sorted(path.name for path in out.iterdir() if path.suffix in (".npy", ".parquet", ".txt", ".json"))
-    kept = [name for name in written if name not in ("plan.json", "manifest.json")]
-    files = {name: _sha256(out / name) for name in kept}
-    manifest |= {"plan": plan, "files": files, "hash": hashlib.sha256(_json(files)).hexdigest()}
-    write_atomically(out / "manifest.json", _json(manifest))
-    _close(out)
-    return manifest
-
-
-def _write_tables(
-    out: Path,
-    source: Source,
-    cases: Sequence[Case],
-    splits: Sequence[str],
-    studies: Sequence[tuple[str, Study]],
-    films: Mapping[str, FilmRecord],
-) -> None:
-    rows = {image: row for row, image in enumerate(films)}
-    opacity_rows = {image: row for row, image in enumerate(image for image in films if image in source.maps)}
-    geometries = {image: record.geometry for image, record in films.items() if record.geometry is not None}
-    places = {(patient, study.study_id, study.image): place for place, (patient, study) in enumerate(studies)}
-    for name, table in (
-        ("studies", tables.study_table(studies, rows, opacity_rows, geometries)),
-        ("cases", tables.case_table(cases, splits, places)),
-        ("regions", tables.region_table(studies)),
-    ):
-        write_atomically(out / f"{name}.parquet", tables.parquet_bytes(table))
+    return Contents(cases, [split for _, split in usable], studies)
 
 
 def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
@@ -290,13 +267,30 @@ def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
     return replace(study, view=study.view or record.view, acquired_at=study.acquired_at or record.date)
 
 
+def _describe(selection: Selection, contents: Contents, films: Mapping[str, FilmRecord], pixels: int) -> dict[str, Any]:
+    """The manifest, but for what only a written folder has: its plan and the hashes of its files."""
+    source = selection.source
+    return {
+        "format": FORMAT,
+        "source": source.name,
+        "release": source.release,
+        "simulated": dict(source.simulated),
+        "pixels": pixels,
+        "split": selection.split_how,
+        "split_hash": split_hash([case.case_id for case in contents.cases], contents.splits),
+        "doctor": doctor.examine(source, contents.cases, contents.splits, contents.studies, films),
+    }
+
+
 def _close(out: Path) -> None:
     """Add the contact sheet to a complete folder and remove the traces of work in progress."""
     if not (out / SHEET).is_file():
-        write_atomically(out / SHEET, contact_sheet(Prepared(out)))
-    shutil.rmtree(out / "progress", ignore_errors=True)
-    (out / "plan.json").unlink(missing_ok=True)
-    for unfinished in out.glob("*.partial"):
+        from intervalchange.data.contact_sheet import contact_sheet
+
+        write_durably(out / SHEET, contact_sheet(Prepared(out)))
+    shutil.rmtree(out / PROGRESS, ignore_errors=True)
+    (out / PLAN).unlink(missing_ok=True)
+    for unfinished in out.glob(f"*{UNFINISHED}"):
         unfinished.unlink()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from intervalchange.data.images import Geometry
+from intervalchange.data.films import Geometry
 from intervalchange.data.store import PixelStore
 from intervalchange.data.tables import study_record
 from intervalchange.errors import ConfigError, SourceError
@@ -61,36 +61,36 @@ class Prepared:
     def labels(self, names: Sequence[str]) -> np.ndarray:
         """(studies, l) float32 of any label names of the data set, FINDINGS or its own: 1, 0, NaN unknown."""
         known = [json.loads(text) for text in self.studies["findings"]]
-        seen = set().union(*known) if known else set()
-        strange = [name for name in names if name not in seen]
-        if strange:
+        available = set().union(*known) if known else set()
+        unknown = [name for name in names if name not in available]
+        if unknown:
             raise ConfigError(
-                f"no film has the label {strange[0]!r}.",
+                f"no film has the label {unknown[0]!r}.",
                 where=self.folder,
-                remedy=f"The data set has: {', '.join(sorted(seen)) or 'no labels'}.",
+                remedy=f"The data set has: {', '.join(sorted(available)) or 'no labels'}.",
             )
-        return np.array([[found.get(name, math.nan) for name in names] for found in known], np.float32)
+        return np.array([[labels.get(name, math.nan) for name in names] for labels in known], np.float32)
 
     @cached_property
     def regions_of(self) -> dict[int, tuple[Region, ...]]:
         """Row of the studies table -> its regions, boxes in original pixels."""
-        found: dict[int, list[Region]] = {}
+        by_study: dict[int, list[Region]] = {}
         for row in self.regions.itertuples(index=False):
             region = Region(row.kind, row.name, (row.x1, row.y1, row.x2, row.y2), row.rle or None)
-            found.setdefault(int(row.study), []).append(region)
-        return {study: tuple(regions) for study, regions in found.items()}
+            by_study.setdefault(int(row.study), []).append(region)
+        return {study: tuple(regions) for study, regions in by_study.items()}
 
     @cached_property
     def boxes_of(self) -> dict[int, tuple[list[tuple[Literal["anatomy", "finding", "located"], str]], np.ndarray]]:
         """Row of the studies table -> (kind, name) of its regions and (r, 4) boxes in units of the stored side."""
         side = self.pixels.shape[0]
-        places = self.studies[["scale", "offset_x", "offset_y"]].to_numpy(np.float64)
-        found = {}
+        geometries = self.studies[["scale", "offset_x", "offset_y"]].to_numpy(np.float64)
+        by_study = {}
         for study, regions in self.regions_of.items():
-            scale, right, down = places[study]
+            scale, right, down = geometries[study]
             boxes = np.array([region.box for region in regions]) * scale + (right, down, right, down)
-            found[study] = [(region.kind, region.name) for region in regions], boxes / side
-        return found
+            by_study[study] = [(region.kind, region.name) for region in regions], boxes / side
+        return by_study
 
     def geometry(self, study: int) -> Geometry:
         """Where the film of a study (row of the studies table) lies in its stored square."""
@@ -101,7 +101,7 @@ class Prepared:
     def case_rows(self, split: str, kinds: Sequence[str] | None = None, answered: bool = False) -> np.ndarray:
         """Row numbers of the cases table: of a split (train, val, test, all), of these kinds (None: all).
 
-        answered: without the cases whose answer is empty, which is not known.
+        answered: without the cases whose answer is empty, that is, unknown.
         """
         if split not in SPLITS:
             raise ConfigError(f"there is no split '{split}'.", remedy=f"Choose one of {', '.join(SPLITS)}.")
@@ -119,10 +119,10 @@ class Prepared:
         """The cases as records, each study built once."""
         studies: dict[int, Study] = {}
 
-        def study(place: int) -> Study:
-            if place not in studies:
-                studies[place] = study_record(self.studies.iloc[place].to_dict(), self.regions_of.get(place, ()))
-            return studies[place]
+        def study(row: int) -> Study:
+            if row not in studies:
+                studies[row] = study_record(self.studies.iloc[row].to_dict(), self.regions_of.get(row, ()))
+            return studies[row]
 
         return [
             Case(
@@ -143,13 +143,14 @@ class Prepared:
         """The command that stores more pixels of the same source."""
         return f"intervalchange prepare {self.manifest['source']} ROOT {self.folder}-{pixels} --pixels {pixels}"
 
-    def _by_finding(self, column: str, value: Any) -> np.ndarray:
-        place = {name: index for index, name in enumerate(FINDINGS)}
+    def _by_finding(self, column: str, value: Callable[[Any], float]) -> np.ndarray:
+        """(studies, f) float32: the values of a column of JSON objects, by finding; NaN where there is none."""
+        index = {name: number for number, name in enumerate(FINDINGS)}
         table = np.full((len(self.studies), len(FINDINGS)), np.nan, np.float32)
         for row, text in enumerate(self.studies[column]):
             if text == "{}":
                 continue
             for name, known in json.loads(text).items():
-                if name in place:
-                    table[row, place[name]] = value(known)
+                if name in index:
+                    table[row, index[name]] = value(known)
         return table

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intervalchange.atomic_files import write_durably
 from intervalchange.data.dataset import PairDataset
-from intervalchange.data.images import resize, standardise
+from intervalchange.data.films import resize, standardise
 from intervalchange.data.prepared import Prepared
-from intervalchange.data.store import shard_name, write_atomically, write_shard
+from intervalchange.data.store import Shards, shard_name, write_shard
 from intervalchange.errors import ConfigError, SourceError
 
-FILMS_A_SHARD = 4096
-FILMS_AT_ONCE = 64
+FILMS_PER_SHARD = 4096
+FILMS_PER_BATCH = 64
 NAME = "features"
 KEPT = 16
 """Digits of the hash in the name of the folder."""
@@ -52,52 +53,40 @@ class RegionStore:
             raise SourceError(
                 "this is not a finished region store.", where=folder, remedy="Run `prepare --regions RUN` again."
             ) from error
-        self._shards: list[np.ndarray | None] = [None] * int(self.facts["shards"])
+        paths = [self.folder / shard_name(NAME, index) for index in range(int(self.facts["shards"]))]
+        self._shards = Shards(paths, "Store the regions again.")
 
     @classmethod
     def of(cls, prepared: Prepared, name: str = "") -> RegionStore:
         """The store of a prepared folder whose hash begins with `name`; without a name, the only one."""
-        found = sorted(path.parent for path in prepared.folder.glob(f"regions-{name}*/store.json"))
-        if len(found) != 1:
-            there = ", ".join(path.name for path in found)
+        folders = sorted(path.parent for path in prepared.folder.glob(f"regions-{name}*/store.json"))
+        if len(folders) != 1:
+            names = ", ".join(path.name for path in folders)
             raise ConfigError(
-                f"there are several region stores: {there}." if found else "no regions are stored.",
+                f"there are several region stores: {names}." if folders else "no regions are stored.",
                 where=prepared.folder,
                 remedy="Name one with --model.region_store HASH."
-                if found
+                if folders
                 else "Run the same `intervalchange prepare` with --regions RUN, or set --model.regions fly.",
             )
-        store = cls(found[0])
+        store = cls(folders[0])
         if store.facts["films"] != prepared.manifest["hash"]:
             raise ConfigError(
-                "these regions are of other films.", where=found[0], remedy="Remove it and run `prepare --regions RUN`."
+                "these regions are of other films.",
+                where=folders[0],
+                remedy="Remove it and run `prepare --regions RUN`.",
             )
         return store
 
     @property
     def bytes_per_film(self) -> int:
-        """What a film takes on the disk."""
-        return int(np.prod(self._shard(0).shape[1:])) * 2
+        """Bytes on the disk per film."""
+        return int(np.prod(self._shards[0].shape[1:])) * 2
 
     def read(self, row: int) -> np.ndarray:
         """Row of the studies table -> (r, 5 + 2d + f) float32."""
-        shard, inside = divmod(row, FILMS_A_SHARD)
-        return np.asarray(self._shard(shard)[inside], np.float32)
-
-    def _shard(self, index: int) -> np.ndarray:
-        mapped = self._shards[index]
-        if mapped is None:
-            path = self.folder / shard_name(NAME, index)
-            try:
-                mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise SourceError("the shard is damaged.", where=path, remedy="Store the regions again.") from error
-            self._shards[index] = mapped
-        return mapped
-
-    def __getstate__(self) -> dict[str, object]:
-        """Worker processes map the shards themselves."""
-        return {**self.__dict__, "_shards": [None] * len(self._shards)}
+        shard, inside = divmod(row, FILMS_PER_SHARD)
+        return np.asarray(self._shards[shard][inside], np.float32)
 
 
 def check_store(store: RegionStore, wanted: str, pixels: int) -> None:
@@ -113,11 +102,14 @@ def check_store(store: RegionStore, wanted: str, pixels: int) -> None:
 
 
 def write_region_store(prepared: Prepared, model: Any, progress: bool = True) -> Path:
-    """Store the regions that the film part of a C2F run sees on every film; returns the folder.
+    """Store the regions that the encoder of a C2F run finds on every film; returns the folder.
 
-    The same call after an interruption goes on; a finished store is left as it is. Raises ConfigError for a model
-    that does not see regions and their findings.
+    Call it again to resume after an interruption; a finished store is left as it is. Raises ConfigError for a model
+    without regions and their findings.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     vision = getattr(model, "vision", None)
     if vision is None or vision.diseases is None:
         raise ConfigError(
@@ -133,12 +125,12 @@ def write_region_store(prepared: Prepared, model: Any, progress: bool = True) ->
         return folder
     folder.mkdir(exist_ok=True)
     rows = prepared.studies["row"].to_numpy(np.int64)
-    shards = range(0, len(rows), FILMS_A_SHARD)
+    shards = range(0, len(rows), FILMS_PER_SHARD)
     vision.eval()
-    for index, start in enumerate(_shown(shards, progress)):
+    for index, start in enumerate(track(shards, "regions", console=Console(stderr=True), disable=not progress)):
         path = folder / shard_name(NAME, index)
         if not path.is_file():
-            write_shard(path, _regions(prepared, vision, pixels, rows[start : start + FILMS_A_SHARD]))
+            write_shard(path, _regions(prepared, vision, pixels, rows[start : start + FILMS_PER_SHARD]))
     facts = {
         "weights": weights,
         "films": prepared.manifest["hash"],
@@ -148,7 +140,7 @@ def write_region_store(prepared: Prepared, model: Any, progress: bool = True) ->
         "width": model.config.width,
         "shards": len(shards),
     }
-    write_atomically(folder / "store.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_durably(folder / "store.json", (json.dumps(facts, indent=1) + "\n").encode())
     return folder
 
 
@@ -156,19 +148,12 @@ def write_region_store(prepared: Prepared, model: Any, progress: bool = True) ->
 def _regions(prepared: Prepared, vision: Any, pixels: int, rows: np.ndarray) -> np.ndarray:
     """Rows of the pixel store -> (n, r, 5 + 2d + f) float16."""
     parts = []
-    for start in range(0, len(rows), FILMS_AT_ONCE):
-        films = resize(prepared.pixels.read(rows[start : start + FILMS_AT_ONCE]), pixels)
-        shown = torch.from_numpy(np.stack([standardise(film)[None] for film in films]))
-        view, _ = vision(shown.to(next(vision.parameters()).device))
+    for start in range(0, len(rows), FILMS_PER_BATCH):
+        films = resize(prepared.pixels.read(rows[start : start + FILMS_PER_BATCH]), pixels)
+        standardised = torch.from_numpy(np.stack([standardise(film)[None] for film in films]))
+        view, _ = vision(standardised.to(next(vision.parameters()).device))
         parts.append(view.packed().float().cpu().numpy().astype(np.float16))
     return np.concatenate(parts)
-
-
-def _shown(shards: Sequence[int], progress: bool) -> Any:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(shards, "regions", console=Console(stderr=True), disable=not progress)
 
 
 class RegionPairs(PairDataset):

@@ -41,8 +41,8 @@ def encode_part(part: np.ndarray, left: int, top: int, height: int, width: int) 
 def _written(runs: list[int]) -> str:
     """Lengths of runs, of which the first is of zeros -> text."""
     text = bytearray()
-    for place, run in enumerate(runs):
-        value = run - runs[place - 2] if place > 2 else run
+    for index, run in enumerate(runs):
+        value = run - runs[index - 2] if index > 2 else run
         more = True
         while more:
             bits = value & 31
@@ -55,7 +55,7 @@ def _written(runs: list[int]) -> str:
 def decode(counts: str, height: int, width: int) -> np.ndarray:
     """The `counts` string of COCO -> (h, w) bool.
 
-    Raises SourceError where the text is no such string, or not of a mask of this size.
+    Raises SourceError where the text is not such a string, or not of a mask of this size.
     """
     runs: list[int] = []
     value, shift = 0, 0
@@ -100,8 +100,8 @@ def encode_gaps(mask: np.ndarray) -> str:
 def decode_gaps(text: str, height: int, width: int, absolute: bool = False) -> np.ndarray:
     """Pairs of `gap length` down the columns -> (h, w) bool.
 
-    absolute: each first number is the place of its run, counted from 0 at the top left, not the gap before it.
-    Raises SourceError where the text is no list of pairs, runs overlap, or one leaves the film.
+    absolute: each first number is the position of its run, counted from 0 at the top left, not the gap before it.
+    Raises SourceError where the text is not a list of pairs, runs overlap, or one leaves the film.
     """
     try:
         numbers = np.array(text.split(), dtype=np.int64)

@@ -25,7 +25,7 @@ def by_patient(patient_id: str) -> str:
 
 
 def assign(cases: Sequence[Case], how: str) -> tuple[list[str], str, dict[str, int]]:
-    """Split of each case ("" = not used), what was done in the end, and what the doctor should know.
+    """Split of each case ("" = not used), how it was made, and notes for the doctor.
 
     how: `official` (as the source says; by patient where it says nothing), `patient`, or the path of a split file.
     A patient found in several splits keeps only its test cases, or else its val cases.
@@ -45,11 +45,11 @@ def assign(cases: Sequence[Case], how: str) -> tuple[list[str], str, dict[str, i
     unsplit = splits.count("")
     if unsplit:
         notes["cases without a split (dropped)"] = unsplit
-    seen: dict[str, set[str]] = {}
+    splits_of: dict[str, set[str]] = {}
     for case, split in zip(cases, splits, strict=True):
         if split:
-            seen.setdefault(case.patient_id, set()).add(split)
-    several = {patient: "test" if "test" in found else "val" for patient, found in seen.items() if len(found) > 1}
+            splits_of.setdefault(case.patient_id, set()).add(split)
+    several = {name: "test" if "test" in found else "val" for name, found in splits_of.items() if len(found) > 1}
     kept = [s if several.get(c.patient_id, s) == s else "" for c, s in zip(cases, splits, strict=True)]
     if several:
         notes["patients in several splits (only their test, or else val, cases are kept)"] = len(several)
@@ -70,14 +70,14 @@ def _read(path: Path) -> dict[str, str]:
     try:
         if path.suffix == ".json":
             lists = json.loads(path.read_text(encoding="utf-8"))
-            table = {str(one): str(split) for split, ids in lists.items() for one in ids}
+            table = {str(name): str(split) for split, names in lists.items() for name in names}
         else:
             rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
             key = "case_id" if "case_id" in rows.columns else "patient_id"
             table = dict(zip(rows[key], rows["split"], strict=True))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise SourceError("this split file cannot be read.", where=path, remedy=FORM) from error
-    table = {one: "val" if split in ("validate", "valid", "validation") else split for one, split in table.items()}
+    table = {name: "val" if split in ("validate", "valid", "validation") else split for name, split in table.items()}
     unknown = sorted(set(table.values()) - set(NAMES))
     if unknown:
         raise SourceError(f"unknown splits {unknown}.", where=path, remedy=FORM)

@@ -1,11 +1,11 @@
 """Cases as records <-> the three tables of a prepared folder.
 
-studies.parquet   one row a study: study_id, patient_id, image, row (of the pixel shards), opacity_row (-1: none), view,
-                  acquired_at, order, report, findings and levels (JSON objects), age, sex, devices, and the geometry
-                  height, width, scale, offset_x, offset_y (stored = original * scale + offset)
-cases.parquet     one row a case: case_id, patient_id, kind, question, answer, split, tags, and `current` and `prior`,
+studies.parquet   one row per study: study_id, patient_id, image, row (of the pixel shards), opacity_row (-1: none),
+                  view, acquired_at, order, report, findings and levels (JSON objects), age, sex, devices, and the
+                  geometry height, width, scale, offset_x, offset_y (stored = original * scale + offset)
+cases.parquet     one row per case: case_id, patient_id, kind, question, answer, split, tags, and `current` and `prior`,
                   row numbers of studies.parquet (prior -1: none)
-regions.parquet   one row a region: study (row number), kind, name, x1, y1, x2, y2 in original pixels, rle
+regions.parquet   one row per region: study (row number), kind, name, x1, y1, x2, y2 in original pixels, rle
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import pandas as pd
 
-from intervalchange.data.images import Geometry
+from intervalchange.data.film_records import FilmRecord
 from intervalchange.records import Case, Region, Study
 
 CASE_COLUMNS = ("case_id", "patient_id", "kind", "question", "answer", "split", "tags", "current", "prior")
@@ -26,21 +27,26 @@ REGION_COLUMNS = ("study", "kind", "name", "x1", "y1", "x2", "y2", "rle")
 
 
 def distinct_studies(cases: Sequence[Case]) -> list[tuple[str, Study]]:
-    """(patient_id, study) once each, sorted by patient and time, what several rows say of one study put together."""
-    found: dict[tuple[str, str, str], Study] = {}
+    """(patient_id, study) once each, sorted by patient and time, with what several rows say of one study merged."""
+    studies: dict[tuple[str, str, str], Study] = {}
     for case in cases:
         for study in (case.current, case.prior):
             if study is None:
                 continue
-            key = (case.patient_id, study.study_id, study.image)
-            known = found.get(key)
-            found[key] = study if known is None or known is study else _merged(known, study)
+            key = _key(case.patient_id, study)
+            known = studies.get(key)
+            studies[key] = study if known is None or known is study else _merged(known, study)
 
-    def place(item: tuple[tuple[str, str, str], Study]) -> tuple[str, float, str, str, str]:
+    def order(item: tuple[tuple[str, str, str], Study]) -> tuple[str, float, str, str, str]:
         (patient, study_id, image), study = item
         return patient, math.inf if math.isnan(study.order) else study.order, study.acquired_at, study_id, image
 
-    return [(key[0], study) for key, study in sorted(found.items(), key=place)]
+    return [(key[0], study) for key, study in sorted(studies.items(), key=order)]
+
+
+def _key(patient: str, study: Study) -> tuple[str, str, str]:
+    """What makes a study one."""
+    return patient, study.study_id, study.image
 
 
 def _merged(first: Study, second: Study) -> Study:
@@ -61,49 +67,46 @@ def _merged(first: Study, second: Study) -> Study:
 
 
 def study_table(
-    studies: Sequence[tuple[str, Study]],
-    rows: Mapping[str, int],
-    opacity_rows: Mapping[str, int],
-    geometries: Mapping[str, Geometry],
+    studies: Sequence[tuple[str, Study]], films: Mapping[str, FilmRecord], mapped: Collection[str]
 ) -> pd.DataFrame:
-    """The studies whose film could be read."""
+    """The studies whose film could be read.
+
+    films: image -> record, in the order of the rows of the pixel shards. mapped: the images that have an opacity map;
+    those in `films` are the rows of its shards, in the same order.
+    """
+    rows = {image: row for row, image in enumerate(films)}
+    opacity_rows = {image: row for row, image in enumerate(image for image in films if image in mapped)}
+    geometries = {image: asdict(record.geometry) for image, record in films.items() if record.geometry is not None}
     return pd.DataFrame(
-        [
-            {
-                "study_id": study.study_id,
-                "patient_id": patient,
-                "image": study.image,
-                "row": rows[study.image],
-                "opacity_row": opacity_rows.get(study.image, -1),
-                "view": study.view,
-                "acquired_at": study.acquired_at,
-                "order": study.order,
-                "report": study.report,
-                "findings": json.dumps(_known(study.findings), sort_keys=True),
-                "levels": json.dumps(dict(study.levels), sort_keys=True),
-                "age": study.age,
-                "sex": study.sex,
-                "devices": list(study.devices),
-                "height": geometries[study.image].height,
-                "width": geometries[study.image].width,
-                "scale": geometries[study.image].scale,
-                "offset_x": geometries[study.image].offset_x,
-                "offset_y": geometries[study.image].offset_y,
-            }
-            for patient, study in studies
-        ]
+        {
+            "study_id": study.study_id,
+            "patient_id": patient,
+            "image": study.image,
+            "row": rows[study.image],
+            "opacity_row": opacity_rows.get(study.image, -1),
+            "view": study.view,
+            "acquired_at": study.acquired_at,
+            "order": study.order,
+            "report": study.report,
+            "findings": json.dumps(_without_unknown(study.findings), sort_keys=True),
+            "levels": json.dumps(dict(study.levels), sort_keys=True),
+            "age": study.age,
+            "sex": study.sex,
+            "devices": list(study.devices),
+            **geometries[study.image],
+        }
+        for patient, study in studies
     )
 
 
-def case_table(
-    cases: Sequence[Case], splits: Sequence[str], places: Mapping[tuple[str, str, str], int]
-) -> pd.DataFrame:
-    """The cases; places: (patient_id, study_id, image) -> row of the studies table."""
+def case_table(cases: Sequence[Case], splits: Sequence[str], studies: Sequence[tuple[str, Study]]) -> pd.DataFrame:
+    """The cases. studies: those of the studies table, in its order."""
+    rows = {_key(patient, study): row for row, (patient, study) in enumerate(studies)}
     records = [
         (
             *(case.case_id, case.patient_id, case.kind, case.question, case.answer, split, list(case.tags)),
-            places[case.patient_id, case.current.study_id, case.current.image],
-            -1 if case.prior is None else places[case.patient_id, case.prior.study_id, case.prior.image],
+            rows[_key(case.patient_id, case.current)],
+            -1 if case.prior is None else rows[_key(case.patient_id, case.prior)],
         )
         for case, split in zip(cases, splits, strict=True)
     ]
@@ -113,8 +116,8 @@ def case_table(
 def region_table(studies: Sequence[tuple[str, Study]]) -> pd.DataFrame:
     """The regions of the same studies, in the same order."""
     records = [
-        (place, region.kind, region.name, *(float(edge) for edge in region.box), region.rle or "")
-        for place, (_, study) in enumerate(studies)
+        (row, region.kind, region.name, *(float(edge) for edge in region.box), region.rle or "")
+        for row, (_, study) in enumerate(studies)
         for region in study.regions
     ]
     table = pd.DataFrame(records, columns=list(REGION_COLUMNS))
@@ -129,24 +132,24 @@ def parquet_bytes(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def study_record(row: Mapping[str, object], regions: Sequence[Region] = ()) -> Study:
+def study_record(row: Mapping[str, Any], regions: Sequence[Region] = ()) -> Study:
     """A row of studies.parquet as a record."""
     return Study(
         study_id=str(row["study_id"]),
         image=str(row["image"]),
         view=str(row["view"]),
         acquired_at=str(row["acquired_at"]),
-        order=float(row["order"]),  # type: ignore[arg-type]
+        order=float(row["order"]),
         report=str(row["report"]),
         findings=json.loads(str(row["findings"])),
         levels=json.loads(str(row["levels"])),
         regions=tuple(regions),
-        age=float(row["age"]),  # type: ignore[arg-type]
+        age=float(row["age"]),
         sex=str(row["sex"]),
-        devices=tuple(row["devices"]),  # type: ignore[arg-type]
+        devices=tuple(row["devices"]),
     )
 
 
-def _known(findings: Mapping[str, float]) -> dict[str, float]:
+def _without_unknown(findings: Mapping[str, float]) -> dict[str, float]:
     """Without NaN, which JSON does not have: a finding that is not named is unknown."""
     return {name: float(value) for name, value in findings.items() if not math.isnan(value)}

@@ -1,7 +1,7 @@
 """Augmentation of a pair: shared where the two films must agree, apart where two exposures differ.
 
-Both films turn, grow and shift together, then each a little by itself (patients are never positioned twice alike);
-window, gamma, shading, blur, noise and collimation are drawn for each film. No left-right flip: sides carry meaning.
+Both films turn, grow and shift together, then each a little by itself (no patient is positioned the same way twice);
+window, gamma, shading, blur, noise and collimation are random for each film. No left-right flip: sides carry meaning.
 All randomness comes from the generator that `PairDataset` makes from (seed, epoch, case_id).
 """
 
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-from PIL import Image as Pillow
+from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Affine:
         dy = 0.5 - 0.5 * s - 0.5 * c + self.shift_y
         return np.array([[c, -s, dx], [s, c, dy]])
 
-    def warp(self, picture: np.ndarray) -> np.ndarray:
+    def warp(self, film: np.ndarray) -> np.ndarray:
         """(s, s) float32 -> (s, s) float32, bilinear, 0 outside."""
-        side = picture.shape[0]
+        side = film.shape[0]
         (a, b, c), (d, e, f) = _inverse(self.matrix())
         # Pillow takes output to input and samples at pixel centres itself.
-        how = Pillow.Transform.AFFINE, (a, b, c * side, d, e, f * side), Pillow.Resampling.BILINEAR
-        moved: np.ndarray = np.asarray(Pillow.fromarray(picture).transform((side, side), *how))
+        how = Image.Transform.AFFINE, (a, b, c * side, d, e, f * side), Image.Resampling.BILINEAR
+        moved: np.ndarray = np.asarray(Image.fromarray(film).transform((side, side), *how))
         return moved
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
@@ -50,7 +50,8 @@ class Affine:
         (a, b, c), (d, e, f) = self.matrix()
         x, y = boxes[:, [0, 2, 0, 2]], boxes[:, [1, 1, 3, 3]]
         xs, ys = a * x + b * y + c, d * x + e * y + f
-        return np.clip(np.stack([xs.min(1), ys.min(1), xs.max(1), ys.max(1)], axis=1), 0, 1)
+        moved: np.ndarray = np.clip(np.stack([xs.min(1), ys.min(1), xs.max(1), ys.max(1)], axis=1), 0, 1)
+        return moved
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
@@ -89,8 +90,7 @@ class Augment:
     @classmethod
     def of_strength(cls, strength: float) -> Augment | None:
         """All ranges times `strength`; None for 0."""
-        usual = cls()
-        scaled = {entry.name: getattr(usual, entry.name) * strength for entry in fields(cls) if entry.name != "jitter"}
+        scaled = {entry.name: getattr(cls, entry.name) * strength for entry in fields(cls) if entry.name != "jitter"}
         return cls(**scaled) if strength > 0 else None
 
     def geometry(self, rng: np.random.Generator, films: int) -> list[Affine]:
@@ -105,7 +105,7 @@ class Augment:
     def exposure(self, film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(h, w) float32 in [0, 1] -> another exposure of the same film, same shape and range. Black stays black."""
         low, high, gamma = rng.uniform((0, 1 - self.window, -self.gamma), (self.window, 1, self.gamma))
-        out = np.clip((film - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+        out: np.ndarray = np.clip((film - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
         out = np.power(out, np.float32(math.exp(gamma)))
         if self.shading:
             out *= self._shade(film.shape, rng)
@@ -120,7 +120,8 @@ class Augment:
         if band > 0:
             for side in (2 * upright, 2 * upright + 1):
                 _collimate(out, round(band * self.frame * film.shape[0]), side)
-        return np.clip(out, 0, 1, out=out)
+        np.clip(out, 0, 1, out=out)
+        return out
 
     def _shade(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """(h, w) float32 around 1: a plane and a saddle."""

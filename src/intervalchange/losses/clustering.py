@@ -1,7 +1,7 @@
-"""Negatives that clusters of sentences choose: CM-CGNS's local text term, after ClusterNS (Deng et al., ACL 2023).
+"""Negatives chosen by clusters of sentences: CM-CGNS's local text term, after ClusterNS (Deng et al., ACL 2023).
 
-n sentences of a batch, K centroids, d width. Every function is a matter of a few matrix products; nothing of shape
-(n, n, d) is formed.
+n sentences of a batch, K centroids, d width. Every function is a few matrix products; nothing of shape (n, n, d) is
+formed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ LEAST = -1e4
 
 @torch.no_grad()
 def farthest_chain(rows: Tensor, count: int, last: Tensor | None = None) -> Tensor:
-    """At most `count` of the rows (n, d), each the least like the one that was taken just before it.
+    """At most `count` of the rows (n, d), each with the smallest cosine to the one taken just before it.
 
-    `last`: (d) the row before the first one; without it the chain begins at the first row. Ends early where there are
-    no rows left.
+    `last`: (d) the row before the first one; without it the chain starts at the first row. Ends early when no rows are
+    left.
     """
     rows = F.normalize(rows.float(), dim=-1)
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     taken: list[Tensor] = []
     while len(taken) < min(count, len(rows)):
         if last is None:
-            place = torch.zeros((), dtype=torch.long, device=rows.device)
+            index = torch.zeros((), dtype=torch.long, device=rows.device)
         else:
-            place = (rows @ last).masked_fill(~free, torch.inf).argmin()
-        free[place] = False
-        last = rows[place]
+            index = (rows @ last).masked_fill(~free, torch.inf).argmin()
+        free[index] = False
+        last = rows[index]
         taken.append(last)
     return torch.stack(taken) if taken else rows[:0]
 
 
 @torch.no_grad()
 def moved_centroids(centroids: Tensor, rows: Tensor, rate: float, update: Literal["mean", "sum"] = "mean") -> Tensor:
-    """Centroids (K, d) after the rows (n, d) have drawn on the nearest one of each.
+    """Centroids (K, d) after each of the rows (n, d) has pulled its nearest one.
 
     mean: (1 - rate) m + rate * mean of the members, at length 1. sum: the published form, whose step grows with the
     members and whose length drifts. A centroid without members stays as it is.
@@ -58,30 +58,29 @@ def moved_centroids(centroids: Tensor, rows: Tensor, rate: float, update: Litera
 
 
 def nearest(rows: Tensor, centroids: Tensor) -> Tensor:
-    """(n, d), (K, d) -> (n): the centroid that each row is most like."""
+    """(n, d), (K, d) -> (n): the centroid of the largest cosine with each row."""
     return cosines(rows, centroids).argmax(dim=1)
 
 
 def second_nearest(rows: Tensor, centroids: Tensor) -> Tensor:
-    """(n, d): the centroid that each row is second most like, without gradient: a hard negative, as the nearest one is
-    the row's own."""
+    """(n, d): the centroid of the second largest cosine with each row, without gradient. A hard negative, because the
+    nearest centroid is the row's own."""
     with torch.no_grad():
-        place = cosines(rows, centroids).topk(2, dim=1).indices[:, 1]
-        return centroids[place]
+        return centroids[cosines(rows, centroids).topk(2, dim=1).indices[:, 1]]
 
 
-def cosines(one: Tensor, other: Tensor) -> Tensor:
+def cosines(rows: Tensor, columns: Tensor) -> Tensor:
     """(n, d), (m, d) -> (n, m)."""
-    return F.normalize(one.float(), dim=-1) @ F.normalize(other.float(), dim=-1).T
+    return F.normalize(rows.float(), dim=-1) @ F.normalize(columns.float(), dim=-1).T
 
 
-def margin_loss(alike: Tensor, false_negative: Tensor, alpha: float, beta: float, masked: bool = True) -> Tensor:
-    """The bidirectional margin loss: false negatives are to be less like a sentence than its partner, by alpha to beta.
+def margin_loss(similarity: Tensor, false_negative: Tensor, alpha: float, beta: float, masked: bool = True) -> Tensor:
+    """The bidirectional margin loss: a false negative's cosine is to be below the partner's by alpha to beta.
 
-    alike: (n, n) cosines, the partner on the diagonal. false_negative: (n, n) bool. The mean is over the false
+    similarity: (n, n) cosines, the partner on the diagonal. false_negative: (n, n) bool. The mean is over the false
     negatives; masked=False is the published mean over all n^2, in which every other pair adds the constant alpha.
     """
-    gap = (alike - alike.diagonal()[:, None]) * false_negative
+    gap = (similarity - similarity.diagonal()[:, None]) * false_negative
     loss = F.relu(gap + alpha) + F.relu(-gap - beta)
     if not masked:
         return loss.mean()
@@ -89,7 +88,7 @@ def margin_loss(alike: Tensor, false_negative: Tensor, alpha: float, beta: float
 
 
 def clustered_contrast(
-    alike: Tensor,
+    similarity: Tensor,
     hard: Tensor | None,
     *,
     temperature: float = 1.0,
@@ -99,13 +98,13 @@ def clustered_contrast(
 ) -> Tensor:
     """Cross-entropy of each sentence's partner among the batch's sentences and the hard negatives.
 
-    alike: (n, n) cosines, the partner on the diagonal. hard: (n, n) cosines of each sentence with the hard negative of
-    each (the own one on the diagonal), None before there are clusters. left_out: (n, n) bool, pairs that are no
-    negatives, such as another's sentence in the same words. `include`: every hard negative counts, the own one `weight`
-    times. `zero`: the published form, the own cosine times `weight` and a constant 0 for each of the others.
+    similarity: (n, n) cosines, the partner on the diagonal. hard: (n, n) cosines of each sentence with the hard
+    negative of each (its own on the diagonal), None before there are clusters. left_out: (n, n) bool, pairs that are
+    not negatives, such as the same sentence of another film. `include`: every hard negative counts, its own `weight`
+    times. `zero`: the published form, its own cosine times `weight` and a constant 0 for each of the others.
     """
-    logits = alike.float() / temperature
-    own = torch.eye(len(alike), dtype=torch.bool, device=alike.device)
+    logits = similarity.float() / temperature
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if left_out is not None:
         logits = logits.masked_fill(left_out & ~own, LEAST)
     if hard is not None:
@@ -115,4 +114,4 @@ def clustered_contrast(
         else:
             more = torch.where(own, weight * more, 0.0)
         logits = torch.cat([logits, more], dim=1)
-    return F.cross_entropy(logits, torch.arange(len(alike), device=alike.device))
+    return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

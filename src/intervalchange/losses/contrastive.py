@@ -1,4 +1,4 @@
-"""Contrast between what was seen and what was said, where several pairs of a batch may say the same.
+"""Contrast between films and texts, where several pairs of a batch may have the same text.
 
 b rows of one side, c of the other (c > b where rows of other processes were gathered). Orientation does not matter:
 every loss here is the mean of its two directions.
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def matches(codes: Tensor) -> Tensor:
-    """(b) numbers of texts -> (b, b) float32: 1 where two are the same. Symmetric, unit diagonal."""
+    """(b) codes of texts -> (b, b) float32: 1 where two are the same. Symmetric, unit diagonal."""
     return (codes[:, None] == codes[None, :]).float()
 
 
@@ -26,17 +26,17 @@ def multi_positive(logits: Tensor, match: Tensor, counted: Tensor | None = None)
     both = counted[:, None] & counted[None, :]
     target = match * both
     halves = []
-    for scores, wanted in ((logits.float(), target), (logits.float().T, target.T)):
+    for scores, positives in ((logits.float(), target), (logits.float().T, target.T)):
         # A large finite number: a row that takes no part has no column left, and must not become NaN.
-        likely = torch.log_softmax(scores.masked_fill(~both, -1e4), dim=-1)
-        share = wanted / wanted.sum(-1, keepdim=True).clamp(min=1)
-        halves.append(-(share * likely).sum() / counted.sum().clamp(min=1))
+        log_probability = torch.log_softmax(scores.masked_fill(~both, -1e4), dim=-1)
+        share = positives / positives.sum(-1, keepdim=True).clamp(min=1)
+        halves.append(-(share * log_probability).sum() / counted.sum().clamp(min=1))
     return 0.5 * (halves[0] + halves[1])
 
 
-def cosine_logits(seen: Tensor, said: Tensor, scale: Tensor) -> Tensor:
+def cosine_logits(films: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     """(b, d), (c, d) -> (b, c): scale * cosine."""
-    return scale * F.normalize(seen.float(), dim=-1) @ F.normalize(said.float(), dim=-1).T
+    return scale * F.normalize(films.float(), dim=-1) @ F.normalize(texts.float(), dim=-1).T
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -45,39 +45,39 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-def first_of_candidates(scores: Tensor, there: Tensor, total: Tensor) -> Tensor:
-    """Softmax over candidates of which the first is the true one (IDCPCL's fine-grained difference aligning).
+def first_of_candidates(scores: Tensor, exists: Tensor, total: Tensor) -> Tensor:
+    """Softmax over candidates of which the first is the target (IDCPCL's fine-grained difference aligning).
 
-    scores: (b, k). there: (b, k) bool, candidates that exist, the first among them; a row with no other costs nothing.
+    scores: (b, k). exists: (b, k) bool, always True for the first; a row without another candidate costs nothing.
     total: how many rows have another, averaged over processes by the caller.
     """
-    likely = torch.log_softmax(scores.float().masked_fill(~there, -1e4), dim=-1)[:, 0]
-    return -(likely * (there.sum(-1) > 1)).sum() / total.clamp(min=1e-6)
+    log_probability = torch.log_softmax(scores.float().masked_fill(~exists, -1e4), dim=-1)[:, 0]
+    return -(log_probability * (exists.sum(-1) > 1)).sum() / total.clamp(min=1e-6)
 
 
 def masked_features(
-    predicted: Tensor, original: Tensor, hidden: Tensor, there: Tensor, temperature: float, alike: float = 1.0
+    predicted: Tensor, original: Tensor, hidden: Tensor, exists: Tensor, temperature: float, same_above: float = 1.0
 ) -> Tensor:
     """InfoNCE of hidden features (IDCPCL's masked visual contrastive learning).
 
-    predicted, original: (b, n, c), what the model says and what was there; hidden, there: (b, n) bool, places that
-    were hidden from it, and places that exist. The prediction at each hidden place is to be closest, by cosine, to what
-    was there, among what was at all hidden places of the batch and what is predicted at the places that were shown.
-    Places whose originals have a cosine above `alike` do not count against each other. Nothing hidden gives 0.
+    predicted, original: (b, n, c) features of patches; hidden, exists: (b, n) bool, patches that were hidden from the
+    model, and patches that are not padding. The prediction of each hidden patch is to be closest, by cosine, to its
+    original, among the originals of all hidden patches of the batch and the predictions of the patches that were shown.
+    Patches whose originals have a cosine above `same_above` do not count against each other. Nothing hidden gives 0.
     """
-    shown = there & ~hidden
-    said, was = F.normalize(predicted.float(), dim=-1), F.normalize(original.float(), dim=-1).detach()
-    mine, true = said[hidden], was[hidden]
-    logits = mine @ torch.cat([true, said[shown]]).T / temperature
-    twins = true @ torch.cat([true, was[shown]]).T > alike
-    own = torch.arange(len(true), device=true.device)
-    twins[own, own] = False
-    logits = logits.masked_fill(twins, -1e4)
+    shown = exists & ~hidden
+    predicted, original = F.normalize(predicted.float(), dim=-1), F.normalize(original.float(), dim=-1).detach()
+    target = original[hidden]
+    logits = predicted[hidden] @ torch.cat([target, predicted[shown]]).T / temperature
+    same = target @ torch.cat([target, original[shown]]).T > same_above
+    own = torch.arange(len(target), device=target.device)
+    same[own, own] = False
+    logits = logits.masked_fill(same, -1e4)
     return F.cross_entropy(logits, own, reduction="sum") / max(len(own), 1)
 
 
 def answer_matching(positive: Tensor, negative: Tensor, counted: Tensor, total: Tensor) -> Tensor:
-    """Image-text matching: cross-entropy that the true answer belongs to the films and the hard negative does not.
+    """Image-text matching: cross-entropy that the reference answer belongs to the films and the hard negative does not.
 
     positive, negative: (b, 2) logits of (does not belong, belongs). counted: (b) bool, rows that have a hard negative.
     total: how many rows count, averaged over processes by the caller.

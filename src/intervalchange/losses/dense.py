@@ -39,18 +39,18 @@ def opacity(
 
 
 def inside_and_outside(
-    logits: Tensor, places: Tensor, counted: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
+    logits: Tensor, locations: Tensor, counted: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
-    """Binary cross-entropy that wants a map high where its finding is and low where it is not, both halves alike.
+    """Binary cross-entropy of a map: high where its finding is, low where it is not, both halves weighing the same.
 
-    logits: (b, f, g, g). places: (b, f, k, k), 1 where the finding is, 0 where it is not, NaN where not known (inside a
-    box without a mask: there the pooled loss decides). counted: (b, f) bool: which maps to look at. A cell of g that
+    logits: (b, f, g, g). locations: (b, f, k, k), 1 where the finding is, 0 where it is not, NaN where unknown (inside
+    a box without a mask, where the pooled loss decides). counted: (b, f) bool: which maps count. A cell of g that
     holds any 1 is inside, one that holds only 0 is outside. The mean over the inside of a map and the mean over its
     outside weigh the same, however small the lesion; nothing known gives 0.
     """
     size = (logits.shape[-2], logits.shape[-1])
-    inside = F.adaptive_max_pool2d((places == 1).to(logits.dtype), size)
-    outside = 1 - F.adaptive_max_pool2d((places != 0).to(logits.dtype), size)
+    inside = F.adaptive_max_pool2d((locations == 1).to(logits.dtype), size)
+    outside = 1 - F.adaptive_max_pool2d((locations != 0).to(logits.dtype), size)
     halves = [half / half.sum(dim=(-2, -1), keepdim=True).clamp(min=1) for half in (inside, outside)]
     weight = (halves[0] + halves[1]).float() * counted[..., None, None]
     return masked_bce(logits, inside, weight=weight, reduce_mean=reduce_mean)

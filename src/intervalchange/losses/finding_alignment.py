@@ -50,7 +50,7 @@ def published_floor(labels: int) -> float:
 def conditioned_contrast(
     similarity: Tensor, targets: Tensor, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:
-    """The contrast that asks the labels first (ours; pairwise sigmoid as SigLIP, Zhai et al., ICCV 2023).
+    """The contrast conditioned on the labels (ours; pairwise sigmoid as SigLIP, Zhai et al., ICCV 2023).
 
     targets (b, l): 1, 0, NaN unknown. An embedding is drawn to the prompt of its own label where the finding is
     present, pushed from it where it is absent, and, where present, pushed from the prompts of the other labels. The
@@ -68,7 +68,7 @@ def conditioned_contrast(
 
 
 def orthogonality(gram: Tensor, scale: Tensor | float = 1.0, form: Orthogonality = "contrast") -> Tensor:
-    """How far prompts are from telling each other apart. gram (l, l): cosines of the prompts.
+    """How far prompts are from being distinct. gram (l, l): cosines of the prompts.
 
     `contrast`: cross-entropy of each row of scale * gram to its diagonal (published); `cosine`: mean |cosine| off it.
     """
@@ -88,14 +88,14 @@ def _spread_rows(rows: Tensor) -> Tensor:
 def graph_alignment(similarity: Tensor, closeness: Tensor) -> Tensor:
     """1 - mean cosine between the rows of S S^T and those of the label tree, a mean over films.
 
-    closeness (l, l): how near two labels are on the tree (`LabelTree.closeness`); its diagonal is taken as 1. Rows of
+    closeness (l, l): how close two labels are on the tree (`LabelTree.closeness`); its diagonal is taken as 1. Rows of
     both are spread to [-1, 1] first. 0 where the two agree, at most 2.
     """
     labels = similarity.float()
     second_order = _spread_rows(labels @ labels.transpose(-1, -2))
     eye = torch.eye(closeness.shape[-1], device=closeness.device, dtype=torch.bool)
-    wanted = _spread_rows(closeness.float().masked_fill(eye, 1.0))
-    return 1 - F.cosine_similarity(second_order, wanted.expand_as(second_order), dim=-1).mean()
+    target = _spread_rows(closeness.float().masked_fill(eye, 1.0))
+    return 1 - F.cosine_similarity(second_order, target.expand_as(second_order), dim=-1).mean()
 
 
 def combined(

@@ -37,7 +37,7 @@ def cumulative_ordinal(
 ) -> Tensor:
     """Proportional-odds loss for graded findings (McCullagh 1980), as a binary question at each cut.
 
-    scores: (b, f) severity. cuts: (k,) or (f, k), increasing thresholds on the scale of `scores`. ranks: (b, f) true
+    scores: (b, f) severity. cuts: (k,) or (f, k), increasing thresholds on the scale of `scores`. ranks: (b, f) target
     severity on the scale of `values`, NaN where unknown. values: (k,) increasing: cut j asks "is the rank > values[j]?"
     with logit scores - cuts[j]. Mean over known findings and cuts.
     """

@@ -1,6 +1,6 @@
 """Alignment of the parts of a film with the parts of its report.
 
-b films, c texts, n places of a film, l words or sentences of a text, d width.
+b films, c texts, n patches of a film, l words or sentences of a text, d width.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
 
 
 def mutual_prediction(
-    places: Tensor, said: Tensor, from_places: Tensor, from_said: Tensor, counted: Tensor, total: Tensor
+    patches: Tensor, attended: Tensor, from_patches: Tensor, from_attended: Tensor, counted: Tensor, total: Tensor
 ) -> Tensor:
     """CM-CGNS's local image loss, in the form of SimSiam (Chen & He, CVPR 2021): scalar in [-1, 1], -1 at best.
 
-    places: (b, n, d) of the films. said: (b, n, d), what the report says at each place. from_places, from_said: the
-    predictor's reading of either, which is to point where the other one does; no gradient goes into what is predicted.
-    counted: (b), 1 for films that have a report; total: how many have, averaged over processes by the caller.
+    patches: (b, n, d) of the films. attended: (b, n, d), the report as each patch attends to it. from_patches,
+    from_attended: the predictor's outputs for either, each to have the direction of the other side; no gradient goes
+    into the target. counted: (b), 1 for films with a report; total: how many there are, averaged over processes by the
+    caller.
     """
     halves = [
-        F.cosine_similarity(one.float(), other.detach().float(), dim=-1).mean(dim=1)
-        for one, other in ((from_places, said), (from_said, places))
+        F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1).mean(dim=1)
+        for predicted, target in ((from_patches, attended), (from_attended, patches))
     ]
     return -0.5 * ((halves[0] + halves[1]) * counted).sum() / total.clamp(min=1)
 
 
-def token_contrast(one: Tensor, other: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """MGCA's token-wise alignment (Wang et al., NeurIPS 2022): each part finds its partner among those of its own pair.
+def token_contrast(first: Tensor, second: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """MGCA's token-wise alignment (Wang et al., NeurIPS 2022): each part is matched to its partner within its own pair.
 
-    one, other: (b, t, d), part by part the same; mask: (b, t), the parts that count. Mean of the cross-entropies of
-    both directions over the parts of a pair: (b), 0 for a pair without parts.
+    first, second: (b, t, d), partners in the same rows; mask: (b, t), the parts that count. Mean of the cross-entropies
+    of both directions over the parts of a pair: (b), 0 for a pair without parts.
     """
-    one, other = F.normalize(one.float(), dim=-1), F.normalize(other.float(), dim=-1)
+    first, second = F.normalize(first.float(), dim=-1), F.normalize(second.float(), dim=-1)
     counted = mask > 0
-    alike = one @ other.transpose(1, 2) / temperature
-    halves = [half.masked_fill(~counted[:, None, :], -1e4) for half in (alike, alike.transpose(1, 2))]
+    logits = first @ second.transpose(1, 2) / temperature
+    halves = [half.masked_fill(~counted[:, None, :], -1e4) for half in (logits, logits.transpose(1, 2))]
     losses = [-torch.log_softmax(half, -1).diagonal(dim1=1, dim2=2) for half in halves]
     return 0.5 * ((losses[0] + losses[1]) * counted).sum(1) / counted.sum(1).clamp(min=1)
 
@@ -59,36 +60,36 @@ def word_logits(
 ) -> Tensor:
     """GLoRIA's local similarity (Huang et al., ICCV 2021) of every film with every text, (b, c), without its contexts.
 
-    tokens: (b, n, d), masked by (b, n). words: (c, l, d), masked by (c, l). A word e gathers a context, the sum of the
-    places v_m by attention a_m; its cosine with what it gathered is pooled by log-mean-exp over the words, and times
-    `scale`. Only that cosine is needed of the context: e.context is the sum of a_m (e.v_m), the similarities that the
-    attention was made of, and |context|^2 = a^T G a with the Gram matrix G of the places. So (b, c, l, d) is never
+    tokens: (b, n, d), masked by (b, n). words: (c, l, d), masked by (c, l). The context of a word e is the sum of
+    the patches v_m by attention a_m; its cosine with its context is pooled by log-mean-exp over the words, times
+    `scale`. Only that cosine is needed of the context: e.context is the sum of a_m (e.v_m), the similarities behind the
+    attention, and |context|^2 = a^T G a with the Gram matrix G of the patches. So (b, c, l, d) is never
     formed. The sum of the attention cancels in a cosine and is not taken.
 
     The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length. The
     published form is normalise=False, "sum", scale=50: its third temperature, 10, times the sharpness, which is divided
     by here. A text without words scores 0 with every film.
     """
-    # Texts differ in length by far: all words stand in one row of w, and products with `own` sum over those of a text.
-    # Not under autocast, which would round what the sums are made of.
+    # Texts differ in length by far: all words stand in one row, and products with `of_text` sum over those of a text.
+    # Not under autocast, which would round the summands.
     with torch.autocast(tokens.device.type, enabled=False):
-        spoken = word_mask > 0
-        tokens, words = tokens.float(), words.float()[spoken]
+        is_word = word_mask > 0
+        tokens, words = tokens.float(), words.float()[is_word]
         if normalise:
             tokens, words = F.normalize(tokens, dim=-1), F.normalize(words, dim=-1)
-        text = spoken.nonzero()[:, 0]
-        own = F.one_hot(text, len(spoken)).to(words.dtype)
-        similar = tokens @ words.T
-        highest = similar.new_full((*similar.shape[:2], len(spoken)), -1e4)
-        highest = highest.scatter_reduce(2, text.expand_as(similar), similar.detach(), "amax")
-        lifted = torch.exp(similar - highest @ own.T)
-        over_words = lifted / (lifted @ own @ own.T)
+        text = is_word.nonzero()[:, 0]
+        of_text = F.one_hot(text, len(is_word)).to(words.dtype)
+        similarity = tokens @ words.T
+        highest = similarity.new_full((*similarity.shape[:2], len(is_word)), -1e4)
+        highest = highest.scatter_reduce(2, text.expand_as(similarity), similarity.detach(), "amax")
+        lifted = torch.exp(similarity - highest @ of_text.T)
+        over_words = lifted / (lifted @ of_text @ of_text.T)
         attention = torch.exp(WORD_SHARPNESS * over_words) * token_mask[..., None]
-        along = (attention * similar).sum(1)
+        along = (attention * similarity).sum(1)
         length = (attention * (tokens @ tokens.transpose(1, 2) @ attention)).sum(1).clamp(min=1e-12).sqrt()
         cosine = along / (length * words.norm(dim=-1)).clamp(min=1e-8)
-        count = spoken.sum(-1)
-        total = torch.exp(TOKEN_SHARPNESS * (cosine - 1)) @ own
+        count = is_word.sum(-1)
+        total = torch.exp(TOKEN_SHARPNESS * (cosine - 1)) @ of_text
         pooled = 1 + total.clamp(min=1e-30).log() / TOKEN_SHARPNESS
         if aggregation == "mean":
             pooled = pooled - count.clamp(min=1).log() / TOKEN_SHARPNESS

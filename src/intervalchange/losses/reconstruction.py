@@ -1,6 +1,6 @@
-"""Films painted from what is left of their features and from the report (CM-CGNS, second stage).
+"""Reconstruction of films from the features that are left and from the report (CM-CGNS, second stage).
 
-n = g * g places of a film of h x w pixels, row by row.
+n = g * g patches of a film of h x w pixels, row by row.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def hidden_places(lots: Tensor, ratio: float) -> Tensor:
-    """(b, n) numbers in [0, 1) -> (b, n) bool: in each film the round(ratio * n) places of the smallest numbers."""
-    count = round(ratio * lots.shape[1])
-    rank = lots.argsort(dim=1).argsort(dim=1)
+def hidden_patches(uniforms: Tensor, ratio: float) -> Tensor:
+    """(b, n) numbers in [0, 1) -> (b, n) bool: in each film the round(ratio * n) patches of the smallest numbers."""
+    count = round(ratio * uniforms.shape[1])
+    rank = uniforms.argsort(dim=1).argsort(dim=1)
     return rank < count
 
 
-def painted_error(painted: Tensor, films: Tensor, hidden: Tensor | None, total: Tensor) -> Tensor:
-    """Mean absolute difference of (b, 1, h, w) painted and true pixels: scalar.
+def reconstruction_error(reconstruction: Tensor, films: Tensor, hidden: Tensor | None, total: Tensor) -> Tensor:
+    """Mean absolute difference of (b, 1, h, w) reconstructed and target pixels: scalar.
 
-    hidden: (b, g, g) bool, the places whose pixels count; None for all. total: how many films a process has.
+    hidden: (b, g, g) bool, the patches whose pixels count; None for all. total: the films per process.
     """
-    return film_errors(painted, films, hidden).sum() / total.clamp(min=1)
+    return film_errors(reconstruction, films, hidden).sum() / total.clamp(min=1)
 
 
-def film_errors(painted: Tensor, films: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """(b): the mean absolute difference within each film, over the pixels of its hidden places; 0 where none is."""
-    error = (painted.float() - films.float()).abs()
+def film_errors(reconstruction: Tensor, films: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """(b): the mean absolute difference within each film, over the pixels of its hidden patches; 0 where none is."""
+    error = (reconstruction.float() - films.float()).abs()
     if hidden is None:
         return error.flatten(1).mean(1)
     weight = F.interpolate(hidden[:, None].to(error.dtype), size=error.shape[-2:], mode="nearest")
@@ -37,6 +37,6 @@ def film_errors(painted: Tensor, films: Tensor, hidden: Tensor | None = None) ->
 def bounded(raw: Tensor, output: str, span: float) -> Tensor:
     """A decoder's last map -> pixels of a standardised film: `linear`, or `tanh` within -span and span deviations.
 
-    Never through ReLU, as published: the pixels darker than mid-grey were out of reach.
+    Not through ReLU, as published, with which pixels darker than mid-grey cannot be reached.
     """
     return span * torch.tanh(raw / span) if output == "tanh" else raw

@@ -1,11 +1,11 @@
 """Losses of YOLOv3 (Redmon and Farhadi 2018), weighed as the MGCA family weighs them.
 
-One scale at a time: a grid of cells, a anchors in each. A box belongs to the cell of its centre and to the anchor whose
-shape is most like its own, on every scale. k labels, m boxes a film at most.
+One scale at a time: a grid of cells, a anchors in each. A box belongs to the cell of its centre and to the anchor with
+the most similar shape, on every scale. k labels, m boxes per film at most.
 
-Differs: of two boxes that want one anchor of one cell, the first in the list has it; the family keeps the last.
-Differs: shapes are compared by plain IoU; the family adds 1 to every side, in cells, which calls small shapes alike.
-Differs: a film on which it is not known where a label is teaches nothing of empty places.
+Differs: of two boxes for one anchor of one cell, the first in the list gets it; the family keeps the last.
+Differs: shapes are compared by plain IoU; the family adds 1 to every side, in cells, which makes small shapes similar.
+Differs: a film on which it is not known where a label is teaches no anchor that it is empty.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from torch.nn import functional as F
 
 from intervalchange.losses.language import identity
 
-ALIKE = 0.5
-"""An anchor in the cell of a box that is more like it than this is not told that it is empty."""
+SIMILAR = 0.5
+"""An anchor in the cell of a box with an IoU of shapes above this is not trained to be empty."""
 
 
 @dataclass(frozen=True)
 class AnchorTargets:
-    """What the anchors of one scale should say."""
+    """Targets of the anchors of one scale."""
 
     full: Tensor
     """(b, a, g, g) bool: holds a box."""
     empty: Tensor
-    """(b, a, g, g) bool: holds none and should say so. An anchor may be neither."""
+    """(b, a, g, g) bool: holds none and is trained to be empty. An anchor may be neither."""
     shift: Tensor
     """(b, a, 2, g, g): x, y of the centre inside its cell, in [0, 1]; zeros where there is no box."""
     stretch: Tensor
@@ -51,48 +51,50 @@ def anchor_targets(
     """Targets of one scale, without a loop over boxes.
 
     boxes: (b, m, 4) x1, y1, x2, y2 in pixels; labels: (b, m) number of the label, -1 for padding; kinds: k; stride:
-    pixels a cell; anchors: (a, 2) width and height in pixels.
+    pixels per cell; anchors: (a, 2) width and height in pixels.
     """
     real, (films, most) = labels >= 0, labels.shape
     sizes = (boxes[..., 2:] - boxes[..., :2]).clamp(min=torch.finfo(boxes.dtype).eps)
     centres = (boxes[..., :2] + boxes[..., 2:]) / (2 * stride)
     limits = centres.new_tensor([grid[1] - 1, grid[0] - 1])
     cells = torch.minimum(centres.floor().clamp(min=0), limits)
-    alike = shape_iou(sizes, anchors)
-    best, number = alike.argmax(-1), torch.arange(len(anchors), device=boxes.device)
+    similarity = shape_iou(sizes, anchors)
+    best, number = similarity.argmax(-1), torch.arange(len(anchors), device=boxes.device)
     slots = number * grid[0] * grid[1] + (cells[..., 1] * grid[1] + cells[..., 0]).long()[..., None]
     total = len(anchors) * grid[0] * grid[1]
 
-    def at(wanted: Tensor) -> Tensor:
-        """(b, m, a) bool -> the slots of those, the others in a slot beyond the last: (b, m * a)."""
-        return torch.where(wanted & real[..., None], slots, total).flatten(1)
+    def slots_where(chosen: Tensor) -> Tensor:
+        """(b, m, a) bool -> the slots of those, for the others a slot beyond the last: (b, m * a)."""
+        return torch.where(chosen & real[..., None], slots, total).flatten(1)
 
     mine = number == best[..., None]
     rows = torch.arange(most, device=boxes.device)[:, None].expand(-1, len(anchors)).flatten().expand(films, -1)
     owner = torch.full((films, total + 1), most, device=boxes.device)
-    owner = owner.scatter_reduce(1, at(mine), rows, "amin")[:, :-1]
+    owner = owner.scatter_reduce(1, slots_where(mine), rows, "amin")[:, :-1]
     taken = torch.zeros(films, total + 1, dtype=torch.bool, device=boxes.device)
-    taken = taken.scatter(1, at(mine | (alike > ALIKE)), True)[:, :-1]
+    taken = taken.scatter(1, slots_where(mine | (similarity > SIMILAR)), True)[:, :-1]
     full, chosen = owner < most, owner.clamp(max=most - 1)
     facts = torch.cat([centres - cells, sizes.log(), F.one_hot(labels.clamp(min=0), kinds).to(boxes.dtype)], -1)
-    told = facts.gather(1, chosen[..., None].expand(-1, -1, facts.shape[-1])) * full[..., None]
-    told = told.unflatten(1, (len(anchors), *grid)).movedim(-1, 2)
+    target = facts.gather(1, chosen[..., None].expand(-1, -1, facts.shape[-1])) * full[..., None]
+    target = target.unflatten(1, (len(anchors), *grid)).movedim(-1, 2)
     full = full.unflatten(1, (len(anchors), *grid))
-    stretch = (told[:, :, 2:4] - anchors.log()[None, :, :, None, None]) * full[:, :, None]
+    stretch = (target[:, :, 2:4] - anchors.log()[None, :, :, None, None]) * full[:, :, None]
     return AnchorTargets(
-        full, ~taken.unflatten(1, (len(anchors), *grid)), told[:, :, :2].clamp(0, 1), stretch, told[:, :, 4:]
+        full, ~taken.unflatten(1, (len(anchors), *grid)), target[:, :, :2].clamp(0, 1), stretch, target[:, :, 4:]
     )
 
 
-def anchor_places(said: Tensor, targets: AnchorTargets, reduce_mean: Callable[[Tensor], Tensor] = identity) -> Tensor:
+def anchor_boxes(
+    predicted: Tensor, targets: AnchorTargets, reduce_mean: Callable[[Tensor], Tensor] = identity
+) -> Tensor:
     """Binary cross-entropy of the shift and squared error of the stretch of the full anchors, per anchor of the grid.
 
-    said: (b, a, 4, g, g) logits of the shift, then the stretch.
+    predicted: (b, a, 4, g, g) logits of the shift, then the stretch.
     """
-    said, full = said.float(), targets.full[:, :, None]
-    shift = F.binary_cross_entropy_with_logits(said[:, :, :2], targets.shift, reduction="none")
-    cost = ((shift + (said[:, :, 2:] - targets.stretch) ** 2) * full).sum()
-    return cost / reduce_mean(said.new_tensor(targets.full.numel()))
+    predicted, full = predicted.float(), targets.full[:, :, None]
+    shift = F.binary_cross_entropy_with_logits(predicted[:, :, :2], targets.shift, reduction="none")
+    cost = ((shift + (predicted[:, :, 2:] - targets.stretch) ** 2) * full).sum()
+    return cost / reduce_mean(predicted.new_tensor(targets.full.numel()))
 
 
 def anchor_objects(
@@ -102,14 +104,14 @@ def anchor_objects(
     empty: float = 0.5,
     reduce_mean: Callable[[Tensor], Tensor] = identity,
 ) -> Tensor:
-    """Binary cross-entropy of what holds a box: full anchors, and by weight `empty` those that hold none, per anchor.
+    """Binary cross-entropy of what holds a box: full anchors, and with weight `empty` those that hold none, per anchor.
 
     logits: (b, a, g, g). known: (b) bool, films of which every box is known; the others teach full anchors alone.
     """
     logits = logits.float()
     full = F.softplus(-logits) * targets.full
-    cold = F.softplus(logits) * (targets.empty & known[:, None, None, None])
-    return (full + empty * cold).sum() / reduce_mean(logits.new_tensor(logits.numel()))
+    none = F.softplus(logits) * (targets.empty & known[:, None, None, None])
+    return (full + empty * none).sum() / reduce_mean(logits.new_tensor(logits.numel()))
 
 
 def anchor_labels(

@@ -1,1 +1,1 @@
-"""The HTML pages: one base template, and the page of answers."""
+"""HTML pages: the shared template and stylesheet (`page`), and the page of one or more answers (`answer`)."""

@@ -177,13 +177,15 @@ def cage_half_width(anatomy: Anatomy, y: np.ndarray, side: int = 0) -> np.ndarra
     height = (np.asarray(y, float) - anatomy.apex) / (anatomy.angle - anatomy.apex)
     shape = np.interp(height, *_profile(CAGE_HEIGHTS, CAGE_WIDTHS))
     lean = 1 + anatomy.tilt * (1 if side == 1 else -1)
-    return anatomy.width * lean * shape**anatomy.taper
+    width: np.ndarray = anatomy.width * lean * shape**anatomy.taper
+    return width
 
 
 def cage_half_depth(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:
     """Half-depth of the lungs at heights y (n,): shallow at the apex, deepest below the middle."""
     height = (np.asarray(y, float) - anatomy.apex) / (anatomy.angle - anatomy.apex)
-    return anatomy.depth * np.interp(height, *_profile(CAGE_LEVELS, CAGE_DEPTHS))
+    depth: np.ndarray = anatomy.depth * np.interp(height, *_profile(CAGE_LEVELS, CAGE_DEPTHS))
+    return depth
 
 
 def cage_centre_depth(anatomy: Anatomy, y: np.ndarray) -> np.ndarray:

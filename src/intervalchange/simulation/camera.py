@@ -52,11 +52,13 @@ class Camera:
         """Film coordinates (n, 2) of patient points (n, 3)."""
         room = np.asarray(points, float) @ self.turn.T + self.shift
         scale = self.distance / (room[:, 2] - self.source_z)
-        return room[:, :2] * scale[:, None] / self.field
+        film: np.ndarray = room[:, :2] * scale[:, None] / self.field
+        return film
 
     def to_patient(self, room: np.ndarray) -> np.ndarray:
         """Room points (n, 3) in the patient frame."""
-        return (np.asarray(room, float) - self.shift) @ self.turn
+        points: np.ndarray = (np.asarray(room, float) - self.shift) @ self.turn
+        return points
 
     def rays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Source, upper left corner, right edge and down edge of the film, in the patient frame (each (3,))."""

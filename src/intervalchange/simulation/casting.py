@@ -7,8 +7,8 @@ once a row, never once a ray: every array in one is counted when it is passed.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from intervalchange.simulation.compiled import Array, compiled
 from intervalchange.simulation.intervals import (
     ball_form,
     ball_intervals,
@@ -20,6 +20,49 @@ from intervalchange.simulation.intervals import (
     stack_intervals,
     union_length,
 )
+
+Count = int | np.int64
+"""Of rays. Typed as int64 where numba would compile a function for the literal 0 as well."""
+
+
+class Solids(NamedTuple):
+    """All solids of a scene, packed for the compiled loops. n of each kind."""
+
+    tables: np.ndarray
+    """(stacks, rows, 4): centre x, centre z, half-axis x, half-axis z."""
+    spans: np.ndarray
+    """(stacks, 2): y of the first row, where rows crowd, and of the last; either may be the lower."""
+    centres: np.ndarray
+    """(ellipsoids, 3)."""
+    maps: np.ndarray
+    """(ellipsoids, 3, 3): to the unit sphere."""
+    planes: np.ndarray
+    """(ellipsoids, 4): normal n and d; only n·p < d belongs. Zero normal: uncut."""
+    roles: np.ndarray
+    """(stacks + ellipsoids,) int64."""
+    sides: np.ndarray
+    """(stacks + ellipsoids,) int64: 0 right, 1 left, -1 neither."""
+    weights: np.ndarray
+    """(stacks + ellipsoids,): attenuation per cm of dense solids."""
+    boxes: np.ndarray
+    """(stacks + ellipsoids, 4): x1, y1, x2, y2 on the detector in cm, to skip rays."""
+
+
+class Blobs(NamedTuple):
+    """Gaussian densities inside aerated lung."""
+
+    centres: np.ndarray
+    """(blobs, 3)."""
+    precisions: np.ndarray
+    """(blobs, 3, 3): inverse covariance."""
+    amplitudes: np.ndarray
+    """(blobs,): density at the centre relative to water."""
+    planes: np.ndarray
+    """(blobs, 4): as for solids: a fissure."""
+    sides: np.ndarray
+    """(blobs,) int64."""
+    boxes: np.ndarray
+    """(blobs, 4)."""
 
 
 class RayRow(NamedTuple):
@@ -33,7 +76,7 @@ class RayRow(NamedTuple):
     """(n,): where each enters the solid at hand."""
     far: np.ndarray
     """(n,)."""
-    found: np.ndarray
+    scratch: np.ndarray
     """(6, n): scratch of `intervals.stack_intervals`."""
     starts: np.ndarray
     """(4, n, solids): entries by role BODY to GAS."""
@@ -71,11 +114,11 @@ class RayView(NamedTuple):
     """(blobs, 4): precision times source less centre, and the same times source less centre again."""
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _between(across, count, left, right):
-    """The first of `count` rising places that is at least `left`, and the first beyond `right`."""
+@compiled
+def _between(across: Array, count: Count, left: float, right: float) -> tuple[int, int]:
+    """The first of `count` rising positions that is at least `left`, and the first beyond `right`."""
     low = 0
-    high = count
+    high: int = count  # type: ignore[assignment]  # int64 is an int to numba
     while low < high:
         middle = (low + high) // 2
         if across[middle] < left:
@@ -83,7 +126,7 @@ def _between(across, count, left, right):
         else:
             high = middle
     first = low
-    high = count
+    high = count  # type: ignore[assignment]  # as above
     while low < high:
         middle = (low + high) // 2
         if across[middle] <= right:
@@ -93,8 +136,8 @@ def _between(across, count, left, right):
     return first, low
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _add_blobs(row, count, s, v, view, blobs):
+@compiled
+def _add_blobs(row: RayRow, count: Count, s: int, v: float, view: RayView, blobs: Blobs) -> None:
     """Adds to `row.excess` the integral of every blob of side s over what is aerated of each ray, in cm of water."""
     o, d, parts, pieces, away, excess = view.source, row.directions, row.parts, row.pieces, row.near, row.excess
     for k in range(blobs.sides.shape[0]):
@@ -103,7 +146,7 @@ def _add_blobs(row, count, s, v, view, blobs):
             continue
         low, high = _between(row.across, count, box[0], box[2])
         p, slope, plane = blobs.precisions[k], view.slopes[k], blobs.planes[k]
-        squares, halves = row.found[0], row.found[1]
+        squares, halves = row.scratch[0], row.scratch[1]
         for j in range(low, high):
             x = d[0, j]
             y = d[1, j]
@@ -134,8 +177,8 @@ def _add_blobs(row, count, s, v, view, blobs):
             excess[j] += blobs.amplitudes[k] * np.exp(-0.5 * away[j]) * (0.5 * np.sqrt(np.pi) / root) * area
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _aim(row, count, v, view):
+@compiled
+def _aim(row: RayRow, count: Count, v: float, view: RayView) -> None:
     """Directions of the first `count` rays of a row at film height v."""
     for j in range(count):
         u = row.across[j]
@@ -148,8 +191,8 @@ def _aim(row, count, v, view):
         row.directions[2, j] = z * scale
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _sort_in(row, role, side, weight, low, high):
+@compiled
+def _sort_in(row: RayRow, role: int, side: int, weight: float, low: int, high: int) -> None:
     """Files the intervals of one solid with rays `low` to `high` by its role."""
     if role == 4:
         for j in range(low, high):
@@ -163,15 +206,17 @@ def _sort_in(row, role, side, weight, low, high):
     else:
         for j in range(low, high):
             if row.far[j] > row.near[j]:
-                place = row.counts[role, j]
-                row.starts[role, j, place] = row.near[j]
-                row.ends[role, j, place] = row.far[j]
-                row.counts[role, j] = place + 1
+                slot = row.counts[role, j]
+                row.starts[role, j, slot] = row.near[j]
+                row.ends[role, j, slot] = row.far[j]
+                row.counts[role, j] = slot + 1
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def cast(row, count, v, view, solids, blobs, near_by, active):
-    """Rays at film height v and the first `count` places of `row.across` through the solids `near_by[:active]`;
+@compiled
+def cast(
+    row: RayRow, count: Count, v: float, view: RayView, solids: Solids, blobs: Blobs, near_by: Array, active: int
+) -> None:
+    """Rays at film height v and the first `count` positions of `row.across` through the solids `near_by[:active]`;
     fills `row.values`."""
     stacks = solids.spans.shape[0]
     _aim(row, count, v, view)
@@ -193,7 +238,7 @@ def cast(row, count, v, view, solids, blobs, near_by, active):
         if k < stacks:
             y0, y1 = solids.spans[k]
             stack_intervals(
-                solids.tables[k], y0, y1, view.source, row.directions, low, high, row.near, row.far, row.found
+                solids.tables[k], y0, y1, view.source, row.directions, low, high, row.near, row.far, row.scratch
             )
         else:
             e = k - stacks
@@ -214,8 +259,8 @@ def cast(row, count, v, view, solids, blobs, near_by, active):
                     row.values[9, j] += cap * (1.0 - np.exp(-row.excess[j] / cap))
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _taken(before, after):
+@compiled
+def _taken(before: float, after: float) -> float:
     """What clipping took of a path; 0 for less than a millionth of a millimetre, which is how the sums were rounded.
 
     That depends on where in memory the rays lie: LLVM takes eight at once only where arrays are apart.
@@ -224,8 +269,8 @@ def _taken(before, after):
     return gone if gone > 1e-7 else 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _aerate(row, count, s, kept):
+@compiled
+def _aerate(row: RayRow, count: Count, s: int, kept: Array) -> None:
     """What each ray meets in the lung of side s: lung, air, free air and fluid; leaves the aerated parts in `row`."""
     values, pieces = row.values, row.pieces
     lung, dry, inflated = row.chests[0, s], row.chests[1, s], row.chests[2, s]
@@ -236,24 +281,24 @@ def _aerate(row, count, s, kept):
             continue
         parts = row.parts[j]
         sort_by_start(starts[j], ends[j], counts[j])
-        found = free_parts(lung[j, 0], lung[j, 1], starts[j], ends[j], counts[j], parts)
+        kept_parts = free_parts(lung[j, 0], lung[j, 1], starts[j], ends[j], counts[j], parts)
         length = 0.0
-        for p in range(found):
+        for p in range(kept_parts):
             length += parts[p, 1] - parts[p, 0]
         values[3 + s, j] = length
         air = length
         if kept[1, s]:
-            found, before, air = clip_parts(parts, found, dry[j, 0], dry[j, 1])
+            kept_parts, before, air = clip_parts(parts, kept_parts, dry[j, 0], dry[j, 1])
             values[8, j] += _taken(before, air)
         if kept[2, s]:
-            found, before, air = clip_parts(parts, found, inflated[j, 0], inflated[j, 1])
+            kept_parts, before, air = clip_parts(parts, kept_parts, inflated[j, 0], inflated[j, 1])
             values[7, j] += _taken(before, air)
         values[5 + s, j] = air
-        pieces[j] = found
+        pieces[j] = kept_parts
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ray_room(rays, total):
+@compiled
+def ray_room(rays: int, total: int) -> RayRow:
     """Scratch for so many rays and solids."""
     return RayRow(
         np.empty(rays),
@@ -272,8 +317,10 @@ def ray_room(rays, total):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def ray_view(source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def ray_view(
+    source: Array, corner: Array, right: Array, down: Array, solids: Solids, blobs: Blobs, lung_density: float
+) -> RayView:
     """What is the same for all rays of a film."""
     balls = np.empty((solids.centres.shape[0], 10))
     for e in range(balls.shape[0]):
@@ -287,8 +334,8 @@ def ray_view(source, corner, right, down, solids, blobs, lung_density):
     return RayView(source, corner, right, down, lung_density, balls, slopes)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def solids_near(v, slack, solids, near_by):
+@compiled
+def solids_near(v: float, slack: float, solids: Solids, near_by: Array) -> int:
     """Fills `near_by` with the solids a row at height v may meet; returns how many."""
     active = 0
     for k in range(solids.roles.shape[0]):

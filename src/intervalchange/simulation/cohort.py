@@ -24,17 +24,22 @@ from typing import Literal, get_args
 import numpy as np
 
 import intervalchange
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data import run_length
+from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS, SIMULATED
+from intervalchange.policy import EVALUATION_SEED, RESEARCH_USE
 from intervalchange.records import Region, Study
 from intervalchange.simulation import reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
-from intervalchange.simulation.course import Attributes, Prevalence, Visit, describe, sample_course, sample_reason
-from intervalchange.simulation.identifiers import EVALUATION_SEED, dicom_id, study_id, subject_id
+from intervalchange.simulation.course import Prevalence, Visit, describe, sample_course, sample_reason
+from intervalchange.simulation.identifiers import dicom_id, study_id, subject_id
 from intervalchange.simulation.layouts import LAYOUTS
 from intervalchange.simulation.layouts import layout as layout_of
-from intervalchange.simulation.layouts import mimic_diff_vqa as export
+from intervalchange.simulation.layouts.mimic_cxr import film_path
+from intervalchange.simulation.layouts.mimic_diff_vqa import RELEASES
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import Acquisition, Lesion, RenderedFilm, State
 from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
@@ -42,38 +47,6 @@ from intervalchange.simulation.visibility import CNR_THRESHOLD, visible
 Style = Literal["a", "b"]
 
 # --- one patient -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SimulatedStudy:
-    """One visit: what is said of it, what is true of it, and its film."""
-
-    account: reports.Account
-    dicom_id: str
-    visit: Visit
-    acquired: datetime
-    severity: dict[str, float]
-    """Finding -> latent severity, also where it is too faint to be seen."""
-    cnr: dict[str, float]
-    """Finding -> contrast-to-noise on the noise-free standard film."""
-    film: RenderedFilm | None = None
-
-    @property
-    def study(self) -> Study:
-        return self.account.study
-
-
-@dataclass(frozen=True)
-class SimulatedPatient:
-    """One patient with all visits in time order."""
-
-    patient_id: str
-    seed: int
-    index: int
-    reason: str
-    anatomy: Anatomy
-    """Healthy, as sampled."""
-    studies: tuple[SimulatedStudy, ...]
 
 
 def simulate_patient(
@@ -110,45 +83,45 @@ def _study(
     visit: Visit,
     acquired: datetime,
     contrast: dict[str, float],
-    prior: reports.Account | None,
+    prior: Account | None,
     reason: str,
     rng: np.random.Generator,
     pixels: int,
     films: bool,
 ) -> SimulatedStudy:
     """Label, render and report one visit. Labels come from anatomy and lesions alone."""
-    seen: dict[str, Attributes] = {}
+    labelled: dict[str, Attributes] = {}
     for lesion in sorted(visit.state.lesions, key=lambda lesion: lesion.severity):
         if contrast.get(lesion.finding, 0.0) >= CNR_THRESHOLD:
-            seen[lesion.finding] = describe(lesion)
-    seen = {finding: seen[finding] for finding in SIMULATED if finding in seen}
+            labelled[lesion.finding] = describe(lesion)
+    labelled = {finding: labelled[finding] for finding in SIMULATED if finding in labelled}
     film = render(anatomy, visit.state, visit.acquisition, pixels, truth=True) if films else None
     identity = dicom_id(*key)
     study = Study(
         study_id=study_id(*key),
-        image=export.film_path(subject_id(*key[:2]), study_id(*key), identity),
+        image=film_path(subject_id(*key[:2]), study_id(*key), identity),
         view=visit.acquisition.view,
         acquired_at=acquired.isoformat(timespec="milliseconds"),
-        findings={finding: float(finding in seen) for finding in FINDINGS},
-        levels={finding: attributes.level for finding, attributes in seen.items() if attributes.level},
-        regions=tuple(_regions(film, seen)) if film is not None else (),
+        findings={finding: float(finding in labelled) for finding in FINDINGS},
+        levels={finding: attributes.level for finding, attributes in labelled.items() if attributes.level},
+        regions=tuple(_regions(film, labelled)) if film is not None else (),
         age=float(int(anatomy.age)),
         sex="F" if anatomy.female else "M",
         devices=visit.state.devices,
     )
-    account = reports.Account(study, seen, reports.denials(rng, seen))
+    account = Account(study, labelled, reports.denials(rng, labelled))
     report = reports.write(rng, account, prior, reason)
     severity = {lesion.finding: visit.state.severity(lesion.finding) for lesion in visit.state.lesions}
-    told = replace(account, study=replace(study, report=report))
-    return SimulatedStudy(told, identity, visit, acquired, severity, dict(contrast), film)
+    account = replace(account, study=replace(study, report=report))
+    return SimulatedStudy(account, identity, visit, acquired, severity, dict(contrast), film)
 
 
-def _regions(film: RenderedFilm, seen: dict[str, Attributes]) -> Iterator[Region]:
+def _regions(film: RenderedFilm, labelled: dict[str, Attributes]) -> Iterator[Region]:
     """Anatomy boxes, the lung field, and the extent of every finding that counts as visible."""
     for name, box in film.region_boxes.items():
         yield Region("anatomy", name, tuple(round(float(edge), 1) for edge in box))  # type: ignore[arg-type]
     masks = [("anatomy", "lungs", film.lung)]
-    masks += [("finding", name, film.finding_masks[name]) for name in seen if name in film.finding_masks]
+    masks += [("finding", name, film.finding_masks[name]) for name in labelled if name in film.finding_masks]
     for kind, name, mask in masks:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size:
@@ -191,8 +164,8 @@ class CohortConfig:
         if self.prevalence not in get_args(Prevalence):
             known = " or ".join(get_args(Prevalence))
             raise ConfigError(f"unknown prevalence {self.prevalence!r}.", remedy=f"Choose {known}.")
-        if self.release not in export.RELEASES:
-            raise ConfigError(f"unknown release {self.release!r}.", remedy=f"Choose: {', '.join(export.RELEASES)}.")
+        if self.release not in RELEASES:
+            raise ConfigError(f"unknown release {self.release!r}.", remedy=f"Choose: {', '.join(RELEASES)}.")
         split_counts(self.splits, self.patients)
 
 
@@ -207,10 +180,10 @@ def split_counts(splits: str, patients: int) -> tuple[int, int, int]:
     ideal = shares / shares.sum() * patients
     counts = np.floor(ideal).astype(int)
     counts[np.argsort(counts - ideal, kind="stable")[: patients - counts.sum()]] += 1
-    for place in np.flatnonzero((counts == 0) & (shares > 0)):
+    for index in np.flatnonzero((counts == 0) & (shares > 0)):
         if counts.max() > 1:
             counts[counts.argmax()] -= 1
-            counts[place] += 1
+            counts[index] += 1
     return int(counts[0]), int(counts[1]), int(counts[2])
 
 
@@ -220,7 +193,7 @@ def split_of_patients(config: CohortConfig) -> list[str]:
     names = [name for name, count in zip(("train", "val", "test"), counts, strict=True) for _ in range(count)]
     # Two words of entropy belong to patients, three to the cohort.
     order = np.random.default_rng(np.random.SeedSequence([config.seed, 0, 1])).permutation(config.patients)
-    return [names[place] for place in order]
+    return [names[index] for index in order]
 
 
 def simulate(
@@ -239,8 +212,8 @@ def simulate(
 ) -> Path:
     """Write a simulated cohort in the true layout of a data set, and the file SIMULATED last of all.
 
-    workers: processes; None for one a core, 1 for none beside this one. Interrupted at any moment, the same call
-    again keeps the finished patients and ends with the same bytes.
+    workers: processes; None for one per core, 1 for none beside this one. After an interruption, call it again:
+    finished patients are kept, and the cohort ends with the same bytes.
     """
     config = CohortConfig(patients, seed, layout, pixels, splits, style, release, quirks, prevalence)
     out = Path(out)
@@ -256,7 +229,7 @@ def simulate(
             advance()
     fragments = [json.loads((work / f"{index}.json").read_text("utf-8")) for index in range(patients)]
     layout_of(config.layout).write_tables(fragments, out, work, split_of_patients(config), config.seed, config.quirks)
-    export.write_atomically(out / "SIMULATED", work, _marker(config).encode())
+    write_atomically(out / "SIMULATED", work, _marker(config).encode())
     shutil.rmtree(work)
     return out
 
@@ -265,7 +238,7 @@ def _simulate_one(config: CohortConfig, out: Path, work: Path, index: int) -> in
     """Simulate and write one patient; the fragment is written last and says that the patient is complete."""
     patient = simulate_patient(config.seed, index, config.pixels, config.style, prevalence=config.prevalence)
     fragment = layout_of(config.layout).write_patient(patient, out, work, config.release, config.quirks)
-    export.write_atomically(work / f"{index}.json", work, json.dumps(fragment).encode())
+    write_atomically(work / f"{index}.json", work, json.dumps(fragment).encode())
     return index
 
 
@@ -308,7 +281,7 @@ def _leave_with(parent: BaseProcess) -> None:
 
 def _marker(config: CohortConfig) -> str:
     facts = {
-        "note": "Simulated radiographs and reports. No real patient. Research use only; not a medical device.",
+        "note": f"Simulated radiographs and reports. No real patient. {RESEARCH_USE}",
         **asdict(config),
         "evaluation_only": config.seed >= EVALUATION_SEED,
         "version": intervalchange.__version__,
@@ -321,12 +294,12 @@ def _already_there(out: Path, config: CohortConfig) -> bool:
     marker = out / "SIMULATED"
     if not marker.exists():
         return False
-    found = json.loads(marker.read_text("utf-8"))
-    differing = sorted(name for name, value in asdict(config).items() if found.get(name) != value)
+    facts = json.loads(marker.read_text("utf-8"))
+    differing = sorted(name for name, value in asdict(config).items() if facts.get(name) != value)
     if differing:
-        told = ", ".join(f"{name}={found.get(name)}" for name in differing)
+        other = ", ".join(f"{name}={facts.get(name)}" for name in differing)
         raise SourceError(
-            f"holds another cohort ({told}).", where=out, remedy="Choose a new folder, or delete this one."
+            f"holds another cohort ({other}).", where=out, remedy="Choose a new folder, or delete this one."
         )
     return True
 
@@ -346,7 +319,7 @@ def _claim(out: Path, work: Path, config: CohortConfig) -> None:
     if out.exists() and any(path.name != _WORK for path in out.iterdir()):
         raise SourceError("is not empty.", where=out, remedy="Choose a new folder.")
     work.mkdir(parents=True, exist_ok=True)
-    export.write_atomically(plan, work, json.dumps(wanted).encode())
+    write_atomically(plan, work, json.dumps(wanted).encode())
 
 
 @contextmanager

@@ -53,11 +53,11 @@ class Illness:
     prevalence: float
     """Share of first visits."""
     onset: float
-    """Chance to appear between two visits."""
+    """Probability that it appears between two visits."""
     recovery: float
-    """Chance to go at once between two visits; shrinking below the floor comes on top. 0: never goes."""
+    """Probability that it goes at once between two visits; shrinking below the floor comes on top. 0: never goes."""
     movement: float
-    """Chance that its severity moves between two visits."""
+    """Probability that its severity moves between two visits."""
     levels: Levels = ()
     """Least severity -> level word; empty for a finding without a grade."""
     sides: Mapping[str, float] = field(default_factory=lambda: {"": 1.0})
@@ -141,11 +141,11 @@ def sample_course(
     reason = reason or sample_reason(rng)
     count = visits or int(_pick(rng, {str(number): share for number, share in VISITS.items()}))
     if prevalence == "openi":
-        chances = _real_chances()
+        risks = _real_risks()
         active = _real_first_visit(rng)
     else:
-        chances = _chances(reason, anatomy.age)
-        active = _first_visit(rng, chances)
+        risks = _risks(reason, anatomy.age)
+        active = _first_visit(rng, risks)
     days, course = 0, []
     implanted = ("pacemaker",) if acquisition_rng.random() < PACEMAKER_SHARE else ()
     for number in range(count):
@@ -153,7 +153,7 @@ def sample_course(
         if number:
             days += 1 if repeat else _gap(rng)
         if number and not repeat:
-            active = _next_visit(rng, active, chances)
+            active = _next_visit(rng, active, risks)
         lesions = tuple(active[finding].lesion for finding in SIMULATED if finding in active)
         acquisition, devices = sample_acquisition(acquisition_rng, style)
         course.append(Visit(State(lesions, devices + implanted), acquisition, days, repeat))
@@ -179,7 +179,7 @@ def _gap(rng: np.random.Generator) -> int:
     return int(np.exp(rng.uniform(np.log(1), np.log(8) if rng.random() < 0.6 else np.log(400)))) or 1
 
 
-def _chances(reason: str, age: float) -> dict[str, float]:
+def _risks(reason: str, age: float) -> dict[str, float]:
     """Finding -> how much likelier it is for this patient than on average."""
     mean = {
         finding: sum(share * factors.get(finding, 1.0) for share, factors in REASONS.values()) for finding in SIMULATED
@@ -188,10 +188,10 @@ def _chances(reason: str, age: float) -> dict[str, float]:
     return {finding: REASONS[reason][1].get(finding, 1.0) / mean[finding] * old[finding] for finding in SIMULATED}
 
 
-def _first_visit(rng: np.random.Generator, chances: Mapping[str, float]) -> dict[str, _Active]:
+def _first_visit(rng: np.random.Generator, risks: Mapping[str, float]) -> dict[str, _Active]:
     active: dict[str, _Active] = {}
     for finding in SIMULATED:
-        if rng.random() < min(0.9, ILLNESSES[finding].prevalence * chances[finding]):
+        if rng.random() < min(0.9, ILLNESSES[finding].prevalence * risks[finding]):
             active[finding] = _onset(rng, finding, active)
     return active
 
@@ -216,7 +216,7 @@ def _real_first_visit(rng: np.random.Generator) -> dict[str, _Active]:
 
 
 @cache
-def _real_chances() -> Mapping[str, float]:
+def _real_risks() -> Mapping[str, float]:
     """Onset is as much rarer as the finding is, so that later visits look like first ones."""
     sets, shares = label_sets()
     there = {
@@ -226,26 +226,26 @@ def _real_chances() -> Mapping[str, float]:
 
 
 def _next_visit(
-    rng: np.random.Generator, active: Mapping[str, _Active], chances: Mapping[str, float]
+    rng: np.random.Generator, active: Mapping[str, _Active], risks: Mapping[str, float]
 ) -> dict[str, _Active]:
     """One step of every chain. A step in which nothing moved is drawn again, at most three times."""
     for _ in range(4):
-        moved = _step(rng, active, chances)
+        moved = _step(rng, active, risks)
         if _graded(moved) != _graded(active):
             break
     return moved
 
 
-def _step(rng: np.random.Generator, active: Mapping[str, _Active], chances: Mapping[str, float]) -> dict[str, _Active]:
+def _step(rng: np.random.Generator, active: Mapping[str, _Active], risks: Mapping[str, float]) -> dict[str, _Active]:
     moved: dict[str, _Active] = {}
     for finding in SIMULATED:
-        illness, chance = ILLNESSES[finding], rng.random()
+        illness, draw = ILLNESSES[finding], rng.random()
         if finding not in active:
-            if chance < min(0.6, illness.onset * chances[finding]):
+            if draw < min(0.6, illness.onset * risks[finding]):
                 moved[finding] = _onset(rng, finding, {**active, **moved})
-        elif chance >= illness.recovery + illness.movement:
+        elif draw >= illness.recovery + illness.movement:
             moved[finding] = active[finding]
-        elif chance >= illness.recovery:
+        elif draw >= illness.recovery:
             trend = active[finding].trend * (-1 if rng.random() < 0.3 else 1)
             lesion = active[finding].lesion
             severity = _off_cuts(finding, min(1.0, lesion.severity + trend * rng.uniform(0.2, 0.45)))
@@ -262,7 +262,7 @@ def _graded(active: Mapping[str, _Active]) -> dict[str, str]:
 
 def _onset(rng: np.random.Generator, finding: str, others: Mapping[str, _Active]) -> _Active:
     illness = ILLNESSES[finding]
-    side, zone = _place(rng, finding, others)
+    side, zone = _site(rng, finding, others)
     severity = _off_cuts(finding, float(rng.uniform(0.15, 1.0)) ** 1.2)
     lesion = Lesion(
         finding=finding,
@@ -278,8 +278,8 @@ def _onset(rng: np.random.Generator, finding: str, others: Mapping[str, _Active]
 _IN_LUNG = ("lung opacity", "consolidation", "granuloma")
 
 
-def _place(rng: np.random.Generator, finding: str, others: Mapping[str, _Active]) -> tuple[str, str]:
-    """Side and zone. Two densities do not share a place, and none hides in a lung that has collapsed."""
+def _site(rng: np.random.Generator, finding: str, others: Mapping[str, _Active]) -> tuple[str, str]:
+    """Side and zone. Two densities do not share a site, and none hides in a lung that has collapsed."""
     illness = ILLNESSES[finding]
     side, zone = "", ""
     for _ in range(8):
@@ -333,12 +333,12 @@ def sample_acquisition(
         style=style,
         seed=int(rng.integers(2**31)),
     )
-    chances = {
+    probabilities = {
         "leads": 0.7 if bedside else 0.05,
         "endotracheal tube": 0.2 if bedside else 0.0,
         "central line": 0.3 if bedside else 0.05,
     }
-    return acquisition, tuple(device for device, chance in chances.items() if rng.random() < chance)
+    return acquisition, tuple(device for device, probability in probabilities.items() if rng.random() < probability)
 
 
 # --- words -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ QUALITY = 95
 
 
 def uid(*parts: object) -> str:
-    """A UID under 2.25 that depends on nothing but `parts`: no two of different parts are alike."""
+    """A UID under 2.25 that depends on nothing but `parts`: different parts give different UIDs."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=16).digest()
     return f"2.25.{int.from_bytes(digest)}"
 
@@ -117,8 +117,8 @@ def _grey(shape: tuple[int, ...], bits: int, inverted: bool) -> dict[str, object
 def _stored(pixels: np.ndarray, bits: int, inverted: bool) -> np.ndarray:
     """(h, w) float in [0, 1] -> (h, w) whole numbers of `bits` bits."""
     shown = 1 - pixels if inverted else pixels
-    whole: np.ndarray = np.rint(np.clip(shown, 0, 1).astype(np.float64) * ((1 << bits) - 1))
-    return whole.astype(np.uint8 if bits == 8 else np.uint16)
+    scaled: np.ndarray = np.rint(np.clip(shown, 0, 1).astype(np.float64) * ((1 << bits) - 1))
+    return scaled.astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def _add_pixels(data: FileDataset, stored: np.ndarray, jpeg: bool) -> None:

@@ -36,7 +36,8 @@ def detected(depth: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     # Plain numbers keep the film in single precision; numpy's own would not.
     share = float(np.clip(acquisition.scatter, 0.0, 0.9))
     scatter = 0.65 * blur(born, 5.0 / pixel) + 0.35 * blur(born, 1.6 / pixel)
-    return primary + share / (1 - share) * scatter
+    signal: np.ndarray = primary + share / (1 - share) * scatter
+    return signal
 
 
 def add_noise(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
@@ -49,7 +50,8 @@ def add_noise(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     strength, width = (1.9, 0.75) if acquisition.style == "b" else (1.15, 0.35)
     grain = strength * gaussian_filter(grain, width)
     amount = acquisition.noise * 0.0005 * float(np.exp(-0.5 * acquisition.exposure)) / pixel
-    return signal * np.maximum(1 + amount * grain / np.sqrt(np.maximum(signal, 1e-4)), 0.05)
+    noisy: np.ndarray = signal * np.maximum(1 + amount * grain / np.sqrt(np.maximum(signal, 1e-4)), 0.05)
+    return noisy
 
 
 def develop(signal: np.ndarray, acquisition: Acquisition) -> np.ndarray:
@@ -96,11 +98,11 @@ def collimate(film: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     size = len(film)
     along = (np.arange(size) + 0.5) / size
     mask = np.ones_like(film)
-    chance = 0.4 if acquisition.style == "a" else 0.75
+    probability = 0.4 if acquisition.style == "a" else 0.75
     slant = (draws[8] - 0.5) * (0.05 if acquisition.view == "AP" else 0.012)
     softness = 0.25 / acquisition.field_cm
     for side in range(4):
-        if draws[side] > chance:
+        if draws[side] > probability:
             continue
         depth = 0.045 * draws[4 + side]
         line = depth + slant * (along - 0.5)
@@ -109,7 +111,8 @@ def collimate(film: np.ndarray, acquisition: Acquisition) -> np.ndarray:
         ramp = ramp[:, ::-1] if side == 1 else ramp
         mask *= ramp[::-1] if side == 3 else ramp
     level = 0.015 if acquisition.style == "a" else 0.05
-    return film * mask + level * (1 - mask)
+    shuttered: np.ndarray = film * mask + level * (1 - mask)
+    return shuttered
 
 
 def mark(film: np.ndarray, acquisition: Acquisition) -> np.ndarray:
@@ -140,7 +143,8 @@ def finish(depth: np.ndarray, acquisition: Acquisition) -> np.ndarray:
     """Optical depth (h, w) to the film's pixels (h, w) float32 in [0, 1]."""
     film = develop(add_noise(detected(depth, acquisition), acquisition), acquisition)
     film = mark(collimate(film, acquisition), acquisition)
-    return np.clip(film, 0, 1).astype(np.float32)
+    pixels: np.ndarray = np.clip(film, 0, 1).astype(np.float32)
+    return pixels
 
 
 @lru_cache(maxsize=3)
@@ -165,7 +169,7 @@ def texture(seed: int, camera: Camera, style: str, size: int) -> np.ndarray:
     lung parenchyma, mottle of disease, fat between the muscles. Each is laid out in depth, so that it shifts as
     tissue does when the view changes."""
     out = np.zeros((3, size, size), np.float32)
-    places = ((0, -3.0), (0, 3.0), (1, -2.0), (1, 2.0), (2, 8.0))
-    for tile, (index, depth) in zip(_tiles(seed, style), places, strict=True):
-        lay_tile(out[index], tile, TILE_CM, depth, *view_of(camera))
+    layers = ((0, -3.0), (0, 3.0), (1, -2.0), (1, 2.0), (2, 8.0))
+    for tile, (index, depth) in zip(_tiles(seed, style), layers, strict=True):
+        lay_tile(out[index], tile, TILE_CM, depth, view_of(camera))
     return out

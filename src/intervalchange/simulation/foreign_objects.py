@@ -51,8 +51,8 @@ def mask(item: ForeignObject, anatomy: Anatomy, camera: Camera, size: int) -> np
     """(size, size) bool: the shadow of the object alone. All False where it lies outside the film."""
     shape, view = solid(item, anatomy), splatting.view_of(camera)
     image = np.zeros((size, size), np.float32)
-    splatting.splat_balls(image, shape.balls, shape.ball_densities, *view)
-    splatting.splat_tubes(image, shape.tubes, shape.tube_densities, *view)
+    splatting.splat_balls(image, shape.balls, shape.ball_densities, view)
+    splatting.splat_tubes(image, shape.tubes, shape.tube_densities, view)
     return image > _OUTLINE
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-EVALUATION_SEED = 900_000
-"""Seeds from here on are for evaluation only."""
+from intervalchange.policy import EVALUATION_SEED
+
 PATIENTS_PER_SEED = 16_000
 TRAINING_SEEDS = 100
 EVALUATION_SEEDS = 25

@@ -316,9 +316,9 @@ def fractures(anatomy: Anatomy, state: State) -> list[tuple[int, int, float, np.
             side = sides_of(lesion, rng)[0]
             ribs = {"upper": (3, 5), "middle": (5, 7), "lower": (7, 9)}.get(lesion.zone, (4, 9))
             rib = int(rng.integers(ribs[0], ribs[1]))
-            place = float(rng.uniform(0.17, 0.31))
+            position = float(rng.uniform(0.17, 0.31))
             step = (0.3 + 0.9 * lesion.severity) * np.array([0.25, 1.0 if rng.random() < 0.5 else -1.0, 0.3])
-            broken.append((rib, side, place, step, lesion.severity))
+            broken.append((rib, side, position, step, lesion.severity))
     return broken
 
 

@@ -7,12 +7,21 @@ a ray in one interval, so unions and differences are exact: sort, then running m
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from intervalchange.simulation.casting import cast, ray_room, ray_view, solids_near
+from intervalchange.simulation.casting import (
+    Blobs,
+    Count,
+    RayRow,
+    RayView,
+    Solids,
+    cast,
+    ray_room,
+    ray_view,
+    solids_near,
+)
+from intervalchange.simulation.compiled import Array, compiled
 
 BODY, LUNG, DISPLACER, GAS, DENSE, KEEP_DRY, KEEP_INFLATED = range(7)
 """Roles. Body solids unite; lungs are what displacers leave of them; gas lies outside the lung; dense adds to the
@@ -22,48 +31,18 @@ CHANNELS = ("body", "gas", "dense", "lung_right", "lung_left", "air_right", "air
 """Results of `trace`: lengths in cm, but for dense (optical depth) and excess (cm of water)."""
 
 
-class Solids(NamedTuple):
-    """All solids of a scene, packed for the compiled loops. n of each kind."""
-
-    tables: np.ndarray
-    """(stacks, rows, 4): centre x, centre z, half-axis x, half-axis z."""
-    spans: np.ndarray
-    """(stacks, 2): y of the first row, where rows crowd, and of the last; either may be the lower."""
-    centres: np.ndarray
-    """(ellipsoids, 3)."""
-    maps: np.ndarray
-    """(ellipsoids, 3, 3): to the unit sphere."""
-    planes: np.ndarray
-    """(ellipsoids, 4): normal n and d; only n·p < d belongs. Zero normal: uncut."""
-    roles: np.ndarray
-    """(stacks + ellipsoids,) int64."""
-    sides: np.ndarray
-    """(stacks + ellipsoids,) int64: 0 right, 1 left, -1 neither."""
-    weights: np.ndarray
-    """(stacks + ellipsoids,): attenuation per cm of dense solids."""
-    boxes: np.ndarray
-    """(stacks + ellipsoids, 4): x1, y1, x2, y2 on the detector in cm, to skip rays."""
-
-
-class Blobs(NamedTuple):
-    """Gaussian densities inside aerated lung."""
-
-    centres: np.ndarray
-    """(blobs, 3)."""
-    precisions: np.ndarray
-    """(blobs, 3, 3): inverse covariance."""
-    amplitudes: np.ndarray
-    """(blobs,): density at the centre relative to water."""
-    planes: np.ndarray
-    """(blobs, 4): as for solids: a fissure."""
-    sides: np.ndarray
-    """(blobs,) int64."""
-    boxes: np.ndarray
-    """(blobs, 4)."""
-
-
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def retrace(out, wanted, source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def retrace(
+    out: Array,
+    wanted: Array,
+    source: Array,
+    corner: Array,
+    right: Array,
+    down: Array,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+) -> None:
     """Casts the rays of the pixels `wanted` (size, size) anew, into `out` (len(CHANNELS), size, size)."""
     size = out.shape[1]
     row = ray_room(size, solids.roles.shape[0])
@@ -83,41 +62,62 @@ def retrace(out, wanted, source, corner, right, down, solids, blobs, lung_densit
         active = solids_near(v, 1.0 / size, solids, near_by)
         cast(row, count, v, view, solids, blobs, near_by, active)
         for c in range(10):
-            for place in range(count):
-                out[c, i, columns[place]] = row.values[c, place]
+            for index in range(count):
+                out[c, i, columns[index]] = row.values[c, index]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer):
+@compiled
+def _quarter(
+    row: RayRow,
+    columns: Array,
+    count: Count,
+    i: int,
+    size: int,
+    view: RayView,
+    solids: Solids,
+    blobs: Blobs,
+    near_by: Array,
+    active: int,
+    finer: Array,
+) -> None:
     """Means over the four quarters of the first `count` pixels `columns` of film row i, into `finer` (10, n)."""
     finer[:, :count] = 0.0
     for half in range(2):
         v = (i + 0.5) / size - 0.5 + (0.25 if half else -0.25) / size
-        for place in range(count):
-            u = (columns[place] + 0.5) / size - 0.5
-            row.across[2 * place] = u - 0.25 / size
-            row.across[2 * place + 1] = u + 0.25 / size
+        for index in range(count):
+            u = (columns[index] + 0.5) / size - 0.5
+            row.across[2 * index] = u - 0.25 / size
+            row.across[2 * index + 1] = u + 0.25 / size
         cast(row, 2 * count, v, view, solids, blobs, near_by, active)
         for c in range(10):
-            for place in range(count):
-                finer[c, place] += 0.25 * (row.values[c, 2 * place] + row.values[c, 2 * place + 1])
+            for index in range(count):
+                finer[c, index] += 0.25 * (row.values[c, 2 * index] + row.values[c, 2 * index + 1])
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _bend(out, i, j):
+@compiled
+def _bend(out: Array, i: int, j: int) -> float:
     """How much the path through tissue bends at a pixel, cm."""
     size = out.shape[1]
-    here = 2.0 * _tissue(out, i, j)
+    twice = 2.0 * _tissue(out, i, j)
     step = 0.0
     if 0 < i < size - 1:
-        step = abs(here - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
+        step = abs(twice - _tissue(out, i - 1, j) - _tissue(out, i + 1, j))
     if 0 < j < size - 1:
-        step = max(step, abs(here - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
+        step = max(step, abs(twice - _tissue(out, i, j - 1) - _tissue(out, i, j + 1)))
     return step
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _smooth(out, source, corner, right, down, solids, blobs, lung_density):
+@compiled
+def _smooth(
+    out: Array,
+    source: Array,
+    corner: Array,
+    right: Array,
+    down: Array,
+    solids: Solids,
+    blobs: Blobs,
+    lung_density: float,
+) -> None:
     """Gives the pixels on an edge four rays, one pixel after the other: each sees its left neighbour smoothed."""
     size = out.shape[1]
     # Where the path bends by more than this from pixel to pixel, in cm of tissue, there is an edge.
@@ -139,20 +139,20 @@ def _smooth(out, source, corner, right, down, solids, blobs, lung_density):
                 count += 1
         # All at once, as if no neighbour had been smoothed; the few that this changes follow one by one.
         _quarter(row, columns, count, i, size, view, solids, blobs, near_by, active, finer)
-        place = 0
+        index = 0
         for j in range(size):
-            ready = place < count and columns[place] == j
+            ready = index < count and columns[index] == j
             if _bend(out, i, j) >= edge:
                 if ready:
                     for c in range(10):
-                        out[c, i, j] = finer[c, place]
+                        out[c, i, j] = finer[c, index]
                 else:
                     one[0] = j
                     _quarter(row, one, single, i, size, view, solids, blobs, near_by, active, alone)
                     for c in range(10):
                         out[c, i, j] = alone[c, 0]
             if ready:
-                place += 1
+                index += 1
 
 
 def touched(first: tuple[Solids, Blobs], second: tuple[Solids, Blobs], size: int) -> np.ndarray:
@@ -204,14 +204,15 @@ def trace(
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _tissue(out, i, j):
+@compiled
+def _tissue(out: Array, i: int, j: int) -> float:
     """Path through something denser than lung."""
-    return out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
+    path: float = out[0, i, j] - out[1, i, j] - out[5, i, j] - out[6, i, j] - out[7, i, j] + out[9, i, j]
+    return path
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def aerated_at(points, sides, solids, blobs):
+@compiled
+def aerated_at(points: Array, sides: Array, solids: Solids, blobs: Blobs) -> Array:
     """How much air surrounds each point (n, 3) of lung `sides` (n,): 0 in displacers and fluid, 1 in healthy lung."""
     result = np.ones(points.shape[0])
     stacks = solids.spans.shape[0]
@@ -226,9 +227,9 @@ def aerated_at(points, sides, solids, blobs):
                 table = solids.tables[k]
                 part = (y - solids.spans[k, 0]) / (solids.spans[k, 1] - solids.spans[k, 0])
                 if 0.0 <= part <= 1.0:
-                    place = min(np.sqrt(part) * (table.shape[0] - 1), table.shape[0] - 1.001)
-                    row = int(place)
-                    part = place - row
+                    position = min(np.sqrt(part) * (table.shape[0] - 1), table.shape[0] - 1.001)
+                    row = int(position)
+                    part = position - row
                     cx = table[row, 0] + part * (table[row + 1, 0] - table[row, 0])
                     cz = table[row, 1] + part * (table[row + 1, 1] - table[row, 1])
                     a = max(table[row, 2] + part * (table[row + 1, 2] - table[row, 2]), 1e-6)

@@ -35,14 +35,14 @@ def _lung_boxes(side: str, lung: np.ndarray) -> dict[str, Box]:
         band = np.zeros_like(lung)
         low, high = round(y1 + index * step), round(y1 + (index + 1) * step)
         band[low:high] = lung[low:high]
-        found = _around(band)
-        if found:
-            boxes[f"{side} {name} lung zone"] = found
+        box = _around(band)
+        if box:
+            boxes[f"{side} {name} lung zone"] = box
     tip = np.zeros_like(lung)
     tip[round(y1) : round(y1 + 0.16 * (y2 - y1))] = lung[round(y1) : round(y1 + 0.16 * (y2 - y1))]
-    found = _around(tip)
-    if found:
-        boxes[f"{side} apical zone"] = found
+    box = _around(tip)
+    if box:
+        boxes[f"{side} apical zone"] = box
     wide, tall = 0.30 * (x2 - x1), 0.16 * (y2 - y1)
     lateral = (x1, x1 + wide) if side == "right" else (x2 - wide, x2)
     columns = lung[:, round(lateral[0]) : max(round(lateral[1]), round(lateral[0]) + 1)]

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from intervalchange.simulation import devices, film, foreign_objects, pathology, rays, regions, splatting
 from intervalchange.simulation.anatomy import Anatomy
 from intervalchange.simulation.camera import Camera
+from intervalchange.simulation.casting import Blobs, Solids
 from intervalchange.simulation.pathology import WATER
 from intervalchange.simulation.scene import Acquisition, RenderedFilm, State
 from intervalchange.simulation.skeleton import callus, skeleton
@@ -34,8 +35,8 @@ class Exposure:
     acquisition: Acquisition
     camera: Camera
     scene: Scene
-    solids: rays.Solids
-    blobs: rays.Blobs
+    solids: Solids
+    blobs: Blobs
     healthy: Anatomy
     """As sampled."""
 
@@ -78,7 +79,8 @@ def soft_depth(channels: dict[str, np.ndarray], lung_density: float, excess: np.
     air = channels["air_right"] + channels["air_left"]
     extra = channels["excess"] if excess is None else excess
     tissue = channels["body"] - channels["gas"] - channels["free"] - air * (1 - lung_density) + extra
-    return WATER * np.maximum(tissue, 0) + channels["dense"]
+    depth: np.ndarray = WATER * np.maximum(tissue, 0) + channels["dense"]
+    return depth
 
 
 @lru_cache(maxsize=2)
@@ -92,9 +94,11 @@ def bone_depth(exposure: Exposure, size: int) -> np.ndarray:
     image = np.zeros((size, size), np.float32)
     broken = pathology.fractures(exposure.anatomy, exposure.state)
     shells, marrow = skeleton(exposure.anatomy, exposure.acquisition.view, broken)
-    splatting.splat_quads(image, *shells, *view)
-    splatting.splat_tubes(image, *marrow, *view)
-    splatting.splat_balls(image, *callus(exposure.anatomy, broken), *view)
+    (quads, depths), (tubes, tube_densities) = shells, marrow
+    balls, ball_densities = callus(exposure.anatomy, broken)
+    splatting.splat_quads(image, quads, depths, view)
+    splatting.splat_tubes(image, tubes, tube_densities, view)
+    splatting.splat_balls(image, balls, ball_densities, view)
     return image
 
 
@@ -103,11 +107,11 @@ def thin_depth(exposure: Exposure, size: int) -> np.ndarray:
     view = splatting.view_of(exposure.camera)
     image = np.zeros((size, size), np.float32)
     for quads, weights in exposure.scene.shells:
-        splatting.splat_quads(image, quads, weights, *view)
+        splatting.splat_quads(image, quads, weights, view)
     for tubes, densities in exposure.scene.tubes:
-        splatting.splat_tubes(image, tubes, densities, *view)
+        splatting.splat_tubes(image, tubes, densities, view)
     for balls, densities in exposure.scene.balls:
-        splatting.splat_balls(image, balls, densities, *view)
+        splatting.splat_balls(image, balls, densities, view)
     return image
 
 
@@ -117,15 +121,15 @@ def vessel_depth(exposure: Exposure, size: int) -> np.ndarray:
     tree, sides = _tree(exposure.healthy, style)
     now = exposure.anatomy
     for side in (0, 1):
-        here = sides == side
+        own = sides == side
         target = lung_table(now, side)
         collapse = [x for x in exposure.state.lesions if x.finding == "pneumothorax"]
         for lesion in collapse:
             if side in pathology.sides_of(lesion, pathology.generator(lesion))[:1]:
                 target = pathology.collapsed_table(now, side, lesion.severity)
-        moved = carry(tree[here], lung_table(exposure.healthy, side), target, now.lift[side], now)
-        tree = np.where(here[:, None], 0.0, tree)
-        tree[here] = moved
+        moved = carry(tree[own], lung_table(exposure.healthy, side), target, now.lift[side], now)
+        tree = np.where(own[:, None], 0.0, tree)
+        tree[own] = moved
     middle = 0.5 * (tree[:, :3] + tree[:, 4:7])
     air = rays.aerated_at(np.ascontiguousarray(middle), sides, exposure.solids, exposure.blobs)
     edema = exposure.state.severity("edema")
@@ -142,11 +146,12 @@ def vessel_depth(exposure: Exposure, size: int) -> np.ndarray:
         tree[:, [3, 7]] *= 1 - 0.2 * emphysema
     image = np.zeros((size, size), np.float32)
     splatting.splat_tubes(
-        image, tree, VESSEL_CONTRAST * WATER * (1 - now.lung_density) * air, *splatting.view_of(exposure.camera)
+        image, tree, VESSEL_CONTRAST * WATER * (1 - now.lung_density) * air, splatting.view_of(exposure.camera)
     )
     if edema:
         image = film.blur(image, (0.05 + 0.22 * edema) / exposure.acquisition.field_cm * size)
-    return VESSEL_CAP * (1 - np.exp(-image / VESSEL_CAP))
+    depth: np.ndarray = VESSEL_CAP * (1 - np.exp(-image / VESSEL_CAP))
+    return depth
 
 
 def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int) -> np.ndarray:
@@ -165,7 +170,9 @@ def optical_depth(exposure: Exposure, channels: dict[str, np.ndarray], size: int
     body = np.maximum(film.resize(channels["body"], size), 0)
     # Fat and muscle are uneven; over the lungs there is little of them.
     depth = depth + 0.034 * np.maximum(body - air, 0) / np.sqrt(np.maximum(body, 1.0)) * pattern[2]
-    return np.maximum(depth + vessel_depth(exposure, size) + bone_depth(exposure, size) + thin_depth(exposure, size), 0)
+    depth = depth + vessel_depth(exposure, size) + bone_depth(exposure, size) + thin_depth(exposure, size)
+    total: np.ndarray = np.maximum(depth, 0)
+    return total
 
 
 def render(

@@ -6,6 +6,7 @@ with one blank, an empty line is a single blank, headings are capitals with a co
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 
@@ -44,8 +45,8 @@ _DEVICES: Mapping[str, str] = {
 
 def denials(rng: np.random.Generator, present: Mapping[str, Attributes]) -> tuple[str, ...]:
     """The absent findings that a report denies, in library order."""
-    said = {finding: rng.random() < share for finding, share in _DENIED.items()}
-    return tuple(finding for finding in SIMULATED if said.get(finding) and finding not in present)
+    drawn = {finding: rng.random() < share for finding, share in _DENIED.items()}
+    return tuple(finding for finding in SIMULATED if drawn.get(finding) and finding not in present)
 
 
 def write(
@@ -64,9 +65,9 @@ def write(
         ("TECHNIQUE", f"Simulated {'portable AP' if view == 'AP' else 'PA'} view of the chest."),
         ("COMPARISON", "Chest radiograph ___." if prior is not None else "None."),
     ]
-    body = [_sentence(rng, finding, account, prior) for finding in _said(account)]
+    body = [_sentence(rng, finding, account, prior) for finding in _present(account)]
     if prior is not None:
-        body += [_resolved(rng, finding, prior) for finding in _said(prior) if finding not in account.attributes]
+        body += [_resolved(rng, finding, prior) for finding in _present(prior) if finding not in account.attributes]
     body += _normal(rng, account)
     body += [_DEVICES[device] for device in study.devices if device in _DEVICES]
     lines = [" " * 33 + "FINAL REPORT"]
@@ -77,7 +78,18 @@ def write(
     return "\n".join(lines) + "\n"
 
 
-def _said(account: Account) -> list[str]:
+def sections(report: str) -> dict[str, str]:
+    """Heading -> text of a report of `write`."""
+    _, *parts = re.split(r"\n ([A-Z]+):\s", report)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def finding_sentences(report: str) -> list[str]:
+    """The sentences of the findings section of a report: its findings in order, then the rest."""
+    return re.split(r"(?<=\.)\s+", " ".join(sections(report)["FINDINGS"].split()))
+
+
+def _present(account: Account) -> list[str]:
     return [finding for finding in SIMULATED if finding in account.attributes]
 
 
@@ -93,20 +105,20 @@ def _name(rng: np.random.Generator, finding: str) -> str:
 def _phrase(finding: str, name: str, attributes: Attributes, level: bool = True) -> str:
     """ "small left pleural effusion", "patchy opacity in the right lower lobe"."""
     words = [attributes.level if level else "", *attributes.locations, *attributes.types, name]
-    place = f" in {_spoken(attributes.post_location)}" if attributes.post_location else ""
-    return " ".join(word for word in words if word) + place
+    location = f" in {_as_lobe(attributes.post_location)}" if attributes.post_location else ""
+    return " ".join(word for word in words if word) + location
 
 
-def _spoken(phrase: str) -> str:
-    """The library's "the left lower lung" as a radiologist says it."""
+def _as_lobe(phrase: str) -> str:
+    """The library's "the left lower lung" in a radiologist's words."""
     return phrase if phrase.endswith("base") or "middle" in phrase else phrase.replace(" lung", " lobe")
 
 
 def direction(finding: str, prior: Account, current: Account) -> int:
     """+1 where the grade of a finding seen on both rose, -1 where it fell, 0 where it stayed."""
-    then = RANKED_LEVELS.get(prior.attributes[finding].level, 0.0)
+    before = RANKED_LEVELS.get(prior.attributes[finding].level, 0.0)
     now = RANKED_LEVELS.get(current.attributes[finding].level, 0.0)
-    return int(now > then) - int(now < then)
+    return int(now > before) - int(now < before)
 
 
 def _article(phrase: str) -> str:
@@ -154,11 +166,11 @@ def _impression(account: Account, prior: Account | None) -> str:
     if not account.attributes:
         return "No acute cardiopulmonary process."
     parts = []
-    for finding in _said(account)[:3]:
+    for finding in _present(account)[:3]:
         phrase = _phrase(finding, NAMES.get(finding, (finding,))[0], account.attributes[finding])
         if prior is not None:
             words = {1: "Increased", -1: "Decreased", 0: "Unchanged"}
-            seen = finding in prior.attributes
-            phrase = f"{words[direction(finding, prior, account)] if seen else 'New'} {phrase}"
+            continued = finding in prior.attributes
+            phrase = f"{words[direction(finding, prior, account)] if continued else 'New'} {phrase}"
         parts.append(phrase[0].upper() + phrase[1:] + ".")
     return "  ".join(parts)

@@ -98,8 +98,8 @@ def _broken_ribs(a: Anatomy, broken: list[Fracture]) -> tuple[np.ndarray, np.nda
     """Centre lines (2, 12, n, 3) of both sides, and what is left of the cortex along them (2, 12, n)."""
     paths = np.stack([rib_paths(a, side) for side in (0, 1)])
     left = np.ones(paths.shape[:-1])
-    for rib, side, place, step, _ in broken:
-        paths[side, rib - 1], left[side, rib - 1] = _break(paths[side, rib - 1], place, step)
+    for rib, side, position, step, _ in broken:
+        paths[side, rib - 1], left[side, rib - 1] = _break(paths[side, rib - 1], position, step)
     return paths, left
 
 
@@ -123,19 +123,19 @@ def _ribs(a: Anatomy, paths: np.ndarray, left: np.ndarray) -> Shell:
 def callus(a: Anatomy, broken: list[Fracture]) -> tuple[np.ndarray, np.ndarray]:
     """Cuffs of new bone about the breaks: balls (n, 4) and attenuation per cm (n,)."""
     balls, densities = [], []
-    for rib, side, place, _, severity in broken:
+    for rib, side, position, _, severity in broken:
         path = rib_paths(a, side)[rib - 1]
-        cut = round(place * len(path))
+        cut = round(position * len(path))
         for offset, share in ((-2, 0.7), (0, 1.0), (2, 0.7)):
             balls.append([*path[cut + offset], share * (0.55 + 0.45 * severity)])
             densities.append(a.bone * (0.07 + 0.20 * severity))
     return np.array(balls).reshape(-1, 4), np.array(densities)
 
 
-def _break(path: np.ndarray, place: float, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _break(path: np.ndarray, position: float, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shifts the far fragment near the break and opens a gap between the two; returns path and cortex (n,)."""
     n = len(path)
-    cut = round(place * n)
+    cut = round(position * n)
     along = np.arange(n)
     far = np.exp(-(along - cut) / 9.0)
     near = -0.35 * np.exp(-(cut - along) / 7.0)
@@ -245,7 +245,8 @@ def _shoulder_girdle(a: Anatomy, inward: float, raised: float) -> list[Shell]:
 @lru_cache(maxsize=4)
 def _through(points: int) -> np.ndarray:
     """(14, points): the smooth curve through so many points is this matrix times them."""
-    return CubicSpline(np.arange(points), np.eye(points))(np.linspace(0, points - 1, 14))
+    curve: np.ndarray = CubicSpline(np.arange(points), np.eye(points))(np.linspace(0, points - 1, 14))
+    return curve
 
 
 def _rod(path: np.ndarray, radius: np.ndarray, depth: float, up: tuple[float, float, float]) -> Shell:

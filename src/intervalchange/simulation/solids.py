@@ -1,11 +1,13 @@
 """The solids in front of the tube: stacks of ellipses, ellipsoids and densities, packed for the compiled loops."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from intervalchange.simulation import rays
 from intervalchange.simulation.camera import Camera
+from intervalchange.simulation.casting import Blobs, Solids
 
 ROWS = 64
 """Rows of every stack's table."""
@@ -22,9 +24,9 @@ def heights(first: float, last: float) -> np.ndarray:
 class Scene:
     """The solids and densities in front of the tube, before they are packed for the compiled loops."""
 
-    stacks: list[tuple] = field(default_factory=list)
-    ellipsoids: list[tuple] = field(default_factory=list)
-    blobs: list[tuple] = field(default_factory=list)
+    stacks: list[tuple[Any, ...]] = field(default_factory=list)
+    ellipsoids: list[tuple[Any, ...]] = field(default_factory=list)
+    blobs: list[tuple[Any, ...]] = field(default_factory=list)
     shells: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     """Thin sheets: quads (n, 4, 3) and optical depths (n,), as in `skeleton`."""
     tubes: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -65,7 +67,7 @@ class Scene:
         frame = np.eye(3) if turn is None else turn
         self.blobs.append((side, np.array(centre, float), np.array(spread, float), amplitude, frame, plane))
 
-    def pack(self, camera: Camera) -> tuple[rays.Solids, rays.Blobs]:
+    def pack(self, camera: Camera) -> tuple[Solids, Blobs]:
         """Arrays for `rays.trace`, with the place of each solid on this camera's film."""
         roles = [s[0] for s in self.stacks] + [e[0] for e in self.ellipsoids]
         boxes = _boxes(
@@ -81,7 +83,7 @@ class Scene:
             # What is kept of a lung matters wherever the lung is, also where this solid is not.
             if role in (rays.KEEP_DRY, rays.KEEP_INFLATED):
                 boxes[index] = lungs[sides[index]]
-        solids = rays.Solids(
+        solids = Solids(
             tables=np.array([s[4] for s in self.stacks]).reshape(-1, ROWS, 4),
             spans=np.array([s[3] for s in self.stacks]).reshape(-1, 2),
             centres=np.array([e[3] for e in self.ellipsoids]).reshape(-1, 3),
@@ -92,7 +94,7 @@ class Scene:
             weights=np.array([s[2] for s in self.stacks] + [e[2] for e in self.ellipsoids], float),
             boxes=boxes[: len(roles)],
         )
-        blobs = rays.Blobs(
+        blobs = Blobs(
             centres=np.array([b[1] for b in self.blobs], float).reshape(-1, 3),
             precisions=np.array([(b[4] / b[2] ** 2) @ b[4].T for b in self.blobs], float).reshape(-1, 3, 3),
             amplitudes=np.array([b[3] for b in self.blobs], float),
@@ -103,7 +105,7 @@ class Scene:
         return solids, blobs
 
 
-def _stack_shells(stacks: list[tuple]) -> list[np.ndarray]:
+def _stack_shells(stacks: list[tuple[Any, ...]]) -> list[np.ndarray]:
     """Corners (4 * ROWS, 3) of the boxes about each stack's rows."""
     if not stacks:
         return []

@@ -5,12 +5,15 @@ and magnification come out right whatever the number of samples.
 """
 
 import numpy as np
-from numba import njit
 
 from intervalchange.simulation.camera import Camera
+from intervalchange.simulation.compiled import Array, compiled
+
+FilmView = tuple[Array, Array, float, float, float]
+"""Turn (3, 3) and shift (3,) of the patient, z of source and detector, edge of the film in cm."""
 
 
-def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+def view_of(camera: Camera) -> FilmView:
     """The camera as plain values for compiled loops."""
     return (
         np.ascontiguousarray(camera.turn),
@@ -21,8 +24,8 @@ def view_of(camera: Camera) -> tuple[np.ndarray, np.ndarray, float, float, float
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _spread(image, px, py, mass):
+@compiled
+def _spread(image: Array, px: float, py: float, mass: float) -> None:
     """Adds mass with a quadratic B-spline, so that evenly spaced samples leave no grain."""
     height, width = image.shape
     column = int(np.floor(px + 0.5))
@@ -34,7 +37,7 @@ def _spread(image, px, py, mass):
     wx0 = 0.5 * (0.5 - fx) ** 2
     wx1 = 0.75 - fx * fx
     wx2 = 0.5 * (0.5 + fx) ** 2
-    # Unsigned, or numba would look for negative places.
+    # Unsigned, or numba would handle negative indices.
     left = np.uint64(column - 1)
     top = np.uint64(row - 1)
     for k in range(3):
@@ -46,8 +49,8 @@ def _spread(image, px, py, mass):
         image[line, left + np.uint64(2)] += m * wx2
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _ball(image, px, py, radius, mass):
+@compiled
+def _ball(image: Array, px: float, py: float, radius: float, mass: float) -> None:
     """Adds a ball's shadow: a paraboloid of `radius` pixels."""
     if radius < 1.2:
         _spread(image, px, py, mass)
@@ -66,18 +69,20 @@ def _ball(image, px, py, radius, mass):
                 image[y, x] += peak * k
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _distance(points, i, j):
+@compiled
+def _distance(points: Array, i: int, j: int) -> float:
     """Between two rows of points (n, 3). No temporary arrays: there are tens of thousands of quads."""
     x = points[i, 0] - points[j, 0]
     y = points[i, 1] - points[j, 1]
     z = points[i, 2] - points[j, 2]
-    return np.sqrt(x * x + y * y + z * z)
+    distance: float = np.sqrt(x * x + y * y + z * z)
+    return distance
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_quads(image: Array, quads: Array, weights: Array, view: FilmView) -> None:
     """Shells: quads (n, 4, 3) in order round the edge, weights (n,) optical depth when crossed at right angles."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     corners = np.empty((4, 3))
@@ -121,9 +126,10 @@ def splat_quads(image, quads, weights, turn, shift, source_z, detector_z, field)
                 _spread(image, (x * m + 0.5) * size - 0.5, (y * m + 0.5) * size - 0.5, mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_tubes(image: Array, tubes: Array, weights: Array, view: FilmView) -> None:
     """Round tubes (n, 8): x, y, z, radius of both ends; weights (n,) attenuation per cm. Negative weights dig."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     ends = np.empty((2, 3))
@@ -157,9 +163,10 @@ def splat_tubes(image, tubes, weights, turn, shift, source_z, detector_z, field)
             _ball(image, px, py, np.sqrt((radius / p) ** 2 + 0.6), mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field):
+@compiled
+def splat_balls(image: Array, balls: Array, weights: Array, view: FilmView) -> None:
     """Single balls (n, 4): x, y, z, radius; weights (n,) attenuation per cm."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     distance = detector_z - source_z
     for n in range(balls.shape[0]):
@@ -175,9 +182,10 @@ def splat_balls(image, balls, weights, turn, shift, source_z, detector_z, field)
         _ball(image, px, py, np.sqrt((radius / p) ** 2 + 0.6), mass)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, field):
+@compiled
+def lay_tile(image: Array, tile: Array, tile_cm: float, depth: float, view: FilmView) -> None:
     """Adds a repeating tile (n, n) that lies in the patient at z = `depth`, as the camera sees it."""
+    turn, shift, source_z, detector_z, field = view
     size = image.shape[0]
     cells = tile.shape[0]
     # Turns are small: the room's plane z = `depth` stands for the patient's, which makes the map affine.
@@ -213,8 +221,8 @@ def lay_tile(image, tile, tile_cm, depth, turn, shift, source_z, detector_z, fie
                 fy = min(fy, cells - 1e-6)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def resample(image, size):
+@compiled
+def resample(image: Array, size: int) -> Array:
     """Square image (n, n) to (size, size) float32: Catmull-Rom when it grows, area mean when it shrinks."""
     n = image.shape[0]
     ratio = n / size
@@ -247,8 +255,8 @@ def resample(image, size):
     return out.T.copy()
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _weigh(image, weights, firsts, out):
+@compiled
+def _weigh(image: Array, weights: Array, firsts: Array, out: Array) -> None:
     """Rows of `out` (size, m) as weighted sums of rows of `image` (n, m): weights (size, taps) from row `firsts` on."""
     n = image.shape[0]
     for i in range(out.shape[0]):

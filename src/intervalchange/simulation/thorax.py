@@ -167,7 +167,8 @@ def _heart(scene: Scene, a: Anatomy) -> None:
 def _ball_surface(centre: np.ndarray, axes: np.ndarray, turn: np.ndarray) -> np.ndarray:
     polar, round_ = np.meshgrid(np.linspace(0, np.pi, 9), np.linspace(0, 2 * np.pi, 13))
     unit = np.stack([np.sin(polar) * np.cos(round_), np.sin(polar) * np.sin(round_), np.cos(polar)], -1).reshape(-1, 3)
-    return centre + (unit * axes) @ turn.T
+    points: np.ndarray = centre + (unit * axes) @ turn.T
+    return points
 
 
 def _mediastinum(scene: Scene, a: Anatomy) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 from numba import njit
 
 from intervalchange.simulation.anatomy import Anatomy
+from intervalchange.simulation.compiled import Array
 from intervalchange.simulation.thorax import lung_table
 
 
 @njit(cache=True, nogil=True)
-def _grow(points, root, trunk, leaf_radius, exponent, jitter):
+def _grow(points: Array, root: Array, trunk: float, leaf_radius: float, exponent: float, jitter: Array) -> Array:
     """Splits the leaves again and again along their longest extent; returns segments (n, 8)."""
     count = points.shape[0]
     order = np.arange(count)

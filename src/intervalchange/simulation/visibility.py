@@ -56,4 +56,5 @@ def visible(anatomy: Anatomy, state: State, pixels: int = 256) -> dict[str, floa
 
 def _density(depth: np.ndarray) -> np.ndarray:
     """Film density before the display curve, (h, w)."""
-    return -np.log(np.maximum(film.detected(depth, REFERENCE), 1e-4))
+    density: np.ndarray = -np.log(np.maximum(film.detected(depth, REFERENCE), 1e-4))
+    return density

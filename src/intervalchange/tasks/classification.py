@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import HubEncoder
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.losses import masked_bce
@@ -41,8 +40,8 @@ class ClassificationConfig(ProbeConfig):
     pool: Literal["mean", "both"] = "mean"
     """How a map becomes one vector: its mean, or its mean and its maximum side by side."""
     exclusive: bool = False
-    """Exactly one label is true (COVIDx): softmax and cross-entropy, and the accuracy among the metrics. Films without
-    exactly one true label are left out."""
+    """Exactly one label is present (COVIDx): softmax and cross-entropy, and the accuracy among the metrics. Films
+    without exactly one are left out."""
     dropout: float = 0.0
     """Of the pooled features."""
 
@@ -54,7 +53,7 @@ class ClassificationConfig(ProbeConfig):
 
 @dataclass(frozen=True)
 class LabelOutputs:
-    """One film: what is known of its labels and what was said."""
+    """One film: target and predicted labels."""
 
     patient: str
     labels: tuple[float, ...]
@@ -82,13 +81,9 @@ class Classification(Probe):
 
     def pooled(self, films: Tensor) -> Tensor:
         """Films (b, 1, h, w) -> features (b, d) that the head reads."""
-        with self.looking():
-            films, token = films.to(self.device), None
-            if isinstance(self.encoder, HubEncoder):
-                features, token = self.encoder.look(films)
-            else:
-                features = self.encoder(films)
-            mean = features.map.mean((-2, -1)) if token is None else token
+        with self.encoder_gradients():
+            features = self.encoder(films.to(self.device))
+            mean = features.map.mean((-2, -1)) if features.token is None else features.token
             return torch.cat([mean, features.map.amax((-2, -1))], 1) if self.config.pool == "both" else mean
 
     def logits(self, films: Tensor) -> Tensor:
@@ -107,27 +102,28 @@ class Classification(Probe):
     def validation_outputs(self, batch: Any) -> list[LabelOutputs]:
         logits = self.logits(batch.current).double()
         scores = logits.softmax(1) if self.config.exclusive else logits.sigmoid()
-        facts = zip(batch.patient_id, batch.labels_current.tolist(), scores.tolist(), strict=True)
-        return [LabelOutputs(patient, tuple(labels), tuple(said)) for patient, labels, said in facts]
+        rows = zip(batch.patient_id, batch.labels_current.tolist(), scores.tolist(), strict=True)
+        return [LabelOutputs(patient, tuple(labels), tuple(predicted)) for patient, labels, predicted in rows]
 
     def validation_scores(self, outputs: Sequence[LabelOutputs]) -> dict[str, float]:
         """`labels.auroc.macro`, `labels.ap.macro`, by label, and `labels.accuracy` of classes that exclude each other.
 
-        What is not defined (a label without both states) is left out; the selection is then 0.
+        A label without both states has no AUROC and AP and is left out; the selection is then 0.
         """
-        labels, scores = (np.array([getattr(one, name) for one in outputs], float) for name in ("labels", "scores"))
-        patients = [one.patient for one in outputs]
-        found = label_metrics(labels, scores, self.config.labels, patients, self.replicates())
+        labels = np.array([output.labels for output in outputs], float)
+        scores = np.array([output.scores for output in outputs], float)
+        patients = [output.patient for output in outputs]
+        metrics = label_metrics(labels, scores, self.config.labels, patients, self.replicates())
         if self.config.exclusive:
-            one_true = (labels == 1).sum(1) == 1
-            right = labels[one_true, scores[one_true].argmax(1)] == 1
-            found["labels.accuracy"] = float(right.mean()) if len(right) else np.nan
-        return {self.selection: 0.0} | {name: value for name, value in found.items() if not np.isnan(value)}
+            single = (labels == 1).sum(1) == 1
+            right = labels[single, scores[single].argmax(1)] == 1
+            metrics["labels.accuracy"] = float(right.mean()) if len(right) else np.nan
+        return self.defined(metrics)
 
 
 def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of (b, l) logits over the films with exactly one true label; 0 where there is none."""
-    true = labels == 1
-    counted = (true.sum(1) == 1).to(torch.float32)
-    losses = F.cross_entropy(logits.float(), true.float().argmax(1), reduction="none")
+    """Cross-entropy of (b, l) logits over the films with exactly one label present; 0 where there is none."""
+    present = labels == 1
+    counted = (present.sum(1) == 1).to(torch.float32)
+    losses = F.cross_entropy(logits.float(), present.float().argmax(1), reduction="none")
     return (losses * counted).sum() / average_over_processes(counted.sum()).clamp(min=1)

@@ -1,7 +1,7 @@
-"""An encoder that has seen films with their reports: what a task needs of it, and how films and texts are put into it.
+"""What a task needs of an encoder trained on films with reports, and how films and texts are encoded with it.
 
-Any model that gives films and texts vectors in one space can be asked without training: see `zero_shot.py` and
-`retrieval.py`. n films, m texts, d width, p places of a film, t words of a text.
+Any model with vectors of films and texts in one space can be used without training: see `zero_shot.py` and
+`retrieval.py`. n films, m texts, d width, p patches of a film, t words of a text.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class ImageText(Protocol):
 
 
 @runtime_checkable
-class WordsAndPlaces(Protocol):
+class WordsAndPatches(Protocol):
     """Also the parts of both, where a model aligns them (GLoRIA)."""
 
     def film_parts(self, films: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 1, h, w) -> vectors (n, d) and tokens (n, p, d), from one look."""
+        """(n, 1, h, w) -> vectors (n, d) and tokens (n, p, d), in one pass."""
 
     def text_parts(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """m texts -> vectors (m, d), tokens (m, t, d) and which of them are words, (m, t), from one reading."""
+        """m texts -> vectors (m, d), tokens (m, t, d) and which of them are words, (m, t), in one pass."""
 
 
 @dataclass(frozen=True)
-class SeenFilms:
-    """Some films through an image-text model."""
+class EncodedFilms:
+    """Films encoded by an image-text model."""
 
     vectors: Tensor
     """(n, d)."""
@@ -55,8 +55,8 @@ class SeenFilms:
 
 
 @dataclass(frozen=True)
-class ReadTexts:
-    """Some texts through it."""
+class EncodedTexts:
+    """Texts encoded by an image-text model."""
 
     vectors: Tensor
     """(m, d)."""
@@ -67,7 +67,7 @@ class ReadTexts:
 
 
 @torch.no_grad()
-def see(model: Any, data: FilmDataset, rows: Sequence[int], local: bool = False) -> SeenFilms:
+def encode_films(model: Any, data: FilmDataset, rows: Sequence[int], local: bool = False) -> EncodedFilms:
     """Films of a data set, a batch at a time. `local`: also their tokens."""
     vectors, tokens = [], []
     for start in range(0, len(rows), FILMS_AT_ONCE):
@@ -75,36 +75,36 @@ def see(model: Any, data: FilmDataset, rows: Sequence[int], local: bool = False)
         vector, *parts = model.film_parts(films) if local else (model.film_vectors(films),)
         vectors.append(vector.float().cpu())
         tokens += [part.float().cpu() for part in parts]
-    return SeenFilms(torch.cat(vectors), torch.cat(tokens) if local else None)
+    return EncodedFilms(torch.cat(vectors), torch.cat(tokens) if local else None)
 
 
 @torch.no_grad()
-def read(model: Any, texts: Sequence[str], local: bool = False) -> ReadTexts:
+def encode_texts(model: Any, texts: Sequence[str], local: bool = False) -> EncodedTexts:
     """Texts, each distinct one once, a batch at a time. `local`: also their tokens."""
-    once = list(dict.fromkeys(texts))
-    place = {text: number for number, text in enumerate(once)}
-    rows = torch.tensor([place[text] for text in texts])
-    parts = [once[start : start + TEXTS_AT_ONCE] for start in range(0, len(once), TEXTS_AT_ONCE)]
+    distinct = list(dict.fromkeys(texts))
+    row_of = {text: row for row, text in enumerate(distinct)}
+    rows = torch.tensor([row_of[text] for text in texts])
+    parts = [distinct[start : start + TEXTS_AT_ONCE] for start in range(0, len(distinct), TEXTS_AT_ONCE)]
     if not local:
-        return ReadTexts(torch.cat([model.text_vectors(part).float().cpu() for part in parts])[rows], None, None)
-    told = [tuple(one.float().cpu() for one in model.text_parts(part)) for part in parts]
-    longest = max(mask.shape[1] for _, _, mask in told)
-    vectors = torch.cat([vector for vector, _, _ in told])
-    tokens = torch.cat([F.pad(own, (0, 0, 0, longest - own.shape[1])) for _, own, _ in told])
-    masks = torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, _, mask in told])
-    return ReadTexts(vectors[rows], tokens[rows], masks[rows])
+        return EncodedTexts(torch.cat([model.text_vectors(part).float().cpu() for part in parts])[rows], None, None)
+    encoded = [tuple(tensor.float().cpu() for tensor in model.text_parts(part)) for part in parts]
+    longest = max(mask.shape[1] for _, _, mask in encoded)
+    vectors = torch.cat([vector for vector, _, _ in encoded])
+    tokens = torch.cat([F.pad(own, (0, 0, 0, longest - own.shape[1])) for _, own, _ in encoded])
+    masks = torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, _, mask in encoded])
+    return EncodedTexts(vectors[rows], tokens[rows], masks[rows])
 
 
-def similarity(seen: SeenFilms, told: ReadTexts) -> Tensor:
+def similarity(films: EncodedFilms, texts: EncodedTexts) -> Tensor:
     """(n, m): cosine of each film with each text; where both have tokens, the mean of it and of their local
-    similarity (`losses.local_alignment.word_logits`), as GLoRIA adds the two. A film's row depends on no other
-    film."""
-    alike = cosine_logits(seen.vectors, told.vectors, torch.ones(()))
-    if seen.tokens is None or told.tokens is None or told.mask is None:
-        return alike
-    texts = list(zip(told.tokens.split(PAIRED_AT_ONCE), told.mask.split(PAIRED_AT_ONCE), strict=True))
+    similarity (`losses.local_alignment.word_logits`), as GLoRIA adds the two. The row of a film does not
+    depend on other films."""
+    cosine = cosine_logits(films.vectors, texts.vectors, torch.ones(()))
+    if films.tokens is None or texts.tokens is None or texts.mask is None:
+        return cosine
+    columns = list(zip(texts.tokens.split(PAIRED_AT_ONCE), texts.mask.split(PAIRED_AT_ONCE), strict=True))
     local = [
-        torch.cat([word_logits(part, part.new_ones(part.shape[:2]), *text) for text in texts], dim=1)
-        for part in seen.tokens.split(PAIRED_AT_ONCE)
+        torch.cat([word_logits(part, part.new_ones(part.shape[:2]), *words) for words in columns], dim=1)
+        for part in films.tokens.split(PAIRED_AT_ONCE)
     ]
-    return 0.5 * (alike + torch.cat(local))
+    return 0.5 * (cosine + torch.cat(local))

@@ -1,4 +1,4 @@
-"""Prompts as data: what is said of each finding, read from YAML (`prompts.yaml` here, or a file of the user's)."""
+"""Prompts as data: phrases for each finding, read from YAML (`prompts.yaml` here, or a file of the user's)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Prompts:
     texts: tuple[str, ...]
     """(m)."""
     owner: tuple[int, ...]
-    """(m) number of the class that a prompt speaks of."""
+    """(m) number of the class that a prompt is about."""
     over: Over
     """How the scores of a class's prompts become one."""
 
@@ -58,7 +58,7 @@ def combinations(lists: Sequence[Sequence[str]], most: int = 0) -> tuple[str, ..
     """One phrase of each list, joined by blanks: every combination once, or `most` of them, spread evenly."""
     texts = list(dict.fromkeys(" ".join(" ".join(phrases).split()) for phrases in product(*lists)))
     if most and most < len(texts):
-        texts = [texts[place] for place in np.linspace(0, len(texts) - 1, most).round().astype(int)]
+        texts = [texts[index] for index in np.linspace(0, len(texts) - 1, most).round().astype(int)]
     return tuple(texts)
 
 
@@ -74,7 +74,7 @@ def open_prompts(path: Path | None = None) -> PromptFile:
         raise ConfigError("the prompts cannot be read.", where=where, remedy="Give a YAML file.") from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
-            "this is no file of prompts.", where=where, remedy="See docs/methods/tasks.md for its form."
+            "this is not a file of prompts.", where=where, remedy="See docs/methods/tasks.md for its form."
         ) from error
     if over not in ("mean", "max") or most < 0:
         raise ConfigError("over is mean or max, most is 0 or more.", where=where, remedy="Change them in the file.")

@@ -1,12 +1,12 @@
 """tasks/segmentation: masks of findings at the resolution of the film, from any encoder.
 
-A decoder (`decoder.py`) runs from the encoder's coarsest map up to the film: our ladder, which serves every encoder, or
-those of the family, U-Net for ResNets and SETR for ViTs. Truth is the union of the masks
+A decoder (`blocks/segmentation_decoder.py`) runs from the encoder's coarsest map up to the film: our ladder, which
+serves every encoder, or those of the family, U-Net for ResNets and SETR for ViTs. The target is the union of the masks
 of a finding, or its filled boxes where it has no mask (RSNA), drawn at the size of the film and moved with it.
 Orientation: one film, the `current` side of a batch.
 
 Differs: U-Net is in the blocks of MONAI; segmentation_models, which the family uses, needs torchvision and timm.
-Differs: the loss is binary cross-entropy plus soft Dice a film, not 10 focal - log(Dice of the batch): the Dice of a
+Differs: the loss is binary cross-entropy plus soft Dice per film, not 10 focal - log(Dice of the batch): the Dice of a
     batch would depend on how a batch is shared out over processes.
 Differs: every film is trained on, not all positives with as many negatives; `positive_weight` weighs them instead.
 Differs: selection is by Dice on validation and not by the loss.
@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.encoders import shape_of
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.evaluation.metrics import masks
-from intervalchange.evaluation.metrics.statistics import point_estimates as plain_metrics
 from intervalchange.losses import masked_bce, soft_dice
 from intervalchange.methods.base.method import MethodOutput
+from intervalchange.tasks.estimates import estimates
 from intervalchange.tasks.probe import Probe, ProbeConfig
 
 
@@ -93,18 +93,18 @@ class Segmentation(Probe):
         return logits
 
     def forward(self, **batch: Any) -> MethodOutput:
-        logits, truth = self.logits(batch["current"]), batch["masks_current"]
-        weight = torch.where(truth == 1, self.config.positive_weight, 1.0)
-        pixels = masked_bce(logits, truth, weight=weight, reduce_mean=average_over_processes)
-        dice = soft_dice(logits, truth, reduce_mean=average_over_processes)
+        logits, target = self.logits(batch["current"]), batch["masks_current"]
+        weight = torch.where(target == 1, self.config.positive_weight, 1.0)
+        pixels = masked_bce(logits, target, weight=weight, reduce_mean=average_over_processes)
+        dice = soft_dice(logits, target, reduce_mean=average_over_processes)
         loss = pixels + self.config.dice_weight * dice
         return MethodOutput(loss=loss, terms={"pixels": pixels.detach(), "dice": dice.detach()})
 
     def validation_outputs(self, batch: Any) -> list[MaskOutputs]:
-        said = self.logits(batch.current).detach().float().sigmoid().cpu().numpy()
-        truth = batch.masks_current.cpu().numpy()
-        known = ~np.isnan(truth).any((2, 3))
-        tallies = masks.tally(said.reshape(-1, *said.shape[2:]), np.nan_to_num(truth).reshape(-1, *truth.shape[2:]))
+        predicted = self.logits(batch.current).detach().float().sigmoid().cpu().numpy()
+        target = batch.masks_current.cpu().numpy()
+        known, size = ~np.isnan(target).any((2, 3)), target.shape[2:]
+        tallies = masks.tally(predicted.reshape(-1, *size), np.nan_to_num(target).reshape(-1, *size))
         rows = [dict(zip(tallies, values, strict=True)) for values in np.stack([*tallies.values()], 1).tolist()]
         labels = len(self.config.labels)
         return [
@@ -113,27 +113,22 @@ class Segmentation(Probe):
         ]
 
     def validation_scores(self, outputs: Sequence[MaskOutputs]) -> dict[str, float]:
-        """`masks.dice.all`, `masks.dice.positive` and the others of `evaluation/masks.py`, each film and label once.
+        """`masks.dice.all`, `masks.dice.positive` and the others of `masks.measures`, each film and label once.
 
         With several labels also `masks.<label>.dice.all`, .... NaN left out, the selection then 0.
         """
         names = self.config.labels
-        known = [[(one.patient, one.counts[place]) for one in outputs] for place in range(len(names))]
-        metrics = self._metrics([pair for pairs in known for pair in pairs])
+        by_label = [[(output.patient, output.counts[index]) for output in outputs] for index in range(len(names))]
+        metrics = self._metrics("masks", [row for rows in by_label for row in rows])
         if len(names) > 1:
-            for name, pairs in zip(names, known, strict=True):
-                own = self._metrics(pairs)
-                metrics |= {f"masks.{name}{key.removeprefix('masks')}": value for key, value in own.items()}
-        return {self.selection: 0.0} | metrics
+            for name, rows in zip(names, by_label, strict=True):
+                metrics |= self._metrics(f"masks.{name}", rows)
+        return self.defined(metrics)
 
-    def _metrics(self, pairs: Sequence[tuple[str, dict[str, float] | None]]) -> dict[str, float]:
-        """Figures over the films whose counts are known."""
-        held = [(patient, counts) for patient, counts in pairs if counts is not None]
-        if not held:
+    def _metrics(self, prefix: str, rows: Sequence[tuple[str, dict[str, float] | None]]) -> dict[str, float]:
+        """Metrics over the (patient, counts) whose counts are known."""
+        known = [(patient, counts) for patient, counts in rows if counts is not None]
+        if not known:
             return {}
-        counts = {name: np.array([one[name] for _, one in held]) for name in held[0][1]}
-        if not self.replicates():
-            found = {f"masks.{name}": value for name, value in plain_metrics(counts, masks.measures).items()}
-        else:
-            found = masks.mask_metrics(counts, [patient for patient, _ in held], replicates=self.replicates())
-        return {name: value for name, value in found.items() if not np.isnan(value)}
+        counts = {name: np.array([own[name] for _, own in known]) for name in known[0][1]}
+        return estimates(prefix, counts, [patient for patient, _ in known], masks.measures, self.replicates())

@@ -1,4 +1,4 @@
-"""Zero-shot classification: a finding is what the film is most like of what can be said (CLIP; ConVIRT, GLoRIA).
+"""Zero-shot classification: the class whose prompts are most similar to the film (CLIP; ConVIRT, GLoRIA).
 
 Nothing is trained. Prompts are data (`prompts.yaml`). A film's scores depend on that film alone: raw similarities, and
 beside them the same standardised by each class's mean and deviation, which are measured on other films first and kept
@@ -7,7 +7,7 @@ exclude each other, accuracy counts the films with exactly one of them.
 
 Differs: GLoRIA standardises over the films of the call, so that a film's class depends on its neighbours, and leaves
     BatchNorm in training mode; here the model is in evaluation mode and the statistics come from elsewhere.
-Differs: every combination of a vocabulary is a prompt, averaged; GLoRIA draws five a class and takes the largest
+Differs: every combination of a vocabulary is a prompt, averaged; GLoRIA draws five per class and takes the largest
     (`most` and `over` in the file of prompts).
 """
 
@@ -28,10 +28,17 @@ from intervalchange.data.dataset import FilmDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, SourceError
 from intervalchange.evaluation.metrics.labels import label_metrics
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, named_metrics, ratio
-from intervalchange.evaluation.metrics.statistics import point_estimates as plain_metrics
+from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, ratio
 from intervalchange.tasks.classification import CHEXPERT_TASKS
-from intervalchange.tasks.image_text import ImageText, SeenFilms, WordsAndPlaces, read, see, similarity
+from intervalchange.tasks.estimates import estimates
+from intervalchange.tasks.image_text import (
+    EncodedFilms,
+    ImageText,
+    WordsAndPatches,
+    encode_films,
+    encode_texts,
+    similarity,
+)
 from intervalchange.tasks.prompts import Over, PromptFile, Prompts, open_prompts
 from intervalchange.tasks.retrieval import Candidates, retrieval_metrics
 
@@ -57,33 +64,30 @@ class Standard:
         return (scores - mean) / torch.where(spread > 0, spread, torch.ones_like(spread))
 
 
-def class_scores(alike: Tensor, owner: Sequence[int], classes: int, over: Over) -> Tensor:
+def class_scores(similarities: Tensor, owner: Sequence[int], classes: int, over: Over) -> Tensor:
     """(n, m) similarities to prompts -> (n, c): mean or maximum over the prompts of each class."""
-    place = torch.tensor(owner, device=alike.device).expand(len(alike), -1)
-    start = alike.new_zeros(len(alike), classes)
-    return start.scatter_reduce(1, place, alike, "mean" if over == "mean" else "amax", include_self=False)
+    column = torch.tensor(owner, device=similarities.device).expand(len(similarities), -1)
+    start = similarities.new_zeros(len(similarities), classes)
+    return start.scatter_reduce(1, column, similarities, "mean" if over == "mean" else "amax", include_self=False)
 
 
 def accuracy_metrics(
     prefix: str, scores: Array, labels: Array, patients: Sequence[str], replicates: int = REPLICATES
 ) -> dict[str, float]:
-    """Of (n, c) scores and labels (1, 0, NaN), over the films with exactly one true class.
+    """Of (n, c) scores and labels (1, 0, NaN), over the films with exactly one class present.
 
     `<prefix>.accuracy` and `<prefix>.balanced` (the mean over classes of the share that is right), with intervals by
     patient, the floors `<prefix>.chance` and `<prefix>.commonest`, and `<prefix>.films`.
     """
-    one = np.flatnonzero((labels == 1).sum(1) == 1)
-    if not len(one):
+    rows = np.flatnonzero((labels == 1).sum(1) == 1)
+    if not len(rows):
         return {f"{prefix}.films": 0.0}
-    true = (labels[one] == 1).astype(float)
-    right = true[np.arange(len(one)), scores[one].argmax(1)]
-    counts = {"films": np.ones(len(one)), "right": right, "of": true, "found": true * right[:, None]}
-    if replicates:
-        found = named_metrics(prefix, counts, [patients[row] for row in one.tolist()], _accuracies, replicates)
-    else:
-        found = {f"{prefix}.{name}": value for name, value in plain_metrics(counts, _accuracies).items()}
-    floors = {"chance": 1 / labels.shape[1], "commonest": float(true.mean(0).max()), "films": float(len(one))}
-    return found | {f"{prefix}.{name}": value for name, value in floors.items()}
+    target = (labels[rows] == 1).astype(float)
+    right = target[np.arange(len(rows)), scores[rows].argmax(1)]
+    counts = {"films": np.ones(len(rows)), "right": right, "of": target, "found": target * right[:, None]}
+    metrics = estimates(prefix, counts, [patients[row] for row in rows.tolist()], _accuracies, replicates)
+    floors = {"chance": 1 / labels.shape[1], "commonest": float(target.mean(0).max()), "films": float(len(rows))}
+    return metrics | {f"{prefix}.{name}": value for name, value in floors.items()}
 
 
 def _accuracies(sums: Counts) -> dict[str, Array]:
@@ -101,19 +105,19 @@ def zero_shot_metrics(
     standard: Standard | None = None,
     replicates: int = REPLICATES,
 ) -> dict[str, float]:
-    """Figures of (n, c) raw scores by dotted name.
+    """Metrics of (n, c) raw scores by dotted name.
 
     `labels.auroc.*` and `labels.ap.*`, each class by itself; with several classes `zero_shot.accuracy`,
     `zero_shot.balanced` and their floors, and with `standard` the same under `zero_shot.standardised`.
     """
-    said = scores.double().numpy()
-    found = label_metrics(labels, said, names, patients, replicates)
+    raw = scores.double().numpy()
+    metrics = label_metrics(labels, raw, names, patients, replicates)
     if len(names) > 1:
-        found |= accuracy_metrics("zero_shot", said, labels, patients, replicates)
+        metrics |= accuracy_metrics("zero_shot", raw, labels, patients, replicates)
         if standard is not None:
-            level = standard.applied(scores).double().numpy()
-            found |= accuracy_metrics("zero_shot.standardised", level, labels, patients, replicates)
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+            standardised = standard.applied(scores).double().numpy()
+            metrics |= accuracy_metrics("zero_shot.standardised", standardised, labels, patients, replicates)
+    return {name: value for name, value in metrics.items() if not np.isnan(value)}
 
 
 # --- on a prepared folder ---------------------------------------------------------------------------------------------
@@ -121,55 +125,58 @@ def zero_shot_metrics(
 
 @dataclass(frozen=True)
 class ZeroShotOptions:
-    """What a zero-shot trial is about."""
+    """Options of a zero-shot trial."""
 
     labels: tuple[str, ...] = ()
     """Classes; none for the five of CheXpert as far as the data has them, or else all that data and prompts share."""
     prompts: Path | None = None
     """A file as `prompts.yaml`; None for that one."""
     films: Path | None = None
-    """A CSV that lists the films to look at (column Path, image or study_id), as chexpert_5x200.csv does."""
+    """A CSV that lists the films to classify (column Path, image or study_id), as chexpert_5x200.csv does."""
     standard: Path | None = None
     """What an earlier trial wrote: its statistics are used."""
 
 
-def zero_shot(model: Any, prepared: Prepared, split: str, asked: ZeroShotOptions | None = None) -> dict[str, Any]:
+def zero_shot(model: Any, prepared: Prepared, split: str, options: ZeroShotOptions | None = None) -> dict[str, Any]:
     """Classification and retrieval of a split by an image-text model, without training.
 
     Metrics by dotted names, and under `statistics` the mean and deviation of each class's scores, for
     `ZeroShotOptions.standard` of a later trial. Raises InputError for a model without a text side, ConfigError for
     classes without prompts.
     """
-    asked, pixels = asked or ZeroShotOptions(), model.config.pixels
+    options, pixels = options or ZeroShotOptions(), model.config.pixels
     if not isinstance(model, ImageText):
         raise InputError("this run has no text side.", remedy="Give a run trained on reports, such as cm_cgns/align.")
-    file = open_prompts(asked.prompts)
-    names = asked.labels or shared_classes(prepared, file)
+    file = open_prompts(options.prompts)
+    names = options.labels or shared_classes(prepared, file)
     prompts = file.of(names)
     data = FilmDataset(prepared, split, pixels, needs=("labels",), labels=names)
-    rows = listed(data, asked.films) if asked.films else list(range(len(data)))
+    rows = listed(data, options.films) if options.films else list(range(len(data)))
     patients = [data.patient_ids[row] for row in rows]
     labels = prepared.labels(names)[data.studies[rows]].astype(float)
-    local = isinstance(model, WordsAndPlaces)
-    seen = see(model, data, rows, local)
-    scores = class_scores(similarity(seen, read(model, prompts.texts, local)), prompts.owner, len(names), prompts.over)
-    standard = stored_standard(asked.standard, names) if asked.standard else None
-    found: dict[str, Any] = {"films.count": len(rows), "prompts.count": len(prompts.texts)}
-    found |= zero_shot_metrics(scores, labels, names, patients, standard)
+    local = isinstance(model, WordsAndPatches)
+    films = encode_films(model, data, rows, local)
+    to_prompts = similarity(films, encode_texts(model, prompts.texts, local))
+    scores = class_scores(to_prompts, prompts.owner, len(names), prompts.over)
+    standard = stored_standard(options.standard, names) if options.standard else None
+    metrics: dict[str, Any] = {"films.count": len(rows), "prompts.count": len(prompts.texts)}
+    metrics |= zero_shot_metrics(scores, labels, names, patients, standard)
     if len(names) > 1:
-        found |= _retrieved(model, data, rows, labels, patients, seen, prompts)
+        metrics |= _retrieval(model, data, rows, labels, patients, films, prompts)
     measured = Standard.of(scores)
-    return found | {"statistics": {"labels": names, "mean": measured.mean, "deviation": measured.deviation}}
+    return metrics | {"statistics": {"labels": names, "mean": measured.mean, "deviation": measured.deviation}}
 
 
 def shared_classes(prepared: Prepared, file: PromptFile) -> tuple[str, ...]:
     """The five of CheXpert where the data has them all; else every label that data and prompts share."""
-    there = {name for text in prepared.studies["findings"] for name, value in json.loads(text).items() if value == 1}
-    if there.issuperset(CHEXPERT_TASKS):
+    present = {name for text in prepared.studies["findings"] for name, value in json.loads(text).items() if value == 1}
+    if present.issuperset(CHEXPERT_TASKS):
         return CHEXPERT_TASKS
-    shared = tuple(name for name in file.findings if name in there)
+    shared = tuple(name for name in file.findings if name in present)
     if not shared:
-        raise ConfigError("no label of these data has a prompt.", where=prepared.folder, remedy="Give --labels.")
+        raise ConfigError(
+            "no label of these data has a prompt.", where=prepared.folder, remedy="Name classes: --zero-shot LABEL ..."
+        )
     return shared
 
 
@@ -185,13 +192,13 @@ def listed(data: FilmDataset, table: Path) -> list[int]:
             "the list names no films.", where=table, remedy=f"It needs a column {' or '.join(PATH_COLUMNS)}."
         )
     kind = "study_id" if column == "study_id" else "image"
-    place = {name: row for row, name in enumerate(data.prepared.studies[kind].to_numpy()[data.studies])}
+    row_of = {name: row for row, name in enumerate(data.prepared.studies[kind].to_numpy()[data.studies])}
     tails = (_tails(text) for text in rows[column].dropna())
-    found = [next((place[tail] for tail in each if tail in place), None) for each in tails]
-    kept = sorted({row for row in found if row is not None})
-    if not kept:
+    matched = [next((row_of[tail] for tail in own if tail in row_of), None) for own in tails]
+    listed_rows = sorted({row for row in matched if row is not None})
+    if not listed_rows:
         raise SourceError("none of the films listed is in this split.", where=table, remedy="Check --split and paths.")
-    return kept
+    return listed_rows
 
 
 def _tails(path: str) -> list[str]:
@@ -204,37 +211,38 @@ def stored_standard(path: Path, names: Sequence[str]) -> Standard:
     """The statistics that an earlier trial wrote, in the order of these classes."""
     try:
         facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["statistics"]
-        places = [list(facts["labels"]).index(name) for name in names]
-        return Standard(*(tuple(float(facts[part][place]) for place in places) for part in ("mean", "deviation")))
+        order = [list(facts["labels"]).index(name) for name in names]
+        return Standard(*(tuple(float(facts[part][index]) for index in order) for part in ("mean", "deviation")))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConfigError(
             "these statistics do not fit.",
             where=path,
-            remedy="Give what `predict --zero-shot` wrote of the same classes, on other films.",
+            remedy="Give what `evaluate --zero-shot` wrote of the same classes, on other films.",
         ) from error
 
 
-def _retrieved(
+def _retrieval(
     model: Any,
     data: FilmDataset,
     rows: Sequence[int],
     labels: Array,
     patients: Sequence[str],
-    seen: SeenFilms,
+    films: EncodedFilms,
     prompts: Prompts,
 ) -> dict[str, float]:
     """Retrieval by the films with exactly one class: among the reports of other patients' films with one, or, where
     the data has no reports, among the prompts."""
-    one = np.flatnonzero((labels == 1).sum(1) == 1)
-    if not len(one):
+    single = np.flatnonzero((labels == 1).sum(1) == 1)
+    if not len(single):
         return {}
-    classes, owners = (labels[one] == 1).argmax(1), [patients[place] for place in one.tolist()]
-    reports = data.prepared.studies["report"].to_numpy()[data.studies[np.asarray(rows)[one]]].tolist()
-    told = np.flatnonzero([bool(text.strip()) for text in reports])
-    if len(told):
-        texts = Candidates([reports[n] for n in told], classes[told], tuple(owners[n] for n in told))
+    classes, owners = (labels[single] == 1).argmax(1), [patients[row] for row in single.tolist()]
+    reports = data.prepared.studies["report"].to_numpy()[data.studies[np.asarray(rows)[single]]].tolist()
+    with_text = np.flatnonzero([bool(text.strip()) for text in reports])
+    if len(with_text):
+        own_patients = tuple(owners[row] for row in with_text)
+        texts = Candidates([reports[row] for row in with_text], classes[with_text], own_patients)
     else:
         texts = Candidates(list(prompts.texts), np.array(prompts.owner), None)
-    queries = SeenFilms(seen.vectors[one], None if seen.tokens is None else seen.tokens[one])
-    alike = similarity(queries, read(model, texts.texts, seen.tokens is not None)).double().numpy()
-    return retrieval_metrics(alike, classes, owners, texts)
+    queries = EncodedFilms(films.vectors[single], None if films.tokens is None else films.tokens[single])
+    similarities = similarity(queries, encode_texts(model, texts.texts, films.tokens is not None)).double().numpy()
+    return retrieval_metrics(similarities, classes, owners, texts)

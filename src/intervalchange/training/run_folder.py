@@ -11,7 +11,6 @@ Every file that says something is finished is written beside its place, flushed 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from intervalchange.atomic_files import flush, write_durably
 from intervalchange.errors import RunError
 
 MARKER = "complete.json"
@@ -126,37 +126,21 @@ class RunFolder:
                     kept.append(line + "\n")
             except (ValueError, KeyError):
                 continue
-        _replace(self.log, "".join(kept))
+        write_durably(self.log, "".join(kept).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of the run folder."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError("the file is damaged.", where=path, remedy="Delete the run folder and train again.") from error
+    return facts
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """A JSON object, whole or not at all."""
-    _replace(path, json.dumps(value, indent=1, sort_keys=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    flush(fresh)
-    os.replace(fresh, path)
-    flush(path.parent)
-
-
-def flush(path: Path) -> None:
-    """fsync a file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_durably(path, (json.dumps(value, indent=1, sort_keys=False) + "\n").encode())
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-import subprocess
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,90 +12,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-import intervalchange
-from intervalchange.config import Preset, load_preset, preset_header, preset_sizes
+from intervalchange.config import TrainConfig, load_preset
 from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods import method_class, method_of, stages
-from intervalchange.methods.base.method import Method
+from intervalchange.methods import method_class, method_of
+from intervalchange.methods.base.method import Method, MethodConfig
+from intervalchange.policy import EVALUATION_SEED
+from intervalchange.training.provenance import facts_of
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
 
-EVALUATION_SEED = 900_000
-"""Simulated cohorts from this seed on are for evaluation only."""
-
-
 Items = PairDataset | FilmDataset
 """What a stage is trained on: cases, or films."""
-
-
-LIST_WIDTH = 150
-"""Columns of a terminal that `train --list` takes at least."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A line of `train --list`."""
-
-    name: str
-    sizes: tuple[str, ...]
-    supervision: tuple[str, ...]
-    """What it learns from."""
-    parameters: Mapping[str, int]
-    """Size -> trainable parameters."""
-    headers: Mapping[str, Mapping[str, str]]
-    """Size -> what its preset says of itself: paper, hours, hardware, expected score, verified."""
-
-
-def list_stages() -> list[Stage]:
-    """Every METHOD/STAGE that has a preset, in running order."""
-    found = []
-    for name in stages():
-        sizes = preset_sizes(name)
-        if sizes:
-            kind = method_class(name)
-            parameters = {size: count_parameters(name, size) for size in sizes}
-            headers = {size: preset_header(name, size) for size in sizes}
-            found.append(Stage(name, sizes, tuple(kind.supervision), parameters, headers))
-    return found
-
-
-def print_stages() -> None:
-    """`train --list`: one row a stage and size, in running order, to stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for name in ("stage", "size", "parameters"):
-        table.add_column(name, no_wrap=True, min_width=len(name))
-    for name in ("learns from", "hours", "hardware", "expected score", "verified"):
-        table.add_column(name)
-    for stage in list_stages():
-        for size in stage.sizes:
-            said = stage.headers[size]
-            facts = [said.get(key) or "not measured" for key in ("hours", "hardware", "expected score", "verified")]
-            table.add_row(
-                stage.name, size, f"{stage.parameters[size] / 1e6:.2f} M", ", ".join(stage.supervision), *facts
-            )
-    # Narrower, the words would be broken letter by letter.
-    Console(width=max(Console().width, LIST_WIDTH)).print(table)
-
-
-def count_parameters(stage: str, size: str) -> int:
-    """Parameters of a preset, counted on the meta device: nothing is allocated or downloaded."""
-    return sum(parameter.numel() for parameter in meta_model(stage, size).parameters())
-
-
-def meta_model(stage: str, size: str) -> Method:
-    """The model of a preset on the meta device; the template tokenizer stands in for one that must be downloaded."""
-    from intervalchange.blocks.tokenizer import template_tokenizer
-
-    kind = method_class(stage)
-    config = kind.config_class(**load_preset(stage, size).model)
-    with torch.device("meta"):
-        return kind(config, tokenizer=template_tokenizer())
 
 
 def train(
@@ -121,7 +46,10 @@ def train(
     config = kind.config_class(**preset.model)
     prepared = Prepared(data)
     refuse_evaluation_data(prepared)
-    training, validation = training_sets(kind, prepared, preset, config)
+    training = training_items(kind, config, prepared, preset.train)
+    validation = validation_items(kind, config, prepared, preset.train, limit=preset.train.eval_cases)
+    if validation is None:
+        _say("nothing to validate on: the last weights will be kept.")
     folder = RunFolder(out)
     if folder.open(facts_of(preset, config, prepared, training, sources), config.renamed):
         _say(f"{folder.path} has finished already; nothing to do.")
@@ -138,7 +66,7 @@ def train(
     if checkpoint:
         _say(f"continuing from step {checkpoint.step}.")
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    _conclude(trainer, folder, _validation(kind, prepared, preset, config))
+    _conclude(trainer, folder, validation_items(kind, config, prepared, preset.train))
     return folder.path
 
 
@@ -207,7 +135,7 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | Non
 
 
 def refuse_evaluation_data(prepared: Prepared) -> None:
-    """Simulated cohorts with a seed of 900000 or more are never trained on."""
+    """Refuse simulated cohorts with a seed of `EVALUATION_SEED` or more."""
     seed = (prepared.manifest.get("simulated") or {}).get("seed")
     if seed is not None and int(seed) >= EVALUATION_SEED:
         raise ConfigError(
@@ -217,123 +145,27 @@ def refuse_evaluation_data(prepared: Prepared) -> None:
         )
 
 
-def training_sets(kind: type[Method], prepared: Prepared, preset: Preset, config: Any) -> tuple[Items, Items | None]:
-    """The augmented training items, and at most `eval_cases` of validation (None where there are none)."""
-    train = preset.train
+def training_items(kind: type[Method], config: MethodConfig, prepared: Prepared, train: TrainConfig) -> Items:
+    """What the stage is trained on, augmented. Says how many cases are left out because nobody knows their answer."""
+    kinds = train.kinds or None
     augment = Augment.of_strength(train.augment)
-    training = _items(kind, prepared, preset, config, "train", augment=augment, seed=train.seed, share=train.share)
-    if isinstance(training, PairDataset) and train.share == 1:
-        unknown = len(prepared.case_rows("train", train.kinds or None)) - len(training)
-        if unknown:
-            _say(f"{unknown:,} training cases without a known answer are left out.")
-    validation = _validation(kind, prepared, preset, config, train.eval_cases)
-    if validation is None:
-        _say("nothing to validate on: the last weights will be kept.")
-    return training, validation
+    items = kind.dataset(config, prepared, "train", kinds, augment=augment, seed=train.seed, share=train.share)
+    if isinstance(items, PairDataset) and train.share == 1:
+        unanswered = len(prepared.case_rows("train", kinds)) - len(items)
+        if unanswered:
+            _say(f"{unanswered:,} training cases without a known answer are left out.")
+    return items
 
 
-def _items(kind: type[Method], prepared: Prepared, preset: Preset, config: Any, split: str, **options: Any) -> Items:
-    """The items of a split that this method is trained on: cases whose answer is known, or films.
-
-    Items carry what the method says it learns from (`supervision`) and nothing else.
-    """
-    options["supervision"] = kind.supervision
-    if kind.unit == "films":
-        labels = getattr(config, "labels", ())
-        return FilmDataset(prepared, split, config.pixels, needs=kind.needs, labels=labels, **options)
-    kinds = preset.train.kinds or None
-    if getattr(config, "regions", "fly") == "store":
-        from intervalchange.data.region_store import RegionPairs
-
-        return RegionPairs(prepared, split, kinds, config.pixels, answered=True, store=config.region_store, **options)
-    return PairDataset(prepared, split, kinds, config.pixels, answered=True, **options)
-
-
-def _validation(
-    kind: type[Method], prepared: Prepared, preset: Preset, config: Any, limit: int | None = None
+def validation_items(
+    kind: type[Method], config: MethodConfig, prepared: Prepared, train: TrainConfig, limit: int | None = None
 ) -> Items | None:
-    """The validation items, at most `limit`; None where there are none."""
-    kinds = None if kind.unit == "films" else preset.train.kinds or None
-    if not len(prepared.case_rows("val", kinds, answered=kind.unit == "cases")):
+    """What the stage is validated on, at most `limit` items, evenly spread; None where the split has nothing for it."""
+    has_answers = kind.unit == "cases"
+    kinds = (train.kinds or None) if has_answers else None
+    if not len(prepared.case_rows("val", kinds, answered=has_answers)):
         return None
-    return _items(kind, prepared, preset, config, "val", limit=limit)
-
-
-def facts_of(
-    preset: Preset, config: Any, prepared: Prepared, training: Items, sources: Sequence[str | Path]
-) -> dict[str, Any]:
-    """What run.json says of a run. Two calls with one fingerprint are the same run."""
-    manifest = prepared.manifest
-    answers: dict[str, Counter[str]] = {}
-    if isinstance(training, PairDataset):
-        for question, answer in zip(training.questions, training.answers, strict=True):
-            answers.setdefault(question, Counter())[answer] += 1
-    fingerprint = {
-        "stage": preset.stage,
-        "size": preset.size,
-        "model": {name: getattr(config, name) for name in config.options()},
-        "train": asdict(preset.train),
-        "data_manifest": manifest_hash(prepared),
-        "from": [str(source) for source in sources],
-    }
-    return {
-        "name": f"{preset.stage}.{preset.size}",
-        "stage": preset.stage,
-        "size": preset.size,
-        "fingerprint": _plain(fingerprint),
-        "version": intervalchange.__version__,
-        "commit": commit(),
-        "split_hash": manifest.get("split_hash"),
-        "simulated": manifest.get("simulated") or {},
-        "stored_pixels": prepared.pixels.shape[0],
-        "seed": preset.train.seed,
-        "hardware": hardware(),
-        "training_cases": len(training),
-        "training_patients": sorted(set(training.patient_ids)),
-        "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
-    }
-
-
-def manifest_hash(prepared: Prepared) -> str:
-    """SHA-256 of the manifest, which holds the SHA-256 of every file."""
-    given = prepared.manifest.get("hash")
-    return str(given) if given else hashlib.sha256((prepared.folder / "manifest.json").read_bytes()).hexdigest()
-
-
-def commit() -> str:
-    """The git commit of the code, with `+` where the tree is changed; empty outside a checkout."""
-    where = Path(__file__).resolve().parent
-
-    def git(*arguments: str) -> str:
-        call = subprocess.run(
-            ["git", "-C", str(where), *arguments], capture_output=True, text=True, check=True, timeout=10
-        )
-        return call.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def hardware() -> dict[str, Any]:
-    """Where a run was trained."""
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """As JSON would give it back."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return kind.dataset(config, prepared, "val", kinds, limit=limit)
 
 
 def _say(text: str) -> None:

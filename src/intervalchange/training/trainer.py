@@ -292,7 +292,8 @@ class MethodTrainer(Trainer):
             for batch in batches(validation, self.config.batch_size, mine):
                 outputs += model.validation_outputs(batch)
         model.train()
-        return gather_object(outputs)
+        gathered: list[Any] = gather_object(outputs)
+        return gathered
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING, FINDINGS
 from intervalchange.grammar import render
 from intervalchange.records import Case, Change, Study
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.layouts import chexpert
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED, PATIENTS = 64, 89, 6
 SMALL = chexpert.COPY

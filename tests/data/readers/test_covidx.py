@@ -13,8 +13,8 @@ from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.covidx import FINDINGS_OF, CovidxRow, parse
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.simulation.cohort import SimulatedPatient
 from intervalchange.simulation.layouts.covidx import VISITS, illness, names_of_film
+from intervalchange.simulation.records import SimulatedPatient
 
 PIXELS, SEED, PATIENTS = 64, 87, 5
 ANSWERS = {"normal": "no abnormality", "pneumonia": "pneumonia", "COVID-19": ""}

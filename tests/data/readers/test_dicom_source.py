@@ -23,9 +23,9 @@ from intervalchange.data.readers import read_source
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.errors import IntervalChangeError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, QUESTIONS
-from intervalchange.simulation.cohort import SimulatedPatient
 from intervalchange.simulation.dicom_files import uid
 from intervalchange.simulation.layouts import dicom
+from intervalchange.simulation.records import SimulatedPatient
 
 SEED = 87
 PERSONAL = (

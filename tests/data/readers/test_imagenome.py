@@ -15,12 +15,15 @@ import pytest
 
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
-from intervalchange.data.readers.imagenome_graphs import BOX_REGIONS, SmallFrame, film_box, read_graph, regions_of
+from intervalchange.data.readers.imagenome_graphs import SmallFrame, film_box, read_graph, regions_of
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import render
 from intervalchange.records import Change, Region, Study
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy, simulate, simulate_patient
+from intervalchange.simulation.cohort import simulate, simulate_patient
+from intervalchange.simulation.layouts import imagenome as layout
+from intervalchange.simulation.layouts.imagenome_words import BOX_REGIONS
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.reports import direction
 
 PATIENTS, PIXELS, SEED = 5, 64, 42
@@ -274,14 +277,14 @@ def test_the_small_square_of_the_example() -> None:
     assert (frame.ratio, frame.left, frame.top) == (224 / 2705, 7, 0)
     assert frame.original(120, 30) == (1364, 362)
     assert frame.original(190, 170) == (2209, 2052)
-    assert frame.small(1364, 362) == (120, 30)
+    assert layout.SmallFrame.of(2705, 2539).small(1364, 362) == (120, 30)
 
 
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (3056, 2544), (100, 160)])
 def test_there_and_back_is_within_a_pixel_of_the_small_square(height: int, width: int) -> None:
     frame = SmallFrame.of(height, width)
     for share in (0.0, 0.123, 0.4321, 0.777, 1.0):
-        x, y = frame.original(*frame.small(share * width, share * height))
+        x, y = frame.original(*layout.SmallFrame.of(height, width).small(share * width, share * height))
         assert abs(x - share * width) <= 0.5 / frame.ratio + 1
         assert abs(y - share * height) <= 0.5 / frame.ratio + 1
 

@@ -19,7 +19,8 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT_OF_FINDING, FINDINGS
 from intervalchange.grammar import render
 from intervalchange.records import Case, Change, Study
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy, simulate, simulate_patient
+from intervalchange.simulation.cohort import simulate, simulate_patient
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PATIENTS, PIXELS, SEED = 4, 64, 41
 

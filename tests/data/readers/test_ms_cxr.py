@@ -17,8 +17,9 @@ from intervalchange.data.readers import read_source
 from intervalchange.data.readers.ms_cxr import read_phrases
 from intervalchange.errors import SourceError
 from intervalchange.findings import CHEXPERT_OF_FINDING, FINDINGS
-from intervalchange.simulation.cohort import SimulatedPatient, simulate, simulate_patient
+from intervalchange.simulation.cohort import simulate, simulate_patient
 from intervalchange.simulation.layouts.ms_cxr import CATEGORIES, boxes_of
+from intervalchange.simulation.records import SimulatedPatient
 
 PATIENTS, PIXELS, SEED = 4, 64, 43
 HEAD = "category_name,label_text,path,image_width,image_height,x,y,w,h,dicom_id,split"

@@ -16,8 +16,9 @@ from intervalchange.data.readers.ms_cxr_t import FINDINGS, read_sentences
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.grammar import render
 from intervalchange.records import Case, Change
-from intervalchange.simulation.cohort import SimulatedPatient, simulate, simulate_patient
+from intervalchange.simulation.cohort import simulate, simulate_patient
 from intervalchange.simulation.layouts.ms_cxr_t import COLUMNS, progression
+from intervalchange.simulation.records import SimulatedPatient
 
 PATIENTS, PIXELS, SEED = 4, 64, 44
 NAMES = [name.replace("_", " ") for name in FINDINGS]

@@ -19,8 +19,8 @@ from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import NOTHING, render
 from intervalchange.records import Case, Change
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.layouts import nih
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED, PATIENTS = 64, 88, 5
 V2020, V2017 = "Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"

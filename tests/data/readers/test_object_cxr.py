@@ -16,8 +16,8 @@ from intervalchange.data.readers import read_source
 from intervalchange.data.readers.object_cxr import parse
 from intervalchange.errors import SourceError
 from intervalchange.records import Region
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.layouts.object_cxr import SHAPE, objects_of
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.rendering import render
 
 PIXELS, SEED = 64, 87

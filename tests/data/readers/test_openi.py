@@ -13,8 +13,9 @@ from intervalchange.data.readers import read_source
 from intervalchange.data.readers.openi import reports
 from intervalchange.data.readers.openi_mesh import MAPPED
 from intervalchange.errors import SourceError
-from intervalchange.simulation.cohort import SimulatedStudy, simulate, simulate_patient
+from intervalchange.simulation.cohort import simulate, simulate_patient
 from intervalchange.simulation.layouts.openi import MESH, image_id, report_id
+from intervalchange.simulation.records import SimulatedStudy
 
 PATIENTS, PIXELS, SEED = 4, 64, 88
 

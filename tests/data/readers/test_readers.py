@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import math
 import shutil
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +14,8 @@ import pytest
 from film_files import chest, save
 from mimic_tree import AREA, EDEMA, EFFUSION, GAINED, dicom_id, film, write_tree
 
-from intervalchange.data.readers import read_source
-from intervalchange.data.readers.mimic_files import iso
-from intervalchange.data.readers.source import moment, read_table
+from intervalchange.data.readers import READERS, read_source, reader_options, sources
+from intervalchange.data.readers.files import iso, moment, read_table
 from intervalchange.data.splits import assign, by_patient, split_hash
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, parse
@@ -365,3 +366,38 @@ def test_a_table_whose_compressed_bytes_are_damaged(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(SourceError, match="not a CSV"):
         read_table(path, "Fetch it again.")
+
+
+# --- sources of other packages --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[metadata.EntryPoint]]:
+    """The entry points that other packages have: append to it before the sources are asked for."""
+    points: list[metadata.EntryPoint] = []
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point for point in points if point.group == group])
+    sources.cache_clear()
+    yield points
+    sources.cache_clear()
+
+
+def test_an_installed_package_adds_a_source(
+    installed: list[metadata.EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_hospital.py").write_text(
+        "from intervalchange.data.readers.source import Source\n"
+        "def read(root, number: int = 1, tables_only: bool = False):\n"
+        "    return Source('mine', str(number), root, [])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    installed.append(metadata.EntryPoint("mine", "my_hospital", "intervalchange.sources"))
+    assert list(sources()) == [*READERS, "mine"]
+    assert reader_options("mine") == {"number": int}
+    source = read_source("mine", tmp_path, number="3")
+    assert (source.name, source.release, source.image_root) == ("mine", "3", tmp_path)
+
+
+def test_two_packages_bring_one_source(installed: list[metadata.EntryPoint]) -> None:
+    installed.append(metadata.EntryPoint("nih", "another.nih", "intervalchange.sources"))
+    with pytest.raises(ConfigError, match="two packages bring a source 'nih'"):
+        sources()

@@ -18,7 +18,8 @@ from intervalchange.data.readers.reports import reasons
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.records import KINDS, Change
-from intervalchange.simulation.cohort import SimulatedStudy, simulate_patient
+from intervalchange.simulation.cohort import simulate_patient
+from intervalchange.simulation.records import SimulatedStudy
 
 ANY_AT_ALL = "is there evidence of any abnormalities in this image?"
 TEXTS = {

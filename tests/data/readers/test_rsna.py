@@ -15,9 +15,9 @@ from intervalchange.data import run_length
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.errors import SourceError
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts.rsna import image_id
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED = 64, 87
 LABELS, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"

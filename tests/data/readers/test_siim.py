@@ -15,9 +15,9 @@ from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Case
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts import siim
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED = 64, 87
 JOINED = "films with several masks (joined)"

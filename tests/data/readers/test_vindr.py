@@ -13,16 +13,16 @@ import pytest
 from film_files import chest
 from simulated_tree import write_with_truth
 
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.vindr import KAGGLE_LABELS
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Case
-from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts import vindr
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PIXELS, SEED = 64, 87
 Truth = dict[str, tuple[SimulatedPatient, SimulatedStudy]]
@@ -133,7 +133,7 @@ def test_every_look_is_read_alike(truth: Truth, tmp_path: Path) -> None:
     for seed in range(12):
         path = tmp_path / f"{seed}.dicom"
         path.write_bytes(vindr._dicom(image, study, pixels, np.random.default_rng(seed), quirks=True))
-        read = read_image(path)
+        read = read_film(path)
         assert min(np.abs(read.pixels - film).max() for film in (pixels, stretched)) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Report text -> findings with place, type and grade -> questions and answers. By rules alone."""
+"""Report text -> findings with location, type and level -> questions and answers. By rules alone."""
 
 from intervalchange.data.extraction.reading import Statement, extract, statements
 

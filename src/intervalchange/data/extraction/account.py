@@ -1,4 +1,4 @@
-"""What is said of one study: which findings, where, of what type and grade. Simulated or read from a report."""
+"""The findings of one study, with location, type and level: simulated, or read from a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from intervalchange.records import Study
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a report says of one finding, in the vocabulary of Medical-Diff-VQA."""
+    """Location, type and level of one finding, in the vocabulary of Medical-Diff-VQA."""
 
     locations: tuple[str, ...] = ()
     """Words before the name, of `findings.PRE_LOCATIONS`."""
@@ -22,14 +22,14 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Account:
-    """A study with what its report says of each visible finding."""
+    """A study with the attributes of each visible finding."""
 
     study: Study
     attributes: Mapping[str, Attributes]
-    """Finding -> place, type, grade; exactly the findings that are present."""
+    """Finding -> its attributes; exactly the findings that are present."""
     denied: tuple[str, ...] = ()
     """Absent findings that the report denies in words."""
     unknown: tuple[str, ...] = ()
-    """Findings of which the report does not say whether they are there; nothing is asked about them."""
+    """Findings that may be present or absent; no question is about them."""
     doubtful: bool = False
     """Whether something else may be wrong, so that "no abnormality" cannot be said."""

@@ -1,11 +1,11 @@
-"""What a report says -> labels and an account that questions can be asked of.
+"""Statements of a report -> labels, and an account to make questions from.
 
 Present is 1, absent 0, uncertain unknown. What a report does not mention counts as absent, as in Medical-Diff-VQA,
 because a radiologist names what is seen.
 
 Differs: not for `LASTING` findings. A scoliosis or a granuloma that the next report does not repeat has not gone, and
 one that it names for the first time need not be new; where they are not mentioned they are unknown. And nothing at all
-is absent in a report that names nothing and does not say that the film is normal ("no change since yesterday").
+is absent in a report that names no finding and does not call the film normal ("no change since yesterday").
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ LASTING: frozenset[str] = frozenset(
 """Findings that stay for years, so that a report may well pass them over."""
 
 
-def account_of(study: Study, said: Sequence[Statement]) -> Account:
-    """The study with the labels and levels of its report, and what is said of each finding.
+def account_of(study: Study, statements: Sequence[Statement]) -> Account:
+    """The study with the labels and levels of its report, and the attributes of each finding.
 
-    said: `reading.statements(study.report)`.
+    statements: `reading.statements(study.report)`.
     """
-    decided = decide(said)
-    silent = not said and not says_normal(study.report)
+    decided = decide(statements)
+    silent = not statements and not says_normal(study.report)
     findings: dict[str, float] = {}
     for finding in FINDINGS:
         statement = decided.get(finding)
@@ -53,11 +53,11 @@ def account_of(study: Study, said: Sequence[Statement]) -> Account:
             findings[finding] = 0.0
     present = {finding: decided[finding].attributes for finding, value in findings.items() if value}
     levels = {finding: attributes.level for finding, attributes in present.items() if attributes.level}
-    other = any(one.finding == lexicon.OTHER and one.label != "absent" for one in said)
+    other = any(statement.finding == lexicon.OTHER and statement.label != "absent" for statement in statements)
     return Account(
         study=replace(study, findings=findings, levels=levels),
         attributes=present,
-        denied=tuple(finding for finding, one in decided.items() if one.label == "absent"),
+        denied=tuple(finding for finding, statement in decided.items() if statement.label == "absent"),
         unknown=tuple(finding for finding in FINDINGS if finding not in findings),
-        doubtful=silent or other or any(one.label == "uncertain" for one in decided.values()),
+        doubtful=silent or other or any(statement.label == "uncertain" for statement in decided.values()),
     )

@@ -1,7 +1,7 @@
-"""What findings are called in reports, beyond the aliases of findings.py, and the words that turn a statement round.
+"""What findings are called in reports, beyond the aliases of findings.py, and the words that negate or doubt them.
 
 A term is a regular expression over a lower-case sentence with single blanks. `NOT_MEANT` are phrases that look like a
-finding and are another thing; they hide what they cover. `NORMAL` are phrases that deny findings without naming them.
+finding and mean something else; they hide what they cover. `NORMAL` are phrases that deny findings without naming them.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 """Finding -> regular expressions, besides its name and aliases."""
 
 OTHER = "another abnormality"
-"""What is wrong on a film and is none of the 30 findings."""
+"""Any abnormality that is not one of the 30 findings."""
 OTHER_TERMS: tuple[str, ...] = (
     r"nodul(?:es?|ar)",
     r"mass(?:es)?",
@@ -166,7 +166,7 @@ RIVALS: frozenset[tuple[str, str]] = frozenset(
         ("tortuosity of the thoracic aorta", "tortuosity of the descending aorta"),
     }
 )
-"""(general, special): where the special is named, the general one is not named by the same words."""
+"""(general, special): words that name the special finding do not name the general one."""
 
 NOT_MEANT: tuple[str, ...] = (
     r"joint effusions?",
@@ -214,7 +214,7 @@ NORMAL: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 """A phrase of health -> the findings that it denies."""
 
-# --- what turns a statement round: NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009), written anew --------
+# --- negation and doubt: NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009), written anew --------
 
 STAYS: tuple[str, ...] = (
     r"no (?:\w+ ){0,3}?(?:changes?|difference|increase|decrease|improvement|worsening|progression|enlargement)"
@@ -305,7 +305,7 @@ DOUBTS_WHAT_PRECEDES: tuple[str, ...] = (
 EITHER = r"(?:(?! (?:may|might|could|represent\w*|reflect\w*|likely|due|secondary))[^,;]){0,40}\b(?:versus|vs)\b"
 """Follows the first of two findings of which one is meant."""
 
-OUT_OF_PLACE: tuple[str, ...] = (
+NOT_THIS_FILM: tuple[str, ...] = (
     r"(?:evaluate|evaluation|assess|assessment|look|looking|rule out|r/o|exclude|query|check|screen|screening"
     r"|follow-?up|monitor) (?:for|of)?",
     r"rule out",
@@ -321,7 +321,7 @@ OUT_OF_PLACE: tuple[str, ...] = (
     r"(?:to|would) better (?:evaluate|characterize|assess)",
     r"no comparison",
 )
-"""What follows is not said of this film."""
+"""What follows is not about this film."""
 
 WAS: tuple[str, ...] = (
     r"(?:previously|formerly)",

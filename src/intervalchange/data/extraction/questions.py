@@ -1,11 +1,12 @@
-"""The seven kinds of question of Medical-Diff-VQA, in its wording, asked of what is said of a study.
+"""The seven kinds of question of Medical-Diff-VQA, in its wording, with answers from the account of a study.
 
-The simulated cohort and the source `reports` ask with the same functions. What is unknown is never asked about, and
-no film is called free of abnormalities while something is in doubt.
+The simulated cohort and the source `reports` use the same functions. No question is about what is unknown, and no film
+is called free of abnormalities while something is in doubt.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from intervalchange.findings import FINDINGS
 from intervalchange.records import Change
 
 AREA_SHARE = 0.1
-"""Share of the pairs with a level change in a common place that are asked about that place alone."""
+"""Share of the pairs with a level change in a common location whose question is about that location alone."""
 AP_SHARE = 0.05
 """Share of AP films that get a question about the view, as in the data set."""
 
@@ -28,7 +29,7 @@ _OPPOSITE = {"left": "right", "right": "left", "upper": "lower", "lower": "upper
 
 def ask(rng: np.random.Generator, account: Account) -> list[QuestionAnswer]:
     """At most one question of each kind about one film, in the order of the data set."""
-    asked = (
+    questions = (
         _abnormality(rng, account),
         _presence(rng, account),
         _view(rng, account),
@@ -36,7 +37,7 @@ def ask(rng: np.random.Generator, account: Account) -> list[QuestionAnswer]:
         _attribute(rng, account, "level"),
         _attribute(rng, account, "type"),
     )
-    return [item for item in asked if item is not None]
+    return [item for item in questions if item is not None]
 
 
 def ask_difference(rng: np.random.Generator, prior: Account, current: Account, area: bool = True) -> QuestionAnswer:
@@ -48,9 +49,9 @@ def ask_difference(rng: np.random.Generator, prior: Account, current: Account, a
     change = Change.between(prior.study, current.study)
     if area and change.levels:
         level = sorted(change.levels)[int(rng.integers(len(change.levels)))]
-        place = _common_area(prior.attributes[level.finding], current.attributes[level.finding])
-        if place and rng.random() < AREA_SHARE:
-            question = grammar.QUESTIONS["difference"][1].format(location=place)
+        area_name = _common_area(prior.attributes[level.finding], current.attributes[level.finding])
+        if area_name and rng.random() < AREA_SHARE:
+            question = grammar.QUESTIONS["difference"][1].format(location=area_name)
             return "difference", question, grammar.render(Change.of(levels=[level])) + " "
     order = [str(finding) for finding in rng.permutation(sorted(change.added))]
     answer = grammar.render(change, order)
@@ -62,7 +63,7 @@ def _any(rng: np.random.Generator, items: Sequence[str]) -> str:
 
 
 def _area(words: Sequence[str]) -> str:
-    """Words of place as they stand before "area": a side alone is a lung."""
+    """Words of location as they stand before "area": a side alone is a lung."""
     return f"{words[0]} lung" if list(words) in (["left"], ["right"]) else " ".join(words)
 
 
@@ -72,23 +73,23 @@ def _common_area(prior: Attributes, current: Attributes) -> str:
 
 
 def _abnormality(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
-    everywhere, in_place, any_at_all = grammar.QUESTIONS["abnormality"]
+    everywhere, in_location, any_at_all = grammar.QUESTIONS["abnormality"]
     names = list(account.attributes)
-    places = [attributes.post_location for attributes in account.attributes.values() if attributes.post_location]
-    single = [name for name in names if places.count(account.attributes[name].post_location) == 1]
+    locations = Counter(attributes.post_location for attributes in account.attributes.values())
+    alone = [name for name in names if (at := account.attributes[name].post_location) and locations[at] == 1]
     form = int(rng.integers(3))
     if form == 0 and names:
         return "abnormality", everywhere, ", ".join(sorted(names, key=FINDINGS.index))
-    if form == 1 and single:
-        name = _any(rng, single)
-        return "abnormality", in_place.format(location=account.attributes[name].post_location), name
+    if form == 1 and alone:
+        name = _any(rng, alone)
+        return "abnormality", in_location.format(location=account.attributes[name].post_location), name
     if not names and account.doubtful:
         return None
     return "abnormality", any_at_all, "yes" if names else "no"
 
 
 def _presence(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
-    evidence, plain, in_area, in_place, bilateral = grammar.QUESTIONS["presence"]
+    evidence, plain, in_area, in_location, bilateral = grammar.QUESTIONS["presence"]
     names = list(account.attributes)
     if not names or rng.random() < 0.5:
         absent = [name for name in FINDINGS if name not in account.attributes and name not in account.unknown]
@@ -101,26 +102,27 @@ def _presence(rng: np.random.Generator, account: Account) -> QuestionAnswer | No
     if (words or phrase) and rng.random() < 0.5:
         if words == ("bilateral",):
             return "presence", bilateral.format(finding=name), "yes"
-        place = words or tuple(phrase.split())
-        opposite = _opposite(rng, place) if rng.random() < 0.5 else ()
-        form, location = (in_area, _area(opposite or place)) if words else (in_place, " ".join(opposite or place))
-        return "presence", form.format(finding=name, location=location), "no" if opposite else "yes"
+        location = words or tuple(phrase.split())
+        opposite = _opposite(rng, location) if rng.random() < 0.5 else ()
+        named = opposite or location
+        form, where = (in_area, _area(named)) if words else (in_location, " ".join(named))
+        return "presence", form.format(finding=name, location=where), "no" if opposite else "yes"
     return "presence", _any(rng, (evidence, plain)).format(finding=name), "yes"
 
 
 def _opposite(rng: np.random.Generator, words: Sequence[str]) -> tuple[str, ...]:
     """The same words with one of them turned into its opposite; empty where none has one."""
-    turned = [place for place, word in enumerate(words) if word in _OPPOSITE]
-    if not turned:
+    positions = [position for position, word in enumerate(words) if word in _OPPOSITE]
+    if not positions:
         return ()
-    chosen = turned[int(rng.integers(len(turned)))]
-    return tuple(_OPPOSITE[word] if place == chosen else word for place, word in enumerate(words))
+    chosen = positions[int(rng.integers(len(positions)))]
+    return (*words[:chosen], _OPPOSITE[words[chosen]], *words[chosen + 1 :])
 
 
 def _view(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     which, posterior, anterior = grammar.QUESTIONS["view"]
-    view, form, kept = account.study.view, int(rng.integers(3)), rng.random() < AP_SHARE
-    if view not in ("PA", "AP") or (view == "AP" and not kept):
+    view, form, ask_ap = account.study.view, int(rng.integers(3)), rng.random() < AP_SHARE
+    if view not in ("PA", "AP") or (view == "AP" and not ask_ap):
         return None
     if form == 0:
         return "view", which, f"{view} view"
@@ -129,11 +131,15 @@ def _view(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
 
 def _location(rng: np.random.Generator, account: Account) -> QuestionAnswer | None:
     where_in, where, which_side = grammar.QUESTIONS["location"]
-    placed = [name for name, said in account.attributes.items() if said.locations or said.post_location]
-    if not placed:
+    located = {
+        name: attributes
+        for name, attributes in account.attributes.items()
+        if attributes.locations or attributes.post_location
+    }
+    if not located:
         return None
-    name = _any(rng, placed)
-    attributes = account.attributes[name]
+    name = _any(rng, list(located))
+    attributes = located[name]
     words = (*attributes.locations, *attributes.post_location.split())
     sides = [side for side in ("left", "right") if side in words]
     form = int(rng.integers(3))
@@ -149,8 +155,8 @@ def _attribute(rng: np.random.Generator, account: Account, kind: str) -> Questio
         name: attributes.level if kind == "level" else " ".join(attributes.types)
         for name, attributes in account.attributes.items()
     }
-    graded = [name for name, value in values.items() if value]
-    if not graded:
+    known = [name for name, value in values.items() if value]
+    if not known:
         return None
-    name = _any(rng, graded)
+    name = _any(rng, known)
     return kind, grammar.QUESTIONS[kind][0].format(finding=name), values[name]

@@ -1,20 +1,20 @@
-"""Report -> what it says of each finding, and by which sentence and rule.
+"""Report -> statements about findings, each with its sentence and the rule that labelled it.
 
-In the manner of NegEx and ConText: names are found first, then the words that deny, doubt, or place a finding in
-another time, each with its reach. What a report does not name is not mentioned; that is not a denial.
+In the manner of NegEx and ConText: names first, then the words that deny a finding, doubt it, or move it to another
+time, each with its reach. A finding that a report does not name is not mentioned; that is not a denial.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 
 from intervalchange.data.extraction import lexicon
 from intervalchange.data.extraction.account import Attributes
-from intervalchange.data.extraction.places import attributes_of
+from intervalchange.data.extraction.attributes import attributes_of
 from intervalchange.data.extraction.sentences import sentences
 from intervalchange.findings import ALIASES, FINDINGS
 
@@ -24,7 +24,7 @@ _STRENGTH = {"absent": 0, "uncertain": 1, "present": 2}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One thing that a report says of one finding."""
+    """One mention of one finding in a report."""
 
     finding: str
     label: Label
@@ -35,36 +35,35 @@ class Statement:
 
 
 def extract(report: str) -> dict[str, Statement]:
-    """Finding -> the statement that decides, in library order; a finding that is not in it is not mentioned.
+    """Finding -> its decisive statement, in library order, without the findings that are not mentioned.
 
-    Present outweighs uncertain, which outweighs absent; what several sentences say of place, type and grade is put
-    together.
+    Present outweighs uncertain, which outweighs absent; locations, types and levels of several sentences are merged.
     """
     return decide(statements(report))
 
 
 def statements(report: str) -> list[Statement]:
-    """Everything that a report says, sentence by sentence; also of `lexicon.OTHER`, which is no finding."""
+    """Every statement of a report, sentence by sentence; also of `lexicon.OTHER`, which is not a finding."""
     return [statement for sentence in sentences(report) for statement in in_sentence(sentence)]
 
 
 def says_normal(report: str) -> bool:
-    """Whether a report says, without naming a finding, that nothing is wrong."""
+    """Whether a report calls the film normal without naming a finding."""
     return any(_normal_film().search(_plain(sentence)) for sentence in sentences(report))
 
 
 @lru_cache(maxsize=20_000)
 def in_sentence(sentence: str) -> tuple[Statement, ...]:
-    """What one sentence says; each finding at most once for each place where it is named."""
+    """The statements of one sentence, one per name of a finding in it."""
     plain = _plain(sentence)
     found = []
     named, hidden = _named(plain)
     for start, end, finding in named:
         others = [(begin, stop) for begin, stop, _ in named if (begin, stop) != (start, end)]
-        label, rule = _judge(plain, start, end)
+        label, rule = _label(plain, start, end)
         if label is not None:
-            said = attributes_of(plain, start, end, others) if label != "absent" else Attributes()
-            found.append(Statement(finding, label, said, sentence, rule))
+            attributes = Attributes() if label == "absent" else attributes_of(plain, start, end, others)
+            found.append(Statement(finding, label, attributes, sentence, rule))
     for pattern, findings in _normal():
         for match in pattern.finditer(plain):
             if not any(begin < match.end() and match.start() < stop for begin, stop in hidden):
@@ -94,14 +93,14 @@ def _names() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def _named(plain: str) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """(start, end, finding) of each name in order, and every span taken. Of two that overlap the longer wins."""
+    """(start, end, finding) of each name in order, and all spans of names. Of two that overlap the longer wins."""
     spans = [(m.start(), m.end(), finding) for finding, pattern in _names() for m in pattern.finditer(plain)]
-    kept: list[tuple[int, int, str]] = []
+    longest: list[tuple[int, int, str]] = []
     for start, end, finding in sorted(spans, key=lambda span: (span[0] - span[1], span[2] != "")):
         hides = ("", lexicon.OTHER, finding, *(special for general, special in lexicon.RIVALS if general == finding))
-        if not any(begin < end and start < stop and other in hides for begin, stop, other in kept):
-            kept.append((start, end, finding))
-    return sorted(span for span in kept if span[2]), [(start, end) for start, end, _ in kept]
+        if not any(begin < end and start < stop and other in hides for begin, stop, other in longest):
+            longest.append((start, end, finding))
+    return sorted(span for span in longest if span[2]), [(start, end) for start, end, _ in longest]
 
 
 @cache
@@ -121,62 +120,76 @@ def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(phrases, key=len, reverse=True))})(?![\w-])")
 
 
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """The words around a name, compiled; see `lexicon`."""
+
+    stays: re.Pattern[str]
+    denies_next: re.Pattern[str]
+    denies_last: re.Pattern[str]
+    doubts_next: re.Pattern[str]
+    doubts_last: re.Pattern[str]
+    elsewhere: re.Pattern[str]
+    was: re.Pattern[str]
+    scope_ends: re.Pattern[str]
+
+
 @cache
-def _cues() -> dict[str, re.Pattern[str]]:
-    return {
-        "stays": _any_of(lexicon.STAYS),
-        "denies next": _any_of(lexicon.DENIES_WHAT_FOLLOWS),
-        "denies last": _any_of(lexicon.DENIES_WHAT_PRECEDES),
-        "doubts next": _any_of(lexicon.DOUBTS_WHAT_FOLLOWS),
-        "doubts last": _any_of(lexicon.DOUBTS_WHAT_PRECEDES),
-        "aside": _any_of(lexicon.OUT_OF_PLACE),
-        "ends": re.compile(rf"(?<!\w)(?:{'|'.join(lexicon.SCOPE_ENDS)})(?!\w)|;"),
-        "was": _any_of(lexicon.WAS),
-    }
+def _cues() -> Cues:
+    return Cues(
+        stays=_any_of(lexicon.STAYS),
+        denies_next=_any_of(lexicon.DENIES_WHAT_FOLLOWS),
+        denies_last=_any_of(lexicon.DENIES_WHAT_PRECEDES),
+        doubts_next=_any_of(lexicon.DOUBTS_WHAT_FOLLOWS),
+        doubts_last=_any_of(lexicon.DOUBTS_WHAT_PRECEDES),
+        elsewhere=_any_of(lexicon.NOT_THIS_FILM),
+        was=_any_of(lexicon.WAS),
+        scope_ends=re.compile(rf"(?<!\w)(?:{'|'.join(lexicon.SCOPE_ENDS)})(?!\w)|;"),
+    )
 
 
-def _judge(plain: str, start: int, end: int) -> tuple[Label | None, str]:
-    """present, absent or uncertain, and the rule; None where it is not said of this film."""
+def _label(plain: str, start: int, end: int) -> tuple[Label | None, str]:
+    """The label of the finding named at [start, end), and the rule; None where the words are not about this film."""
     cues = _cues()
-    stays = [m for m in cues["stays"].finditer(plain) if m.end() <= start or end <= m.start()]
+    stays = [match for match in cues.stays.finditer(plain) if match.end() <= start or end <= match.start()]
     masked = plain
     for match in stays:
         masked = masked[: match.start()] + "_" * len(match.group()) + masked[match.end() :]
-    if aside := _reaching(cues["aside"], masked, start, ends=True):
-        return None, f"not of this film: {aside}"
-    if denied := _reaching(cues["denies next"], masked, start, ends=True):
+    if elsewhere := _reaching(cues.elsewhere, masked, start, _scope_ends):
+        return None, f"not of this film: {elsewhere}"
+    if denied := _reaching(cues.denies_next, masked, start, _scope_ends):
         return "absent", f"denied: {denied}"
-    after = _after(masked, end)
-    if (denial := cues["denies last"].search(after)) and not _restarts(after[: denial.start()]):
+    after = _rest_of_clause(masked, end)
+    if (denial := cues.denies_last.search(after)) and not _restarts(after[: denial.start()]):
         return "absent", f"gone: {denial.group()}"
-    if doubted := _reaching(cues["doubts next"], masked, start, ends=False):
+    if doubted := _reaching(cues.doubts_next, masked, start, _doubt_ends):
         return "uncertain", f"in doubt: {doubted}"
-    if (doubt := cues["doubts last"].search(after)) and not _restarts(after[: doubt.start()]):
+    if (doubt := cues.doubts_last.search(after)) and not _restarts(after[: doubt.start()]):
         return "uncertain", f"in doubt: {doubt.group()}"
     if re.match(lexicon.EITHER, after):
         return "uncertain", "in doubt: versus"
     if stays:
         return "present", f"stays: {stays[0].group()}"
-    return "present", "seen earlier" if cues["was"].search(plain[:start]) else "named"
+    return "present", "seen earlier" if cues.was.search(plain[:start]) else "named"
 
 
-def _reaching(cue: re.Pattern[str], text: str, start: int, ends: bool) -> str:
-    """The last cue before a name whose reach is not ended on the way; empty where there is none."""
-    found = None
-    for match in cue.finditer(text[:start]):
-        between = text[match.end() : start]
-        if not (_cues()["ends"].search(between) if ends else _parted(between)):
-            found = match
-    return found.group() if found else ""
+def _reaching(cue: re.Pattern[str], text: str, start: int, ends: Callable[[str], bool]) -> str:
+    """The last cue before a name at `start` with nothing in between that ends its reach; empty where there is none."""
+    matches = [match for match in cue.finditer(text[:start]) if not ends(text[match.end() : start])]
+    return matches[-1].group() if matches else ""
 
 
-def _parted(between: str) -> bool:
+def _scope_ends(between: str) -> bool:
+    """Whether a denial does not reach over these words."""
+    return bool(_cues().scope_ends.search(between))
+
+
+def _doubt_ends(between: str) -> bool:
     """Whether a doubt does not reach over these words."""
     return bool(re.search(r"\b(?:but|however|although|there (?:is|are)|, and)\b|;", between))
 
 
-def _after(text: str, end: int) -> str:
-    """The rest of the clause."""
+def _rest_of_clause(text: str, end: int) -> str:
     rest = text[end:]
     stop = re.search(
         r"\b(?:but|however|although|while|whereas)\b|;|, (?:and |which )?(?:there|the|no|without|heart)\b", rest
@@ -194,40 +207,41 @@ def _restarts(between: str) -> bool:
 
 
 def decide(statements: Iterable[Statement]) -> dict[str, Statement]:
-    """Finding -> the statement that decides, in library order; see `extract`."""
-    said: dict[str, list[Statement]] = {}
+    """Finding -> its decisive statement, in library order; see `extract`."""
+    by_finding: dict[str, list[Statement]] = {}
     for statement in statements:
-        said.setdefault(statement.finding, []).append(statement)
-    return {finding: _decide(said[finding]) for finding in FINDINGS if finding in said}
+        by_finding.setdefault(statement.finding, []).append(statement)
+    return {finding: _decide(by_finding[finding]) for finding in FINDINGS if finding in by_finding}
 
 
-def _decide(said: Sequence[Statement]) -> Statement:
-    strongest = max(_STRENGTH[statement.label] for statement in said)
-    kept = [statement for statement in said if _STRENGTH[statement.label] == strongest]
-    best = max(kept, key=lambda one: _filled(one.attributes))
-    return replace(best, attributes=_together(best.attributes, [one.attributes for one in kept]))
+def _decide(statements: Sequence[Statement]) -> Statement:
+    """The strongest statement of one finding, its attributes completed from those of the same label."""
+    strongest = max(_STRENGTH[statement.label] for statement in statements)
+    strong = [statement for statement in statements if _STRENGTH[statement.label] == strongest]
+    best = max(strong, key=lambda statement: _filled(statement.attributes))
+    return replace(best, attributes=_merged(best.attributes, [statement.attributes for statement in strong]))
 
 
-def _filled(said: Attributes) -> int:
-    return bool(said.locations or said.post_location) + bool(said.types) + bool(said.level)
+def _filled(attributes: Attributes) -> int:
+    """How many of location, type and level are known."""
+    return bool(attributes.locations or attributes.post_location) + bool(attributes.types) + bool(attributes.level)
 
 
-def _side(said: Attributes) -> str:
-    words = (*said.locations, *said.post_location.split())
+def _side(attributes: Attributes) -> str:
+    words = (*attributes.locations, *attributes.post_location.split())
     sides = {word for word in ("left", "right") if word in words}
     return sides.pop() if len(sides) == 1 else "bilateral" if sides or "bilateral" in words else ""
 
 
-def _together(best: Attributes, others: Sequence[Attributes]) -> Attributes:
-    """The best account, its gaps filled; left here and right there is bilateral."""
-    sides = {side for side in map(_side, others) if side}
+def _merged(best: Attributes, others: Sequence[Attributes]) -> Attributes:
+    """The best attributes, their gaps filled; left in one sentence and right in another is bilateral."""
     locations, post = best.locations, best.post_location
-    if {"left", "right"} <= sides:
+    if {"left", "right"} <= set(map(_side, others)):
         locations, post = ("bilateral",), ""
     elif not (locations or post):
-        locations, post = next(
-            ((o.locations, o.post_location) for o in others if o.locations or o.post_location), ((), "")
-        )
+        placed = (other for other in others if other.locations or other.post_location)
+        source = next(placed, best)
+        locations, post = source.locations, source.post_location
     types = best.types or next((other.types for other in others if other.types), ())
     level = best.level or next((other.level for other in others if other.level), "")
     return Attributes(locations, post, types, level)

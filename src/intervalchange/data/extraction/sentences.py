@@ -1,4 +1,4 @@
-"""A report -> the sentences that say what is seen: clinical history, technique and the like are left out."""
+"""A report -> the sentences about the film: clinical history, technique and the like are left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ASIDE = (
     "|examination|exam|type of examination|study|procedure|recommendation|recommendations|recommendation[(]s[)]"
     "|notification|date|signs and symptoms|final report|attending"
 )
-"""Headings of the parts in which nothing is seen on the film."""
+"""Headings of the parts that are not about the film."""
 _HEADING = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.] ))[ \t]*(?:(?P<aside>(?i:{_ASIDE}))|[A-Z][A-Z ,/()&-]+|[A-Z][a-z]+)[ \t]*:"
 )
@@ -25,25 +25,25 @@ _LEAST_LETTERS = 2
 
 def observations(report: str) -> str:
     """The report without the parts under headings such as HISTORY or TECHNIQUE; all of it where it has no heading."""
-    kept, start, aside = [], 0, False
+    parts, start, aside = [], 0, False
     for heading in _HEADING.finditer(report):
         if not aside:
-            kept.append(report[start : heading.start()])
+            parts.append(report[start : heading.start()])
         start, aside = heading.end(), heading["aside"] is not None
         if not aside and not (heading[0].strip().isupper() or _PART.match(heading[0].strip().lower())):
-            start = heading.start()  # "Heart: enlarged" is part of what is seen
+            start = heading.start()  # "Heart: enlarged" is an observation
     if not aside:
-        kept.append(report[start:])
-    return "\n\n".join(part.strip("\n") for part in kept)
+        parts.append(report[start:])
+    return "\n\n".join(part.strip("\n") for part in parts)
 
 
 def sentences(report: str) -> list[str]:
-    """The sentences of what is seen, white space joined, numbers of lists taken away."""
-    found = []
+    """The sentences of the observations, white space joined, numbers of lists removed."""
+    kept = []
     for paragraph in _PARAGRAPH.split(observations(report)):
         text = " ".join(_BULLET.sub("", paragraph).split())
         for piece in _END.split(text):
             sentence = piece.strip(" .;:!?-")
             if sum(letter.isalpha() for letter in sentence) >= _LEAST_LETTERS:
-                found.append(sentence)
-    return found
+                kept.append(sentence)
+    return kept

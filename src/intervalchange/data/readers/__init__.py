@@ -1,45 +1,63 @@
-"""One reader per source: its tables -> `Source`. A reader opens no image."""
+"""One reader per source: its tables -> `Source`. A reader opens no image.
+
+Another installed package adds a source through an entry point in the group `intervalchange.sources`: its name is
+SOURCE, its value a module with a function `read(root, ..., tables_only) -> Source`, as every reader here has.
+In its `pyproject.toml`:
+
+    [project.entry-points."intervalchange.sources"]
+    my_hospital = "my_package.my_hospital"
+
+Importing this module imports no reader, and neither numpy nor pandas.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from inspect import signature
 from pathlib import Path
 from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
 
-from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 
-READERS = {
-    "mimic_diff_vqa": "intervalchange.data.readers.mimic_diff_vqa",
-    "pairs": "intervalchange.data.readers.pairs",
-    "mimic_cxr": "intervalchange.data.readers.mimic_cxr",
-    "imagenome": "intervalchange.data.readers.imagenome",
-    "nih": "intervalchange.data.readers.nih",
-    "chexpert": "intervalchange.data.readers.chexpert",
-    "rsna": "intervalchange.data.readers.rsna",
-    "siim": "intervalchange.data.readers.siim",
-    "object_cxr": "intervalchange.data.readers.object_cxr",
-    "covidx": "intervalchange.data.readers.covidx",
-    "ms_cxr": "intervalchange.data.readers.ms_cxr",
-    "ms_cxr_t": "intervalchange.data.readers.ms_cxr_t",
-    "vindr": "intervalchange.data.readers.vindr",
-    "openi": "intervalchange.data.readers.openi",
-    "cxr_longitudinal": "intervalchange.data.readers.cxr_longitudinal",
-    "dicom": "intervalchange.data.readers.dicom",
-    "reports": "intervalchange.data.readers.reports",
-}
-"""Name of a source -> the module whose `read` knows it."""
+if TYPE_CHECKING:
+    from intervalchange.data.readers.source import Source
 
-PLACES = ("images", "reports", "questions", "graphs", "salt")
-"""Options of readers that `prepare` has flags for; the others are given as `--option NAME=VALUE`."""
+ENTRY_POINTS = "intervalchange.sources"
+READERS = {
+    name: f"{__name__}.{name}"
+    for name in (
+        *("mimic_diff_vqa", "pairs", "mimic_cxr", "imagenome", "nih", "chexpert", "rsna", "siim", "object_cxr"),
+        *("covidx", "ms_cxr", "ms_cxr_t", "vindr", "openi", "cxr_longitudinal", "dicom", "reports"),
+    )
+}
+"""Name of a source of this package -> the module whose `read` knows it."""
+
+PATH_OPTIONS = ("images", "reports", "questions", "graphs", "salt")
+"""Options of readers that `prepare` has flags for; the others are written `--option NAME=VALUE`."""
+
+
+@cache
+def sources() -> dict[str, str]:
+    """SOURCE -> the module of its reader: READERS, then those of installed packages.
+
+    Raises ConfigError where two packages bring a source of the same name.
+    """
+    modules = dict(READERS)
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        if modules.setdefault(point.name, point.value) != point.value:
+            raise ConfigError(
+                f"two packages bring a source {point.name!r}: {modules[point.name]} and {point.value}.",
+                remedy="Uninstall one of them.",
+            )
+    return modules
 
 
 def reader_options(name: str) -> dict[str, Any]:
     """Option of a source's reader -> its type."""
-    read = import_module(READERS[name]).read
+    read = import_module(sources()[name]).read
     hints = get_type_hints(read)
     return {option: hints[option] for option in signature(read).parameters if option not in ("root", "tables_only")}
 
@@ -47,24 +65,27 @@ def reader_options(name: str) -> dict[str, Any]:
 def read_source(name: str, root: str | Path, **options: object) -> Source:
     """Read the tables of a source. options: those of its reader; one that is None is left to the reader.
 
-    A text is turned into what the reader wants: a number, a path, or, split at commas, several texts.
+    A text is converted to the type of its option: a number, a path, or, split at commas, several texts.
+    Raises SourceError for an unknown source, ConfigError for an option that its reader does not have.
     """
-    if name not in READERS:
-        raise SourceError(f"there is no source '{name}'.", remedy=f"Known sources: {', '.join(sorted(READERS))}.")
-    known = {**reader_options(name), "tables_only": bool}
-    given = {key: value for key, value in options.items() if value is not None}
-    unknown = sorted(set(given) - set(known))
+    if name not in sources():
+        raise SourceError(f"there is no source '{name}'.", remedy=f"Known sources: {', '.join(sorted(sources()))}.")
+    types = {**reader_options(name), "tables_only": bool}
+    values = {option: value for option, value in options.items() if value is not None}
+    unknown = sorted(values.keys() - types.keys())
     if unknown:
-        own = ", ".join(_flag(option) for option in known if option != "tables_only") or "none"
+        own = ", ".join(_flag(option) for option in types if option != "tables_only") or "none"
         flags = ", ".join(map(_flag, unknown))
         raise ConfigError(f"source '{name}' has no use for {flags}.", remedy=f"Leave it out. It knows: {own}.")
-    read = import_module(READERS[name]).read
-    return cast(Source, read(Path(root), **{key: _typed(key, value, known[key]) for key, value in given.items()}))
+    read = import_module(sources()[name]).read
+    return cast(
+        "Source", read(Path(root), **{option: _typed(option, value, types[option]) for option, value in values.items()})
+    )
 
 
 def _flag(option: str) -> str:
     """An option as it is written on the command line."""
-    return f"--{option}" if option in PLACES else f"--option {option}"
+    return f"--{option}" if option in PATH_OPTIONS else f"--option {option}"
 
 
 def _typed(option: str, value: object, hint: Any) -> object:

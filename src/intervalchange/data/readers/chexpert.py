@@ -26,11 +26,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from intervalchange.data.readers.cases import change_cases, film_case
+from intervalchange.data.readers.files import SPLITS, marker, need_columns, number, plain_or_gzip, read_table
 from intervalchange.data.readers.label_states import findings_of, uncertain_value
-from intervalchange.data.readers.labelled_series import change_cases
-from intervalchange.data.readers.mimic_files import SPLITS, marker, plain_or_gzip
-from intervalchange.data.readers.single_films import film_case, need_columns, number
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import CHEXPERT
 from intervalchange.records import Case, Study
@@ -48,7 +47,7 @@ NO_FINDING = "no finding"
 
 @dataclass(frozen=True, slots=True)
 class FilmName:
-    """What the path of a film says."""
+    """What the path of a film tells."""
 
     root: str
     """The folder that it begins with; empty where it has none."""
@@ -97,14 +96,14 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
 
 def _folder(root: Path, notes: Counter[str]) -> Path:
     """The folder that holds train.csv: ROOT, or one of the copies in it."""
-    places = (root, *(root / copy for copy in COPIES))
-    found = [place for place in places if any(plain_or_gzip(place, name) for name in TABLES[:2])]
-    if not found:
+    folders = (root, *(root / copy for copy in COPIES))
+    complete = [folder for folder in folders if any(plain_or_gzip(folder, name) for name in TABLES[:2])]
+    if not complete:
         what = f"neither train.csv nor valid.csv is here, nor in {' or '.join(COPIES)}."
         raise SourceError(what, where=root, remedy=WHERE)
-    if len(found) > 1:
-        notes[f"two copies are here, which hold the same films: {found[0].name} is read (give ROOT/{COPIES[1]})"] = 1
-    return found[0]
+    if len(complete) > 1:
+        notes[f"two copies are here, which hold the same films: {complete[0].name} is read (give ROOT/{COPIES[1]})"] = 1
+    return complete[0]
 
 
 # --- films -----------------------------------------------------------------------------------------------------------
@@ -153,13 +152,13 @@ def _study(name: FilmName, sex: str, age: str, view: str, findings: Mapping[str,
 
 def film_name(path: str) -> FilmName | None:
     """`CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg`, with any root or none."""
-    found = re.search(
+    match = re.search(
         r"^(?:.*?([^/]*)/)?((train|valid|test)/(patient\d+)/study(\d+)/view\d+_(frontal|lateral)\.(?:jpe?g|png))$",
         path.strip().replace("\\", "/"),
     )
-    if found is None:
+    if match is None:
         return None
-    root, image, split, patient, study, plane = found.groups()
+    root, image, split, patient, study, plane = match.groups()
     return FilmName(root or "", image, SPLITS[split], patient, int(study), plane == "frontal")
 
 
@@ -172,7 +171,7 @@ def _need_films(folder: Path, films: Sequence[_Film], tables_only: bool) -> None
 
 def _five_by_200(folder: Path, root: Path, notes: Counter[str]) -> frozenset[str]:
     """The patients of the 5x200 test set, whose films are in train.csv too; none where its table is not there."""
-    path = next((path for place in (folder, root) if (path := plain_or_gzip(place, FIVE_BY_200))), None)
+    path = plain_or_gzip(folder, FIVE_BY_200) or plain_or_gzip(root, FIVE_BY_200)
     if path is None:
         return frozenset()
     table = read_table(path, "It has a column Path, as train.csv.")
@@ -186,7 +185,7 @@ def _five_by_200(folder: Path, root: Path, notes: Counter[str]) -> frozenset[str
 
 
 def _cases(patient: str, films: list[_Film], held_out: frozenset[str], notes: Counter[str]) -> list[Case]:
-    """A case a film, and one for each two neighbouring studies, shown by their PA film or else their first."""
+    """A case per film, and one per two neighbouring studies, shown by their PA film or else their first."""
     films = sorted(films, key=lambda film: (film.name.study, film.study.view != "PA", film.name.image))
     splits = {film.name.split for film in films}
     split = next(name for name in ("test", "val", "train") if name in splits)
@@ -200,7 +199,7 @@ def _cases(patient: str, films: list[_Film], held_out: frozenset[str], notes: Co
     cases = []
     for film in films:
         normal = film.study.findings.get(NO_FINDING) == 1
-        case = replace(film_case(film.study, patient, normal=normal, split=split), tags=tags)
+        case = film_case(film.study, patient, split, tags, normal=normal)
         if film.name.study in shown:
             case = replace(case, case_id=f"{film.study.study_id}-{Path(film.name.image).stem}-film")
         shown.setdefault(film.name.study, film.study)

@@ -2,7 +2,7 @@
 
 **Size.** 9A: 30,130 lines to train with (8,085 normal, 5,555 pneumonia, 16,490 COVID-19) and 400 to test with
 (100, 100, 200). The other lists have 13,569 to 30,482 and 200 to 400 lines.
-**Labels.** One class a film: normal, pneumonia, COVID-19; in the binary lists positive or negative for COVID-19.
+**Labels.** One class per film: normal, pneumonia, COVID-19; in the binary lists positive or negative for COVID-19.
 **Access.** The lists are in https://github.com/lindawangg/COVID-Net, the films at their eight sources, each with its
 own licence; Kaggle's `andyczhao/covidx-cxr2` has binary lists with their films.
 **Cite.** Wang, Lin, Wong, Scientific Reports 2020.
@@ -21,11 +21,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from intervalchange.data.readers.mimic_files import marker
-from intervalchange.data.readers.single_films import film_case
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import marker
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Case, Study
@@ -38,7 +38,7 @@ LISTS = (
     | dict.fromkeys(("CXR-2", "CXR-3", "CXR-4"), "")
 )
 """Version -> what follows the split in the name of its lists. The first that is there is the default."""
-PLACES = ("", "labels")
+LIST_FOLDERS = ("", "labels")
 """Folders of ROOT that may hold the lists: those of the repository are in `labels/`."""
 PARTS = ("train", "val", "test")
 """Splits, by the names of lists and folders. A film of several is of the last."""
@@ -54,7 +54,7 @@ FINDINGS_OF: Mapping[str, Mapping[str, float]] = {
 """Class, in lower case -> findings."""
 SLIPS = {"rnsa": "rsna"}
 BIMCV_VIEW = re.compile(r"_vp-(pa|ap)_")
-"""The view in a file name of bimcv; no other source has one place for it."""
+"""The view in a file name of bimcv; no other source has a fixed position for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ def _lists(root: Path, version: str | None) -> tuple[str, dict[str, Path]]:
             f"there is no version '{version}' of COVIDx here.", remedy=f"Choose one of: {', '.join(LISTS)}."
         )
     for name in LISTS if version is None else (version,):
-        for place in PLACES:
-            paths = {part: root / place / f"{part}{LISTS[name]}.txt" for part in PARTS}
-            found = {part: path for part, path in paths.items() if path.is_file()}
-            if found:
-                # The lists of Kaggle are all called alike: which of the three they are, their names do not say.
-                return ("CXR" if version is None and not LISTS[name] else name), found
+        for folder in LIST_FOLDERS:
+            paths = {part: root / folder / f"{part}{LISTS[name]}.txt" for part in PARTS}
+            lists = {part: path for part, path in paths.items() if path.is_file()}
+            if lists:
+                # The lists of Kaggle all have the same names, which do not tell which of the three they are.
+                return ("CXR" if version is None and not LISTS[name] else name), lists
     wanted = LISTS[version or NUMBERED[0]]
     raise SourceError(f"neither train{wanted}.txt nor test{wanted}.txt is here.", where=root, remedy=WHERE)
 
@@ -165,13 +165,13 @@ def _paths(folder: Path, films: Sequence[CovidxRow], tables_only: bool, notes: C
     if tables_only:
         return {film.name: f"{film.split}/{film.name}" for film in films}
     prefixes = {part: f"{part}/" for part in PARTS} | {"": ""}
-    there = {
+    on_disk = {
         part: {path.name for path in (folder / part).iterdir()} if (folder / part).is_dir() else set()
         for part in prefixes
     }
     paths = {}
     for film in films:
-        part = next((one for one in (film.split, "", *PARTS) if film.name in there[one]), None)
+        part = next((part for part in (film.split, "", *PARTS) if film.name in on_disk[part]), None)
         if part is None:
             notes[f"films of {film.source or 'no named source'} that are not on disk (left out)"] += 1
         else:
@@ -185,8 +185,8 @@ def _case(film: CovidxRow, path: str) -> Case:
     """The case of one film, with its source as a tag."""
     view = BIMCV_VIEW.search(film.name) if film.source == "bimcv" else None
     study = Study(film.name, path, view[1].upper() if view else "", findings=dict(FINDINGS_OF[film.word]))
-    case = film_case(study, film.patient, normal=film.word == "normal", split=film.split)
-    return replace(case, tags=(f"source={film.source}",) if film.source else ())
+    tags = [f"source={film.source}"] if film.source else []
+    return film_case(study, film.patient, film.split, tags, normal=film.word == "normal")
 
 
 def _note_sources(films: list[CovidxRow], notes: Counter[str]) -> None:

@@ -31,12 +31,13 @@ import numpy as np
 import pandas as pd
 
 from intervalchange.data import run_length
-from intervalchange.data.images import read_image
+from intervalchange.data.film_files import read_film
 from intervalchange.data.readers import pairs
-from intervalchange.data.readers.labelled_series import tagged_change_case
+from intervalchange.data.readers.cases import film_case, tagged_change_case
+from intervalchange.data.readers.files import need_columns, number, read_table
 from intervalchange.data.readers.nih import NO_FINDING, LabelCells
-from intervalchange.data.readers.single_films import film_case, need_columns, number, within_film
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.single_films import within_film
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import ImageError, SourceError
 from intervalchange.records import Case, Region, Study
 
@@ -85,7 +86,7 @@ def _rows(table: pd.DataFrame) -> Iterator[Row]:
 
 
 def _study(row: Row, order: str, age: str, findings: Mapping[str, float], notes: Counter[str]) -> Study | None:
-    """One film, or None, counted, where it is not frontal or has no place in time."""
+    """One film, or None, counted, where it is not frontal or has no file."""
     view = next((known for known in ("PA", "AP") if row["view"].upper().startswith(known)), "")
     if not (view and row["file"] and row["patient_id"]):
         notes["films that are not frontal, or without a file or a patient (left out)"] += 1
@@ -112,7 +113,7 @@ def _tags(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _nih_cases(root: Path, films: Mapping[str, Row], notes: Counter[str]) -> list[Case]:
-    """A case a film, and one a pair that the table names."""
+    """A case per film, and one per pair that the table names."""
     labels = LabelCells(notes)
     studies: dict[str, Study] = {}
     for name, row in films.items():
@@ -121,11 +122,11 @@ def _nih_cases(root: Path, films: Mapping[str, Row], notes: Counter[str]) -> lis
         notes["films without a known label (left out)"] += not findings
         if study is not None:
             studies[name] = study
-    cases = [
-        film_case(study, nih_patient(films[name]["patient_id"]), normal=study.findings[NO_FINDING] == 1)
-        for name, study in studies.items()
-    ]
-    cases = [replace(case, tags=_tags(films[case.current.study_id], FILM_TAGS)) for case in cases]
+    cases = []
+    for name, study in studies.items():
+        tags = _tags(films[name], FILM_TAGS)
+        patient = nih_patient(films[name]["patient_id"])
+        cases.append(film_case(study, patient, tags=tags, normal=study.findings[NO_FINDING] == 1))
     for row in _pair_rows(root):
         prior, current = studies.get(row["ref_image_id"]), studies.get(row["main_image_id"])
         if prior is None or current is None:
@@ -168,7 +169,7 @@ def _pair_rows(root: Path) -> Iterator[Row]:
 
 
 def _published_cases(root: Path, films: Mapping[str, Row], notes: Counter[str], tables_only: bool) -> list[Case]:
-    """A case a film, and the pairs as the reader of pairs has them, with what is known of each film."""
+    """A case per film, and the pairs as the reader of pairs has them, with what is known of each film."""
     boxes, scores = _lung_boxes(root, films, notes), _scores(root, notes)
     studies: dict[str, Study] = {}
     for name, row in films.items():
@@ -178,8 +179,9 @@ def _published_cases(root: Path, films: Mapping[str, Row], notes: Counter[str], 
             studies[name] = replace(study, regions=(*boxes.get(name, ()), *masks))
     cases = []
     for name, study in studies.items():
-        case = film_case(study, films[name]["patient_id"], normal=study.findings.get(NO_FINDING) == 1)
-        cases.append(replace(case, tags=_tags(films[name], FILM_TAGS) + _tags(scores.get(name, {}), SCORES)))
+        tags = _tags(films[name], FILM_TAGS) + _tags(scores.get(name, {}), SCORES)
+        normal = study.findings.get(NO_FINDING) == 1
+        cases.append(film_case(study, films[name]["patient_id"], tags=tags, normal=normal))
     listed = pairs.read(root, PAIR_TAGS)
     notes.update(listed.notes)
     for case in listed.cases:
@@ -207,7 +209,7 @@ def _lung_boxes(root: Path, films: Mapping[str, Row], notes: Counter[str]) -> di
     table = read_table(path, WHERE)
     corners = ("x0", "y0", "x1", "y1")
     need_columns(table, ("image_id", "lung", *corners), path, WHERE)
-    found: dict[str, list[Region]] = {}
+    lungs: dict[str, list[Region]] = {}
     for row in _rows(table):
         film = films.get(row["image_id"])
         if film is None or row["lung"] not in ("right", "left"):
@@ -217,14 +219,14 @@ def _lung_boxes(root: Path, films: Mapping[str, Row], notes: Counter[str]) -> di
         x1, y1, x2, y2 = (number(row[name]) for name in corners)
         box = within_film((x1, y1, x2, y2), height, width, notes)
         if box is not None:
-            found.setdefault(row["image_id"], []).append(Region("anatomy", f"{row['lung']} lung", box))
-    return found
+            lungs.setdefault(row["image_id"], []).append(Region("anatomy", f"{row['lung']} lung", box))
+    return lungs
 
 
 def _size(film: Row) -> tuple[int, int]:
     """Width and height in pixels; 0 where unknown."""
-    wide, high = (number(film.get(name, "")) for name in ("width", "height"))
-    return (0 if math.isnan(wide) else int(wide)), (0 if math.isnan(high) else int(high))
+    width, height = (number(film.get(name, "")) for name in ("width", "height"))
+    return (0 if math.isnan(width) else int(width)), (0 if math.isnan(height) else int(height))
 
 
 def _lung_mask(root: Path, film: Row, notes: Counter[str]) -> list[Region]:
@@ -232,7 +234,7 @@ def _lung_mask(root: Path, film: Row, notes: Counter[str]) -> list[Region]:
     if not film.get("lung_mask"):
         return []
     try:
-        mask = read_image(root / film["lung_mask"]).pixels > 0.5
+        mask = read_film(root / film["lung_mask"]).pixels > 0.5
     except ImageError:
         mask = np.zeros((0, 0), bool)
     if mask.shape[::-1] != _size(film) or not mask.any():

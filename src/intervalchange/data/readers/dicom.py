@@ -32,9 +32,9 @@ from functools import partial
 from pathlib import Path
 
 from intervalchange.data.dicom import silenced
-from intervalchange.data.readers.cases import change_case, neighbours
+from intervalchange.data.readers.cases import change_case
 from intervalchange.data.readers.dicom_headers import NO_DICOM, DicomFilm, read_header
-from intervalchange.data.readers.mimic_files import marker
+from intervalchange.data.readers.files import marker, progress
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 from intervalchange.data.readers.single_films import MANY
 from intervalchange.data.readers.source import Source
@@ -45,7 +45,7 @@ from intervalchange.records import Case, Study
 READERS_AT_ONCE = 8
 """Threads that read headers. Parsing takes turns (0.6 ms a file; two processes were no faster), waiting does not: of
 files that take 5 ms to arrive, eight threads read 1,220 a second and one 150."""
-PLACE_IN_DAY = 1e-3
+SAME_DAY_STEP = 1e-3
 """Days by which a later study of the same day is told from an earlier one, in place of the time."""
 WHERE = "ROOT is a folder of DICOM files, at any depth."
 
@@ -60,7 +60,7 @@ def read(root: Path, salt: Path | None = None, tables_only: bool = False) -> Sou
     if not root.is_dir():
         raise SourceError("no such folder.", where=root, remedy=WHERE)
     notes: Counter[str] = Counter()
-    films = _looked_at(root, Pseudonyms.kept_in(salt, throwaway=tables_only), notes)
+    films = _usable_films(root, Pseudonyms.stored_in(salt, throwaway=tables_only), notes)
     cases: list[Case] = []
     files: dict[str, Path] = {}
     for patient, own in itertools.groupby(sorted(films, key=lambda film: film.patient), lambda film: film.patient):
@@ -74,19 +74,15 @@ def read(root: Path, salt: Path | None = None, tables_only: bool = False) -> Sou
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _looked_at(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[DicomFilm]:
+def _usable_films(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[DicomFilm]:
     """The usable films; why the others are not is counted."""
-    from rich.console import Console
-    from rich.progress import track
-
     paths = list(_files(root, notes))
     films: dict[str, DicomFilm] = {}
     with silenced(), ThreadPoolExecutor(READERS_AT_ONCE) as pool:
         # Not recorded either: a hundred thousand files complain a hundred thousand times.
         warnings.simplefilter("ignore")
-        found = pool.map(partial(read_header, pseudonyms=pseudonyms), paths)
-        bar = track(found, "headers", len(paths), console=Console(stderr=True), disable=len(paths) < MANY)
-        for film in bar:
+        headers = pool.map(partial(read_header, pseudonyms=pseudonyms), paths)
+        for film in progress(headers, "headers", len(paths), MANY):
             if isinstance(film, str):
                 notes[film] += 1
             elif film.instance in films:
@@ -104,20 +100,20 @@ def _files(root: Path, notes: Counter[str]) -> Iterator[Path]:
     """Every file below a folder, in a fixed order; links to folders are followed, each folder once. DICOMDIR and hidden
     files are passed over."""
 
-    def shut(error: OSError) -> None:
+    def unreadable(error: OSError) -> None:
         notes["folders that cannot be opened"] += 1
 
     seen: set[tuple[int, int]] = set()
-    for here, folders, names in os.walk(root, followlinks=True, onerror=shut):
-        at = os.stat(here)
-        if (at.st_dev, at.st_ino) in seen:
-            folders.clear()
+    for folder, inner, names in os.walk(root, followlinks=True, onerror=unreadable):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            inner.clear()
             continue
-        seen.add((at.st_dev, at.st_ino))
-        folders.sort()
+        seen.add((status.st_dev, status.st_ino))
+        inner.sort()
         for name in sorted(names):
             if not name.startswith(".") and name not in ("DICOMDIR", "SIMULATED"):
-                yield Path(here, name)
+                yield Path(folder, name)
 
 
 # --- patients ------------------------------------------------------------------------------------------------------
@@ -143,15 +139,15 @@ def _studies(patient: str, films: Sequence[DicomFilm], files: dict[str, Path], n
 
 
 def _orders(films: Sequence[DicomFilm]) -> dict[str, float]:
-    """Study -> days since the first; of one day the n-th time is n thousandths later, and nobody where one has none."""
+    """Study -> days since the first; of one day the n-th time is n thousandths later, unless a time is missing."""
     days = [film.day for film in films if film.day is not None]
     orders = {}
     for day in set(days):
         same = [film for film in films if film.day == day]
         clocks = sorted({film.clock for film in same})
-        told = "" not in clocks
+        timed = "" not in clocks
         for film in same:
-            orders[film.study] = day - min(days) + (clocks.index(film.clock) * PLACE_IN_DAY if told else 0.0)
+            orders[film.study] = day - min(days) + (clocks.index(film.clock) * SAME_DAY_STEP if timed else 0.0)
     return orders
 
 
@@ -161,7 +157,7 @@ def _cases(patient: str, studies: Sequence[Study], notes: Counter[str]) -> Itera
         answer = f"{study.view} view" if study.view else ""
         yield Case(f"{study.study_id}-view", patient, study, None, QUESTIONS["view"][0], answer, "view")
     notes["studies without a date (in no pair)"] += sum(math.isnan(study.order) for study in studies)
-    for prior, current in neighbours([study for study in studies if not math.isnan(study.order)]):
+    for prior, current in itertools.pairwise([study for study in studies if not math.isnan(study.order)]):
         if prior.order == current.order:
             notes["neighbouring studies of one day whose order is unknown (no pair)"] += 1
             continue

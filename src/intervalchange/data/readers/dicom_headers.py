@@ -11,10 +11,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from intervalchange.data.decoded_film import MAX_FILE_BYTES
 from intervalchange.data.dicom import CHEST, MODALITIES, PLUGINS, code, is_frontal, transfer_syntax, view_of
-from intervalchange.data.images import MAX_FILE_BYTES
+from intervalchange.data.readers.files import years
 from intervalchange.data.readers.pseudonyms import Pseudonyms
-from intervalchange.data.readers.single_films import years
 
 HEAD_BYTES = 65_536
 """Read of a file at first; nearly every header is shorter."""
@@ -39,7 +39,7 @@ OTHER_PARTS = (
     r"abdom|pelvi|\bhip|knee|hand\b|wrist|foot|ankle|should|elbow|spine|skull|femur|tibia|humer|forearm|finger|\btoe"
     r"|sinus|cervic|lumb|mammo|\bleg\b|\barm\b|\bkub\b"
 )
-OLDEST_TOLD = 90
+OLDEST_KEPT = 90
 """Years that stand for all ages above 89, which may point at a person."""
 
 NO_DICOM = "files that are not DICOM (left out)"
@@ -56,7 +56,7 @@ class DicomFilm:
     view: str
     """PA, AP, or empty."""
     age: float
-    """Years, at most OLDEST_TOLD."""
+    """Years, at most OLDEST_KEPT."""
     sex: str
     day: int | None
     """Of the proleptic calendar, for differences only."""
@@ -126,10 +126,10 @@ def _why_left_out(header: Any) -> str:
     if not (header.get("Rows") and header.get("Columns")):
         return "DICOM files without a picture, or cut short (left out)"
     body = code(header, "BodyPartExamined")
-    said = " ".join(_descriptions(header))
+    described = " ".join(_descriptions(header))
     if body and not any(word in body for word in CHEST):
         return "films of another part of the body (left out)"
-    if not body and re.search(OTHER_PARTS, said) and not re.search(CHEST_WORDS, said):
+    if not body and re.search(OTHER_PARTS, described) and not re.search(CHEST_WORDS, described):
         return "films of another part of the body (left out)"
     if not is_frontal(header):
         return "films that are not frontal (left out)"
@@ -219,20 +219,20 @@ def _moment(header: Any, doubts: Counter[str]) -> tuple[int | None, str]:
 
 def _day(text: str) -> int | None:
     """YYYYMMDD, or YYYY.MM.DD of before 1993."""
-    found = re.fullmatch(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)", text)
+    match = re.fullmatch(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)", text)
     try:
-        return date(*map(int, found.groups())).toordinal() if found else None  # type: ignore[arg-type]
+        return date(*map(int, match.groups())).toordinal() if match else None
     except ValueError:
         return None
 
 
-def _age(said: str, born: str, day: int | None, doubts: Counter[str]) -> float:
-    """Years, as said or from the date of birth; NaN where unknown."""
-    age = years(said.upper(), doubts)
+def _age(text: str, born: str, day: int | None, doubts: Counter[str]) -> float:
+    """Years, as written or from the date of birth; NaN where unknown."""
+    age = years(text.upper(), doubts)
     birth = _day(born)
     if math.isnan(age) and birth is not None and day is not None and day >= birth:
         age = years(f"{int((day - birth) / 365.25)}", doubts)
-    return min(age, float(OLDEST_TOLD)) if not math.isnan(age) else age
+    return min(age, float(OLDEST_KEPT)) if not math.isnan(age) else age
 
 
 def _raw(header: Any, name: str) -> bytes:

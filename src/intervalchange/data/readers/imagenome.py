@@ -25,11 +25,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from intervalchange.data.readers import mimic_files as files
-from intervalchange.data.readers import mimic_studies
+from intervalchange.data.readers import mimic_files, mimic_studies
+from intervalchange.data.readers.files import folder_with, iso, moment, read_table, version_of
 from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, read_graphs, regions_of
-from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPlaces
-from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -39,7 +39,7 @@ LISTS = {"train": "train", "valid": "val", "test": "test"}
 
 @dataclass(frozen=True)
 class _Splits:
-    """Who is where."""
+    """The split of each film, and who must stay out of training."""
 
     of_film: Mapping[str, str]
     gold: frozenset[str]
@@ -58,27 +58,27 @@ def read(
 
     images, reports, graphs: where these are, if not in ROOT. report_part: body (findings and impression), flat, whole.
     """
-    places = files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
-    folder = files.folder_with(graphs or root / "chest-imagenome", "silver_dataset")
+    paths = mimic_files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
+    folder = folder_with(graphs or root / "chest-imagenome", "silver_dataset")
     notes: Counter[str] = Counter()
-    found = read_graphs(folder, notes)
-    splits = _splits(folder, found, notes)
-    films = _films(places, found, notes)
-    studies = mimic_studies.as_studies(places, films, notes, tables_only, report_part)
-    studies = {dicom: _study(study, found[dicom], films[dicom], notes) for dicom, study in studies.items()}
+    graph_of = read_graphs(folder, notes)
+    splits = _splits(folder, graph_of, notes)
+    films = _films(paths, graph_of, notes)
+    studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)
+    studies = {dicom: _study(study, graph_of[dicom], films[dicom], notes) for dicom, study in studies.items()}
     of_film = {
-        dicom: "test" if found[dicom].subject in splits.gold else splits.of_film.get(dicom, "") for dicom in films
+        dicom: "test" if graph_of[dicom].subject in splits.gold else splits.of_film.get(dicom, "") for dicom in films
     }
     notes["films in no split list"] = sum(not split for split in of_film.values())
     cases = mimic_studies.film_cases(films, studies, of_film)
-    pairs = mimic_studies.change_cases(films, studies, of_film, notes)
-    relations = _relations(found, films)
+    pairs = mimic_studies.neighbour_cases(films, studies, of_film, notes)
+    relations = _relations(graph_of, films)
     cases += [_compared(case, relations, notes) for case in pairs]
     used = {(case.prior.study_id, case.current.study_id) for case in pairs if case.prior is not None}
     notes["pairs of studies that are compared and are not neighbours in time (left out)"] = len(relations.keys() - used)
     cases = [_gold(case, splits.gold) for case in cases]
-    release = files.version_of(folder) or "1.0.0"
-    return Source("imagenome", release, places.images, cases, dict(+notes), simulated=places.simulated)
+    release = version_of(folder) or "1.0.0"
+    return Source("imagenome", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def _splits(folder: Path, graphs: Mapping[str, SceneGraph], notes: Counter[str])
     if not avoided.is_file():
         notes["images_to_avoid.csv is not there: gold patients may be in training"] = 1
         return _Splits(of_film, frozenset())
-    gold = frozenset(files.plain_id(subject) for subject in read_table(avoided, WHERE).get("subject_id", ()))
+    gold = frozenset(mimic_files.plain_id(subject) for subject in read_table(avoided, WHERE).get("subject_id", ()))
     notes["patients of the gold set (test, whatever the lists say)"] = len(gold & {g.subject for g in graphs.values()})
     return _Splits(of_film, gold)
 
@@ -106,16 +106,16 @@ def _splits(folder: Path, graphs: Mapping[str, SceneGraph], notes: Counter[str])
 # --- studies and cases -----------------------------------------------------------------------------------------------
 
 
-def _films(places: FilmPlaces, graphs: Mapping[str, SceneGraph], notes: Counter[str]) -> dict[str, FilmMetadata]:
+def _films(paths: FilmPaths, graphs: Mapping[str, SceneGraph], notes: Counter[str]) -> dict[str, FilmMetadata]:
     """dicom_id -> film, its time and size from the MIMIC metadata, else from the graph."""
-    metadata = files.metadata(places, notes)
+    metadata = mimic_files.film_metadata(paths, notes)
     films = {}
     for dicom, graph in graphs.items():
         film = metadata.get(dicom) or FilmMetadata(graph.subject, graph.study, "", math.nan, "", 0, 0)
         days, when = film.days, film.acquired_at
         if math.isnan(days):
             days = moment(graph.when)
-            when = "" if math.isnan(days) else files.iso(days)
+            when = "" if math.isnan(days) else iso(days)
         if not film.height:
             notes["films of unknown size (boxes are not cut at their edges)"] += 1
         view = graph.view or film.view
@@ -135,20 +135,20 @@ def _study(study: Study, graph: SceneGraph, film: FilmMetadata, notes: Counter[s
 
 
 Compared = Mapping[tuple[str, str], Mapping[str, set[str]]]
-"""(prior study, current study) -> finding -> what is said of it, in any region."""
+"""(prior study, current study) -> finding -> the words of progression in all regions."""
 
 
 def _relations(graphs: Mapping[str, SceneGraph], films: Mapping[str, FilmMetadata]) -> Compared:
-    said: dict[tuple[str, str], dict[str, set[str]]] = {}
+    relations: dict[tuple[str, str], dict[str, set[str]]] = {}
     for graph in graphs.values():
         for relation in graph.relations:
             prior = films.get(relation.prior)
             if prior is None:
                 continue
-            pair = said.setdefault((prior.study, graph.study), {})
+            pair = relations.setdefault((prior.study, graph.study), {})
             for finding in relation.findings:
                 pair.setdefault(finding, set()).add(relation.word)
-    return said
+    return relations
 
 
 def _compared(case: Case, relations: Compared, notes: Counter[str]) -> Case:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intervalchange.data.readers.files import progress
 from intervalchange.data.readers.mimic_files import plain_id
 from intervalchange.errors import SourceError
 from intervalchange.findings import RANKED_LEVELS
@@ -28,53 +29,6 @@ SMALL = 224
 
 MOSTLY = 0.8
 """Share of a region inside another from which it counts as a part of it."""
-
-BOX_REGIONS = {
-    "right lung": "Right lung",
-    "right upper lung zone": "Right upper lung zone",
-    "right mid lung zone": "Right mid lung zone",
-    "right lower lung zone": "Right lower lung zone",
-    "right hilar structures": "Hilar Area of the Right Lung",
-    "right apical zone": "Apical zone of right lung",
-    "right costophrenic angle": "right costophrenic sulcus;;Right costodiaphragmatic recess",
-    "right cardiophrenic angle": "right cardiophrenic sulcus",
-    "right hemidiaphragm": "Right hemidiaphragm",
-    "left lung": "Left lung",
-    "left upper lung zone": "Left upper lung zone",
-    "left mid lung zone": "Left mid lung zone",
-    "left lower lung zone": "Left lower lung zone",
-    "left hilar structures": "Hilar Area of the Left Lung",
-    "left apical zone": "Apical zone of left lung",
-    "left costophrenic angle": "left costophrenic sulcus;;Left costodiaphragmatic recess",
-    "left hemidiaphragm": "Left hemidiaphragm",
-    "trachea": "Trachea&&Main Bronchus",
-    "spine": "Vertebral column",
-    "right clavicle": "Right clavicle",
-    "left clavicle": "Left clavicle",
-    "aortic arch": "Aortic arch structure",
-    "mediastinum": "Mediastinum",
-    "upper mediastinum": "Superior mediastinum",
-    "svc": "Superior vena cava structure",
-    "cardiac silhouette": "Cardiac shadow viewed radiologically;;Heart",
-    "left cardiac silhouette": "Structure of left margin of heart",
-    "right cardiac silhouette": "Right border of heart viewed radiologically",
-    "cavoatrial junction": "cavoatrial",
-    "right atrium": "Right atrial structure",
-    "descending aorta": "Descending aorta",
-    "carina": "Structure of carina",
-    "left upper abdomen": "Structure of left upper quadrant of abdomen",
-    "right upper abdomen": "Structure of right upper quadrant of abdomen",
-    "abdomen": "Abdominal cavity",
-    "left cardiophrenic angle": "left cardiophrenic sulcus",
-}
-"""Region that has a box -> its UMLS text, in the order of the files."""
-WITHOUT_TEXT = (
-    *("right cardiophrenic angle", "left cardiophrenic angle", "left cardiac silhouette", "right cardiac silhouette"),
-    *("descending aorta", "left upper abdomen", "right upper abdomen"),
-)
-"""Regions with a box of which no report speaks; the other 29 have both."""
-TEXT_REGIONS = ("neck", *(f"{s} {p}" for p in ("chest wall", "shoulder", "arm", "breast") for s in ("left", "right")))
-"""Regions of reports that have no box (`unknown` is another)."""
 
 FINDING_OF_LABEL = {
     "airspace opacity": "lung opacity",
@@ -122,22 +76,10 @@ class SmallFrame:
         """A point of the small square in pixels of the film."""
         return int((x - self.left) / self.ratio), int((y - self.top) / self.ratio)
 
-    def small(self, x: float, y: float) -> tuple[int, int]:
-        """The whole point of the small square that comes back nearest to a point of the film."""
-        across, down = x * self.ratio + self.left, y * self.ratio + self.top
-        return (
-            min(_whole(across), key=lambda one: abs(self.original(one, 0)[0] - x)),
-            min(_whole(down), key=lambda one: abs(self.original(0, one)[1] - y)),
-        )
-
-
-def _whole(value: float) -> tuple[int, int]:
-    return math.floor(value), math.ceil(value)
-
 
 @dataclass(frozen=True)
 class Relation:
-    """What a sentence says of one region against the study before."""
+    """How a sentence compares one region with the study before."""
 
     prior: str
     """dicom_id of the earlier film."""
@@ -148,7 +90,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class SceneGraph:
-    """What one graph says of a film."""
+    """One graph: boxes of a film and what its report states."""
 
     dicom: str
     subject: str
@@ -221,30 +163,30 @@ def _states(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[tuple[str, str, 
     for entry in entries:
         region, graded = str(entry["bbox_name"]), {}
         severities = entry.get("severity_cues") or []
-        for place, sentence in enumerate(entry["attributes"]):
+        for row, sentence in enumerate(entry["attributes"]):
             present = set()
             for category, yes, label in _parts(sentence):
                 states[region, category, label] = yes
                 if yes and category in DISEASE_CATEGORIES:
                     present.add(FINDING_OF_LABEL.get(label, label))
-            words = {w for _, yes, w in _parts(severities[place] if place < len(severities) else []) if yes}
+            words = {w for _, yes, w in _parts(severities[row] if row < len(severities) else []) if yes}
             words &= RANKED_LEVELS.keys()
             # A grade belongs to a finding only where the sentence has one of each.
             if len(present) == len(words) == 1:
                 graded[present.pop()] = words.pop()
         for finding, word in graded.items():
-            levels[finding] = max(levels.get(finding, word), word, key=lambda one: RANKED_LEVELS[one])
+            levels[finding] = max(levels.get(finding, word), word, key=RANKED_LEVELS.__getitem__)
     return states, levels
 
 
 def _findings(states: Mapping[tuple[str, str, str], bool]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    findings: dict[str, float] = {}
     for (_, category, label), yes in states.items():
         if category not in DISEASE_CATEGORIES or (label in NARROWER and not yes):
             continue
         name = FINDING_OF_LABEL.get(label, label)
-        found[name] = max(found.get(name, 0.0), float(yes))
-    return found
+        findings[name] = max(findings.get(name, 0.0), float(yes))
+    return findings
 
 
 def _relations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Relation]:
@@ -297,11 +239,11 @@ def regions_of(graph: SceneGraph, height: int, width: int, notes: Counter[str]) 
 
 def _located(graph: SceneGraph, regions: Mapping[str, Region]) -> Iterator[Region]:
     """The regions that a finding is said to be in; of a lung and its zones, the zones."""
-    said: dict[str, list[Box]] = {}
+    boxes_of: dict[str, list[Box]] = {}
     for finding, name in graph.located:
         if name in regions:
-            said.setdefault(finding, []).append(regions[name].box)
-    for finding, boxes in said.items():
+            boxes_of.setdefault(finding, []).append(regions[name].box)
+    for finding, boxes in boxes_of.items():
         for box in boxes:
             if not any(other != box and _share(other, box) > MOSTLY for other in boxes):
                 yield Region("located", finding, box)
@@ -318,34 +260,30 @@ def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None
 
     folder: holds `silver_dataset`. Raises SourceError where there are no graphs or none can be read.
     """
-    found: dict[str, SceneGraph] = {}
+    graphs: dict[str, SceneGraph] = {}
     for data in _graph_files(folder, wanted):
         try:
             graph = read_graph(data)
         except (ValueError, KeyError, TypeError, AttributeError):
             notes["scene graphs that cannot be read (skipped)"] += 1
             continue
-        found[graph.dicom] = graph
-    if not found:
+        graphs[graph.dicom] = graph
+    if not graphs:
         raise SourceError("no scene graph could be read.", where=folder, remedy=WHERE)
-    return found
+    return graphs
 
 
 def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]:
     """The bytes of every wanted graph, from the folder or else from the archive."""
-    from rich.console import Console
-    from rich.progress import track
-
     silver = folder / "silver_dataset"
     paths = sorted((silver / "scene_graph").glob(f"*{ENDING}"))
-    console = Console(stderr=True)
 
     def is_wanted(name: str) -> bool:
         return name.endswith(ENDING) and (wanted is None or Path(name).name.removesuffix(ENDING) in wanted)
 
     if paths:
         paths = [path for path in paths if is_wanted(path.name)]
-        for path in track(paths, "scene graphs", console=console, disable=len(paths) < 5000):
+        for path in progress(paths, "scene graphs", len(paths)):
             yield path.read_bytes()
         return
     archive = silver / "scene_graph.zip"
@@ -354,7 +292,7 @@ def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]
     try:
         with zipfile.ZipFile(archive) as packed:
             names = sorted(name for name in packed.namelist() if is_wanted(name))
-            for name in track(names, "scene graphs", console=console, disable=len(names) < 5000):
+            for name in progress(names, "scene graphs", len(names)):
                 yield packed.read(name)
     except zipfile.BadZipFile as error:
         raise SourceError("this archive is broken.", where=archive, remedy=WHERE) from error

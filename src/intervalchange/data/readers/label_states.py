@@ -28,7 +28,7 @@ def findings_of(row: Mapping[str, str], uncertain: float, notes: Counter[str]) -
 
     A finding is the label in lower case. Cells that are none of the four states are counted and left out.
     """
-    found = {}
+    findings = {}
     for label, cell in row.items():
         text = cell.strip()
         if not text:
@@ -40,9 +40,9 @@ def findings_of(row: Mapping[str, str], uncertain: float, notes: Counter[str]) -
             state = math.inf
         if state == -1:
             notes["uncertain labels"] += 1
-            found[name] = uncertain
+            findings[name] = uncertain
         elif state in (0, 1):
-            found[name] = state
+            findings[name] = state
         elif not math.isnan(state):
             notes["labels that are not 1, 0, -1 or empty (left out)"] += 1
-    return found
+    return findings

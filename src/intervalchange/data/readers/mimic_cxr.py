@@ -23,11 +23,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from intervalchange.data.readers import mimic_files as files
-from intervalchange.data.readers import mimic_studies
+from intervalchange.data.readers import mimic_files, mimic_studies
+from intervalchange.data.readers.files import plain_or_gzip, read_table, version_of
 from intervalchange.data.readers.label_states import findings_of, uncertain_value
-from intervalchange.data.readers.mimic_files import FilmPlaces
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.mimic_files import FilmPaths
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT
 from intervalchange.records import Case
@@ -53,59 +53,59 @@ def read(
     images, reports: where these are, if not in ROOT. labels: chexpert or negbio. uncertain: what an uncertain label
     becomes: unknown, absent or present. report_part: body (findings and impression), flat, or whole.
     """
-    places = files.locate_films(root, images, reports)
+    paths = mimic_files.locate_films(root, images, reports)
     notes: Counter[str] = Counter()
-    films = mimic_studies.frontal(mimic_studies.need_metadata(places, notes), notes)
-    findings, checked = study_findings(places, labels, uncertain, notes)
-    studies = mimic_studies.as_studies(places, films, notes, tables_only, report_part)
+    films = mimic_studies.frontal(mimic_studies.need_metadata(paths, notes), notes)
+    findings, checked = study_findings(paths, labels, uncertain, notes)
+    studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)
     notes["films of studies without a label"] = sum(not findings.get(s.study_id) for s in studies.values())
     studies = {dicom: replace(study, findings=findings.get(study.study_id, {})) for dicom, study in studies.items()}
-    studies, truth = mimic_studies.with_truth(places, films, studies)
-    splits = mimic_studies.split_of_films(places, notes)
+    studies, truth = mimic_studies.with_truth(paths, films, studies)
+    splits = mimic_studies.split_of_films(paths, notes)
     cases = mimic_studies.film_cases(films, studies, splits)
-    cases += mimic_studies.change_cases(films, studies, splits, notes)
+    cases += mimic_studies.neighbour_cases(films, studies, splits, notes)
     if not cases:
-        raise SourceError("no frontal film could be used.", where=places.images, remedy=f"Noted: {dict(notes)}.")
+        raise SourceError("no frontal film could be used.", where=paths.images, remedy=f"Noted: {dict(notes)}.")
     cases = [_tagged(case, checked, truth.same_state) for case in cases]
     maps = {studies[dicom].image: path for dicom, path in truth.maps.items()}
-    release = files.version_of(places.images) or ("2.1.0" if checked else "2.0.0")
-    return Source("mimic_cxr", release, places.images, cases, dict(+notes), maps, places.simulated)
+    release = version_of(paths.images) or ("2.1.0" if checked else "2.0.0")
+    return Source("mimic_cxr", release, paths.images, cases, dict(+notes), maps, paths.simulated)
 
 
 def study_findings(
-    places: FilmPlaces, labels: str, uncertain: str, notes: Counter[str]
+    paths: FilmPaths, labels: str, uncertain: str, notes: Counter[str]
 ) -> tuple[dict[str, Findings], frozenset[str]]:
     """Study -> findings, and the studies whose labels come from radiologists. Raises SourceError without a table."""
     if labels not in LABELLERS:
         raise ConfigError(f"unknown labels '{labels}'.", remedy=f"Choose one of: {', '.join(LABELLERS)}.")
     value = uncertain_value(uncertain)
     name = f"mimic-cxr-2.0.0-{labels}.csv"
-    path = files.plain_or_gzip(places.images, name)
+    path = plain_or_gzip(paths.images, name)
     if path is None:
-        where = places.images / f"{name}.gz"
-        raise SourceError("the labels are missing.", where=where, remedy=files.WHERE["images"])
-    found = _label_table(path, value, notes)
-    by_radiologists = files.plain_or_gzip(places.images, TEST_LABELS)
+        where = paths.images / f"{name}.gz"
+        raise SourceError("the labels are missing.", where=where, remedy=mimic_files.WHERE["images"])
+    findings = _label_table(path, value, notes)
+    by_radiologists = plain_or_gzip(paths.images, TEST_LABELS)
     if by_radiologists is None:
-        return found, frozenset()
+        return findings, frozenset()
     checked = _label_table(by_radiologists, value, notes)
     notes["studies with the labels of radiologists"] = len(checked)
-    return {**found, **checked}, frozenset(checked)
+    return {**findings, **checked}, frozenset(checked)
 
 
 def _label_table(path: Path, uncertain: float, notes: Counter[str]) -> dict[str, Findings]:
     """Study -> findings of one table, its columns by name."""
-    table = read_table(path, files.WHERE["images"])
+    table = read_table(path, mimic_files.WHERE["images"])
     labels = [name for name in table.columns if name in LABELS]
     if "study_id" not in table.columns or not labels:
-        raise SourceError("this is not a table of labels by study_id.", where=path, remedy=files.WHERE["images"])
-    found: dict[str, Findings] = {}
+        raise SourceError("this is not a table of labels by study_id.", where=path, remedy=mimic_files.WHERE["images"])
+    findings: dict[str, Findings] = {}
     for study, *cells in zip(table["study_id"], *(table[name] for name in labels), strict=True):
-        if not files.plain_id(study):
+        if not mimic_files.plain_id(study):
             notes["label rows without a study_id (skipped)"] += 1
             continue
-        found[files.plain_id(study)] = findings_of(dict(zip(labels, cells, strict=True)), uncertain, notes)
-    return found
+        findings[mimic_files.plain_id(study)] = findings_of(dict(zip(labels, cells, strict=True)), uncertain, notes)
+    return findings
 
 
 def _tagged(case: Case, checked: frozenset[str], same_state: frozenset[frozenset[str]]) -> Case:

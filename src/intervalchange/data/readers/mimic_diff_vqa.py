@@ -31,11 +31,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from intervalchange.data.readers import mimic_files as files
+from intervalchange.data.readers.files import folder_with, iso, moment, need_columns, read_table
 from intervalchange.data.readers.imagenome_graphs import read_graphs, regions_of
-from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.data.readers.mimic_files import (
+    FRONTAL,
+    OFFICIAL_SPLITS,
+    WHERE,
+    DiffVqaPaths,
+    FilmIds,
+    film_metadata,
+    film_pattern,
+    locate,
+    plain_id,
+    short_hash,
+    with_reports,
+    with_truth,
+)
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import parse, reverse
@@ -47,7 +59,7 @@ RANK = {"test": 2, "val": 1}
 
 @dataclass(frozen=True)
 class MimicFilm:
-    """What the tables say of one study."""
+    """What the tables state about one study."""
 
     subject: str
     dicom: str
@@ -74,26 +86,27 @@ def read(
     images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
     where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
     """
-    places = files.locate(root, images, reports, questions)
+    paths = locate(root, images, reports, questions)
     notes: Counter[str] = Counter()
-    films = _films(places, notes)
-    key_findings = _key_findings(places, notes)
-    rows = list(_rows(places, films, notes))
+    films = _films(paths, notes)
+    key_findings = _key_findings(paths, notes)
+    rows = list(_rows(paths, films, notes))
     used = {study for row in rows for study in (row.study, row.reference) if study}
-    pattern = files.film_pattern(places, [(films[s].subject, s, films[s].dicom) for s in sorted(used)], tables_only)
-    studies = {study: _study(study, films[study], pattern, key_findings) for study in sorted(used)}
+    ids = {study: FilmIds(films[study].subject, films[study].dicom) for study in sorted(used)}
+    pattern = film_pattern(paths, [(own.subject, study, own.dicom) for study, own in ids.items()], tables_only)
+    studies = {study: _study(study, films[study], pattern, key_findings) for study in ids}
     if not tables_only:
-        studies = files.with_reports(places, films, studies, notes)
+        studies = with_reports(paths, ids, studies, notes)
         studies = _with_regions(graphs or root / "chest-imagenome", graphs is not None, films, studies, notes)
-    studies, truth = files.with_truth(places, films, studies)
+    studies, truth = with_truth(paths, ids, studies)
     cases = _cases(rows, studies, films, truth.same_state, notes)
     if not cases:
-        raise SourceError("no question could be used.", where=places.questions, remedy=f"Noted: {dict(notes)}.")
-    asked = sum(case.kind == "difference" for case in cases)
-    old = notes["difference rows with the main film earlier (turned round)"] > 0.25 * max(1, asked)
-    release = places.release or ("as 1.0.0" if old else "as 1.0.1")
+        raise SourceError("no question could be used.", where=paths.questions, remedy=f"Noted: {dict(notes)}.")
+    differences = sum(case.kind == "difference" for case in cases)
+    as_old = notes["difference rows with the main film earlier (turned round)"] > 0.25 * max(1, differences)
+    release = paths.release or ("as 1.0.0" if as_old else "as 1.0.1")
     maps = {studies[study].image: path for study, path in truth.maps.items()}
-    return Source("mimic_diff_vqa", release, places.images, cases, dict(notes), maps, places.simulated)
+    return Source("mimic_diff_vqa", release, paths.images, cases, dict(notes), maps, paths.simulated)
 
 
 @dataclass(frozen=True)
@@ -109,14 +122,14 @@ class Row:
     split: str
 
 
-def _films(places: files.Places, notes: Counter[str]) -> dict[str, MimicFilm]:
+def _films(paths: DiffVqaPaths, notes: Counter[str]) -> dict[str, MimicFilm]:
     """Study -> film, for every study of mimic_all.csv that names one."""
-    table = read_table(places.all_studies, files.WHERE["questions"])
-    _need(table, ("study_id", "subject_id", "dicom_id"), places.all_studies)
+    table = read_table(paths.all_studies, WHERE["questions"])
+    need_columns(table, ("study_id", "subject_id", "dicom_id"), paths.all_studies, WHERE["questions"])
     table = table.reindex(
         columns=[*table.columns, *({"view", "study_date", "study_order"} - set(table.columns))], fill_value=""
     )
-    metadata = files.metadata(places, notes)
+    metadata = film_metadata(paths, notes)
     films = {}
     columns = (table[name] for name in ("study_id", "subject_id", "dicom_id", "view", "study_date", "study_order"))
     for study, subject, dicom, view, date, order in zip(*columns, strict=True):
@@ -128,16 +141,16 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, MimicFilm]:
         days, when = (known.days, known.acquired_at) if known else (math.nan, "")
         if math.isnan(days):
             days = moment(date)
-            when = "" if math.isnan(days) or days < 100_000 else files.iso(days)
+            when = "" if math.isnan(days) or days < 100_000 else iso(days)
             if math.isnan(days) and date.strip():
                 notes["study dates that cannot be read"] += 1
         if not word:
             notes["studies without a view"] += 1
         rank = moment(order) if len(order.strip()) < 8 else math.nan
-        films[files.plain_id(study)] = MimicFilm(
-            files.plain_id(subject),
+        films[plain_id(study)] = MimicFilm(
+            plain_id(subject),
             dicom.strip(),
-            files.FRONTAL.get(word, word),
+            FRONTAL.get(word, word),
             days,
             rank,
             when,
@@ -147,33 +160,33 @@ def _films(places: files.Places, notes: Counter[str]) -> dict[str, MimicFilm]:
     return films
 
 
-def _rows(places: files.Places, films: Mapping[str, MimicFilm], notes: Counter[str]) -> Iterator[Row]:
+def _rows(paths: DiffVqaPaths, films: Mapping[str, MimicFilm], notes: Counter[str]) -> Iterator[Row]:
     """The lines whose films are known and frontal."""
-    table = read_table(places.pair_questions, files.WHERE["questions"])
-    _need(table, NEEDED, places.pair_questions)
+    table = read_table(paths.pair_questions, WHERE["questions"])
+    need_columns(table, NEEDED, paths.pair_questions, WHERE["questions"])
     splits = table["split"] if "split" in table.columns else [""] * len(table)
     for study, subject, reference, kind, question, answer, split in zip(
         *(table[n] for n in NEEDED[:3]), *(table[n] for n in NEEDED[3:]), splits, strict=True
     ):
         kind, split = kind.strip().lower(), split.strip().lower()
-        if kind not in KINDS or split not in files.SPLITS:
+        if kind not in KINDS or split not in OFFICIAL_SPLITS:
             notes["rows with an unknown question type or split (skipped)"] += 1
             continue
-        study, subject = files.plain_id(study), files.plain_id(subject)
-        reference = files.plain_id(reference) if kind == "difference" else ""
+        study, subject = plain_id(study), plain_id(subject)
+        reference = plain_id(reference) if kind == "difference" else ""
         trouble = _trouble(study, reference, subject, kind, films)
         if trouble:
             notes[f"rows {trouble} (skipped)"] += 1
             continue
-        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), files.SPLITS[split])
+        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), OFFICIAL_SPLITS[split])
 
 
 def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, MimicFilm]) -> str:
     """Why a row cannot be used, or nothing."""
     if kind == "difference" and (not reference or reference == study):
         return "of a difference without another film"
-    for one in (study, reference) if reference else (study,):
-        film = films.get(one)
+    for name in (study, reference) if reference else (study,):
+        film = films.get(name)
         if film is None:
             return "whose image is unknown"
         if film.subject != subject:
@@ -183,17 +196,17 @@ def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping
     return ""
 
 
-def _key_findings(places: files.Places, notes: Counter[str]) -> dict[str, tuple[dict[str, float], dict[str, str]]]:
+def _key_findings(paths: DiffVqaPaths, notes: Counter[str]) -> dict[str, tuple[dict[str, float], dict[str, str]]]:
     """Study -> findings (of the 30: named 1, all others 0, as the answers were made) and levels."""
-    path = places.all_diseases
+    path = paths.all_diseases
     if path is None:
         notes["all_diseases.json is not there: findings and levels are unknown"] = 1
         return {}
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))
-        return {files.plain_id(entry["study_id"]): _finding_state(entry["entity"]) for entry in entries}
+        return {plain_id(entry["study_id"]): _finding_state(entry["entity"]) for entry in entries}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError("this is not the key findings list.", where=path, remedy=files.WHERE["questions"]) from error
+        raise SourceError("this is not the key findings list.", where=path, remedy=WHERE["questions"]) from error
 
 
 def _finding_state(entity: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:
@@ -213,19 +226,21 @@ def _study(study: str, film: MimicFilm, pattern: str, key_findings: Mapping[str,
 
 
 def _with_regions(
-    folder: Path, asked: bool, films: Mapping[str, MimicFilm], studies: Mapping[str, Study], notes: Counter[str]
+    folder: Path, required: bool, films: Mapping[str, MimicFilm], studies: Mapping[str, Study], notes: Counter[str]
 ) -> dict[str, Study]:
-    """The studies with the regions of their scene graphs. asked: it is an error where there are none."""
-    folder = files.folder_with(folder, "silver_dataset")
-    if not asked and not (folder / "silver_dataset").is_dir():
+    """The studies with the regions of their scene graphs. required: it is an error where there are none."""
+    folder = folder_with(folder, "silver_dataset")
+    if not required and not (folder / "silver_dataset").is_dir():
         return dict(studies)
     of_dicom = {films[study].dicom: study for study in studies}
-    told = dict(studies)
+    completed = dict(studies)
     for dicom, graph in read_graphs(folder, notes, of_dicom).items():
         study = of_dicom[dicom]
-        told[study] = replace(told[study], regions=regions_of(graph, films[study].height, films[study].width, notes))
-    notes["films without a scene graph"] += sum(not study.regions for study in told.values())
-    return told
+        completed[study] = replace(
+            completed[study], regions=regions_of(graph, films[study].height, films[study].width, notes)
+        )
+    notes["films without a scene graph"] += sum(not study.regions for study in completed.values())
+    return completed
 
 
 def _cases(
@@ -261,7 +276,7 @@ def _content(case: Case) -> object:
 
 
 def _single(row: Row, studies: Mapping[str, Study]) -> Case:
-    case_id = f"{row.study}-{row.kind}-{files.short_hash(row.question)}"
+    case_id = f"{row.study}-{row.kind}-{short_hash(row.question)}"
     return Case(case_id, row.subject, studies[row.study], None, row.question, row.answer, row.kind, row.split)
 
 
@@ -289,29 +304,23 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFil
         except ValueError:
             notes["difference rows to be turned round whose answer cannot be read (skipped)"] += 1
             return None
-    case_id = f"{current}-{prior}-difference-{files.short_hash(row.question)}"
+    case_id = f"{current}-{prior}-difference-{short_hash(row.question)}"
     films_of = (studies[current], studies[prior])
     return Case(case_id, row.subject, *films_of, row.question, answer, "difference", row.split, tuple(tags))
 
 
-def _later(one: MimicFilm, other: MimicFilm) -> int:
-    """1 where `one` was taken after `other`, -1 before, 0 where it cannot be told."""
-    for a, b in ((one.days, other.days), (one.order, other.order)):
-        if not (math.isnan(a) or math.isnan(b)) and a != b:
-            return 1 if a > b else -1
+def _later(main: MimicFilm, reference: MimicFilm) -> int:
+    """1 where `main` was taken after `reference`, -1 before, 0 where it cannot be told."""
+    for time, reference_time in ((main.days, reference.days), (main.order, reference.order)):
+        if not (math.isnan(time) or math.isnan(reference_time)) and time != reference_time:
+            return 1 if time > reference_time else -1
     return 0
 
 
 def _agreement(answer: str, main: Study, reference: Study) -> int:
     """How many more items of an answer fit `main` as the main film than fit it as the reference."""
-    said = parse(answer).change.items
-    if not said or not main.findings or not reference.findings:
+    items = parse(answer).change.items
+    if not items or not main.findings or not reference.findings:
         return 0
     forward = Change.between(reference, main)
-    return len(said & forward.items) - len(said & forward.reverse().items)
-
-
-def _need(table: pd.DataFrame, columns: tuple[str, ...], path: Path) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise SourceError(f"columns {', '.join(missing)} are missing.", where=path, remedy=files.WHERE["questions"])
+    return len(items & forward.items) - len(items & forward.reverse().items)

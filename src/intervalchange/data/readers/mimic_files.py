@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from intervalchange.data.readers.source import moment, read_table
+from intervalchange.data.readers.files import (
+    PROBED,
+    folder_with,
+    iso,
+    marker,
+    moment,
+    need_columns,
+    plain_or_gzip,
+    progress,
+    read_table,
+    version_of,
+)
 from intervalchange.errors import SourceError
 from intervalchange.records import Region, Study
 
@@ -26,19 +35,17 @@ WHERE = {
 }
 FRONTAL = {"postero-anterior": "PA", "antero-posterior": "AP", "pa": "PA", "ap": "AP"}
 """A view in any of its spellings, in lower case -> PA or AP. What is not here is not frontal."""
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
-"""A split in any of its spellings -> ours."""
+OFFICIAL_SPLITS = {"train": "train", "val": "val", "valid": "val", "validate": "val", "test": "test", "": ""}
+"""A split as the tables spell it -> ours."""
 EDGES = ("x1", "y1", "x2", "y2")
 SIMULATE = "Write the simulated cohort again: `intervalchange simulate`."
 METADATA = "mimic-cxr-2.0.0-metadata.csv"
 PATTERNS = ("files/p{top}/p{subject}/s{study}/{dicom}", "p{top}/p{subject}/s{study}/{dicom}", "{dicom}")
 ENDINGS = (".jpg", ".png", ".dcm", ".jpeg")
-PROBED = 200
-"""How many films are looked for to learn how the image folder is laid out."""
 
 
 @dataclass(frozen=True)
-class FilmPlaces:
+class FilmPaths:
     """Where the films are, and what lies beside them."""
 
     images: Path
@@ -48,7 +55,7 @@ class FilmPlaces:
 
 
 @dataclass(frozen=True)
-class Places(FilmPlaces):
+class DiffVqaPaths(FilmPaths):
     """The files of Medical-Diff-VQA too."""
 
     questions: Path
@@ -58,33 +65,31 @@ class Places(FilmPlaces):
     release: str
 
 
-class HasIds(Protocol):
-    """What is needed of a film to name its files."""
+class FilmIds(NamedTuple):
+    """What names the files of a film."""
 
-    @property
-    def subject(self) -> str: ...
-    @property
-    def dicom(self) -> str: ...
+    subject: str
+    dicom: str
 
 
-def locate(root: Path, images: Path | None, reports: Path | None, questions: Path | None) -> Places:
+def locate(root: Path, images: Path | None, reports: Path | None, questions: Path | None) -> DiffVqaPaths:
     """Find everything, or say at once all that is missing and where to get it."""
-    asked = folder_with(questions or root / "medical-diff-vqa", "mimic_pair_questions.csv")
+    folder = folder_with(questions or root / "medical-diff-vqa", "mimic_pair_questions.csv")
     missing = []
     for name in ("mimic_pair_questions.csv", "mimic_all.csv"):
-        if plain_or_gzip(asked, name) is None:
-            missing.append(f"{asked / name} ({WHERE['questions']})")
+        if plain_or_gzip(folder, name) is None:
+            missing.append(f"{folder / name} ({WHERE['questions']})")
     films = locate_films(root, images, reports, missing, "medical-diff-vqa and mimic-cxr-jpg")
-    return Places(
+    return DiffVqaPaths(
         images=films.images,
         reports=films.reports,
         truth=films.truth,
         simulated=films.simulated,
-        questions=asked,
-        pair_questions=plain_or_gzip(asked, "mimic_pair_questions.csv") or asked,
-        all_studies=plain_or_gzip(asked, "mimic_all.csv") or asked,
-        all_diseases=asked / "all_diseases.json" if (asked / "all_diseases.json").is_file() else None,
-        release=version_of(asked),
+        questions=folder,
+        pair_questions=plain_or_gzip(folder, "mimic_pair_questions.csv") or folder,
+        all_studies=plain_or_gzip(folder, "mimic_all.csv") or folder,
+        all_diseases=folder / "all_diseases.json" if (folder / "all_diseases.json").is_file() else None,
+        release=version_of(folder),
     )
 
 
@@ -94,7 +99,7 @@ def locate_films(
     reports: Path | None,
     missing: Sequence[str] = (),
     expected: str = "mimic-cxr-jpg",
-) -> FilmPlaces:
+) -> FilmPaths:
     """Find the films and what lies beside them, or say all that is missing.
 
     missing: what the caller lacks already. expected: the folders that ROOT should hold, in words.
@@ -110,42 +115,12 @@ def locate_films(
     if reports is not None and not texts.is_dir():
         raise SourceError("there is no such folder of reports.", where=reports, remedy=WHERE["reports"])
     truth = root / "simulated-truth"
-    return FilmPlaces(
+    return FilmPaths(
         images=films,
         reports=texts if texts.is_dir() else None,
         truth=truth if truth.is_dir() else None,
         simulated=marker(root / "SIMULATED"),
     )
-
-
-def version_of(folder: Path) -> str:
-    """The release, where a folder of the path is named after it; else empty."""
-    return next((part for part in reversed(folder.resolve().parts) if re.fullmatch(r"\d+\.\d+\.\d+", part)), "")
-
-
-def folder_with(given: Path, *expected: str) -> Path:
-    """The folder itself, or the newest version folder in it, whichever holds what is expected."""
-    versions = sorted((p for p in given.glob("[0-9]*.[0-9]*") if p.is_dir()), reverse=True) if given.is_dir() else []
-    for folder in (given, *versions):
-        if any((folder / name).exists() or (folder / f"{name}.gz").exists() for name in expected):
-            return folder
-    return given
-
-
-def plain_or_gzip(folder: Path, name: str) -> Path | None:
-    """The table as it is named, or gzipped, or None."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-
-
-def marker(path: Path) -> dict[str, Any]:
-    """What SIMULATED says; a marker that is not JSON still marks."""
-    if not path.is_file():
-        return {}
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) and said else {"simulated": True}
 
 
 def plain_id(text: object) -> str:
@@ -155,20 +130,14 @@ def plain_id(text: object) -> str:
 
 
 def ids_of_path(path: str) -> tuple[str, str, str] | None:
-    """`[files/]p29/p29990001/s69990002/<dicom>[.jpg]` -> subject, study, dicom_id; None where it is no such path."""
-    found = re.search(r"p(\d+)/s(\d+)/([^/\\]+?)(?:\.(?:jpe?g|dcm|png))?$", path.strip())
-    return (found[1], found[2], found[3]) if found else None
+    """`[files/]p29/p29990001/s69990002/<dicom>[.jpg]` -> subject, study, dicom_id; None for another path."""
+    match = re.search(r"p(\d+)/s(\d+)/([^/\\]+?)(?:\.(?:jpe?g|dcm|png))?$", path.strip())
+    return (match[1], match[2], match[3]) if match else None
 
 
 def short_hash(text: str) -> str:
     """Eight hexadecimal digits of a question, for a case id that does not depend on the number of a row."""
     return hashlib.sha256(text.lower().encode()).hexdigest()[:8]
-
-
-def iso(days: float) -> str:
-    """The inverse of `moment`, to the second."""
-    when = datetime.min + timedelta(seconds=round((days - 1) * 86400))
-    return when.date().isoformat() if days == int(days) else when.isoformat()
 
 
 # --- metadata of the films --------------------------------------------------------------------------------------
@@ -189,9 +158,9 @@ class FilmMetadata:
     width: int
 
 
-def metadata(places: FilmPlaces, notes: Counter[str]) -> dict[str, FilmMetadata]:
+def film_metadata(paths: FilmPaths, notes: Counter[str]) -> dict[str, FilmMetadata]:
     """dicom_id -> metadata; empty, with a note, where the table is not there."""
-    path = plain_or_gzip(places.images, METADATA)
+    path = plain_or_gzip(paths.images, METADATA)
     if path is None:
         notes[f"{METADATA}.gz is not there: time comes from study_date and study_order"] = 1
         return {}
@@ -199,7 +168,7 @@ def metadata(places: FilmPlaces, notes: Counter[str]) -> dict[str, FilmMetadata]
     wanted = ["dicom_id", "ViewPosition", "ViewCodeSequence_CodeMeaning", "StudyDate", "StudyTime"]
     wanted += ["subject_id", "study_id", "Rows", "Columns"]
     table = table.reindex(columns=wanted, fill_value="")
-    found = {}
+    films = {}
     for dicom, position, meaning, date, time, *ids, rows, columns in zip(*(table[n] for n in wanted), strict=True):
         view = position.strip() if position.strip() in ("PA", "AP") else meaning.strip() or position.strip()
         days = moment(date)
@@ -208,10 +177,10 @@ def metadata(places: FilmPlaces, notes: Counter[str]) -> dict[str, FilmMetadata]
             notes["metadata dates that cannot be read"] += 1
         elif clock is not None:
             days += clock / 86400
-        subject, study = (plain_id(one) for one in ids)
+        subject, study = (plain_id(cell) for cell in ids)
         acquired_at = "" if math.isnan(days) else iso(days)
-        found[dicom.strip()] = FilmMetadata(subject, study, view, days, acquired_at, _pixels(rows), _pixels(columns))
-    return found
+        films[dicom.strip()] = FilmMetadata(subject, study, view, days, acquired_at, _pixels(rows), _pixels(columns))
+    return films
 
 
 def _pixels(text: str) -> int:
@@ -229,7 +198,7 @@ def _clock(text: str) -> float | None:
     return hours * 3600 + minutes * 60 + seconds if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
-def film_pattern(places: FilmPlaces, ids: Sequence[tuple[str, str, str]], tables_only: bool) -> str:
+def film_pattern(paths: FilmPaths, ids: Sequence[tuple[str, str, str]], tables_only: bool) -> str:
     """How films are named under the image folder: MIMIC-CXR-JPG's tree, one without `files/`, or a flat folder.
 
     ids: (subject, study, dicom) in use; the first that are found decide.
@@ -237,12 +206,10 @@ def film_pattern(places: FilmPlaces, ids: Sequence[tuple[str, str, str]], tables
     step = max(1, len(ids) // PROBED)
     for pattern in (path + ending for path in PATTERNS for ending in ENDINGS):
         for subject, study, dicom in ids[::step]:
-            if (places.images / pattern.format(top=subject[:2], subject=subject, study=study, dicom=dicom)).is_file():
+            if (paths.images / pattern.format(top=subject[:2], subject=subject, study=study, dicom=dicom)).is_file():
                 return pattern
     if ids and not tables_only:
-        raise SourceError(
-            "none of the films that the tables name is here.", where=places.images, remedy=WHERE["images"]
-        )
+        raise SourceError("none of the films that the tables name is here.", where=paths.images, remedy=WHERE["images"])
     return PATTERNS[0] + ENDINGS[0]
 
 
@@ -250,26 +217,22 @@ def film_pattern(places: FilmPlaces, ids: Sequence[tuple[str, str, str]], tables
 
 
 def with_reports(
-    places: FilmPlaces, films: Mapping[str, HasIds], studies: Mapping[str, Study], notes: Counter[str]
+    paths: FilmPaths, films: Mapping[str, FilmIds], studies: Mapping[str, Study], notes: Counter[str]
 ) -> dict[str, Study]:
     """The studies with the text of their reports."""
-    if places.reports is None:
+    if paths.reports is None:
         notes["the reports of MIMIC-CXR are not there"] = 1
         return dict(studies)
-    from rich.console import Console
-    from rich.progress import track
-
-    told = {}
-    shown = track(studies.items(), "reports", len(studies), console=Console(stderr=True), disable=len(studies) < 5000)
-    for name, study in shown:
+    reported = {}
+    for name, study in progress(studies.items(), "reports", len(studies)):
         subject = films[name].subject
-        path = places.reports / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{name}.txt"
+        path = paths.reports / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{name}.txt"
         try:
-            told[name] = replace(study, report=path.read_text(encoding="utf-8", errors="replace"))
+            reported[name] = replace(study, report=path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
             notes["studies without a report"] += 1
-            told[name] = study
-    return told
+            reported[name] = study
+    return reported
 
 
 @dataclass(frozen=True)
@@ -283,25 +246,25 @@ class Truth:
 
 
 def with_truth(
-    places: FilmPlaces, films: Mapping[str, HasIds], studies: Mapping[str, Study]
+    paths: FilmPaths, films: Mapping[str, FilmIds], studies: Mapping[str, Study]
 ) -> tuple[dict[str, Study], Truth]:
     """The studies with the regions, age, sex and devices of `simulated-truth/`, where it is there."""
-    folder = places.truth
+    folder = paths.truth
     if folder is None:
         return dict(studies), Truth()
-    told = dict(studies)
+    completed = dict(studies)
     of_dicom = {films[name].dicom: name for name in studies}
     regions = _regions(_truth_table(folder / "regions.parquet", ("dicom_id", "kind", "name", "rle", *EDGES)))
-    for dicom, found in regions.items():
+    for dicom, of_film in regions.items():
         if dicom in of_dicom:
-            told[of_dicom[dicom]] = replace(told[of_dicom[dicom]], regions=tuple(found))
+            completed[of_dicom[dicom]] = replace(completed[of_dicom[dicom]], regions=tuple(of_film))
     for row in _truth_table(folder / "studies.parquet", ("dicom_id", "devices", "age", "sex")).to_dict("records"):
         name = of_dicom.get(str(row["dicom_id"]))
         if name is not None:
             devices = tuple(part for part in str(row["devices"] or "").split(";") if part)
-            told[name] = replace(told[name], age=float(row["age"]), sex=str(row["sex"]), devices=devices)
+            completed[name] = replace(completed[name], age=float(row["age"]), sex=str(row["sex"]), devices=devices)
     maps = {name: folder / "opacity" / f"{dicom}.png" for dicom, name in of_dicom.items()}
-    return told, Truth(
+    return completed, Truth(
         {name: path for name, path in maps.items() if path.is_file()}, _same_state(folder / "same_state.csv")
     )
 
@@ -318,18 +281,17 @@ def _truth_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _regions(table: pd.DataFrame) -> dict[str, list[Region]]:
-    found: dict[str, list[Region]] = {}
+    regions: dict[str, list[Region]] = {}
     for row in table.itertuples(index=False):
         rle = row.rle if isinstance(row.rle, str) and row.rle else None
         box = (row.x1, row.y1, row.x2, row.y2)
-        found.setdefault(row.dicom_id, []).append(Region(row.kind, row.name, box, rle))
-    return found
+        regions.setdefault(row.dicom_id, []).append(Region(row.kind, row.name, box, rle))
+    return regions
 
 
 def _same_state(path: Path) -> frozenset[frozenset[str]]:
     if not path.is_file():
         return frozenset()
     table = read_table(path, SIMULATE)
-    if not {"study_id", "ref_id"} <= set(table.columns):
-        raise SourceError("columns study_id and ref_id are missing.", where=path, remedy=SIMULATE)
+    need_columns(table, ("study_id", "ref_id"), path, SIMULATE)
     return frozenset(frozenset(pair) for pair in zip(table["study_id"], table["ref_id"], strict=True))

@@ -64,19 +64,19 @@ _RANGES = {study: (int(start), int(end)) for study, start, end in (item.split("-
 
 def sections(text: str) -> list[tuple[str, str]]:
     """(name, text) of each section in the order of the report, texts stripped; the first is the preamble."""
-    found, name, start, search = [], "preamble", 0, 0
+    parts, name, start, search = [], "preamble", 0, 0
     while match := _HEADING.search(text, search):
-        found.append((name, text[start : match.start()].strip()))
+        parts.append((name, text[start : match.start()].strip()))
         name, start = _section(match.group(1).lower().strip()), match.end()
         line = text.find("\n", match.end())
         search = line if line >= 0 else len(text)
-    found.append((name, text[start:].strip()))
-    found = [(name, body) for name, body in found if body or name not in ("impression", "findings")]
-    if found and not {"impression", "findings"} & {name for name, _ in found} and "\n \n" in found[-1][1]:
-        name, body = found.pop()
+    parts.append((name, text[start:].strip()))
+    parts = [(name, body) for name, body in parts if body or name not in ("impression", "findings")]
+    if parts and not {"impression", "findings"} & {name for name, _ in parts} and "\n \n" in parts[-1][1]:
+        name, body = parts.pop()
         first, _, rest = body.partition("\n \n")
-        found += [(name, first.strip()), ("last_paragraph", rest.strip())]
-    return found
+        parts += [(name, first.strip()), ("last_paragraph", rest.strip())]
+    return parts
 
 
 def _section(heading: str) -> str:
@@ -100,10 +100,10 @@ def part_of(text: str, study: str, part: str) -> str:
     if study in _RANGES:
         start, end = _RANGES[study]
         return text[start:end].strip()
-    found = dict(sections(text))
+    section_of = dict(sections(text))
     if study in _ONE_SECTION:
-        return found.get(_ONE_SECTION[study], "")
-    body = [found[name] for name in ("findings", "impression") if name in found]
+        return section_of.get(_ONE_SECTION[study], "")
+    body = [section_of[name] for name in ("findings", "impression") if name in section_of]
     if part == "body" and body:
         return "\n\n".join(body)
-    return next((found[name] for name in _FLAT if name in found), "")
+    return next((section_of[name] for name in _FLAT if name in section_of), "")

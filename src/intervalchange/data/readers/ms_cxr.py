@@ -24,9 +24,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from intervalchange.data.readers import mimic_files as files
-from intervalchange.data.readers import mimic_studies
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers import mimic_files, mimic_studies
+from intervalchange.data.readers.files import need_columns, newest_table, number, read_table
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
@@ -61,12 +61,12 @@ def read(
 
     images, reports: where these are, if not in ROOT. report_part: body (findings and impression), flat, or whole.
     """
-    places = files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
     phrases = read_phrases(root, notes)
     ids = {phrase.dicom: (phrase.subject, phrase.study) for phrase in phrases}
-    films = mimic_studies.named_films(places, ids, notes)
-    studies = mimic_studies.as_studies(places, films, notes, tables_only, report_part)
+    films = mimic_studies.named_films(paths, ids, notes)
+    studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)
     of_film: dict[str, list[Phrase]] = {dicom: [] for dicom in films}
     for phrase in phrases:
         if phrase.dicom in of_film:
@@ -74,13 +74,13 @@ def read(
     studies = {dicom: _with_phrases(study, of_film[dicom]) for dicom, study in studies.items()}
     if not any(phrase.split for phrase in phrases):
         notes["this release has no split: every film is test"] = len(films)
-    splits = {dicom: _split(said) for dicom, said in of_film.items()}
-    tags = {dicom: [f"phrase:{phrase.finding}={phrase.text}" for phrase in said] for dicom, said in of_film.items()}
+    splits = {dicom: _split(own) for dicom, own in of_film.items()}
+    tags = {dicom: [f"phrase:{phrase.finding}={phrase.text}" for phrase in own] for dicom, own in of_film.items()}
     cases = mimic_studies.film_cases(films, studies, splits, tags)
     if not cases:
         raise SourceError("no frontal film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     release = _table(root).stem.removeprefix(TABLE)
-    return Source("ms_cxr", release, places.images, cases, dict(+notes), simulated=places.simulated)
+    return Source("ms_cxr", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
 
 
 def _with_phrases(study: Study, phrases: Sequence[Phrase]) -> Study:
@@ -109,12 +109,12 @@ def read_phrases(root: Path, notes: Counter[str] | None = None) -> list[Phrase]:
     rows = _csv_rows(path) if path.suffix != ".json" else _json_rows(path, notes)
     grouped: dict[tuple[str, str, str], Phrase] = {}
     for row in rows:
-        ids, box = files.ids_of_path(row["path"]), _box(row, notes)
+        ids, box = mimic_files.ids_of_path(row["path"]), _box(row, notes)
         if ids is None:
             notes["rows whose path names no film (skipped)"] += 1
         elif box is not None:
             finding, text = row["category_name"].strip().lower(), " ".join(row["label_text"].split())
-            split = files.SPLITS.get(row.get("split", "").strip().lower(), "")
+            split = mimic_files.OFFICIAL_SPLITS.get(row.get("split", "").strip().lower(), "")
             known = grouped.get((ids[2], finding, text)) or Phrase(*ids, finding, text, (), split)
             if box in known.boxes:
                 notes["boxes given twice (kept once)"] += 1
@@ -127,21 +127,14 @@ def read_phrases(root: Path, notes: Counter[str] | None = None) -> list[Phrase]:
 
 def _table(root: Path) -> Path:
     """The newest release; a CSV rather than a JSON."""
-    versions = sorted((root / "ms-cxr").glob("[0-9]*.[0-9]*"), reverse=True)
-    for folder in (root / "ms-cxr", *versions, root):
-        for ending in (".csv", ".csv.gz", ".json"):
-            found = sorted(folder.glob(f"{TABLE}*{ending}"))
-            if found:
-                return found[-1]
-    raise SourceError(f"there is no {TABLE}*.csv or .json.", where=root / "ms-cxr", remedy=WHERE)
+    return newest_table(root / "ms-cxr", TABLE, (".csv", ".csv.gz", ".json"), WHERE)
 
 
 def _csv_rows(path: Path) -> list[dict[str, str]]:
     table = read_table(path, WHERE)
-    missing = [name for name in NEEDED if name not in table.columns]
-    if missing:
-        raise SourceError(f"columns {', '.join(missing)} are missing.", where=path, remedy=WHERE)
-    return table.to_dict("records")
+    need_columns(table, NEEDED, path, WHERE)
+    rows: list[dict[str, str]] = table.to_dict("records")
+    return rows
 
 
 def _json_rows(path: Path, notes: Counter[str]) -> Iterator[dict[str, str]]:
@@ -153,18 +146,22 @@ def _json_rows(path: Path, notes: Counter[str]) -> Iterator[dict[str, str]]:
         annotations = plain["annotations"]
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError("this is not the COCO form of MS-CXR.", where=path, remedy=WHERE) from error
-    for one in annotations:
+    for annotation in annotations:
         try:
-            yield _json_row(one, images[one["image_id"]], names)
+            yield _json_row(annotation, images[annotation["image_id"]], names)
         except (KeyError, TypeError, ValueError):
             notes["annotations that cannot be read (skipped)"] += 1
 
 
-def _json_row(one: Mapping[str, Any], image: Mapping[str, Any], names: Mapping[Any, str]) -> dict[str, str]:
-    row = {"category_name": names[one["category_id"]], "label_text": one["label_text"], "path": image["path"]}
-    row |= dict(zip("xywh", map(str, one["bbox"]), strict=True))
+def _json_row(annotation: Mapping[str, Any], image: Mapping[str, Any], names: Mapping[Any, str]) -> dict[str, str]:
+    row = {
+        "category_name": names[annotation["category_id"]],
+        "label_text": annotation["label_text"],
+        "path": image["path"],
+    }
+    row |= dict(zip("xywh", map(str, annotation["bbox"]), strict=True))
     row |= {"image_width": str(image.get("width", "")), "image_height": str(image.get("height", ""))}
-    return row | {"split": one.get("split") or ""}
+    return row | {"split": annotation.get("split") or ""}
 
 
 def _box(row: Mapping[str, str], notes: Counter[str]) -> Box | None:
@@ -174,19 +171,13 @@ def _box(row: Mapping[str, str], notes: Counter[str]) -> Box | None:
     except ValueError:
         notes["boxes that are not numbers (skipped)"] += 1
         return None
-    whole = (x, y, x + width, y + height)
-    right, bottom = (_side(row.get(name, "")) for name in ("image_width", "image_height"))
-    box = (max(x, 0.0), max(y, 0.0), min(whole[2], right), min(whole[3], bottom))
+    drawn = (x, y, x + width, y + height)
+    sides = (number(row.get(name, "")) for name in ("image_width", "image_height"))
+    right, bottom = (side if side > 0 else math.inf for side in sides)
+    box = (max(x, 0.0), max(y, 0.0), min(drawn[2], right), min(drawn[3], bottom))
     if not (box[2] > box[0] and box[3] > box[1]):
         notes["boxes that are empty or beside the film (skipped)"] += 1
         return None
-    if box != whole:
+    if box != drawn:
         notes["boxes that reach beyond the film (cut)"] += 1
     return box
-
-
-def _side(text: str) -> float:
-    try:
-        return float(text) or math.inf
-    except ValueError:
-        return math.inf

@@ -2,7 +2,7 @@
 
 **Size.** 1,045 pairs with 1,326 labels of consolidation, edema, pleural effusion, pneumonia and pneumothorax; beside
 them 361 pairs of sentences that say the same or the opposite (`read_sentences`).
-**Labels.** improving, stable or worsening, or empty where nothing was annotated; how sure: one_expert,
+**Labels.** improving, stable or worsening, or empty where nothing was annotated; how certain: one_expert,
 multiple_experts, disagreement.
 **Access.** PhysioNet, credentialed; annotations only, the films are those of MIMIC-CXR-JPG. doi 10.13026/pg10-j984.
 **Cite.** Bannur et al., CVPR 2023 (arXiv:2301.04558).
@@ -23,14 +23,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
-
-from intervalchange.data.readers import mimic_files as files
-from intervalchange.data.readers import mimic_studies
-from intervalchange.data.readers.cases import change_case
+from intervalchange.data.readers import mimic_files, mimic_studies
+from intervalchange.data.readers.cases import change_case, known_findings
+from intervalchange.data.readers.files import need_columns, newest_table, plain_or_gzip, read_table
 from intervalchange.data.readers.mimic_cxr import LABELLERS, Findings, study_findings
-from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPlaces
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -84,39 +82,39 @@ def read(
 
     images, reports: where these are, if not in ROOT. labels, uncertain, report_part: as for `mimic_cxr`.
     """
-    places = files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
-    path = _table(root, PAIRS)
+    path = newest_table(root / "ms-cxr-t", PAIRS, (".csv", ".csv.gz"), WHERE)
     pairs = _pairs(path, notes)
     ids = {dicom: (pair.subject, study) for pair in pairs for study, dicom in (pair.prior, pair.current)}
-    films = mimic_studies.named_films(places, ids, notes)
-    findings = _known_findings(places, labels, uncertain, notes)
-    studies = mimic_studies.as_studies(places, films, notes, tables_only, report_part)
+    films = mimic_studies.named_films(paths, ids, notes)
+    findings = _known_findings(paths, labels, uncertain, notes)
+    studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)
     studies = {dicom: replace(study, findings=findings.get(study.study_id, {})) for dicom, study in studies.items()}
     cases = [case for case in mimic_studies.film_cases(films, studies, dict.fromkeys(films, "test")) if case.answer]
-    found: dict[str, Case] = {}
+    pair_cases: dict[str, Case] = {}
     for pair in pairs:
         if pair.prior[1] not in films or pair.current[1] not in films:
             notes["pairs with a film that is not frontal (skipped)"] += 1
             continue
         case = _case(_forward(pair, films, notes), studies, notes)
-        if case.case_id in found:
+        if case.case_id in pair_cases:
             notes["pairs given twice (kept once)"] += 1
-        found.setdefault(case.case_id, case)
-    if not found:
+        pair_cases.setdefault(case.case_id, case)
+    if not pair_cases:
         raise SourceError("no pair could be used.", where=path, remedy=f"Noted: {dict(notes)}. {WHERE}")
-    cases += found.values()
+    cases += pair_cases.values()
     release = path.name.removeprefix(PAIRS).removesuffix(".gz").removesuffix(".csv")
-    return Source("ms_cxr_t", release, places.images, cases, dict(+notes), simulated=places.simulated)
+    return Source("ms_cxr_t", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
 
 
-def _known_findings(places: FilmPlaces, labels: str, uncertain: str, notes: Counter[str]) -> Mapping[str, Findings]:
+def _known_findings(paths: FilmPaths, labels: str, uncertain: str, notes: Counter[str]) -> Mapping[str, Findings]:
     """Study -> findings, where MIMIC-CXR-JPG's table of labels is there."""
-    table = files.plain_or_gzip(places.images, f"mimic-cxr-2.0.0-{labels}.csv")
+    table = plain_or_gzip(paths.images, f"mimic-cxr-2.0.0-{labels}.csv")
     if table is None and labels in LABELLERS:
         notes[f"there are no {labels} labels of MIMIC-CXR-JPG: the pairs have no answer"] = 1
         return {}
-    return study_findings(places, labels, uncertain, notes)[0]
+    return study_findings(paths, labels, uncertain, notes)[0]
 
 
 def _forward(pair: Pair, films: Mapping[str, FilmMetadata], notes: Counter[str]) -> Pair:
@@ -134,7 +132,7 @@ def _case(pair: Pair, studies: Mapping[str, Study], notes: Counter[str]) -> Case
     tags += [f"label_quality:{finding}={word}" for finding, word in pair.quality.items()]
     tags += ["swapped_row"] * pair.swapped
     case = change_case(prior, current, pair.subject, "test", tags)
-    if mimic_studies.known(prior) & mimic_studies.known(current):
+    if known_findings(prior) & known_findings(current):
         return case
     notes["pairs without a finding known on both films (their answer is empty)"] += 1
     return replace(case, answer="")
@@ -143,29 +141,13 @@ def _case(pair: Pair, studies: Mapping[str, Study], notes: Counter[str]) -> Case
 # --- the tables ------------------------------------------------------------------------------------------------------
 
 
-def _table(root: Path, name: str) -> Path:
-    versions = sorted((root / "ms-cxr-t").glob("[0-9]*.[0-9]*"), reverse=True)
-    for folder in (root / "ms-cxr-t", *versions, root):
-        found = sorted((*folder.glob(f"{name}*.csv"), *folder.glob(f"{name}*.csv.gz")))
-        if found:
-            return found[-1]
-    raise SourceError(f"there is no {name}*.csv.", where=root / "ms-cxr-t", remedy=WHERE)
-
-
-def _columns(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    table = read_table(path, WHERE)
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise SourceError(f"columns {', '.join(missing)} are missing.", where=path, remedy=WHERE)
-    return table
-
-
 def _pairs(path: Path, notes: Counter[str]) -> list[Pair]:
     """The rows that name two films and at least one progression."""
-    table = _columns(path, ("dicom_id", "previous_dicom_id", *(f"{name}_progression" for name in FINDINGS)))
+    table = read_table(path, WHERE)
+    need_columns(table, ("dicom_id", "previous_dicom_id", *(f"{name}_progression" for name in FINDINGS)), path, WHERE)
     pairs = []
     for row in table.to_dict("records"):
-        current, prior = (files.ids_of_path(row[name]) for name in ("dicom_id", "previous_dicom_id"))
+        current, prior = (mimic_files.ids_of_path(row[name]) for name in ("dicom_id", "previous_dicom_id"))
         if current is None or prior is None or current[0] != prior[0] or current == prior:
             notes["rows that do not name two films of one patient (skipped)"] += 1
             continue
@@ -180,19 +162,21 @@ def _pairs(path: Path, notes: Counter[str]) -> list[Pair]:
 
 def _words(row: Mapping[str, str], what: str, known: tuple[str, ...], notes: Counter[str]) -> dict[str, str]:
     """Finding -> its cell in the columns `<finding>_<what>`, where it is filled with a known word."""
-    found = {}
+    words = {}
     for name in FINDINGS:
         word = row.get(f"{name}_{what}", "").strip().lower()
         if word in known:
-            found[name.replace("_", " ")] = word
+            words[name.replace("_", " ")] = word
         elif word:
             notes[f"cells of {what} with an unknown word (left out)"] += 1
-    return found
+    return words
 
 
 def read_sentences(root: Path) -> list[SentencePair]:
     """The table of sentence similarity, with its own words."""
-    table = _columns(_table(root, SENTENCES), ("sentence_1", "sentence_2", "category"))
+    path = newest_table(root / "ms-cxr-t", SENTENCES, (".csv", ".csv.gz"), WHERE)
+    table = read_table(path, WHERE)
+    need_columns(table, ("sentence_1", "sentence_2", "category"), path, WHERE)
     subset = next((name for name in table.columns if name.lower().startswith("subset")), "")
     return [
         SentencePair(

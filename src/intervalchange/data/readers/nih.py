@@ -29,18 +29,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from intervalchange.data.images import picture_size
-from intervalchange.data.readers.labelled_series import change_cases
-from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
-from intervalchange.data.readers.single_films import (
-    OLDEST,
-    PER_YEAR,
-    film_case,
-    need_columns,
-    number,
-    within_film,
-)
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.png_jpeg import size_from_header
+from intervalchange.data.readers.cases import change_cases, film_case
+from intervalchange.data.readers.files import OLDEST, PER_YEAR, marker, need_columns, number, plain_or_gzip, read_table
+from intervalchange.data.readers.single_films import within_film
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Case, Region, Study
 
@@ -83,13 +76,13 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     path, release = _table(root, notes)
     series = _films(path, notes)
     folder = images or root
-    places = _places(folder, tables_only)
+    paths = _paths(folder, tables_only)
     boxes = _boxes(root, notes)
     split_of_film = _lists(root, notes)
     cases: list[Case] = []
     for patient, films in series.items():
         films.sort(key=lambda film: (film.order, film.study_id))
-        films = [_with_film(film, places, boxes, None if tables_only else folder, notes) for film in films]
+        films = [_with_film(film, paths, boxes, None if tables_only else folder, notes) for film in films]
         cases += _patient_cases(patient, films, _split(films, split_of_film, notes), notes)
     if not cases:
         raise SourceError("no film could be used.", where=path, remedy=f"Noted: {dict(notes)}.")
@@ -113,18 +106,18 @@ def _table(root: Path, notes: Counter[str]) -> tuple[Path, str]:
 def _films(path: Path, notes: Counter[str]) -> dict[str, list[Study]]:
     """Patient -> frontal films, in the order of the table; the image is the bare name of the file."""
     table = read_table(path, WHERE)
-    sex = "Patient Sex" if "Patient Sex" in table.columns else "Patient Gender"
+    gender_column = "Patient Sex" if "Patient Sex" in table.columns else "Patient Gender"
     columns = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "View Position"]
     need_columns(table, columns, path, WHERE)
-    optional = table.reindex(columns=["Patient Age", sex], fill_value="")
+    optional = table.reindex(columns=["Patient Age", gender_column], fill_value="")
     series: dict[str, list[Study]] = {}
     seen: set[str] = set()
     labels = LabelCells(notes)
-    for image, said, follow_up, patient, view, age, gender in zip(
+    for image, cell, follow_up, patient, view, age, gender in zip(
         *(table[name] for name in columns), *(optional[name] for name in optional), strict=True
     ):
         image, patient, view = image.strip(), patient.strip().removesuffix(".0").lstrip("0"), view.strip().upper()
-        order, findings = number(follow_up), labels.findings(said)
+        order, findings = number(follow_up), labels.findings(cell)
         if not image or not patient or math.isnan(order) or not findings:
             notes["rows without a film, patient, Follow-up # or known label (skipped)"] += 1
         elif image in seen:
@@ -135,10 +128,9 @@ def _films(path: Path, notes: Counter[str]) -> dict[str, list[Study]]:
             seen.add(image)
             gender = gender.strip().upper()[:1]
             stem = image.removesuffix(".png")
-            who = {"age": _years(age, notes), "sex": gender if gender in ("F", "M") else ""}
-            series.setdefault(patient, []).append(
-                Study(stem, image, view, order=order, findings=findings, **who)  # type: ignore[arg-type]
-            )
+            sex = gender if gender in ("F", "M") else ""
+            study = Study(stem, image, view, order=order, findings=findings, age=_years(age, notes), sex=sex)
+            series.setdefault(patient, []).append(study)
     return series
 
 
@@ -174,26 +166,26 @@ def label_name(label: str) -> str:
 
 def _years(text: str, notes: Counter[str]) -> float:
     """`58` or `058Y` -> years, also `006M`; NaN where it is neither, or beyond any age."""
-    said = re.fullmatch(r"(\d+)(?:\.0)?([YMWD]?)", text.strip().upper())
-    years = float(math.floor(int(said[1]) / PER_YEAR[said[2]])) if said else math.nan
+    match = re.fullmatch(r"(\d+)(?:\.0)?([YMWD]?)", text.strip().upper())
+    years = float(math.floor(int(match[1]) / PER_YEAR[match[2]])) if match else math.nan
     if years > OLDEST:
         notes[f"ages over {OLDEST} years (unknown)"] += 1
         return math.nan
     return years
 
 
-def _places(folder: Path, tables_only: bool) -> dict[str, str]:
+def _paths(folder: Path, tables_only: bool) -> dict[str, str]:
     """Name of a film -> its path under the folder, for every film on disk. Raises SourceError where there is none."""
     inside = [folder / "images", *sorted(folder.glob("images_[0-9]*/images")), *sorted(folder.glob("images_[0-9]*"))]
-    found = {
+    paths = {
         path.name: path.relative_to(folder).as_posix()
-        for place in (*inside, folder)
-        if place.is_dir()
-        for path in place.glob("*.png")
+        for candidate in (*inside, folder)
+        if candidate.is_dir()
+        for path in candidate.glob("*.png")
     }
-    if not found and not tables_only:
+    if not paths and not tables_only:
         raise SourceError("no film is here, neither in images/ nor in images_0NN/images/.", where=folder, remedy=WHERE)
-    return found
+    return paths
 
 
 def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
@@ -205,7 +197,7 @@ def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
     table = read_table(path, WHERE)
     columns = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
     need_columns(table, columns, path, WHERE)
-    found: dict[str, list[tuple[str, Box]]] = {}
+    boxes: dict[str, list[tuple[str, Box]]] = {}
     for image, label, *cells in zip(*(table[name] for name in columns), strict=True):
         x, y, width, height = (number(cell) for cell in cells)
         box = within_film((x, y, x + width, y + height), FRAME, FRAME, notes)
@@ -213,19 +205,19 @@ def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
         if not name or name == NO_FINDING:
             notes["boxes of an unknown label (left out)"] += 1
         elif box is not None:
-            found.setdefault(image.strip(), []).append((name, box))
-    return found
+            boxes.setdefault(image.strip(), []).append((name, box))
+    return boxes
 
 
 def _with_film(
     film: Study,
-    places: Mapping[str, str],
+    paths: Mapping[str, str],
     boxes: Mapping[str, Iterable[tuple[str, Box]]],
     folder: Path | None,
     notes: Counter[str],
 ) -> Study:
-    """The film with its place on disk and its boxes, in its own pixels where the folder is given."""
-    image = places.get(film.image, f"images/{film.image}")
+    """The film with its path and its boxes, in its own pixels where the folder is given."""
+    image = paths.get(film.image, f"images/{film.image}")
     if film.image not in boxes:
         return replace(film, image=image)
     wide, high = _scales(folder / image, notes) if folder is not None else (1.0, 1.0)
@@ -241,7 +233,7 @@ def _scales(path: Path, notes: Counter[str]) -> tuple[float, float]:
     """How much smaller a copy of a film is than the frame of the boxes, across and down."""
     try:
         with path.open("rb") as file:
-            size = picture_size(file.read(64))
+            size = size_from_header(file.read(64))
     except OSError:
         size = None
     if size is None or size == (FRAME, FRAME):
@@ -267,12 +259,12 @@ def _split(films: Iterable[Study], split_of_film: Mapping[str, str], notes: Coun
     """The split of a patient: test where any film is in the list of test films."""
     if not split_of_film:
         return ""
-    found = {split_of_film.get(Path(film.image).name, "") for film in films}
-    if {"train", "test"} <= found:
+    named = {split_of_film.get(Path(film.image).name, "") for film in films}
+    if {"train", "test"} <= named:
         notes["patients in both official lists (taken as test)"] += 1
-    if found == {""}:
+    if named == {""}:
         notes["patients in neither official list (no split)"] += 1
-    return "test" if "test" in found else "train" if "train" in found else ""
+    return "test" if "test" in named else "train" if "train" in named else ""
 
 
 def _patient_cases(patient: str, films: list[Study], split: str, notes: Counter[str]) -> list[Case]:

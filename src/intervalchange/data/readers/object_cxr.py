@@ -21,13 +21,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from intervalchange.data import run_length
-from intervalchange.data.images import picture_size
-from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
-from intervalchange.data.readers.single_films import PROBED, film_case, number, within_film
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.png_jpeg import size_from_header
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import PROBED, marker, number, plain_or_gzip, read_table
+from intervalchange.data.readers.single_films import within_film
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
@@ -40,7 +40,7 @@ RECTANGLE, ELLIPSE, POLYGON = "0", "1", "2"
 HEAD_BYTES = 65_536
 """Read of a film at first, to learn its size."""
 FARTHEST = 100_000.0
-"""Pixels; what lies further from the corner of the film is a slip of the keyboard, which would take minutes to draw."""
+"""Pixels; what lies further from the corner of the film is a typing error that would take minutes to draw."""
 
 Shape = tuple[str, list[tuple[float, float]]]
 """RECTANGLE or ELLIPSE with two opposite corners, or POLYGON with all of its corners; x, y in pixels."""
@@ -69,7 +69,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
             regions = tuple(_regions(shapes, size, notes))
             findings = {FINDING: float(shapes is not None)}
             study = Study(study_id, image, findings=findings, regions=regions)
-            cases.append(film_case(study, study_id, normal=False, split=PARTS[part]))
+            cases.append(film_case(study, study_id, PARTS[part], normal=False))
     if not cases:
         raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     notes["films of which nobody knows the patient (each counts as one)"] = len(cases)
@@ -99,11 +99,11 @@ def _films(path: Path, notes: Counter[str]) -> dict[str, list[Shape] | None]:
 
 def _with_shapes(known: list[Shape] | None, annotation: str, notes: Counter[str]) -> list[Shape] | None:
     """What is known of a film with the shapes of one more cell; None where neither has an object."""
-    said = [text for text in annotation.split(";") if text.strip()]
-    if not said:
+    objects = [text for text in annotation.split(";") if text.strip()]
+    if not objects:
         return known
     shapes = list(known or [])
-    for text in said:
+    for text in objects:
         shape = parse(text)
         if shape is None:
             notes["objects that cannot be read (left out; the film still counts as with one)"] += 1
@@ -144,7 +144,7 @@ def _size(path: Path, notes: Counter[str]) -> tuple[int, int] | None:
     try:
         with path.open("rb") as file:
             data = file.read(HEAD_BYTES)
-            size = picture_size(data) or picture_size(data + file.read())
+            size = size_from_header(data) or size_from_header(data + file.read())
     except (OSError, ValueError):  # ValueError: no file has this name
         pass  # counted below; prepare says what is wrong with the film
     if size is None:
@@ -172,16 +172,18 @@ def _regions(shapes: list[Shape] | None, size: tuple[int, int] | None, notes: Co
 
 def mask_of(kind: str, points: list[tuple[float, float]], box: Box, height: int, width: int) -> str:
     """The COCO mask of a shape. box: its part on the film of height x width pixels."""
+    from PIL import Image, ImageDraw
+
     left, top = math.floor(box[0]), math.floor(box[1])
     right, bottom = min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
     if kind == RECTANGLE:
         return run_length.encode_part(np.ones((bottom - top, right - left), bool), left, top, height, width)
-    picture = Image.new("1", (right - left, bottom - top))
+    canvas = Image.new("1", (right - left, bottom - top))
     moved = [(x - left, y - top) for x, y in points]
     if kind == POLYGON:
-        ImageDraw.Draw(picture).polygon(moved, fill=1, outline=1)
+        ImageDraw.Draw(canvas).polygon(moved, fill=1, outline=1)
     else:
         (x1, x2), (y1, y2) = (sorted(values) for values in zip(*moved, strict=True))
         # Pillow fills the last row and column too.
-        ImageDraw.Draw(picture).ellipse((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), fill=1)
-    return run_length.encode_part(np.asarray(picture), left, top, height, width)
+        ImageDraw.Draw(canvas).ellipse((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), fill=1)
+    return run_length.encode_part(np.asarray(canvas), left, top, height, width)

@@ -1,4 +1,4 @@
-"""Open-i, the Indiana University chest X-ray collection: reports with labels by people, one report a patient.
+"""Open-i, the Indiana University chest X-ray collection: reports with labels by people, one report per patient.
 
 **Size.** 3,955 reports, 7,470 films; 3,851 reports have at least one film.
 **Labels.** MeSH words given by curators who read the report (`MeSH/major`), mapped to findings by `openi_mesh`. A
@@ -11,7 +11,7 @@ hand, else the first film of a report is taken, counted, and may be lateral. Fil
 with a number more (`CXR1_1_IM-...`). Reports without films, without findings or impression. Files that cannot be read.
 **Not handled.** De-identification replaced words by `XXXX`, among them every "new". There are no priors: no pairs.
 
-ROOT holds `ecgen-radiology/*.xml` as NLM has it, or `openi_reports.csv` (one row a report), or Kaggle's
+ROOT holds `ecgen-radiology/*.xml` as NLM has it, or `openi_reports.csv` (one row per report), or Kaggle's
 `indiana_reports.csv`; and beside it `NLMCXR_png/`, or the films themselves.
 """
 
@@ -25,9 +25,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from intervalchange.data.readers import openi_mesh
-from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
-from intervalchange.data.readers.single_films import film_case, need_columns
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import PROBED, marker, need_columns, plain_or_gzip, read_table
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -41,7 +41,6 @@ XML, TABLE, KAGGLE, PROJECTIONS = (
 SECTIONS = ("INDICATION", "COMPARISON", "FINDINGS", "IMPRESSION")
 FOLDERS = ("NLMCXR_png", "images/images_normalized", "images_normalized", "images", ".")
 NAMES = ("{id}.png", "{plain}.dcm.png", "{plain}.png", "{id}.jpg", "{id}.dcm", "{plain}.dcm")
-PROBED = 200
 LARGEST = 2**20
 """Bytes of one report; real ones have a few thousand."""
 NOT_A_LABEL = frozenset({"normal", openi_mesh.NOT_CODED, "technical quality of image unsatisfactory"})
@@ -68,11 +67,11 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     """Read the reports. images: the folder of the films, if not under ROOT."""
     notes: Counter[str] = Counter()
     folder = root if root.is_dir() else root.parent
-    found = reports(root, notes)
+    all_reports = reports(root, notes)
     projections = _projections(folder, notes)
-    pattern = _pattern(images, folder, [image for report in found for image in report.images], tables_only)
+    pattern = _pattern(images, folder, [image for report in all_reports for image in report.images], tables_only)
     cases: list[Case] = []
-    for report in found:
+    for report in all_reports:
         cases += _cases(report, projections, pattern, notes)
     if not cases:
         raise SourceError("no report has a frontal film.", where=root, remedy=f"Noted: {dict(notes)}. {WHERE}")
@@ -98,26 +97,26 @@ def labels_of(labels: Sequence[str]) -> dict[str, float]:
     """The findings that MeSH can name, 1 or 0, and every other heading in lower case as present; {} if not coded."""
     if not openi_mesh.is_coded(labels):
         return {}
-    seen = openi_mesh.findings_of(labels)
-    found = {finding: float(finding in seen) for finding in sorted(openi_mesh.MAPPED)}
-    found["no finding"] = float(any(label.strip().lower() == "normal" for label in labels))
+    named = openi_mesh.findings_of(labels)
+    findings = {finding: float(finding in named) for finding in sorted(openi_mesh.MAPPED)}
+    findings["no finding"] = float(any(label.strip().lower() == "normal" for label in labels))
     for label in labels:
         heading = label.split("/")[0].strip().lower()
         if heading and heading not in NOT_A_LABEL and not openi_mesh.findings_of([label]):
-            found.setdefault(heading, 1.0)
-    return found
+            findings.setdefault(heading, 1.0)
+    return findings
 
 
 def _frontal(images: Sequence[str], projections: Mapping[str, str], notes: Counter[str]) -> list[str]:
-    """The frontal films; the first of the report where nobody says which they are."""
+    """The frontal films; the first of the report where it is not known which they are."""
     known = [image for image in images if _plain(image) in projections]
     if not known:
         notes["films whose view nobody says (the first of a report, which may be lateral)"] += 1
         notes["films after the first of a report (left out)"] += len(images) - 1
         return [images[0]]
-    kept = [image for image in known if projections[_plain(image)] == "frontal"]
-    notes["lateral films, or of unknown view (left out)"] += len(images) - len(kept)
-    return kept
+    frontal = [image for image in known if projections[_plain(image)] == "frontal"]
+    notes["lateral films, or of unknown view (left out)"] += len(images) - len(frontal)
+    return frontal
 
 
 def _plain(image: str) -> str:
@@ -138,13 +137,13 @@ def _pattern(images: Path | None, folder: Path, ids: Sequence[str], tables_only:
     """How the films are named under the image root; the first that are found decide."""
     root = images or folder
     step = max(1, len(ids) // PROBED)
-    places = [name if place == "." else f"{place}/{name}" for place in FOLDERS for name in NAMES]
-    for pattern in places:
+    patterns = [name if inner == "." else f"{inner}/{name}" for inner in FOLDERS for name in NAMES]
+    for pattern in patterns:
         if any((root / file_name(pattern, image)).is_file() for image in ids[::step]):
             return pattern
     if ids and not tables_only:
         raise SourceError("none of the films that the reports name is here.", where=root, remedy=WHERE)
-    return places[0] if images is None else NAMES[0]
+    return patterns[0] if images is None else NAMES[0]
 
 
 def _projections(folder: Path, notes: Counter[str]) -> dict[str, str]:
@@ -154,13 +153,13 @@ def _projections(folder: Path, notes: Counter[str]) -> dict[str, str]:
         return {}
     table = read_table(path, WHERE)
     need_columns(table, ("filename", "projection"), path, WHERE)
-    found = {}
+    views = {}
     for name, projection in zip(table["filename"], table["projection"], strict=True):
         if projection.strip().lower() in ("frontal", "lateral"):
-            found[_plain(name.strip())] = projection.strip().lower()
+            views[_plain(name.strip())] = projection.strip().lower()
         else:
             notes["projections that are neither frontal nor lateral"] += 1
-    return found
+    return views
 
 
 # --- reports ------------------------------------------------------------------------------------------------------
@@ -222,7 +221,7 @@ def _of_tree(tree: ElementTree.Element) -> Report:
 
 
 def _from_table(path: Path) -> list[Report]:
-    """One row a report: report_id, the four sections in lower case, mesh_major and image_ids joined by `|`."""
+    """One row per report: report_id, the four sections in lower case, mesh_major and image_ids joined by `|`."""
     table = read_table(path, WHERE)
     need_columns(table, ("report_id", "findings", "impression", "mesh_major", "image_ids"), path, WHERE)
     return [

@@ -81,11 +81,11 @@ def is_coded(labels: Iterable[str]) -> bool:
 
 def findings_of(labels: Iterable[str]) -> frozenset[str]:
     """The findings that the labels of one report name as present."""
-    found = set()
+    findings = set()
     for label in labels:
         heading, *qualifiers = (part.strip().lower() for part in label.split("/"))
         for rule in RULES:
             needed = not rule.needs or rule.needs.intersection(qualifiers)
             if rule.heading == heading and needed and not rule.without.intersection(qualifiers):
-                found.add(rule.finding)
-    return frozenset(found)
+                findings.add(rule.finding)
+    return frozenset(findings)

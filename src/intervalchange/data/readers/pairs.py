@@ -1,4 +1,4 @@
-"""Anyone's pairs: a CSV with one row a pair of films of one patient.
+"""Anyone's pairs: a CSV with one row per pair of films of one patient.
 
 Column (other accepted spellings); upper and lower case, spaces, dashes and underscores are all the same:
 
@@ -26,13 +26,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from intervalchange.data.readers.mimic_files import marker
-from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.data.readers.files import SPLITS, marker, moment, named_columns, read_table
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import ALIASES
 from intervalchange.grammar import DIFFERENCE_QUESTION, reverse
@@ -58,17 +58,9 @@ SINGLE = {
     "days_between": ("days_between", "days", "interval_days"),
 }
 TAG_COLUMNS = (
-    "change_label",
-    "consecutive",
-    "same_view_group",
-    "same_state",
-    "new_findings",
-    "resolved_findings",
-    "licence",
-    "source",
+    *("change_label", "consecutive", "same_view_group", "same_state", "new_findings", "resolved_findings", "licence"),
+    *("source",),
 )
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val"}
-SPLITS |= {"dev": "val", "test": "test", "testing": "test", "": ""}
 EXAMPLE = "A first line such as: patient,prior,current,question,answer"
 
 
@@ -97,19 +89,12 @@ def read(root: Path, tag_columns: Sequence[str] = TAG_COLUMNS, tables_only: bool
 def read_columns(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """The table as strings, and meaning -> the column that carries it."""
     table = read_table(path, "Give the CSV of pairs itself. " + EXAMPLE)
-    plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
-    wanted = dict(SINGLE)
+    spellings = dict(SINGLE)
     for film, words in FILMS.items():
         for meaning, endings in SIDES.items():
             names = [f"{word}_{ending}" if ending else word for ending in endings for word in words]
-            wanted[f"{film}_{meaning}".rstrip("_")] = tuple(names)
-    columns = {meaning: plain[name] for meaning, names in wanted.items() for name in reversed(names) if name in plain}
-    missing = [name for name in ("patient", "prior", "current") if name not in columns]
-    if missing:
-        raise SourceError(
-            f"no column for {', '.join(missing)} among: {', '.join(table.columns)}.", where=path, remedy=EXAMPLE
-        )
-    return table, columns
+            spellings[f"{film}_{meaning}".rstrip("_")] = tuple(names)
+    return table, named_columns(table, spellings, ("patient", "prior", "current"), path, EXAMPLE)
 
 
 def _case(
@@ -149,7 +134,7 @@ def _case(
     return Case(case_id, value("patient"), current, prior, question, answer, kind, SPLITS[split], tuple(tags))
 
 
-def _study(film: str, value, notes: Counter[str]) -> Study:  # type: ignore[no-untyped-def]
+def _study(film: str, value: Callable[[str], str], notes: Counter[str]) -> Study:
     """One side of a row."""
     image, date = value(film), value(f"{film}_date")
     order = moment(date)

@@ -12,7 +12,7 @@ from intervalchange.errors import SourceError
 
 SALT_BYTES = 32
 DIGITS = 12
-"""Hexadecimal digits of an id: among a million patients two share one with a chance of 1 in 560."""
+"""Hexadecimal digits of an id: among a million patients two share one with probability 1 in 560."""
 REMEDY = "Give a file that you may write and nobody else reads with --salt."
 
 
@@ -23,22 +23,22 @@ class Pseudonyms:
     salt: bytes = field(repr=False)
 
     @classmethod
-    def kept_in(cls, path: Path | None, throwaway: bool = False) -> Pseudonyms:
+    def stored_in(cls, path: Path | None, throwaway: bool = False) -> Pseudonyms:
         """Those of the salt in a file, which is made, with mode 0600, where it is not there.
 
         path: None for `~/.config/intervalchange/salt`. throwaway: use a salt of the moment rather than make the file.
         Raises SourceError where the file holds something else or cannot be made.
         """
-        place = path or usual_place()
+        file = path or default_path()
         try:
-            if place.is_file():
-                return cls(_read(place))
+            if file.is_file():
+                return cls(_read(file))
             salt = secrets.token_bytes(SALT_BYTES)
             if not throwaway:
-                _make(place, salt)
+                _make(file, salt)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise SourceError(f"the salt cannot be kept here: {reason}.", where=place, remedy=REMEDY) from error
+            raise SourceError(f"the salt cannot be kept here: {reason}.", where=file, remedy=REMEDY) from error
         return cls(salt)
 
     def of(self, prefix: str, name: bytes) -> str:
@@ -46,7 +46,7 @@ class Pseudonyms:
         return prefix + hashlib.sha256(self.salt + name).hexdigest()[:DIGITS]
 
 
-def usual_place() -> Path:
+def default_path() -> Path:
     """Where the salt of this user is kept."""
     settings = os.environ.get("XDG_CONFIG_HOME") or ""
     folder = Path(settings) if settings else Path.home() / ".config"

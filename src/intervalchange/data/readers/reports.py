@@ -1,4 +1,4 @@
-"""Anyone's reports: a CSV with one row a film and the text of its report; questions and answers are made from the text.
+"""Anyone's reports: a CSV with one row per film and the text of its report, from which questions are made.
 
 Column (other accepted spellings); upper and lower case, spaces, dashes and underscores are all the same:
 
@@ -34,9 +34,8 @@ import numpy as np
 from intervalchange.data.extraction import questions, statements
 from intervalchange.data.extraction.account import Account
 from intervalchange.data.extraction.labels import account_of
-from intervalchange.data.readers.mimic_files import marker
-from intervalchange.data.readers.pairs import SPLITS
-from intervalchange.data.readers.source import Source, moment, read_table
+from intervalchange.data.readers.files import SPLITS, marker, moment, named_columns, read_table
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Case, Study
@@ -99,9 +98,11 @@ def reasons(root: Path) -> Iterator[Reason]:
     """Every statement that the rules read, for every study of the CSV, in the order of the questions."""
     for rows in _patients(_table(root), Counter()).values():
         for row in rows:
-            for said in statements(row.study.report):
-                if said.finding in FINDINGS:
-                    yield Reason(row.study.study_id, said.finding, said.label, said.sentence, said.rule)
+            for statement in statements(row.study.report):
+                if statement.finding in FINDINGS:
+                    yield Reason(
+                        row.study.study_id, statement.finding, statement.label, statement.sentence, statement.rule
+                    )
 
 
 def _of_patient(patient: str, rows: Sequence[_Row], notes: Counter[str]) -> Iterator[Case]:
@@ -148,16 +149,10 @@ def _table(root: Path) -> Path:
 
 def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
     """Patient -> usable rows in time order, those without a date last."""
-    found: dict[str, list[_Row]] = {}
+    patients: dict[str, list[_Row]] = {}
     seen: set[tuple[str, str]] = set()
     table = read_table(path, "Give the CSV of reports itself. " + EXAMPLE)
-    plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
-    columns = {meaning: plain[name] for meaning, names in COLUMNS.items() for name in reversed(names) if name in plain}
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise SourceError(
-            f"no column for {', '.join(missing)} among: {', '.join(table.columns)}.", where=path, remedy=EXAMPLE
-        )
+    columns = named_columns(table, COLUMNS, NEEDED, path, EXAMPLE)
     for cells in table.to_dict("records"):
         row = _row({meaning: cells[name].strip() for meaning, name in columns.items()}, notes)
         if row is None:
@@ -166,10 +161,10 @@ def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
             notes["further films of a study (left out)"] += 1
             continue
         seen.add((row.patient, row.study.study_id))
-        found.setdefault(row.patient, []).append(row)
-    for rows in found.values():
+        patients.setdefault(row.patient, []).append(row)
+    for rows in patients.values():
         rows.sort(key=lambda row: (math.inf if math.isnan(row.study.order) else row.study.order, row.study.study_id))
-    return found
+    return patients
 
 
 def _row(value: Mapping[str, str], notes: Counter[str]) -> _Row | None:

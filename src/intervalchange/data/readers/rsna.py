@@ -6,8 +6,8 @@
 **Access.** https://www.kaggle.com/c/rsna-pneumonia-detection-challenge, under the rules of the competition; the films
 are of NIH ChestX-ray14.
 **Cite.** Shih et al., Radiology: Artificial Intelligence 2019, doi 10.1148/ryai.2019180041.
-**Defects handled.** One row a box in both tables, so that a join multiplies rows; boxes as x, y, width, height; ages as
-plain digits up to 155 years; a film with both targets or two classes.
+**Defects handled.** One row per box in both tables, so that a join multiplies rows; boxes as x, y, width, height; ages
+as plain digits up to 155 years; a film with both targets or two classes.
 **Not handled.** `patientId` names a film: one person has many of them, so a split by it leaks. A table that matches
 them to the files of NIH makes patients of them (`match`, or `nih_match.csv` in ROOT). There is no order in time. A
 reader of NIH's own films must not train on one and test on the other.
@@ -25,17 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
-from intervalchange.data.readers.single_films import (
-    FilmHeader,
-    film_case,
-    film_paths,
-    headers,
-    need_columns,
-    number,
-    within_film,
-)
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import marker, need_columns, number, plain_or_gzip, read_table
+from intervalchange.data.readers.single_films import FilmHeader, film_paths, frontal, read_headers, within_film
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Case, Region, Study
 
@@ -53,7 +46,7 @@ SAME_FILM = 10.0
 
 @dataclass
 class _Film:
-    """What the rows of one film say."""
+    """What the rows of one film hold."""
 
     targets: set[int] = field(default_factory=set)
     boxes: list[Box] = field(default_factory=list)
@@ -73,14 +66,11 @@ def read(root: Path, images: Path | None = None, match: Path | None = None, tabl
     paths = film_paths(folder, {image: image for image in films}, ENDINGS, tables_only, WHERE)
     simulated = marker(root / "SIMULATED")
     side = int(simulated.get("pixels") or SIDE)
-    known = {} if tables_only else headers(folder, paths, notes)
-    cases = []
-    for image, film in films.items():
-        header = known.get(image, FilmHeader())
-        if not header.frontal:
-            notes["films that are not frontal (left out)"] += 1
-            continue
-        cases.append(_case(image, paths[image], film, classes.get(image, ""), people, header, side, notes))
+    headers = {} if tables_only else read_headers(folder, paths, notes)
+    cases = [
+        _case(image, paths[image], films[image], classes.get(image, ""), people, header, side, notes)
+        for image, header in frontal(films, headers, notes)
+    ]
     if not cases:
         raise SourceError("no film could be used.", where=root / LABELS, remedy=f"Noted: {dict(notes)}.")
     hidden = plain_or_gzip(root, HIDDEN)
@@ -124,15 +114,15 @@ def _classes(root: Path, films: Mapping[str, _Film], notes: Counter[str]) -> dic
         return {}
     table = read_table(path, WHERE)
     need_columns(table, ("patientId", "class"), path, WHERE)
-    said: dict[str, set[str]] = {}
+    classes_of: dict[str, set[str]] = {}
     for image, name in zip(table["patientId"], table["class"], strict=True):
         if name.strip() in KNOWN_CLASSES:
-            said.setdefault(image.strip(), set()).add(name.strip())
+            classes_of.setdefault(image.strip(), set()).add(name.strip())
         else:
             notes["class rows of an unknown class (skipped)"] += 1
-    notes["films of two classes (taken as of none)"] = sum(len(names) > 1 for names in said.values())
-    notes["films without a class"] = sum(image not in said for image in films)
-    classes = {image: next(iter(names)) for image, names in said.items() if len(names) == 1}
+    notes["films of two classes (taken as of none)"] = sum(len(names) > 1 for names in classes_of.values())
+    notes["films without a class"] = sum(image not in classes_of for image in films)
+    classes = {image: next(iter(names)) for image, names in classes_of.items() if len(names) == 1}
     notes["films whose class and target disagree (the target is kept)"] = sum(
         image in classes and (classes[image] == KNOWN_CLASSES[2]) != (1 in film.targets)
         for image, film in films.items()

@@ -7,7 +7,7 @@
 from NIH ChestX-ray14.
 **Cite.** SIIM-ACR Pneumothorax Segmentation, Kaggle 2019.
 **Defects handled.** A column name and a `-1` that begin with a blank in the tables of stage 1 and not in later ones;
-several rows a film, each a part of the mask: their union is taken, and no split falls between them; masks whose runs
+several rows per film, each a part of the mask: their union is taken, and no split falls between them; masks whose runs
 start where the run before ended (as shipped) or at the top left of the film (other copies); films two folders deep in
 stage 1 and flat in stage 2.
 **Not handled.** There is no patient and no order in time: a person may have several films, and the same ones are in
@@ -26,9 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from intervalchange.data import run_length
-from intervalchange.data.readers.mimic_files import marker, plain_or_gzip
-from intervalchange.data.readers.single_films import FilmHeader, film_case, headers, need_columns
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import marker, need_columns, plain_or_gzip, read_table
+from intervalchange.data.readers.single_films import frontal, read_headers
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Region, Study
 
@@ -45,7 +46,7 @@ def read(root: Path, images: Path | None = None, starts: str = "detect", tables_
     """Read the table, and the headers of the films unless tables_only.
 
     images: folder of the films, if not below ROOT. starts: what the first number of a run is: the gap since the run
-    before (relative), its place on the film (absolute), or whichever of the two fits the whole table (detect).
+    before (relative), its position on the film (absolute), or whichever of the two fits the whole table (detect).
     """
     if starts not in STARTS:
         raise ConfigError(f"unknown starts '{starts}' of runs.", remedy=f"Choose one of: {', '.join(STARTS)}.")
@@ -58,19 +59,16 @@ def read(root: Path, images: Path | None = None, starts: str = "detect", tables_
         rows = _on_disk(rows, paths, folder, notes)
     simulated = marker(root / "SIMULATED")
     side = int(simulated.get("pixels") or SIDE)
-    known = {} if tables_only else headers(folder, {image: paths[image] for image in rows}, notes)
-    sizes = {image: (known[image].height or side, known[image].width or side) for image in known}
+    headers = {} if tables_only else read_headers(folder, {image: paths[image] for image in rows}, notes)
+    sizes = {image: (header.height or side, header.width or side) for image, header in headers.items()}
     absolute = starts == "absolute" or (starts == "detect" and _absolute(rows, sizes, side))
     if absolute:
         notes["masks whose runs start at their place on the film, not after the run before"] = sum(
             map(len, rows.values())
         )
     cases = []
-    for image, texts in rows.items():
-        header = known.get(image, FilmHeader())
-        if not header.frontal:
-            notes["films that are not frontal (left out)"] += 1
-            continue
+    for image, header in frontal(rows, headers, notes):
+        texts = rows[image]
         study = Study(
             study_id=image,
             image=paths.get(image, f"{image}.dcm"),
@@ -123,12 +121,12 @@ def _rows(path: Path, notes: Counter[str]) -> dict[str, list[str]]:
 
 def _films(folder: Path, notes: Counter[str]) -> dict[str, str]:
     """Image id -> path under the folder, wherever it is."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in sorted(folder.rglob("*.dcm")):
-        if path.stem in found:
+        if path.stem in paths:
             notes["films that are there twice (the first is taken)"] += 1
-        found.setdefault(path.stem, path.relative_to(folder).as_posix())
-    return found
+        paths.setdefault(path.stem, path.relative_to(folder).as_posix())
+    return paths
 
 
 def _on_disk(
@@ -144,19 +142,19 @@ def _on_disk(
 
 
 def _absolute(rows: Mapping[str, list[str]], sizes: Mapping[str, tuple[int, int]], side: int) -> bool:
-    """Whether only places on the film make sense of the table.
+    """Whether the table makes sense only if runs start at absolute positions on the film.
 
-    Gaps always ascend, and their sum with the runs stays on the film. Places read as gaps soon add up to more than
-    the film holds. So the table holds places if some mask fits as places and not as gaps, and none the other way.
+    Gaps always ascend, and their sum with the runs stays on the film. Positions read as gaps soon add up to more than
+    the film holds. So the table holds positions if some mask fits as positions and not as gaps, and none the other way.
     """
-    places = False
+    positions = False
     for image, texts in rows.items():
         for text in texts:
             fits = [_fits(text, *sizes.get(image, (side, side)), absolute) for absolute in (False, True)]
             if fits == [True, False]:
                 return False
-            places = places or fits == [False, True]
-    return places
+            positions = positions or fits == [False, True]
+    return positions
 
 
 def _fits(text: str, height: int, width: int, absolute: bool) -> bool:

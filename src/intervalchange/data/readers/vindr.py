@@ -6,7 +6,7 @@ to test with, read by 5 in consensus. Kaggle has the 15,000 with 14 findings, an
 **Access.** PhysioNet, credentialed: https://physionet.org/content/vindr-cxr/, doi 10.13026/3akn-b287. Kaggle: under the
 rules of the competition vinbigdata-chest-xray-abnormalities-detection.
 **Cite.** Nguyen et al., Sci Data 2022;9:429.
-**Defects handled.** Three readers a film (a label is present where `votes` of them see it); boxes that leave the film
+**Defects handled.** Three readers per film (a label is present where `votes` of them see it); boxes that leave the film
 or have no area; films called `.dicom`; `Other diseases` to train with and `Other disease` to test with; sex and age
 blank or `000Y`. Polarity (MONOCHROME1 and 2) and bit depth are seen to when the film is decoded.
 **Not handled.** Readers R8, R9 and R10 drew most of the boxes, others mostly say `No finding`. Nothing says which films
@@ -28,42 +28,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from intervalchange.data.readers.mimic_files import folder_with, marker, plain_or_gzip, version_of
-from intervalchange.data.readers.single_films import (
-    FilmHeader,
-    film_case,
-    film_paths,
-    headers,
+from intervalchange.data.readers.cases import film_case
+from intervalchange.data.readers.files import (
+    folder_with,
+    marker,
     need_columns,
     number,
-    within_film,
+    plain_or_gzip,
+    read_table,
+    version_of,
 )
-from intervalchange.data.readers.source import Source, read_table
+from intervalchange.data.readers.single_films import FilmHeader, film_paths, frontal, read_headers, within_film
+from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Box, Case, Region, Study
 
 WHERE = "Fetch it from https://physionet.org/content/vindr-cxr/ (credentialed) or from Kaggle's VinBigData competition."
 KAGGLE = "train.csv"
-READERS_A_FILM = 3
+READERS_PER_FILM = 3
 NO_FINDING = "no finding"
 OTHER_NAMES = {"other diseases": "other disease"}
 FRACTURES = ("clavicle fracture", "rib fracture")
 KAGGLE_LABELS = (
-    "aortic enlargement",
-    "atelectasis",
-    "calcification",
-    "cardiomegaly",
-    "consolidation",
-    "ild",
-    "infiltration",
-    "lung opacity",
-    "nodule/mass",
-    "other lesion",
-    "pleural effusion",
-    "pleural thickening",
-    "pneumothorax",
-    "pulmonary fibrosis",
-    NO_FINDING,
+    *("aortic enlargement", "atelectasis", "calcification", "cardiomegaly", "consolidation", "ild", "infiltration"),
+    *("lung opacity", "nodule/mass", "other lesion", "pleural effusion", "pleural thickening", "pneumothorax"),
+    *("pulmonary fibrosis", NO_FINDING),
 )
 """In the order of their class_id."""
 CORNERS = ("x_min", "y_min", "x_max", "y_max")
@@ -74,7 +63,7 @@ CONSENSUS = ""
 
 @dataclass
 class _Film:
-    """What the readers say of one film."""
+    """The labels and boxes that the readers gave one film."""
 
     folder: str
     """train or test, where it lies."""
@@ -91,21 +80,18 @@ def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bo
     images: folder that holds `train/` and `test/`, if not ROOT. votes: how many of the three readers must see a label
     for it to be present; the consensus of the test films counts as it is.
     """
-    if not 1 <= votes <= READERS_A_FILM:
-        raise ConfigError(f"{votes} votes of {READERS_A_FILM} readers.", remedy="Give votes of 1, 2 or 3.")
+    if not 1 <= votes <= READERS_PER_FILM:
+        raise ConfigError(f"{votes} votes of {READERS_PER_FILM} readers.", remedy="Give votes of 1, 2 or 3.")
     notes: Counter[str] = Counter()
     root = folder_with(root, "annotations", KAGGLE)
     films, release = _tables(root, notes)
     folder = images or root
     paths = film_paths(folder, {i: f"{film.folder}/{i}" for i, film in films.items()}, ENDINGS, tables_only, WHERE)
-    known = {} if tables_only else headers(folder, paths, notes)
-    cases = []
-    for image, film in films.items():
-        header = known.get(image, FilmHeader())
-        if not header.frontal:
-            notes["films that are not frontal (left out)"] += 1
-            continue
-        cases.append(_case(image, paths[image], film, votes, header, notes))
+    headers = {} if tables_only else read_headers(folder, paths, notes)
+    cases = [
+        _case(image, paths[image], films[image], votes, header, notes)
+        for image, header in frontal(films, headers, notes)
+    ]
     if not cases:
         raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     return Source("vindr", release, folder, cases, dict(+notes), {}, marker(root / "SIMULATED"))
@@ -148,7 +134,7 @@ def _name(label: str) -> str:
 
 
 def _add_labels(films: dict[str, _Film], path: Path, split: str, notes: Counter[str]) -> None:
-    """One row a film and reader; without `rad_id`, of the consensus."""
+    """One row per film and reader; without `rad_id`, of the consensus."""
     table = read_table(path, WHERE)
     need_columns(table, ("image_id", "No finding"), path, WHERE)
     labels = [name for name in table.columns if name not in ("image_id", "rad_id")]
@@ -180,7 +166,7 @@ def _annotations(table: pd.DataFrame) -> Iterator[tuple[str, str, str, Box]]:
 
 
 def _kaggle(path: Path, notes: Counter[str]) -> dict[str, _Film]:
-    """One row a film, reader and box. What a reader of a film does not name, that reader does not see."""
+    """One row per film, reader and box. What a reader of a film does not name, that reader does not see."""
     table = read_table(path, WHERE)
     need_columns(table, ("image_id", "class_name", "rad_id", *CORNERS), path, WHERE)
     films: dict[str, _Film] = {}
@@ -199,10 +185,10 @@ def _findings(film: _Film, votes: int, notes: Counter[str]) -> dict[str, float]:
     """Finding -> 1 where enough readers see it, else 0. Where fewer than `votes` looked, all of them must."""
     findings = {}
     for label in dict.fromkeys(label for opinion in film.opinions.values() for label in opinion):
-        said = [opinion[label] for opinion in film.opinions.values() if label in opinion]
-        present = sum(said) >= min(votes, len(said))
+        votes_of = [opinion[label] for opinion in film.opinions.values() if label in opinion]
+        present = sum(votes_of) >= min(votes, len(votes_of))
         findings[label] = float(present)
-        if any(said) and not present and label != NO_FINDING:
+        if any(votes_of) and not present and label != NO_FINDING:
             notes["labels that too few readers see (taken as absent)"] += 1
     if any(value == 1 for label, value in findings.items() if label != NO_FINDING):
         findings[NO_FINDING] = 0.0
@@ -212,8 +198,8 @@ def _findings(film: _Film, votes: int, notes: Counter[str]) -> dict[str, float]:
 
 
 def _case(image: str, path: str, film: _Film, votes: int, header: FilmHeader, notes: Counter[str]) -> Case:
-    if film.split != "test" and len(film.opinions) != READERS_A_FILM:
-        notes[f"films of more or fewer than {READERS_A_FILM} readers"] += 1
+    if film.split != "test" and len(film.opinions) != READERS_PER_FILM:
+        notes[f"films of more or fewer than {READERS_PER_FILM} readers"] += 1
     findings = _findings(film, votes, notes)
     study = Study(
         study_id=image,
@@ -224,7 +210,7 @@ def _case(image: str, path: str, film: _Film, votes: int, header: FilmHeader, no
         age=header.age,
         sex=header.sex,
     )
-    case = film_case(study, image, normal=findings.get(NO_FINDING) == 1, split=film.split)
+    case = film_case(study, image, film.split, normal=findings.get(NO_FINDING) == 1)
     if not case.answer:
         notes["films with other findings than we know by name, or none agreed on (their answer is left empty)"] += 1
     return case

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.evaluation.answers.predictions import (
-    Answered,
-    Provenance,
-    json_line,
-    lines,
-    prediction_of,
-    provenance_of,
-)
+from intervalchange.evaluation.answers.json_lines import json_line, lines
+from intervalchange.evaluation.answers.predictions import AnsweredKeys, Provenance, prediction_of, provenance_of
 from intervalchange.evaluation.answers.reference_table import (
     ID_FIELDS,
     ReferenceCase,
@@ -44,9 +38,9 @@ ANSWER_FIELDS = (
     "caption",
     "text",
 )
-"""Fields of the answer, in this order: a file that has both `prediction` and `answer` keeps the truth in the latter."""
-KEPT = ("condition", "confidence", "change", "warnings", "tags", "facts")
-"""Fields of our own lines that stay with an answer."""
+"""Fields of the answer, in this order: where a file has both `prediction` and `answer`, the latter is the reference."""
+OUR_FIELDS = ("condition", "confidence", "change", "warnings", "tags", "facts")
+"""Fields of our own lines that an answer keeps."""
 SHOWN = 5
 """Ids that an error names."""
 
@@ -59,6 +53,9 @@ class ForeignAnswer:
     answer: str
     where: str
     more: Mapping[str, Any]
+
+
+JoinedAnswer = tuple[ForeignAnswer, ReferenceCase]
 
 
 def form_of(path: Path, form: Form = "auto") -> Form:
@@ -78,19 +75,21 @@ def form_of(path: Path, form: Form = "auto") -> Form:
 
 
 def read_answers(path: str | Path, form: Form = "auto") -> tuple[Provenance | None, list[ForeignAnswer]]:
-    """The answers of a file and its provenance line, if it is one of ours. Raises SourceError naming the place."""
+    """The answers of a file and its provenance line, if it is one of ours. Raises SourceError naming the line."""
     path = Path(path)
-    found = form_of(path, form)
+    known_form = form_of(path, form)
     provenance: Provenance | None = None
     answers: list[ForeignAnswer] = []
     shared: dict[str, str] = {}
-    rows = {"coco": _coco_rows, "csv": table_rows, "jsonl": _json_rows}[found](path)
+    rows = {"coco": _coco_rows, "csv": table_rows, "jsonl": _json_rows}[known_form](path)
     for where, row in rows:
         if "provenance" in row and not answers:
             provenance = provenance_of(row, where)
             continue
         answer = _answer(row, where)
-        more = {name: row[name] for name in KEPT if row.get(name) not in (None, "")} if found == "jsonl" else {}
+        more = (
+            {name: row[name] for name in OUR_FIELDS if row.get(name) not in (None, "")} if known_form == "jsonl" else {}
+        )
         answers.append(ForeignAnswer(_name(row, where), shared.setdefault(answer, answer), where, more))
     if not answers:
         raise SourceError("holds no answers.", where=path, remedy="Give the file of a model's answers.")
@@ -108,7 +107,9 @@ def _coco_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     plain = document(path)
     rows = plain.get("annotations") if isinstance(plain, dict) else plain
     if not isinstance(rows, list):
-        raise SourceError("is no COCO result file.", where=path, remedy='It holds [{"image_id": 1, "caption": "..."}].')
+        raise SourceError(
+            "is not a COCO result file.", where=path, remedy='It holds [{"image_id": 1, "caption": "..."}].'
+        )
     for number, row in enumerate(rows, start=1):
         where = f"{path}, result {number}"
         if not isinstance(row, dict):
@@ -160,52 +161,51 @@ def join(
     is left out and counted in a note. split: the split that is scored; by default the one the answers are of.
     Raises SourceError on ids that are unknown, repeated, of several cases, or missing.
     """
-    chosen, unknown = _placed(answers, table, where)
-    split = split or _split_of(chosen, table, where)
-    kept = [(answer, case) for answer, case in chosen if not split or case.split == split]
-    unknown += [answer.name for answer, case in chosen if split and case.split != split]
+    joined, unknown = _joined(answers, table)
+    split = split or _split_of(joined, table, where)
+    scored = [(answer, case) for answer, case in joined if not split or case.split == split]
+    unknown += [answer.name for answer, case in joined if split and case.split != split]
     among = f"{table.path.name}{f' ({split})' if split else ''}"
     notes = list(table.notes)
     if unknown:
         what = f"{len(unknown)} of {len(answers)} answers are to no case of {among}"
-        _tell(what, unknown, table, where, partial, notes)
-    kept, repeated = _each_once(kept)
+        _refuse_or_note(what, unknown, table, where, partial, notes)
+    scored, repeated = _each_once(scored)
     if repeated:
         notes.append(f"{repeated} answers are to a repeated row of {table.path.name}; the first of each is scored")
-    predictions = _predictions(kept)
+    predictions = _predictions(scored)
     answered = {prediction.case_id for prediction in predictions if prediction.condition == "given"}
-    kinds = {case.kind for _, case in kept}
+    kinds = {case.kind for _, case in scored}
     wanted = [case.case_id for case in table.cases if case.kind in kinds and (not split or case.split == split)]
     missing = [case_id for case_id in wanted if case_id not in answered]
     if missing:
         what = f"{len(missing)} of {len(wanted)} cases of {among} are not answered"
-        _tell(what, missing, table, where, partial, notes)
-    if not kept:
+        _refuse_or_note(what, missing, table, where, partial, notes)
+    if not scored:
         raise SourceError(f"no answer is to a case of {among}.", where=where, remedy="Check the ids.")
     return predictions, notes
 
 
-def _placed(
-    answers: list[ForeignAnswer], table: ReferenceTable, where: str | Path
-) -> tuple[list[tuple[ForeignAnswer, ReferenceCase]], list[str]]:
-    chosen, unknown = [], []
+def _joined(answers: list[ForeignAnswer], table: ReferenceTable) -> tuple[list[JoinedAnswer], list[str]]:
+    """Answers with their case, and the names of those that have none."""
+    joined, unknown = [], []
     for answer in answers:
-        place = table.places.get(answer.name)
-        if place == -1:
+        index = table.index.get(answer.name)
+        if index == -1:
             raise SourceError(
                 f"the id {answer.name} means several cases of {table.path.name}.",
                 where=answer.where,
                 remedy="Add the question: study_id, ref_id and question name a case.",
             )
-        if place is None:
+        if index is None:
             unknown.append(answer.name)
         else:
-            chosen.append((answer, table.cases[place]))
-    return chosen, unknown
+            joined.append((answer, table.cases[index]))
+    return joined, unknown
 
 
-def _split_of(chosen: list[tuple[ForeignAnswer, ReferenceCase]], table: ReferenceTable, where: str | Path) -> str:
-    splits = sorted({case.split for _, case in chosen})
+def _split_of(joined: list[JoinedAnswer], table: ReferenceTable, where: str | Path) -> str:
+    splits = sorted({case.split for _, case in joined})
     if len(splits) > 1:
         raise SourceError(
             f"answers cases of several splits of {table.path.name}: {', '.join(name or 'none' for name in splits)}.",
@@ -215,7 +215,7 @@ def _split_of(chosen: list[tuple[ForeignAnswer, ReferenceCase]], table: Referenc
     return splits[0] if splits else ""
 
 
-def _tell(
+def _refuse_or_note(
     what: str, names: list[str], table: ReferenceTable, where: str | Path, partial: bool, notes: list[str]
 ) -> None:
     """An error that shows ids of both sides, or with `partial` a note."""
@@ -231,24 +231,22 @@ def _tell(
     )
 
 
-def _each_once(
-    kept: list[tuple[ForeignAnswer, ReferenceCase]],
-) -> tuple[list[tuple[ForeignAnswer, ReferenceCase]], int]:
-    """One answer a case where rows of the reference are the same case under two names; a name given twice stays, and
+def _each_once(joined: list[JoinedAnswer]) -> tuple[list[JoinedAnswer], int]:
+    """One answer per case where rows of the reference are the same case under two names; a name given twice stays, and
     is refused later."""
     names: dict[tuple[str, str], str] = {}
     once = [
         (answer, case)
-        for answer, case in kept
+        for answer, case in joined
         if names.setdefault((case.case_id, answer.more.get("condition", "given")), answer.name) == answer.name
     ]
-    return once, len(kept) - len(once)
+    return once, len(joined) - len(once)
 
 
-def _predictions(kept: list[tuple[ForeignAnswer, ReferenceCase]]) -> list[Prediction]:
-    answered = Answered()
+def _predictions(joined: list[JoinedAnswer]) -> list[Prediction]:
+    answered = AnsweredKeys()
     predictions = []
-    for answer, case in kept:
+    for answer, case in joined:
         plain = {
             "case_id": case.case_id,
             "patient_id": case.patient_id,

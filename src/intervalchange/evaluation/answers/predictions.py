@@ -1,4 +1,4 @@
-"""Predictions files: one JSON object a line, joined by (case_id, condition) and never by position.
+"""Predictions files: one JSON object per line, joined by (case_id, condition) and never by position.
 
 The first line may say where the answers come from: `{"provenance": {...}}`. Files from elsewhere may leave it out.
 """
@@ -6,20 +6,18 @@ The first line may say where the answers come from: `{"provenance": {...}}`. Fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from intervalchange.errors import SourceError
+from intervalchange.evaluation.answers.json_lines import drop_torn_line, json_line, lines
 from intervalchange.records import CONDITIONS, Prediction
 
 Key = tuple[str, str]
 """(case_id, condition)."""
-
-LONGEST_LINE = 1 << 24
-"""Bytes of a line; a longer one is no answer, and is refused before it fills the memory."""
 
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
 OPENINGS = (b'{"provenance": ', b'{"case_id": ')
@@ -39,7 +37,7 @@ class Provenance:
     split: str = ""
     split_hash: str = ""
     simulated: bool = False
-    """The films are simulated: metrics are no ranking on patients."""
+    """The films are simulated: metrics are not a ranking on patients."""
     training_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Question -> answer -> how often it is the answer among the training cases."""
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -72,81 +70,6 @@ class Provenance:
         simulated = bool(fields.pop("simulated", False))
         more = {**(fields.pop("more", None) or {}), **fields}
         return cls(**texts, simulated=simulated, training_answers=answers, more=more)
-
-
-def decoded(content: bytes, where: str | Path) -> str:
-    """UTF-8 bytes, with or without a byte order mark, as text. Raises SourceError saying where it is something else."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        place = f"byte {content[error.start]:#04x}" + (f" in line {line}" if content.count(b"\n") > 1 else "")
-        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        raise SourceError(
-            f"is not UTF-8 ({'it looks like UTF-16' if wide else place}).",
-            where=where,
-            remedy=f"Convert it: iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 OLD > NEW.",
-        ) from None
-
-
-def lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number, bytes with their end) of each line of a file, one at a time. Raises SourceError on one that is longer
-    than LONGEST_LINE or where the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    raise SourceError(
-                        f"the line is longer than {LONGEST_LINE:,} bytes.",
-                        where=f"{path}, line {number}",
-                        remedy="Write one answer a line; a file that is one JSON list is read with --format coco.",
-                    )
-                yield number, line
-    except OSError as error:
-        raise SourceError(
-            f"cannot be read ({error.strerror}).", where=path, remedy="Give the file that `predict --out` wrote."
-        ) from None
-
-
-def drop_torn_line(path: Path, openings: tuple[bytes, ...]) -> None:
-    """Cut off a last line without its end, which a write that was stopped has left. Raises SourceError where no line of
-    ours begins so: the file is somebody else's, and is left as it is."""
-    content = path.read_bytes()
-    number, whole = content.count(b"\n") + 1, content.rfind(b"\n") + 1
-    torn = content[whole:]
-    if not any(opening.startswith(torn[: len(opening)]) for opening in openings):
-        raise SourceError(
-            "the last line was not written by this command.",
-            where=f"{path}, line {number}",
-            remedy="Give another --out, or remove the file.",
-        )
-    if torn:
-        with path.open("rb+") as file:
-            file.truncate(whole)
-
-
-def _refused(constant: str) -> NoReturn:
-    raise ValueError(f'{constant} is no JSON; an empty answer is written as ""')
-
-
-def json_value(text: str, where: str | Path, remedy: str = "") -> Any:
-    """A JSON document, NaN and Infinity refused. Raises SourceError."""
-    try:
-        return json.loads(text, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"not valid JSON ({error}).", where=where, remedy=remedy) from None
-
-
-def json_line(line: bytes, where: str) -> dict[str, Any]:
-    """The object of one line. Raises SourceError."""
-    torn = not line.endswith(b"\n")
-    remedy = "The last line is cut off: run `predict` again, it goes on from there." if torn else ""
-    plain = json_value(decoded(line, where), where, remedy)
-    if not isinstance(plain, dict):
-        raise SourceError("a line must be a JSON object.", where=where, remedy="Write one object per answer.")
-    return plain
 
 
 def prediction_of(plain: Mapping[str, Any], where: str) -> Prediction:
@@ -189,16 +112,16 @@ def provenance_of(plain: Mapping[str, Any], where: str) -> Provenance:
         raise SourceError(f"the provenance line cannot be read ({error}).", where=where) from None
 
 
-class Answered:
+class AnsweredKeys:
     """The keys of a file and the lines they were in; a second answer to one is refused."""
 
     def __init__(self) -> None:
-        self._places: dict[Key, int | str] = {}
+        self._lines: dict[Key, int | str] = {}
 
-    def add(self, case_id: str, condition: str, place: int | str, where: str) -> None:
-        """Note an answer. place: the number of its line, or words. Raises SourceError naming both places."""
-        earlier = self._places.setdefault((case_id, condition), place)
-        if earlier != place:
+    def add(self, case_id: str, condition: str, line: int | str, where: str) -> None:
+        """Note an answer. line: its number, or words. Raises SourceError naming both lines."""
+        earlier = self._lines.setdefault((case_id, condition), line)
+        if earlier != line:
             raise SourceError(
                 f"case {case_id} under condition {condition} was already answered in "
                 f"{f'line {earlier}' if isinstance(earlier, int) else earlier}.",
@@ -216,7 +139,7 @@ def _answers_of(numbered: Iterable[tuple[int, bytes]], path: Path) -> tuple[Prov
     """`read_predictions` for some of a file's lines."""
     provenance: Provenance | None = None
     predictions: list[Prediction] = []
-    answered = Answered()
+    answered = AnsweredKeys()
     shared: dict[str, str] = {}  # Answers and questions repeat: each text is kept once.
     first = True
     for number, line in numbered:
@@ -238,10 +161,10 @@ def _answers_of(numbered: Iterable[tuple[int, bytes]], path: Path) -> tuple[Prov
 
 
 class PredictionWriter:
-    """Appends answers to a predictions file; a run that was interrupted goes on where it stopped.
+    """Appends answers to a predictions file; an interrupted run resumes.
 
-    `done` holds the keys that are already there. A last line without its end is dropped. A file written by another
-    run, or on other data, is refused.
+    `done` holds the keys that are already in the file. A last line without its end is dropped. A file written by
+    another run, or on other data, is refused.
 
         with PredictionWriter(path, provenance) as writer:
             writer.write(prediction)
@@ -263,10 +186,10 @@ class PredictionWriter:
 
     def _resume(self) -> bool:
         """Learn the keys, then, all of it being ours, cut off a torn last line; False where nothing is left."""
-        whole = [(number, line) for number, line in lines(self.path) if line.endswith(b"\n")]
-        found, predictions = _answers_of(whole, self.path)
-        if self.provenance is not None and whole:
-            mine, theirs = self.provenance, found or Provenance()
+        complete = [(number, line) for number, line in lines(self.path) if line.endswith(b"\n")]
+        provenance, predictions = _answers_of(complete, self.path)
+        if self.provenance is not None and complete:
+            mine, theirs = self.provenance, provenance or Provenance()
             for name in ("run", "data", "split", "split_hash"):
                 if getattr(mine, name) != getattr(theirs, name):
                     raise SourceError(
@@ -277,13 +200,13 @@ class PredictionWriter:
                     )
         drop_torn_line(self.path, OPENINGS)
         self.done = {(prediction.case_id, prediction.condition) for prediction in predictions}
-        return bool(whole)
+        return bool(complete)
 
     def _line(self, plain: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write(self, *predictions: Prediction) -> None:
-        """Append answers and hand them to the disk. Keys that are already there are refused."""
+        """Append answers and hand them to the disk. Keys that are already in the file are refused."""
         for prediction in predictions:
             key = (prediction.case_id, prediction.condition)
             if key in self.done:

@@ -1,4 +1,4 @@
-"""What was asked and what is true: the table that answers of any model are joined to, by id.
+"""Questions with their reference answers: the table that answers of any model are joined to, by id.
 
 Read are a prepared folder (its `cases.parquet`), the `mimic_pair_questions.csv` of Medical-Diff-VQA, COCO caption
 annotations, and a CSV or JSON lines with an id and a reference. Rows of the `train` split feed the floors.
@@ -7,6 +7,7 @@ annotations, and a CSV or JSON lines with an id and a reference. Rows of the `tr
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.answers.predictions import decoded, json_line, json_value, lines
+from intervalchange.evaluation.answers.json_lines import decoded, json_line, json_value, lines
 from intervalchange.evaluation.metrics.change import read
 from intervalchange.grammar import DIFFERENCE_QUESTION
 
 LARGEST_FILE = 1 << 29
-"""Bytes of a file that must be read at once (JSON that is no JSON lines)."""
+"""Bytes of a file that must be read at once (JSON that is not JSON lines)."""
 ID_FIELDS = ("case_id", "image_id", "question_id", "pair_id", "sample_id", "qid", "id")
 REFERENCE_FIELDS = ("reference", "ground_truth", "gt", "target", "answer", "caption", "label")
 PATIENT_FIELDS = ("patient_id", "subject_id", "patient")
@@ -52,20 +53,20 @@ class ReferenceTable:
     path: Path
     source: str
     cases: list[ReferenceCase] = field(default_factory=list, repr=False)
-    places: dict[str, int] = field(default_factory=dict, repr=False)
-    """Name -> place in `cases`; -1 for a name of several."""
+    index: dict[str, int] = field(default_factory=dict, repr=False)
+    """Name -> index in `cases`; -1 for a name of several."""
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
 
     def add(self, case: ReferenceCase, names: Iterable[str] = ()) -> bool:
-        """Add a case under its id and other names; False where its id is already there, which gets the names too."""
-        place = self.places.get(case.case_id, len(self.cases))
-        fresh = place == len(self.cases)
+        """Add a case under its id and other names; False where its id is already known, which gets the names too."""
+        index = self.index.get(case.case_id, len(self.cases))
+        fresh = index == len(self.cases)
         if fresh:
             self.cases.append(case)
         for name in (case.case_id, *names):
-            if self.places.setdefault(name, place) != place:
-                self.places[name] = -1
+            if self.index.setdefault(name, index) != index:
+                self.index[name] = -1
         return fresh
 
     def training_answers(self) -> dict[str, dict[str, int]]:
@@ -146,7 +147,7 @@ def document(path: Path) -> Any:
             raise SourceError(
                 f"is {size:,} bytes in one document; the limit is {LARGEST_FILE:,}.",
                 where=path,
-                remedy="Write JSON lines, one answer a line.",
+                remedy="Write JSON lines, one answer per line.",
             )
         return json_value(decoded(path.read_bytes(), path), path)
     except OSError as error:
@@ -182,7 +183,7 @@ def read_reference(path: str | Path) -> ReferenceTable:
         )
     table = readers[path.suffix.lower()](path)
     if not table.cases:
-        raise SourceError("holds no references.", where=path, remedy="Give the file with the true answers.")
+        raise SourceError("holds no references.", where=path, remedy="Give the file with the reference answers.")
     table.simulated = table.simulated or any((folder / "SIMULATED").exists() for folder in list(path.parents)[:2])
     return table
 
@@ -216,31 +217,26 @@ def _table(path: Path) -> ReferenceTable:
     first = next(rows, None)
     if first is None:
         return ReferenceTable(path, path.name)
-    chained = _with(first, rows)
+    chained = itertools.chain([first], rows)
     return _diff_vqa(path, chained) if set(first[1]) >= DIFF_VQA else _records(path, chained)
 
 
-def _with(first: tuple[str, dict[str, str]], rest: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
-    yield first
-    yield from rest
-
-
 def _json_lines(path: Path) -> ReferenceTable:
-    found = ((f"{path}, line {number}", line) for number, line in lines(path) if line.strip())
-    rows = ((where, json_line(line, where)) for where, line in found)
+    numbered = ((f"{path}, line {number}", line) for number, line in lines(path) if line.strip())
+    rows = ((where, json_line(line, where)) for where, line in numbered)
     return _records(path, ((where, row) for where, row in rows if "provenance" not in row))
 
 
-def _same(one: ReferenceCase, two: ReferenceCase) -> bool:
+def _same(case: ReferenceCase, repeated: ReferenceCase) -> bool:
     """Equal answers; the order of a list of findings carries no meaning."""
-    if one.reference.strip().lower() == two.reference.strip().lower():
+    if case.reference.strip().lower() == repeated.reference.strip().lower():
         return True
-    first, second = read(one.reference), read(two.reference)
-    return one.kind == "difference" and not first.unread and not second.unread and first.change == second.change
+    first, second = read(case.reference), read(repeated.reference)
+    return case.kind == "difference" and not first.unread and not second.unread and first.change == second.change
 
 
 def _diff_vqa(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
-    """Rows as they stand: study_id is the main film. Nothing is turned round in time."""
+    """Rows as they stand: study_id is the main film. Pairs keep their order in time."""
     table = ReferenceTable(path, "medical-diff-vqa")
     repeated = differing = 0
     for where, row in rows:
@@ -256,7 +252,7 @@ def _diff_vqa(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
         case = ReferenceCase(case_id, patient, kind, row["question"], row["answer"], row["split"].strip())
         if not table.add(case, [*names, *([name] if name else [])]):
             repeated += 1
-            differing += not _same(table.cases[table.places[case_id]], case)
+            differing += not _same(table.cases[table.index[case_id]], case)
     if repeated:
         table.notes.append(f"{repeated} rows of {path.name} repeat a question; the first is kept ({differing} differ)")
     return table
@@ -265,8 +261,8 @@ def _diff_vqa(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
 def _records(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
     table = ReferenceTable(path, path.name)
     for where, row in rows:
-        given = first_of(row, ID_FIELDS)
-        case_id = pair_name(row, where) if given is None else identifier(given, where)
+        written = first_of(row, ID_FIELDS)
+        case_id = pair_name(row, where) if written is None else identifier(written, where)
         reference = first_of(row, REFERENCE_FIELDS)
         if case_id is None or not isinstance(reference, str):
             raise SourceError(
@@ -289,9 +285,9 @@ def _records(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
 
 
 def _once(table: ReferenceTable, case: ReferenceCase, where: str) -> None:
-    if not table.add(case) and not _same(table.cases[table.places[case.case_id]], case):
+    if not table.add(case) and not _same(table.cases[table.index[case.case_id]], case):
         raise SourceError(
-            f"case {case.case_id} has two references.", where=where, remedy="Keep one; each answer has one truth here."
+            f"case {case.case_id} has two references.", where=where, remedy="Keep one reference per case."
         )
 
 
@@ -305,7 +301,7 @@ def _coco(path: Path) -> ReferenceTable:
     annotations = plain.get("annotations") if isinstance(plain, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(row, dict) for row in annotations):
         raise SourceError(
-            "is no COCO caption file.", where=path, remedy='It holds {"images": [...], "annotations": [...]}.'
+            "is not a COCO caption file.", where=path, remedy='It holds {"images": [...], "annotations": [...]}.'
         )
     images = {row.get("id"): row for row in plain.get("images", []) if isinstance(row, dict)}
     rows = []

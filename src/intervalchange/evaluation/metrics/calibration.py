@@ -14,11 +14,19 @@ from numpy.typing import ArrayLike
 
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.evaluation.metrics.change import read
-from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, f_measure, named_metrics, ratio
+from intervalchange.evaluation.metrics.statistics import (
+    REPLICATES,
+    Array,
+    Counts,
+    f_measure,
+    named_metrics,
+    ratio,
+    totals,
+)
 from intervalchange.records import Prediction
 
 ABSTAINED = "abstained"
-"""The warning of an answer that was less sure than `predict --abstain-at` asks."""
+"""The warning of an answer whose confidence is below `predict --abstain-at`."""
 
 BINS = 10
 """Bins of equal width over [0, 1]."""
@@ -26,14 +34,14 @@ BINS = 10
 
 def tally(confidence: ArrayLike, correct: ArrayLike) -> Counts:
     """Counts per probability, (n, BINS) where they depend on its bin."""
-    said, true = np.asarray(confidence, float), np.asarray(correct, float)
-    member = np.zeros((len(said), BINS))
-    member[np.arange(len(said)), np.minimum((said * BINS).astype(int), BINS - 1)] = 1
+    predicted, target = np.asarray(confidence, float), np.asarray(correct, float)
+    member = np.zeros((len(predicted), BINS))
+    member[np.arange(len(predicted)), np.minimum((predicted * BINS).astype(int), BINS - 1)] = 1
     return {
         "bin_cases": member,
-        "bin_confidence": member * said[:, None],
-        "bin_correct": member * true[:, None],
-        "squares": (said - true) ** 2,
+        "bin_confidence": member * predicted[:, None],
+        "bin_correct": member * target[:, None],
+        "squares": (predicted - target) ** 2,
     }
 
 
@@ -46,28 +54,29 @@ def measures(sums: Counts) -> dict[str, Array]:
     }
 
 
-def reliability(confidence: ArrayLike, correct: ArrayLike) -> list[dict[str, float]]:
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bin of a reliability diagram."""
+
+    cases: int
+    confidence: float
+    """Mean."""
+    accuracy: float
+
+
+def reliability(confidence: ArrayLike, correct: ArrayLike) -> list[Bin]:
     """Mean confidence and accuracy of each bin that is not empty."""
-    sums = {name: array.sum(axis=0) for name, array in tally(confidence, correct).items()}
-    filled = np.flatnonzero(sums["bin_cases"])
-    return [
-        {
-            "cases": int(sums["bin_cases"][place]),
-            "confidence": float(sums["bin_confidence"][place] / sums["bin_cases"][place]),
-            "accuracy": float(sums["bin_correct"][place] / sums["bin_cases"][place]),
-        }
-        for place in filled
-    ]
+    sums = totals(tally(confidence, correct))
+    filled = zip(sums["bin_cases"], sums["bin_confidence"], sums["bin_correct"], strict=True)
+    return [Bin(int(cases), float(total / cases), float(right / cases)) for cases, total, right in filled if cases]
 
 
 def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> tuple[Array, Array]:
     """Coverage and risk when the n most confident answers are kept, n = 1 .. all. Equal confidences share a risk."""
-    said, true = np.asarray(confidence, float), np.asarray(correct, float)
-    levels, where = np.unique(-said, return_inverse=True)
-    sizes = np.bincount(where, minlength=len(levels))
-    wrong = np.bincount(where, weights=1 - true, minlength=len(levels)) / np.maximum(sizes, 1)
-    kept = np.arange(1, len(said) + 1)
-    return kept / max(len(said), 1), np.cumsum(np.repeat(wrong, sizes)) / kept
+    levels, level, sizes = np.unique(-np.asarray(confidence, float), return_inverse=True, return_counts=True)
+    wrong = np.bincount(level, weights=1 - np.asarray(correct, float), minlength=len(levels)) / np.maximum(sizes, 1)
+    answered = np.arange(1, len(level) + 1)
+    return answered / max(len(level), 1), np.cumsum(np.repeat(wrong, sizes)) / answered
 
 
 def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
@@ -81,7 +90,7 @@ class OperatingPoint:
     """Where to stop answering, and what that came to on the cases it was chosen on."""
 
     threshold: float
-    """For `predict --abstain-at`: answers at least this sure are given. 0: all of them."""
+    """For `predict --abstain-at`: answers of at least this confidence are given. 0: all of them."""
     coverage: float
     """Share of the cases that are answered."""
     risk: float
@@ -96,27 +105,27 @@ def operating_point(
 
     Equal confidences are kept or left together. The threshold lies half-way to the next answer that is left out, so
     that confidences rounded in a file fall on the same side. Raises ConfigError unless one of the two, in [0, 1], is
-    given; InputError without answers, or where even the surest answers are wrong too often.
+    given; InputError without answers, or where even the most confident answers are wrong too often.
     """
     wanted = risk if coverage is None else coverage
     if (risk is None) == (coverage is None) or wanted is None or not 0 <= wanted <= 1:
         raise ConfigError("one of risk and coverage is needed, between 0 and 1.", remedy="As in --risk 0.1.")
-    levels, where, sizes = np.unique(-np.asarray(confidence, float), return_inverse=True, return_counts=True)
+    levels, level, sizes = np.unique(-np.asarray(confidence, float), return_inverse=True, return_counts=True)
     if not len(levels):
         raise InputError("no answer has a confidence, so no threshold can be chosen.")
-    kept = np.cumsum(sizes)
-    wrong = np.cumsum(np.bincount(where, weights=1 - np.asarray(correct, float)))
-    good = wrong <= wanted * kept + 1e-9 if coverage is None else kept >= wanted * kept[-1] - 1e-9
+    answered = np.cumsum(sizes)
+    wrong = np.cumsum(np.bincount(level, weights=1 - np.asarray(correct, float)))
+    good = wrong <= wanted * answered + 1e-9 if coverage is None else answered >= wanted * answered[-1] - 1e-9
     if not good.any():
         raise InputError(
-            f"no threshold reaches a risk of {wanted}: of the {kept[0]} surest answers {wrong[0] / kept[0]:.3f} "
-            f"are wrong, and the lowest risk is {float((wrong / kept).min()):.3f}.",
+            f"no threshold reaches a risk of {wanted}: of the {answered[0]} most confident answers "
+            f"{wrong[0] / answered[0]:.3f} are wrong, and the lowest risk is {float((wrong / answered).min()):.3f}.",
             remedy="Ask for a higher risk.",
         )
-    place = int(np.flatnonzero(good)[-1 if coverage is None else 0])
-    last = place + 1 == len(levels)
-    threshold = 0.0 if last else float(-(levels[place] + levels[place + 1]) / 2)
-    return OperatingPoint(threshold, float(kept[place] / kept[-1]), float(wrong[place] / kept[place]), int(kept[place]))
+    last = int(np.flatnonzero(good)[-1 if coverage is None else 0])
+    threshold = 0.0 if last + 1 == len(levels) else float(-(levels[last] + levels[last + 1]) / 2)
+    count = int(answered[last])
+    return OperatingPoint(threshold, float(count / answered[-1]), float(wrong[last] / count), count)
 
 
 def selective_tally(counts: Counts, abstained: Sequence[bool]) -> Counts:
@@ -143,32 +152,40 @@ def selective_measures(sums: Counts) -> dict[str, Array]:
 
 
 def selective_metrics(
-    asked: Sequence[Prediction], counts: Counts, replicates: int = REPLICATES, seed: int = 0
+    predictions: Sequence[Prediction], counts: Counts, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, float | int | None]:
     """`selective.<metric>` with `.low` and `.high`, and `selective.abstained.count`. counts: of `change.tally`."""
-    abstained = [ABSTAINED in case.warnings for case in asked]
-    tallied = selective_tally(counts, abstained)
-    owners = [case.patient_id for case in asked]
-    found = named_metrics("selective", tallied, owners, selective_measures, replicates, seed)
+    abstained = [ABSTAINED in case.warnings for case in predictions]
+    patients = [case.patient_id for case in predictions]
+    metrics = named_metrics(
+        "selective", selective_tally(counts, abstained), patients, selective_measures, replicates, seed
+    )
     return {
-        **{name: value if np.isfinite(value) else None for name, value in found.items()},
+        **{name: value if np.isfinite(value) else None for name, value in metrics.items()},
         "selective.abstained.count": sum(abstained),
     }
 
 
-def finding_probabilities(
-    predictions: Sequence[Prediction], references: Sequence[str]
-) -> tuple[list[float], list[bool], list[str]]:
+@dataclass(frozen=True, slots=True)
+class FindingProbabilities:
+    """Probabilities of single changes over many answers, three lists of one length."""
+
+    probabilities: list[float]
+    correct: list[bool]
+    patients: list[str]
+
+
+def finding_probabilities(predictions: Sequence[Prediction], references: Sequence[str]) -> FindingProbabilities:
     """Every `added:<finding>` and `missing:<finding>` probability, whether it came true, and its patient."""
-    said: list[float] = []
-    true: list[bool] = []
-    patients: list[str] = []
+    found = FindingProbabilities([], [], [])
     for prediction, reference in zip(predictions, references, strict=True):
-        change = read(reference).change
-        for name, value in (prediction.confidence or {}).items():
-            direction, _, finding = name.partition(":")
-            if direction in ("added", "missing"):
-                said.append(float(value))
-                true.append(finding in getattr(change, direction))
-                patients.append(prediction.patient_id)
-    return said, true, patients
+        named = [(*name.partition(":"), value) for name, value in (prediction.confidence or {}).items()]
+        changes = [(way, finding, value) for way, _, finding, value in named if way in ("added", "missing")]
+        if not changes:
+            continue  # Reading the reference takes time.
+        target = read(reference).change
+        for way, finding, value in changes:
+            found.probabilities.append(float(value))
+            found.correct.append(finding in (target.added if way == "added" else target.missing))
+            found.patients.append(prediction.patient_id)
+    return found

@@ -1,4 +1,4 @@
-"""The headline: which findings came and went, free of word order and true to direction.
+"""Change F1, the headline: which findings came and went, whatever the word order, with their direction.
 
 Items of an answer are (added, f), (missing, f) and (level, f, prior, current). A clause that cannot be read is one
 false positive, in the pooled and in the findings metrics. An answer says "nothing has changed" only in words.
@@ -39,7 +39,7 @@ SCALARS = (
 """Counts of one answer. Without a scope, all items; `findings`, those added or missing. `opposite` and `agreeing` are
 findings named by both sides, with the other or the same direction."""
 
-_PLACE = {finding: place for place, finding in enumerate(FINDINGS)}
+_INDEX = {finding: index for index, finding in enumerate(FINDINGS)}
 
 
 @lru_cache(maxsize=1 << 14)
@@ -50,8 +50,8 @@ def read(answer: str) -> Reading:
 
 def readable(answer: str) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
-    said = _said(answer)
-    return bool(said.added or said.missing or said.levels or said.nothing)
+    encoded = _encoded(answer)
+    return bool(encoded.added or encoded.missing or encoded.levels or encoded.nothing)
 
 
 def says_nothing_changed(reading: Reading) -> bool:
@@ -63,7 +63,7 @@ def says_nothing_changed(reading: Reading) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Encoded:
     """An answer as numbers: hundreds of thousands are kept, and compared bit by bit."""
 
     added: int
@@ -77,14 +77,14 @@ class _Said:
 
 
 def _bits(findings: frozenset[str]) -> int:
-    return sum(1 << _PLACE[finding] for finding in findings)
+    return sum(1 << _INDEX[finding] for finding in findings)
 
 
 @lru_cache(maxsize=1 << 18)
-def _said(answer: str) -> _Said:
+def _encoded(answer: str) -> _Encoded:
     reading = parse(answer)
     change = reading.change
-    return _Said(
+    return _Encoded(
         added=_bits(change.added),
         missing=_bits(change.missing),
         levels=change.levels or None,
@@ -95,7 +95,7 @@ def _said(answer: str) -> _Said:
 
 
 def _courses(levels: frozenset[LevelChange]) -> frozenset[tuple[str, bool]]:
-    """(finding, rose) of the levels that have a place on the scale."""
+    """(finding, rose) of the levels that have a rank."""
     ranks = [(level.finding, RANKED_LEVELS.get(level.prior), RANKED_LEVELS.get(level.current)) for level in levels]
     return frozenset((finding, now > then) for finding, then, now in ranks if then and now and then != now)
 
@@ -116,19 +116,21 @@ class _Side:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> _Side:
-        said = [_said(text) for text in texts]
+        encoded = [_encoded(text) for text in texts]
         return cls(
-            added=np.array([one.added for one in said], "<u4"),
-            missing=np.array([one.missing for one in said], "<u4"),
-            levels=[one.levels for one in said],
-            unread=np.array([one.unread for one in said], float),
-            nothing=np.array([one.nothing for one in said], bool),
-            ambiguous=np.array([one.ambiguous for one in said], bool),
+            added=np.array([text.added for text in encoded], "<u4"),
+            missing=np.array([text.missing for text in encoded], "<u4"),
+            levels=[text.levels for text in encoded],
+            unread=np.array([text.unread for text in encoded], float),
+            nothing=np.array([text.nothing for text in encoded], bool),
+            ambiguous=np.array([text.ambiguous for text in encoded], bool),
         )
 
     @property
     def changed(self) -> NDArray[np.bool_]:
-        return ((self.added | self.missing) > 0) | np.array([levels is not None for levels in self.levels], bool)
+        of_level = np.array([levels is not None for levels in self.levels], bool)
+        changed: NDArray[np.bool_] = ((self.added | self.missing) > 0) | of_level
+        return changed
 
 
 def _by_finding(bits: NDArray[np.uint32]) -> NDArray[np.uint8]:
@@ -136,43 +138,47 @@ def _by_finding(bits: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return np.unpackbits(bits.view(np.uint8).reshape(len(bits), 4), axis=1, bitorder="little")[:, : len(FINDINGS)]
 
 
-def _level_counts(said: _Side, true: _Side) -> dict[str, NDArray[np.uint8]]:
+def _level_counts(predicted: _Side, target: _Side) -> dict[str, NDArray[np.uint8]]:
     """Right, predicted and reference items of level and of course, (pairs, f) each; few pairs have any."""
     none: frozenset[LevelChange] = frozenset()
-    shape = (len(said.levels), len(FINDINGS))
-    found = {f"{scope}_{part}": np.zeros(shape, np.uint8) for scope in ("levels", "course") for part in PARTS}
-    for row, (one, two) in enumerate(zip(said.levels, true.levels, strict=True)):
-        if one is None and two is None:
+    shape = (len(predicted.levels), len(FINDINGS))
+    counts = {f"{scope}_{part}": np.zeros(shape, np.uint8) for scope in ("levels", "course") for part in PARTS}
+    for row, pair in enumerate(zip(predicted.levels, target.levels, strict=True)):
+        if pair == (None, None):
             continue
-        one, two = one or none, two or none
-        rose, truly = _courses(one), _courses(two)
-        for part, levels, courses in zip(PARTS, (one & two, one, two), (rose & truly, rose, truly), strict=True):
-            for level in levels:
-                found[f"levels_{part}"][row, _PLACE[level.finding]] += 1
-            for finding, _ in courses:
-                found[f"course_{part}"][row, _PLACE[finding]] += 1
-    return found
+        levels, references = (side or none for side in pair)
+        for part, items in zip(PARTS, (levels & references, levels, references), strict=True):
+            for level in items:
+                counts[f"levels_{part}"][row, _INDEX[level.finding]] += 1
+        courses, references_courses = _courses(levels), _courses(references)
+        for part, rises in zip(PARTS, (courses & references_courses, courses, references_courses), strict=True):
+            for finding, _ in rises:
+                counts[f"course_{part}"][row, _INDEX[finding]] += 1
+    return counts
 
 
-def _of_pairs(answers: Sequence[str], references: Sequence[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+def _of_pairs(
+    answers: Sequence[str], references: Sequence[str]
+) -> tuple[dict[str, Array], dict[str, NDArray[np.uint8]]]:
     """Counts of each pair of texts, (pairs,) by name and (pairs, f) by scope and part."""
-    said, true = _Side.of(answers), _Side.of(references)
-    by_finding: dict[str, NDArray[np.uint8]] = _level_counts(said, true)
-    for scope, one, two in (("added", said.added, true.added), ("missing", said.missing, true.missing)):
-        for part, bits in zip(PARTS, (one & two, one, two), strict=True):
+    predicted, target = _Side.of(answers), _Side.of(references)
+    by_finding = _level_counts(predicted, target)
+    sides = (("added", predicted.added, target.added), ("missing", predicted.missing, target.missing))
+    for scope, answer, reference in sides:
+        for part, bits in zip(PARTS, (answer & reference, answer, reference), strict=True):
             by_finding[f"{scope}_{part}"] = _by_finding(bits)
     scalars = {name: counts.sum(axis=1, dtype=float) for name, counts in by_finding.items()}
     for part in PARTS:
         scalars[f"findings_{part}"] = scalars[f"added_{part}"] + scalars[f"missing_{part}"]
         scalars[part] = scalars[f"findings_{part}"] + scalars[f"levels_{part}"]
     for name in ("predicted", "findings_predicted"):  # An unread clause is one false positive.
-        scalars[name] = scalars[name] + said.unread
-    claims, changed = said.changed, true.changed
-    silent = said.nothing & ~claims & (said.unread == 0)
-    levels_equal = np.array([one == two for one, two in zip(said.levels, true.levels, strict=True)], bool)
-    equal = (said.added == true.added) & (said.missing == true.missing) & levels_equal & (said.unread == 0)
-    against = (said.added & true.missing) | (said.missing & true.added)
-    along = (said.added & true.added) | (said.missing & true.missing)
+        scalars[name] = scalars[name] + predicted.unread
+    claims, changed, read_in_full = predicted.changed, target.changed, predicted.unread == 0
+    silent = predicted.nothing & ~claims & read_in_full
+    levels_equal = np.array([pair[0] == pair[1] for pair in zip(predicted.levels, target.levels, strict=True)], bool)
+    equal = (predicted.added == target.added) & (predicted.missing == target.missing) & levels_equal & read_in_full
+    opposite = (predicted.added & target.missing) | (predicted.missing & target.added)
+    agreeing = (predicted.added & target.added) | (predicted.missing & target.missing)
     rest: dict[str, NDArray[Any]] = {
         "exact": equal & (changed | silent),
         "changed": changed,
@@ -180,11 +186,11 @@ def _of_pairs(answers: Sequence[str], references: Sequence[str]) -> tuple[dict[s
         "unchanged": ~changed,
         "false_change": ~changed & ~silent,
         "detected": np.where(changed, claims, silent),
-        "opposite": np.bitwise_count(against),
-        "agreeing": np.bitwise_count(along),
-        "unread": said.unread,
-        "unreadable": said.unread > 0,
-        "ambiguous": said.ambiguous,
+        "opposite": np.bitwise_count(opposite),
+        "agreeing": np.bitwise_count(agreeing),
+        "unread": predicted.unread,
+        "unreadable": ~read_in_full,
+        "ambiguous": predicted.ambiguous,
     }
     return scalars | {name: counts.astype(float) for name, counts in rest.items()}, by_finding
 
@@ -195,15 +201,13 @@ def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequenc
     same_state: pairs of films of one state of the patient under two acquisitions.
     """
     index: dict[tuple[str, str], int] = {}
-    where = np.array(
-        [index.setdefault(pair, len(index)) for pair in zip(answers, references, strict=True)], dtype=np.intp
-    )
+    row = np.array([index.setdefault(pair, len(index)) for pair in zip(answers, references, strict=True)], np.intp)
     scalars, by_finding = _of_pairs([answer for answer, _ in index], [reference for _, reference in index])
-    counts: dict[str, NDArray[Any]] = {name: scalars[name][where] for name in SCALARS}
-    counts["cases"] = np.ones(len(where))
+    counts: dict[str, NDArray[Any]] = {name: scalars[name][row] for name in SCALARS}
+    counts["cases"] = np.ones(len(row))
     for name, array in by_finding.items():
-        counts[f"{name}_by_finding"] = array[where]
-    still = np.zeros(len(where)) if same_state is None else np.asarray(same_state, float)
+        counts[f"{name}_by_finding"] = array[row]
+    still = np.zeros(len(row)) if same_state is None else np.asarray(same_state, float)
     counts["same_state"] = still * counts["unchanged"]
     counts["same_state_false_change"] = still * counts["false_change"]
     return counts
@@ -232,27 +236,27 @@ MACRO = {
 
 def measures(sums: Counts) -> dict[str, Array]:
     """Every metric of change from sums of `tally`."""
-    found: dict[str, Array] = {}
+    measured: dict[str, Array] = {}
     for name, prefix in METRICS.items():
         right, predicted, reference = (sums[f"{prefix}{part}"] for part in PARTS)
-        found[f"{name}.precision"] = ratio(right, predicted)
-        found[f"{name}.recall"] = ratio(right, reference)
-        found[f"{name}.f1"] = f_measure(right, predicted, reference)
+        measured[f"{name}.precision"] = ratio(right, predicted)
+        measured[f"{name}.recall"] = ratio(right, reference)
+        measured[f"{name}.f1"] = f_measure(right, predicted, reference)
     if "added_right_by_finding" in sums:
         for name, scopes in MACRO.items():
-            found |= {f"{name}.{metric}": value for metric, value in _macro(sums, scopes).items()}
-    found["exact.accuracy"] = ratio(sums["exact"], sums["cases"])
-    found["detected.accuracy"] = ratio(sums["detected"], sums["cases"])
-    found["direction_error.rate"] = ratio(sums["opposite"], sums["opposite"] + sums["agreeing"])
-    found["false_change.rate"] = ratio(sums["false_change"], sums["unchanged"])
-    found["false_change.same_state.rate"] = ratio(sums["same_state_false_change"], sums["same_state"])
-    found["omission.rate"] = ratio(sums["omitted"], sums["changed"])
-    found["unreadable.rate"] = ratio(sums["unreadable"], sums["cases"])
-    return found
+            measured |= {f"{name}.{metric}": value for metric, value in _macro(sums, scopes).items()}
+    measured["exact.accuracy"] = ratio(sums["exact"], sums["cases"])
+    measured["detected.accuracy"] = ratio(sums["detected"], sums["cases"])
+    measured["direction_error.rate"] = ratio(sums["opposite"], sums["opposite"] + sums["agreeing"])
+    measured["false_change.rate"] = ratio(sums["false_change"], sums["unchanged"])
+    measured["false_change.same_state.rate"] = ratio(sums["same_state_false_change"], sums["same_state"])
+    measured["omission.rate"] = ratio(sums["omitted"], sums["changed"])
+    measured["unreadable.rate"] = ratio(sums["unreadable"], sums["cases"])
+    return measured
 
 
 def _macro(sums: Counts, scopes: Sequence[str]) -> dict[str, Array]:
-    """Means over the findings with at least one reference item; a finding that is never said has precision 0."""
+    """Means over the findings with at least one reference item; a finding that is never predicted has precision 0."""
     scores, support = by_finding(sums, scopes)
     present = support > 0
     return {
@@ -285,6 +289,6 @@ def change_scores(
 
 
 def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:
-    """(answers that come with a `change` field, those whose field says something else than the text)."""
+    """(answers that come with a `change` field, those whose field differs in meaning from the text)."""
     present = [prediction for prediction in predictions if prediction.change is not None]
     return len(present), sum(prediction.change != read(prediction.answer).change for prediction in present)

@@ -26,6 +26,7 @@ from intervalchange.evaluation.metrics.statistics import (
     REPLICATES,
     Array,
     Counts,
+    Measure,
     f_measure,
     named_metrics,
     ratio,
@@ -60,9 +61,9 @@ def temporal_tally(answers: Sequence[str], references: Sequence[str]) -> Counts:
     Differs: the published code also asks a named-entity tagger (Stanza), and then keeps only entities that are on the
     list, which the list finds by itself.
     """
-    said, known = [temporal_words(text) for text in answers], [temporal_words(text) for text in references]
+    pairs = zip(map(temporal_words, answers), map(temporal_words, references), strict=True)
     sizes = np.array(
-        [(len(one & two), len(one), len(two)) for one, two in zip(said, known, strict=True)], float
+        [(len(words & reference), len(words), len(reference)) for words, reference in pairs], float
     ).reshape(-1, 3)
     right, predicted, reference = sizes.T
     return {
@@ -76,7 +77,7 @@ def temporal_tally(answers: Sequence[str], references: Sequence[str]) -> Counts:
 
 
 def temporal_measures(sums: Counts) -> dict[str, Array]:
-    """f1 (mean over answers, as published), micro.f1 (words pooled, empty answers say nothing), precision, recall."""
+    """f1 (mean over answers, as published), micro.f1 (words pooled, empty answers count nothing), precision, recall."""
     return {
         "f1": ratio(sums["matched"], sums["answers"]),
         "micro.f1": f_measure(sums["right"], sums["predicted"], sums["reference"]),
@@ -97,7 +98,7 @@ def temporal_metrics(
     return named_metrics("temporal", temporal_tally(answers, references), patients, temporal_measures, replicates, seed)
 
 
-# --- what others have made -----------------------------------------------------------------------------------------
+# --- metrics of others -----------------------------------------------------------------------------------------
 
 
 def _package(name: str, metric: str) -> Any:
@@ -111,17 +112,17 @@ def _package(name: str, metric: str) -> Any:
 
 
 def _weights(path: str | Path | None, metric: str, where_from: str) -> Path:
-    found = None if path is None else Path(path)
-    if found is None or not found.exists() or (found.is_dir() and not any(found.iterdir())):
+    folder = None if path is None else Path(path)
+    if folder is None or not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(
-            f"{metric} needs its weights, and none are {'given' if found is None else 'there'}.",
-            where=found,
-            remedy=f"Obtain them from {where_from}, and name the place; nothing is downloaded here.",
+            f"{metric} needs its weights, and none are {'given' if folder is None else 'there'}.",
+            where=folder,
+            remedy=f"Obtain them from {where_from}, and give their path; nothing is downloaded here.",
         )
-    return found
+    return folder
 
 
-def _mean_measure(names: Sequence[str]) -> Any:
+def _mean_measure(names: Sequence[str]) -> Measure:
     return lambda sums: {name: ratio(sums[name], sums["answers"]) for name in names}
 
 
@@ -161,7 +162,7 @@ CHEXBERT_FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleur
 
 
 def read_chexbert(path: str | Path) -> pd.DataFrame:
-    """Labels that CheXbert (Smit et al., EMNLP 2020) wrote by its own `label.py`, one row a text.
+    """Labels that CheXbert (Smit et al., EMNLP 2020) wrote by its own `label.py`, one row per text.
 
     (n, 14) 1 positive, 0 negative, -1 uncertain, NaN not mentioned. A file and not a call: CheXbert's code and the
     package f1chexbert 0.0.2 are written for transformers 4 and fail with 5. Raises SourceError where the file is absent
@@ -194,11 +195,11 @@ def chexbert_counts(answers: pd.DataFrame, references: pd.DataFrame) -> Counts:
             f"{len(answers)} labelled answers and {len(references)} labelled references.",
             remedy="Label both files in the same order.",
         )
-    said, known = (np.isin(table[list(CHEXPERT)].to_numpy(float), (1, -1)) for table in (answers, references))
+    predicted, reference = (np.isin(table[list(CHEXPERT)].to_numpy(float), (1, -1)) for table in (answers, references))
     return {
-        "right": (said & known).astype(float),
-        "predicted": said.astype(float),
-        "reference": known.astype(float),
+        "right": (predicted & reference).astype(float),
+        "predicted": predicted.astype(float),
+        "reference": reference.astype(float),
     }
 
 
@@ -206,12 +207,12 @@ def chexbert_measures(sums: Counts) -> dict[str, Array]:
     """14.micro.f1, 14.macro.f1, 5.micro.f1, 5.macro.f1, and <label>.f1. Macro counts a label nobody names as 0."""
     each = f_measure(sums["right"], sums["predicted"], sums["reference"])
     five = [CHEXPERT.index(name) for name in CHEXBERT_FIVE]
-    found: dict[str, Array] = {}
+    measured: dict[str, Array] = {}
     for name, columns in (("14", list(range(len(CHEXPERT)))), ("5", five)):
         pooled = (sums[part][..., columns].sum(-1) for part in ("right", "predicted", "reference"))
-        found[f"{name}.micro.f1"] = f_measure(*pooled)
-        found[f"{name}.macro.f1"] = np.nan_to_num(each[..., columns]).mean(-1)
-    return found | {f"{name}.f1": each[..., place] for place, name in enumerate(CHEXPERT)}
+        measured[f"{name}.micro.f1"] = f_measure(*pooled)
+        measured[f"{name}.macro.f1"] = np.nan_to_num(each[..., columns]).mean(-1)
+    return measured | {f"{name}.f1": each[..., label] for label, name in enumerate(CHEXPERT)}
 
 
 def chexbert_metrics(
@@ -237,17 +238,17 @@ def clinical_metrics(
     patients: Sequence[Any],
     replicates: int = REPLICATES,
 ) -> dict[str, float]:
-    """Figures of one metric as it is named on the command line.
+    """Values of one metric as it is named on the command line.
 
     `temporal`; `radgraph=WEIGHTS` (folder); `chexbert=ANSWERS.csv,REFERENCES.csv` (what its label.py wrote,
-    in the order of the answers). Raises ConfigError where a package, a place or the metric is unknown.
+    in the order of the answers). Raises ConfigError where a package, a path or the metric is unknown.
     """
-    name, _, place = wanted.partition("=")
+    name, _, path = wanted.partition("=")
     if name == "temporal":
         return temporal_metrics(answers, references, patients, replicates)
     if name == "radgraph":
-        return radgraph_metrics(answers, references, patients, place or None, replicates=replicates)
+        return radgraph_metrics(answers, references, patients, path or None, replicates=replicates)
     if name == "chexbert":
-        said, _, known = place.partition(",")
-        return chexbert_metrics(read_chexbert(said), read_chexbert(known), patients, replicates)
+        answers_path, _, references_path = path.partition(",")
+        return chexbert_metrics(read_chexbert(answers_path), read_chexbert(references_path), patients, replicates)
     raise ConfigError(f"there is no clinical metric {name!r}.", remedy=f"Choose from {', '.join(CLINICAL)}.")

@@ -1,7 +1,8 @@
 """Does an answerer agree with itself? Counts over difference questions asked under several conditions.
 
-An answer that is not understood in full is no "nothing has changed", and never consistent with anything. Agreement is
-counted over the pairs where either answer predicts a change: else a model that never sees one would be perfect.
+An answer that is not understood in full never counts as "nothing has changed", and is consistent with nothing.
+Agreement is counted over the pairs where either answer predicts a change: else a model that never predicts one would be
+perfect.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from intervalchange.records import Change, LevelChange
 def agreement_tally(name: str, given: Sequence[str], other: Sequence[str], mirrored: bool = False) -> Counts:
     """Do two answers to one pair say the same? mirrored: is one the other read backwards in time?"""
     asked, kept, items, shared = (np.zeros(len(given)) for _ in range(4))
-    for place, (forth, back) in enumerate(zip(given, other, strict=True)):
-        one, two = read(forth), read(back)
-        if says_nothing_changed(one) and says_nothing_changed(two):
+    for row, readings in enumerate(zip(map(read, given), map(read, other), strict=True)):
+        if all(map(says_nothing_changed, readings)):
             continue
-        second = two.change.reverse() if mirrored else two.change
-        asked[place] = 1
-        kept[place] = not one.unread and not two.unread and one.change == second
-        items[place] = len(one.change.items) + len(second.items)
-        shared[place] = 2 * len(one.change.items & second.items)
+        first, second = (reading.change for reading in readings)
+        if mirrored:
+            second = second.reverse()
+        asked[row] = 1
+        kept[row] = not any(reading.unread for reading in readings) and first == second
+        items[row] = len(first.items) + len(second.items)
+        shared[row] = 2 * len(first.items & second.items)
     return {f"{name}_asked": asked, f"{name}_kept": kept, f"{name}_items": items, f"{name}_shared": shared}
 
 
@@ -72,10 +74,10 @@ def reliance_tally(given: Sequence[str], shuffled: Sequence[str]) -> Counts:
     Over pairs where either answer predicts a change. Two answers that name the same change have not moved.
     """
     asked, moved = np.zeros(len(given)), np.zeros(len(given))
-    for place, (own, foreign) in enumerate(zip(given, shuffled, strict=True)):
-        one, two = read(own), read(foreign)
-        asked[place] = bool(one.change) or bool(two.change)
-        moved[place] = asked[place] and one.change != two.change
+    for row, readings in enumerate(zip(map(read, given), map(read, shuffled), strict=True)):
+        own, foreign = (reading.change for reading in readings)
+        asked[row] = bool(own) or bool(foreign)
+        moved[row] = asked[row] and own != foreign
     return {"films_asked": asked, "films_moved": moved}
 
 
@@ -104,8 +106,8 @@ def compose(first: Change, second: Change) -> Composed:
     added, missing, levels = set(), set(), set()
     contradictory, open_levels = set(), set()
     for finding in steps[0].keys() | steps[1].keys():
-        one, two = (step.get(finding, "same") for step in steps)
-        match one, two:
+        earlier, later = (step.get(finding, "same") for step in steps)
+        match earlier, later:
             case ("added", "same") | ("same", "added"):
                 added.add(finding)
             case ("missing", "same") | ("same", "missing"):
@@ -120,18 +122,21 @@ def compose(first: Change, second: Change) -> Composed:
                 pass
             case ("missing", "added"):
                 open_levels.add(finding)
-            case (LevelChange(), LevelChange()) if one.current == two.prior:
-                levels |= {LevelChange(finding, one.prior, two.current)} if one.prior != two.current else set()
+            case (LevelChange(), LevelChange()) if earlier.current == later.prior:
+                if earlier.prior != later.current:
+                    levels.add(LevelChange(finding, earlier.prior, later.current))
             case _:
                 contradictory.add(finding)
     return Composed(Change.of(added, missing, levels), frozenset(contradictory), frozenset(open_levels))
 
 
 def _steps(change: Change) -> dict[str, str | LevelChange]:
-    """Finding -> "added", "missing" or its change of level; "torn" where one change says two of them."""
+    """Finding -> "added", "missing" or its change of level; "torn" where one change holds two of them."""
     steps: dict[str, str | LevelChange] = {}
     named = [("added", finding) for finding in change.added] + [("missing", finding) for finding in change.missing]
-    for finding, step in [(finding, way) for way, finding in named] + [(one.finding, one) for one in change.levels]:
+    for finding, step in [(finding, way) for way, finding in named] + [
+        (level.finding, level) for level in change.levels
+    ]:
         steps[finding] = "torn" if finding in steps else step
     return steps
 
@@ -143,17 +148,17 @@ def triangle_tally(first: Sequence[str], second: Sequence[str], whole: Sequence[
     item that nothing agrees with.
     """
     asked, kept, items, shared = (np.zeros(len(whole)) for _ in range(4))
-    for place, answers in enumerate(zip(first, second, whole, strict=True)):
+    for row, answers in enumerate(zip(first, second, whole, strict=True)):
         readings = [read(answer) for answer in answers]
-        if all(says_nothing_changed(reading) for reading in readings):
+        if all(map(says_nothing_changed, readings)):
             continue
         expected = compose(readings[0].change, readings[1].change)
-        said = {
+        predicted = {
             item for item in readings[2].change.items if not (item[0] == "level" and item[1] in expected.open_levels)
         }
-        asked[place] = 1
+        asked[row] = 1
         unread = any(reading.unread for reading in readings)
-        kept[place] = not unread and not expected.contradictory and said == expected.change.items
-        items[place] = len(said) + len(expected.change.items) + len(expected.contradictory)
-        shared[place] = 2 * len(said & expected.change.items)
+        kept[row] = not unread and not expected.contradictory and predicted == expected.change.items
+        items[row] = len(predicted) + len(expected.change.items) + len(expected.contradictory)
+        shared[row] = 2 * len(predicted & expected.change.items)
     return {"triangle_asked": asked, "triangle_kept": kept, "triangle_items": items, "triangle_shared": shared}

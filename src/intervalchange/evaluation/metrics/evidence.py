@@ -1,9 +1,9 @@
-"""Does a attribution map look at the right place, and does the answer depend on that place?
+"""Does an attribution map mark the right location, and does the answer depend on that location?
 
-Maps and places are on one grid of g x g cells over the square that holds the film. Where: pointing game (Zhang et al.,
-IJCV 2018), share of the energy inside (Wang et al., Score-CAM, 2020), IoU of the thresholded map. Whether it matters:
-deletion and insertion curves (Petsiuk et al., RISE, BMVC 2018). Beside each metric of place stands what a map without
-knowledge would get, since a large target is easily hit.
+Maps and locations are on one grid of g x g cells over the square that holds the film. Where: pointing game (Zhang et
+al., IJCV 2018), share of the energy inside (Wang et al., Score-CAM, 2020), IoU of the thresholded map. Whether it
+matters: deletion and insertion curves (Petsiuk et al., RISE, BMVC 2018). Beside each metric of location stands what a
+map without knowledge would get, since a large target is easily hit.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Coun
 
 Cells = NDArray[np.bool_]
 Score = Callable[[Array], ArrayLike]
-"""(k, h, w) films -> (k,) how sure the model is of the answer under test."""
+"""(k, h, w) films -> (k,) the probability of the answer under test."""
 
 
-# --- places on the grid --------------------------------------------------------------------------------------------
+# --- locations on the grid --------------------------------------------------------------------------------------------
 
 
 def cells_of_mask(mask: ArrayLike, grid: int) -> Cells:
     """(h, w) mask over the square -> (g, g): the cells that it touches."""
-    known = np.asarray(mask, bool)
-    rows, columns = np.nonzero(known)
+    marked = np.asarray(mask, bool)
+    rows, columns = np.nonzero(marked)
     cells = np.zeros((grid, grid), bool)
-    cells[rows * grid // known.shape[0], columns * grid // known.shape[1]] = True
+    cells[rows * grid // marked.shape[0], columns * grid // marked.shape[1]] = True
     return cells
 
 
@@ -41,14 +41,16 @@ def coverage_of_boxes(boxes: ArrayLike, grid: int) -> Array:
     Where boxes meet inside a cell, the larger share counts.
     """
     edges = np.arange(grid + 1) / grid
-    given = np.asarray(boxes, float).reshape(-1, 4)
+    corners = np.asarray(boxes, float).reshape(-1, 4)
 
     def along(low: Array, high: Array) -> Array:
         inside = np.minimum(edges[1:], high[:, None]) - np.maximum(edges[:-1], low[:, None])
-        return np.clip(inside, 0, None) * grid
+        share: Array = np.clip(inside, 0, None) * grid
+        return share
 
-    parts = along(given[:, 1], given[:, 3])[:, :, None] * along(given[:, 0], given[:, 2])[:, None, :]
-    return np.max(parts, axis=0, initial=0.0)
+    parts = along(corners[:, 1], corners[:, 3])[:, :, None] * along(corners[:, 0], corners[:, 2])[:, None, :]
+    coverage: Array = np.max(parts, axis=0, initial=0.0)
+    return coverage
 
 
 def widened(cells: ArrayLike, by: int = 1) -> Cells:
@@ -67,60 +69,61 @@ def widened(cells: ArrayLike, by: int = 1) -> Cells:
 # --- where ---------------------------------------------------------------------------------------------------------
 
 
-def pointing_hits(maps: ArrayLike, places: ArrayLike, tolerance: int = 1) -> Cells:
-    """(n, g, g) maps and places -> (n,) bool: the peak lies in the place or `tolerance` cells beside it.
+def pointing_hits(maps: ArrayLike, locations: ArrayLike, tolerance: int = 1) -> Cells:
+    """(n, g, g) maps and locations -> (n,) bool: the peak lies in the location or `tolerance` cells beside it.
 
     Of equal peaks the first counts; a map without any peak (all cells equal) hits nothing.
     """
-    attribution, place = np.asarray(maps, float), np.asarray(places) > 0
+    attribution, location = np.asarray(maps, float), np.asarray(locations) > 0
     flat = attribution.reshape(len(attribution), -1)
-    near = widened(place, tolerance).reshape(len(attribution), -1)
+    near = widened(location, tolerance).reshape(len(attribution), -1)
     hits: Cells = near[np.arange(len(flat)), flat.argmax(1)] & (np.ptp(flat, axis=1) > 0)
     return hits
 
 
-def energy_inside(maps: ArrayLike, places: ArrayLike) -> Array:
+def energy_inside(maps: ArrayLike, locations: ArrayLike) -> Array:
     """(n, g, g) maps >= 0 and shares in [0, 1] -> (n,) share of the map's sum inside; NaN for an empty map."""
-    attribution, share = np.asarray(maps, float), np.asarray(places, float)
+    attribution, share = np.asarray(maps, float), np.asarray(locations, float)
     return ratio((attribution * share).sum((-2, -1)), attribution.sum((-2, -1)))
 
 
-def overlap(maps: ArrayLike, places: ArrayLike, threshold: float = 0.5) -> Array:
+def overlap(maps: ArrayLike, locations: ArrayLike, threshold: float = 0.5) -> Array:
     """(n,) IoU of the cells from `threshold` x the map's peak on with those at least half inside; NaN: both empty."""
-    attribution, inside = np.asarray(maps, float), np.asarray(places, float) >= 0.5
+    attribution, inside = np.asarray(maps, float), np.asarray(locations, float) >= 0.5
     peak = attribution.max((-2, -1), keepdims=True)
     shown = (attribution >= threshold * peak) & (peak > 0)
     return ratio((shown & inside).sum((-2, -1)), (shown | inside).sum((-2, -1)))
 
 
-def tally(maps: ArrayLike, places: ArrayLike, tolerance: int = 1, threshold: float = 0.5) -> Counts:
-    """Counts per map for `measures`. maps: (n, g, g) >= 0; places: (n, g, g) bool, or share of each cell inside.
+def tally(maps: ArrayLike, locations: ArrayLike, tolerance: int = 1, threshold: float = 0.5) -> Counts:
+    """Counts per map for `measures`. maps: (n, g, g) >= 0; locations: (n, g, g) bool, or share of each cell inside.
 
-    Raises InputError where shapes differ, a map is negative or not finite, or a place is empty.
+    Raises InputError where shapes differ, a map is negative or not finite, or a location is empty.
     """
-    attribution, place = np.asarray(maps, float), np.asarray(places, float)
-    if attribution.shape != place.shape or attribution.ndim != 3:
+    attribution, location = np.asarray(maps, float), np.asarray(locations, float)
+    if attribution.shape != location.shape or attribution.ndim != 3:
         raise InputError(
-            f"maps of shape {attribution.shape} and places of shape {place.shape}.", remedy="Give both as (n, g, g)."
+            f"maps of shape {attribution.shape} and locations of shape {location.shape}.",
+            remedy="Give both as (n, g, g).",
         )
     if not (np.isfinite(attribution).all() and (attribution >= 0).all()):
-        raise InputError("a attribution map is negative or not finite.", remedy="Clip it to [0, 1] first.")
-    if not (place > 0).any((-2, -1)).all():
-        raise InputError("a place has no cell.", remedy="Leave out cases without a box or mask.")
-    energy, iou = energy_inside(attribution, place), overlap(attribution, place, threshold)
+        raise InputError("an attribution map is negative or not finite.", remedy="Clip it to [0, 1] first.")
+    if not (location > 0).any((-2, -1)).all():
+        raise InputError("a location has no cell.", remedy="Leave out cases without a box or mask.")
+    energy, iou = energy_inside(attribution, location), overlap(attribution, location, threshold)
     return {
         "maps": np.ones(len(attribution)),
-        "hits": pointing_hits(attribution, place, tolerance).astype(float),
-        "near": widened(place > 0, tolerance).mean((-2, -1)),
+        "hits": pointing_hits(attribution, location, tolerance).astype(float),
+        "near": widened(location > 0, tolerance).mean((-2, -1)),
         # An empty map has nothing inside.
         "energy": np.nan_to_num(energy),
-        "area": place.mean((-2, -1)),
+        "area": location.mean((-2, -1)),
         "iou": np.nan_to_num(iou),
     }
 
 
 def measures(sums: Counts) -> dict[str, Array]:
-    """pointing.rate, energy.share, iou.mean; *.chance: what a peak anywhere, or an even map, gets on these places."""
+    """pointing.rate, energy.share, iou.mean; *.chance: what a random peak, or an even map, gets on these locations."""
     return {
         "pointing.rate": ratio(sums["hits"], sums["maps"]),
         "pointing.chance": ratio(sums["near"], sums["maps"]),
@@ -156,7 +159,7 @@ class Curve:
 
 
 def _frames(start: Array, end: Array, attribution: Array, steps: int) -> tuple[Array, Array]:
-    """(k,) shares and (k, h, w) films: `start` with the hottest cells, first few and at last all, from `end`."""
+    """(k,) shares and (k, h, w) films: `start` with more and more cells from `end`, highest attribution first."""
     if start.ndim != 2 or start.shape != end.shape or attribution.ndim != 2:
         raise InputError(
             f"a film of shape {start.shape}, a filling of shape {end.shape} and a map of shape {attribution.shape}.",
@@ -181,23 +184,23 @@ def _filling(film: Array, fill: ArrayLike | None) -> Array:
 def deletion(
     film: ArrayLike, attribution: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32
 ) -> Curve:
-    """Take the film away, hottest cells first. A map that matters makes the score fall soon: a small area.
+    """Take the film away, highest attribution first. A map that matters makes the score fall soon: a small area.
 
-    film: (h, w). attribution: (g, g). score: called once with all (k, h, w) films. fill: what is put in place, a
+    film: (h, w). attribution: (g, g). score: called once with all (k, h, w) films. fill: what replaces it, a
     number or an (h, w) film (the same film without the lesion, a blurred one); None: the film's mean.
     """
-    given = np.asarray(film, float)
-    shares, frames = _frames(given, _filling(given, fill), np.asarray(attribution, float), steps)
+    pixels = np.asarray(film, float)
+    shares, frames = _frames(pixels, _filling(pixels, fill), np.asarray(attribution, float), steps)
     return Curve(shares, np.asarray(score(frames), float))
 
 
 def insertion(
     film: ArrayLike, attribution: ArrayLike, score: Score, fill: ArrayLike | None = None, steps: int = 32
 ) -> Curve:
-    """Bring the film in, hottest cells first. A map that matters makes the score rise soon: a large area.
+    """Bring the film in, highest attribution first. A map that matters makes the score rise soon: a large area.
 
     Arguments as `deletion`.
     """
-    given = np.asarray(film, float)
-    shares, frames = _frames(_filling(given, fill), given, np.asarray(attribution, float), steps)
+    pixels = np.asarray(film, float)
+    shares, frames = _frames(_filling(pixels, fill), pixels, np.asarray(attribution, float), steps)
     return Curve(shares, np.asarray(score(frames), float))

@@ -1,7 +1,7 @@
 """Masks: Dice and intersection over union, with and without the films that have nothing to find.
 
 Where most films are empty, a model that never marks anything scores their share (CM-CGNS and GLoRIA on SIIM count a
-film without truth and without prediction as 1). So three metrics stand beside each other, by name: over all films,
+film without target and without prediction as 1). So three metrics stand beside each other, by name: over all films,
 over the films with something to find, and how many of the empty ones were left empty.
 """
 
@@ -19,33 +19,35 @@ from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Coun
 THRESHOLD = 0.5
 
 
-def _areas(predicted: ArrayLike, true: ArrayLike, threshold: float) -> tuple[Array, Array, Array]:
-    """(n,) pixels of the overlap, of the prediction, of the truth."""
-    said, known = np.asarray(predicted), np.asarray(true)
-    if said.shape != known.shape or said.ndim < 2:
+def _areas(predicted: ArrayLike, target: ArrayLike, threshold: float) -> tuple[Array, Array, Array]:
+    """(n,) pixels of the overlap, of the prediction, of the target."""
+    masks, targets = np.asarray(predicted), np.asarray(target)
+    if masks.shape != targets.shape or masks.ndim < 2:
         raise SourceError(
-            f"masks of shape {said.shape} cannot be compared with masks of shape {known.shape}.",
-            remedy="Give both as (films, height, width), at the size of the truth.",
+            f"masks of shape {masks.shape} cannot be compared with masks of shape {targets.shape}.",
+            remedy="Give both as (films, height, width), at the size of the target.",
         )
-    if said.dtype != bool:
-        if np.isnan(said).any():
+    if masks.dtype != bool:
+        if np.isnan(masks).any():
             raise SourceError("a predicted mask holds NaN.", remedy="Give probabilities in [0, 1], or booleans.")
-        said = said > threshold
-    known, pixels = known.astype(bool), tuple(range(1, known.ndim))
-    return (said & known).sum(pixels, dtype=float), said.sum(pixels, dtype=float), known.sum(pixels, dtype=float)
+        masks = masks > threshold
+    targets, pixels = targets.astype(bool), tuple(range(1, targets.ndim))
+    shared, area, target_area = (part.sum(pixels, dtype=float) for part in (masks & targets, masks, targets))
+    return shared, area, target_area
 
 
-def tally(predicted: ArrayLike, true: ArrayLike, threshold: float = THRESHOLD) -> Counts:
+def tally(predicted: ArrayLike, target: ArrayLike, threshold: float = THRESHOLD) -> Counts:
     """Counts per film; tallies of parts may be joined with `np.concatenate`, so that masks need not fit in memory.
 
-    predicted: (n, h, w) bool, or probabilities that are cut at `threshold` (above it is marked). true: (n, h, w), 0 or
-    not 0. Raises SourceError where the shapes differ or a probability is NaN.
+    predicted: (n, h, w) bool, or probabilities that are cut at `threshold` (above it is marked). target: (n, h, w), 0
+    or not 0. Raises SourceError where the shapes differ or a probability is NaN.
     """
-    shared, said, known = _areas(predicted, true, threshold)
-    full, nothing = known > 0, said + known == 0
-    # Truth and prediction both empty: a perfect answer.
-    dice = np.where(nothing, 1.0, ratio(2 * shared, said + known))
-    iou = np.where(nothing, 1.0, ratio(shared, said + known - shared))
+    shared, predicted_area, target_area = _areas(predicted, target, threshold)
+    both = predicted_area + target_area
+    full, empty = target_area > 0, both == 0
+    # Target and prediction both empty: a perfect answer.
+    dice = np.where(empty, 1.0, ratio(2 * shared, both))
+    iou = np.where(empty, 1.0, ratio(shared, both - shared))
     return {
         "films": np.ones(len(full)),
         "full": full.astype(float),
@@ -53,22 +55,22 @@ def tally(predicted: ArrayLike, true: ArrayLike, threshold: float = THRESHOLD) -
         "iou": iou,
         "dice_full": dice * full,
         "iou_full": iou * full,
-        "kept_empty": (nothing & ~full).astype(float),
+        "kept_empty": (empty & ~full).astype(float),
         "shared": shared,
-        "said": said,
-        "known": known,
+        "predicted": predicted_area,
+        "target": target_area,
     }
 
 
 def measures(sums: Counts) -> dict[str, Array]:
-    """dice.all, dice.positive (films with truth), dice.pooled (all pixels as one film), iou likewise, empty.kept."""
+    """dice.all, dice.positive (films with a target), dice.pooled (all pixels as one film), iou likewise, empty.kept."""
     return {
         "dice.all": ratio(sums["dice"], sums["films"]),
         "dice.positive": ratio(sums["dice_full"], sums["full"]),
-        "dice.pooled": ratio(2 * sums["shared"], sums["said"] + sums["known"]),
+        "dice.pooled": ratio(2 * sums["shared"], sums["predicted"] + sums["target"]),
         "iou.all": ratio(sums["iou"], sums["films"]),
         "iou.positive": ratio(sums["iou_full"], sums["full"]),
-        "iou.pooled": ratio(sums["shared"], sums["said"] + sums["known"] - sums["shared"]),
+        "iou.pooled": ratio(sums["shared"], sums["predicted"] + sums["target"] - sums["shared"]),
         "empty.kept": ratio(sums["kept_empty"], sums["films"] - sums["full"]),
         "empty.share": ratio(sums["films"] - sums["full"], sums["films"]),
     }

@@ -28,11 +28,12 @@ CHUNK = 100
 def ratio(above: ArrayLike, below: ArrayLike) -> Array:
     """above / below, NaN where below is 0."""
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    quotient: Array = np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    return quotient
 
 
 def f_measure(right: ArrayLike, predicted: ArrayLike, reference: ArrayLike) -> Array:
-    """2 right / (predicted + reference): NaN where there is nothing to find and nothing was said."""
+    """2 right / (predicted + reference): NaN where there is nothing to find and nothing was predicted."""
     return ratio(2 * np.asarray(right, float), np.asarray(predicted, float) + np.asarray(reference, float))
 
 
@@ -47,29 +48,29 @@ def point_estimates(counts: Counts, measure: Measure) -> dict[str, float]:
 
 
 def patient_codes(patients: Sequence[Any]) -> NDArray[np.intp]:
-    """(n,) the place of each case's patient among the sorted patients."""
-    place = {patient: number for number, patient in enumerate(sorted(set(patients)))}
-    return np.fromiter((place[patient] for patient in patients), np.intp, len(patients))
+    """(n,) the index of each case's patient among the sorted patients."""
+    index = {patient: number for number, patient in enumerate(sorted(set(patients)))}
+    return np.fromiter((index[patient] for patient in patients), np.intp, len(patients))
 
 
 def _by_patient(counts: Counts, patients: Sequence[Any]) -> tuple[Array, dict[str, tuple[slice, bool]]]:
-    """Sums per patient as one matrix (p, k), and where each name lies in it. Patients in sorted order.
+    """Sums per patient as one matrix (p, k), and the columns of each name. Patients in sorted order.
 
     One name at a time: counts by finding are small whole numbers, and their floats would fill the memory.
     """
     codes = patient_codes(patients)
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    places, width = {}, 0
+    columns_of, width = {}, 0
     for name, array in counts.items():
         columns = int(np.prod(np.shape(array)[1:]))
-        places[name] = (slice(width, width + columns), np.ndim(array) == 1)
+        columns_of[name] = (slice(width, width + columns), np.ndim(array) == 1)
         width += columns
     joined = np.empty((len(starts), width))
     for name, array in counts.items():
         flat = np.asarray(array).reshape(len(codes), -1)[order]
-        joined[:, places[name][0]] = np.add.reduceat(flat, starts, axis=0, dtype=float)
-    return joined, places
+        joined[:, columns_of[name][0]] = np.add.reduceat(flat, starts, axis=0, dtype=float)
+    return joined, columns_of
 
 
 @lru_cache(maxsize=2)
@@ -92,11 +93,13 @@ def replicate(
     counts: Counts, patients: Sequence[Any], measure: Measure, replicates: int = REPLICATES, seed: int = 0
 ) -> dict[str, Array]:
     """The measure on `replicates` samples of patients with replacement: name -> (replicates,)."""
-    sums, places = _by_patient(counts, patients)
+    sums, columns_of = _by_patient(counts, patients)
     parts: list[Mapping[str, Array]] = []
     for weights in patient_weights(len(sums), replicates, seed):
         drawn = weights @ sums
-        named = {name: drawn[:, where][:, 0] if flat else drawn[:, where] for name, (where, flat) in places.items()}
+        named = {
+            name: drawn[:, columns][:, 0] if flat else drawn[:, columns] for name, (columns, flat) in columns_of.items()
+        }
         parts.append(measure(named))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -129,19 +132,19 @@ def named_metrics(
     seed: int = 0,
 ) -> dict[str, float]:
     """The measure under dotted names, `<prefix>.<name>`, with its 95% interval as `.low` and `.high`."""
-    spans = intervals(counts, patients, measure, replicates, seed)
+    found = intervals(counts, patients, measure, replicates, seed)
     return named_values(
-        prefix, {name: (value, *spans[name]) for name, value in point_estimates(counts, measure).items()}
+        prefix, {name: (value, *found[name]) for name, value in point_estimates(counts, measure).items()}
     )
 
 
 def named_values(prefix: str, values: Mapping[str, tuple[float, float, float]]) -> dict[str, float]:
     """name -> (value, low, high), flat: `<prefix>.<name>`, `<prefix>.<name>.low`, `<prefix>.<name>.high`."""
-    found: dict[str, float] = {}
+    flat: dict[str, float] = {}
     for name, (value, low, high) in values.items():
         key = f"{prefix}.{name}"
-        found |= {key: float(value), f"{key}.low": float(low), f"{key}.high": float(high)}
-    return found
+        flat |= {key: float(value), f"{key}.low": float(low), f"{key}.high": float(high)}
+    return flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +191,13 @@ def bootstrap_p(differences: Array) -> float:
 
 
 def holm(values: Mapping[Key, float]) -> dict[Key, float]:
-    """p values corrected for how many there are (Holm 1979): the chance of one false claim among them stays below
-    the level. Undefined values stay undefined and are not counted."""
-    defined = sorted((value, place, key) for place, (key, value) in enumerate(values.items()) if np.isfinite(value))
+    """p values corrected for how many there are (Holm 1979): the probability of one false claim among them stays
+    below the level. Undefined values stay undefined and are not counted."""
+    defined = sorted((value, order, key) for order, (key, value) in enumerate(values.items()) if np.isfinite(value))
     corrected: dict[Key, float] = dict.fromkeys(values, np.nan)
     largest = 0.0
-    for place, (value, _, key) in enumerate(defined):
-        largest = max(largest, min(1.0, value * (len(defined) - place)))
+    for rank, (value, _, key) in enumerate(defined):
+        largest = max(largest, min(1.0, value * (len(defined) - rank)))
         corrected[key] = largest
     return corrected
 
@@ -225,9 +228,9 @@ def weighted_average_precision(labels: Array, scores: Array, weights: Array) -> 
     """
     order, starts = _groups(-scores)
     positive = np.cumsum(np.add.reduceat(weights[..., order] * labels[order], starts, axis=-1), axis=-1)
-    called = np.cumsum(np.add.reduceat(weights[..., order], starts, axis=-1), axis=-1)
+    retrieved = np.cumsum(np.add.reduceat(weights[..., order], starts, axis=-1), axis=-1)
     gained = np.diff(positive, axis=-1, prepend=0)
-    precision = np.divide(positive, called, out=np.zeros(positive.shape), where=called != 0)
+    precision = np.divide(positive, retrieved, out=np.zeros(positive.shape), where=retrieved != 0)
     return ratio((gained * precision).sum(-1), positive[..., -1])
 
 
@@ -245,11 +248,10 @@ def _weighted_ranks(values: Array, weights: Array) -> Array:
 def weighted_spearman(first: Array, second: Array, weights: Array) -> Array:
     """Spearman's rank correlation, mean ranks for ties. first, second (n,); weights (..., n) -> (...)."""
     total = weights.sum(-1, keepdims=True)
-    one, two = _weighted_ranks(first, weights), _weighted_ranks(second, weights)
-    one = one - (one * weights).sum(-1, keepdims=True) / total
-    two = two - (two * weights).sum(-1, keepdims=True) / total
-    spread = (weights * one**2).sum(-1) * (weights * two**2).sum(-1)
-    return ratio((weights * one * two).sum(-1), np.sqrt(np.maximum(spread, 0)))
+    ranks = (_weighted_ranks(values, weights) for values in (first, second))
+    x, y = (rank - (rank * weights).sum(-1, keepdims=True) / total for rank in ranks)
+    spread = (weights * x**2).sum(-1) * (weights * y**2).sum(-1)
+    return ratio((weights * x * y).sum(-1), np.sqrt(np.maximum(spread, 0)))
 
 
 def _with_interval(
@@ -260,15 +262,15 @@ def _with_interval(
     replicates: int,
     seed: int,
 ) -> tuple[float, float, float]:
-    one, two = np.asarray(first, float), np.asarray(second, float)
-    if not len(one):
+    x, y = np.asarray(first, float), np.asarray(second, float)
+    if not len(x):
         return np.nan, np.nan, np.nan
-    clusters = np.arange(len(one)) if patients is None else np.asarray(patients)
+    clusters = np.arange(len(x)) if patients is None else np.asarray(patients)
     codes = np.unique(clusters, return_inverse=True)[1]
-    point = float(statistic(one, two, np.ones(len(one))))
+    point = float(statistic(x, y, np.ones(len(x))))
     if codes.max() == 0:
         return point, np.nan, np.nan
-    drawn = [statistic(one, two, weights[:, codes]) for weights in patient_weights(codes.max() + 1, replicates, seed)]
+    drawn = [statistic(x, y, weights[:, codes]) for weights in patient_weights(codes.max() + 1, replicates, seed)]
     return (point, *percentile_interval(np.concatenate(drawn)))
 
 

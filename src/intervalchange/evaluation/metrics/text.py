@@ -2,21 +2,17 @@
 
 They hardly notice an answer whose direction is inverted; `change` does. BLEU is over the corpus with the reference
 length; ROUGE-L is the mean F with beta 1.2; CIDEr-D weighs n-grams by how rare they are among the references, by
-default those that are scored, so it moves with the subset. METEOR 1.5 needs Java and pycocoevalcap.
+default those that are scored, so it moves with the subset. METEOR is in `meteor`.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from functools import cached_property
 from itertools import chain
-from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +30,7 @@ SIGMA = 6.0
 BLOCK = 1 << 14
 """Pairs that are compared at once: bounds memory."""
 
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -83,21 +79,21 @@ class _Grams:
     """(entries,) which n-gram."""
     count: NDArray[np.int32]
     """(entries,) how often it occurs there."""
-    first: Places
+    first: Indices
     """(texts + 1,) where the entries of each text start."""
-    seen: Places
-    """(kinds,) a place in the words of all texts where each n-gram starts."""
+    seen: Indices
+    """(kinds,) a position in the words of all texts where each n-gram starts."""
 
 
 @dataclass(frozen=True)
 class _Corpus:
     """Some texts as numbers."""
 
-    sizes: Places
+    sizes: Indices
     """(texts,) number of words."""
     vocabulary: list[str]
-    words: Places
-    """The words of all texts, one after another, as places in the vocabulary."""
+    words: Indices
+    """The words of all texts, one after another, as indices into the vocabulary."""
     orders: tuple[_Grams, ...]
     """n = 1 .. ORDER."""
 
@@ -125,10 +121,21 @@ class _Corpus:
             orders.append(_Grams(n, kinds, text, held, count.astype(np.int32), first, start[seen]))
         return cls(sizes, list(known), words, tuple(orders))
 
+    def padded(self, texts: Indices, fill: int) -> Indices:
+        """(p,) texts -> (p, k) their words as numbers, `fill` after the last."""
+        column = np.arange(self.sizes[texts].max(initial=0))
+        position = np.minimum(self.starts[texts][:, None] + column, len(self.words) - 1)
+        return np.where(column < self.sizes[texts][:, None], self.words[position], fill)
+
+    @cached_property
+    def starts(self) -> Indices:
+        """(texts,) where the words of each text start."""
+        return np.cumsum(self.sizes) - self.sizes
+
     def spelled(self, grams: _Grams) -> list[str]:
         """The n-grams as words joined by blanks."""
         words = self.words[grams.seen[:, None] + np.arange(grams.n)].tolist()
-        return [" ".join(self.vocabulary[word] for word in places) for places in words]
+        return [" ".join(self.vocabulary[word] for word in gram) for gram in words]
 
     def weights(self, grams: _Grams, frequency: DocumentFrequency, times: Array) -> Array:
         """tf-idf of every entry; times (texts,) is how often each text is a reference."""
@@ -136,40 +143,63 @@ class _Corpus:
             held = np.array([frequency.frozen.get(gram, 0) for gram in self.spelled(grams)], float)
         else:
             held = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
-        return grams.count * (math.log(frequency.references) - np.log(np.maximum(held, 1)))[grams.gram]
+        weights: Array = grams.count * (math.log(frequency.references) - np.log(np.maximum(held, 1)))[grams.gram]
+        return weights
 
 
-def _common_subsequence(one: Sequence[str], two: Sequence[str]) -> int:
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """Length of the longest common subsequence, a row of the table as the bits of one number (Hyyrö 2004)."""
-    places: dict[str, int] = {}
-    for place, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << place
-    full = (1 << len(one)) - 1
+    positions: dict[str, int] = {}
+    for position, word in enumerate(first):
+        positions[word] = positions.get(word, 0) | 1 << position
+    full = (1 << len(first)) - 1
     row = full
-    for word in two:
-        shared = row & places.get(word, 0)
+    for word in second:
+        shared = row & positions.get(word, 0)
         row = (row + shared | row - shared) & full
-    return len(one) - row.bit_count()
+    return len(first) - row.bit_count()
 
 
-def _rouge(hypothesis: str, reference: str) -> float:
-    one, two = hypothesis.split(" "), reference.split(" ")
-    common = _common_subsequence(one, two)
-    if not common:
-        return 0.0
-    precision, recall = common / len(one), common / len(two)
-    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+def common_subsequences(first: Indices, second: Indices) -> Indices:
+    """`common_subsequence` of many pairs at once. first (p, at most 64), second (p, k): words as numbers, filled up
+    with -1 and -2 -> (p,)."""
+    words = np.pad(first, ((0, 0), (0, 64 - first.shape[1])), constant_values=-1)
+    lengths = (words >= 0).sum(1)
+    row = full = np.packbits(words >= 0, axis=1, bitorder="little").view("<u8")[:, 0]
+    for column in second.T:
+        shared = row & np.packbits(words == column[:, None], axis=1, bitorder="little").view("<u8")[:, 0]
+        row = (row + shared | row - shared) & full
+    common: Indices = lengths - np.bitwise_count(row)
+    return common
+
+
+def _rouge(texts: Sequence[str], corpus: _Corpus, predicted: Indices, target: Indices) -> Array:
+    """(pairs,) ROUGE-L of pairs of texts. A blank that does not break (as in "1 1/2") parts no words."""
+    sizes = np.array([text.count(" ") + 1 for text in texts], np.intp)
+    quick = (sizes == corpus.sizes) & (sizes <= 64)
+    common = np.zeros(len(predicted), np.intp)
+    rows = np.flatnonzero(quick[predicted] & quick[target])
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        common[block] = common_subsequences(corpus.padded(predicted[block], -1), corpus.padded(target[block], -2))
+    for row in np.flatnonzero(~(quick[predicted] & quick[target])):
+        common[row] = common_subsequence(texts[predicted[row]].split(" "), texts[target[row]].split(" "))
+    precision, recall = common / sizes[predicted], common / sizes[target]
+    scale = recall + BETA**2 * precision
+    return np.divide((1 + BETA**2) * precision * recall, scale, out=np.zeros(len(common)), where=common > 0)
 
 
 def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: DocumentFrequency | None = None) -> Counts:
     """Counts per answer; each different pair is worked out once. `measures` turns their sums into metrics."""
     frequency = frequency or DocumentFrequency.of(references)
-    texts: dict[str, int] = {text: place for place, text in enumerate(frequency.texts)}
-    index: dict[tuple[int, int], int] = {}
-    where = np.array(
+    texts = {text: number for number, text in enumerate(frequency.texts)}
+    pairs: dict[tuple[int, int], int] = {}
+    row = np.array(
         [
-            index.setdefault((texts.setdefault(one, len(texts)), texts.setdefault(two, len(texts))), len(index))
-            for one, two in zip(map(tokenise, hypotheses), map(tokenise, references), strict=True)
+            pairs.setdefault(
+                (texts.setdefault(hypothesis, len(texts)), texts.setdefault(reference, len(texts))), len(pairs)
+            )
+            for hypothesis, reference in zip(map(tokenise, hypotheses), map(tokenise, references), strict=True)
         ],
         dtype=np.intp,
     )
@@ -177,52 +207,51 @@ def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: Docum
     corpus = _Corpus.of(names)
     times = np.zeros(len(names))
     times[: len(frequency.texts)] = list(frequency.texts.values())
-    said, true = np.array(list(index), dtype=np.intp).reshape(-1, 2).T
-    correct, cider = _overlaps(corpus, frequency, times, said, true)
-    rouge = np.array([_rouge(names[one], names[two]) for one, two in index])
-    words = corpus.sizes[said].astype(float)
+    predicted, target = np.array(list(pairs), dtype=np.intp).reshape(-1, 2).T
+    correct, cider = _overlaps(corpus, frequency, times, predicted, target)
+    rouge = _rouge(names, corpus, predicted, target)
+    words = corpus.sizes[predicted].astype(float)
     return {
-        "text_cases": np.ones(len(where)),
-        "text_correct": correct[where],
-        "text_guesses": np.maximum(0, words[:, None] - np.arange(ORDER))[where],
-        "text_words": words[where],
-        "text_reference_words": corpus.sizes[true].astype(float)[where],
-        "text_rouge": rouge[where],
-        "text_cider": cider[where],
+        "text_cases": np.ones(len(row)),
+        "text_correct": correct[row],
+        "text_guesses": np.maximum(0, words[:, None] - np.arange(ORDER))[row],
+        "text_words": words[row],
+        "text_reference_words": corpus.sizes[target].astype(float)[row],
+        "text_rouge": rouge[row],
+        "text_cider": cider[row],
     }
 
 
 def _overlaps(
-    corpus: _Corpus, frequency: DocumentFrequency, times: Array, said: Places, true: Places
+    corpus: _Corpus, frequency: DocumentFrequency, times: Array, predicted: Indices, target: Indices
 ) -> tuple[Array, Array]:
     """Of each pair of texts: clipped n-gram matches (pairs, ORDER) and CIDEr-D (pairs,)."""
-    correct, similar = np.zeros((len(said), ORDER)), np.zeros((len(said), ORDER))
+    correct, similarity = np.zeros((len(predicted), ORDER)), np.zeros((len(predicted), ORDER))
     for grams in corpus.orders:
         weights = corpus.weights(grams, frequency, times)
         norms = np.sqrt(np.bincount(grams.text, weights**2, minlength=len(corpus.sizes)))
         keys = grams.text.astype(np.intp) * grams.kinds + grams.gram
-        for start in range(0, len(said), BLOCK):
+        for start in range(0, len(predicted), BLOCK):
             block = slice(start, start + BLOCK)
-            one, two = said[block], true[block]
-            matches, product = _matches(grams, keys, weights, one, two)
-            scale = norms[one] * norms[two]
+            matches, product = _matches(grams, keys, weights, predicted[block], target[block])
+            scale = norms[predicted[block]] * norms[target[block]]
             correct[block, grams.n - 1] = matches
-            similar[block, grams.n - 1] = np.divide(product, scale, out=product, where=scale != 0)
+            similarity[block, grams.n - 1] = np.divide(product, scale, out=product, where=scale != 0)
     bigrams = np.maximum(corpus.sizes - 1, 0)
-    penalty = np.exp(-((bigrams[said] - bigrams[true]) ** 2) / (2 * SIGMA**2))
-    return correct, 10 * penalty * similar.mean(axis=1)
+    penalty = np.exp(-((bigrams[predicted] - bigrams[target]) ** 2) / (2 * SIGMA**2))
+    return correct, 10 * penalty * similarity.mean(axis=1)
 
 
-def _matches(grams: _Grams, keys: Places, weights: Array, said: Places, true: Places) -> tuple[Array, Array]:
+def _matches(grams: _Grams, keys: Indices, weights: Array, predicted: Indices, target: Indices) -> tuple[Array, Array]:
     """(pairs,) clipped matches and CIDEr-D's dot product; keys (entries,) are text and n-gram as one number."""
-    pairs = len(said)
+    pairs = len(predicted)
     if not len(keys):
         return np.zeros(pairs), np.zeros(pairs)
     # Every n-gram of the answer of every pair, looked up among those of its reference.
-    sizes = np.diff(grams.first)[said]
+    sizes = np.diff(grams.first)[predicted]
     pair = np.repeat(np.arange(pairs), sizes)
-    entry = np.arange(len(pair)) + np.repeat(grams.first[said] - (np.cumsum(sizes) - sizes), sizes)
-    wanted = true[pair] * grams.kinds + grams.gram[entry]
+    entry = np.arange(len(pair)) + np.repeat(grams.first[predicted] - (np.cumsum(sizes) - sizes), sizes)
+    wanted = target[pair] * grams.kinds + grams.gram[entry]
     found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     hit = keys[found] == wanted
     pair, entry, found = pair[hit], entry[hit], found[hit]
@@ -248,55 +277,3 @@ def text_scores(
 ) -> dict[str, float]:
     """All n-gram scores of answers against their references, one reference each."""
     return point_estimates(tally(hypotheses, references, frequency), measures)
-
-
-# --- METEOR ------------------------------------------------------------------------------------------------------
-
-
-def meteor_absence() -> str:
-    """Why METEOR 1.5 cannot run here; empty where it can."""
-    if shutil.which("java") is None:
-        return "unavailable: needs Java"
-    if find_spec("pycocoevalcap") is None:
-        return "unavailable: needs pycocoevalcap (pip install 'intervalchange[eval]')"
-    return ""
-
-
-def meteor_java15(
-    corpora: Sequence[tuple[Sequence[str], Sequence[str]]],
-) -> list[float | str]:
-    """METEOR 1.5 of several corpora of (hypotheses, references) in one run of Java, or why it is unavailable.
-
-    Each different pair is compared once; the program's own totals are over all of them, as pycocoevalcap's are.
-    """
-    reason = meteor_absence()
-    if reason:
-        return [reason] * len(corpora)
-    spec = find_spec("pycocoevalcap")
-    folder = Path(next(iter((spec and spec.submodule_search_locations) or [""]))) / "meteor"
-    command = ["java", "-jar", "-Xmx2G", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
-    try:
-        with subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as program:
-            ask, tell = cast(IO[bytes], program.stdin), cast(IO[bytes], program.stdout)
-
-            def answered(line: str) -> str:
-                ask.write(f"{line}\n".encode())
-                ask.flush()
-                return tell.readline().decode().strip()
-
-            known: dict[tuple[str, str], str] = {}
-            results: list[float | str] = []
-            for hypotheses, references in corpora:
-                pairs = [(tokenise(one), tokenise(two)) for one, two in zip(hypotheses, references, strict=True)]
-                for one, two in pairs:
-                    if (one, two) not in known:
-                        plain = one.replace("|||", "").replace("  ", " ")
-                        known[one, two] = answered(f"SCORE ||| {two} ||| {plain}")
-                first = answered("EVAL ||| " + " ||| ".join(known[pair] for pair in pairs))
-                lines = [first, *(tell.readline().decode().strip() for _ in pairs)]
-                results.append(float(lines[-1]))
-            return results
-    except (OSError, ValueError) as error:
-        return [f"unavailable: METEOR stopped ({error})"] * len(corpora)

@@ -1,7 +1,7 @@
-"""The words of an answer as the field's metrics see them: the Penn Treebank tokenisation of pycocoevalcap, no Java.
+"""The words of an answer as the field's metrics take them: the Penn Treebank tokenisation of pycocoevalcap, no Java.
 
 pycocoevalcap 1.2 runs Stanford's PTBTokenizer 3.4.1 with `-preserveLines -lowerCase` and drops seventeen marks. That
-program takes at each place the longest match of its rules, the words that must follow counted in; so does this one.
+program takes at each position the longest match of its rules, the words that must follow counted in; so does this one.
 The rules were written from what the program answers, not from its source. Over 20,000 strings made of answer words,
 marks and missing blanks the two agree but for e-mail addresses and runs of symbols (test_evaluation_text.py).
 
@@ -84,19 +84,19 @@ _RULES: tuple[tuple[re.Pattern[str], Rewrite | None], ...] = tuple(
 )
 
 
-def _words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     text = text.lower().replace("\u2019", "'")
-    words, place = [], 0
-    while place < len(text):
-        if text[place].isspace():
-            place += 1
+    words, position = [], 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
             continue
         reach, word, chosen = 0, "", None
         for pattern, rewrite in _RULES:
-            match = pattern.match(text, place)
-            if match and match.end() - place > reach:
-                reach, word, chosen = match.end() - place, match.group(match.lastindex or 0), rewrite
-        place += len(word)
+            match = pattern.match(text, position)
+            if match and match.end() - position > reach:
+                reach, word, chosen = match.end() - position, match.group(match.lastindex or 0), rewrite
+        position += len(word)
         words.append(chosen(word) if chosen else word)
     return words
 
@@ -109,7 +109,7 @@ def _plain_words(piece: str) -> tuple[str, ...]:
     """The words of a piece without blanks that looks like part of an answer; empty for any other piece."""
     if not _PLAIN.fullmatch(piece):
         return ()
-    return tuple(word for word in _words(piece) if word not in DROPPED)
+    return tuple(word for word in split_words(piece) if word not in DROPPED)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -122,4 +122,4 @@ def tokenise(text: str) -> str:
     pieces = [_plain_words(piece) for piece in text.lower().split()]
     if all(pieces):  # No rule reaches over a blank between plain words.
         return " ".join(word for piece in pieces for word in piece)
-    return " ".join(word for word in _words(text) if word not in DROPPED)
+    return " ".join(word for word in split_words(text) if word not in DROPPED)

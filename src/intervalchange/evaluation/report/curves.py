@@ -1,27 +1,27 @@
-"""Small charts as inline SVG: words and numbers in, one `<svg>` element out. Colours are classes of the page's style.
+"""Small charts as inline SVG: words and numbers in, one `<svg>` element out. Texts are escaped here.
 
-Series i is drawn in class `s{i}` (its place modulo COLOURS). Texts are escaped here.
+Series i is drawn in classes `s{i}` and `f{i}` (modulo COLOURS) of the page's stylesheet.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
 from intervalchange.evaluation.metrics import calibration
+from intervalchange.report.page import COLOURS
 
-COLOURS = 6
 POINTS = 300
 """Points of a curve that are drawn at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confidences:
-    """What one file was how sure of: confidence (n) in [0, 1], correct (n) bool."""
+    """Confidences (n) in [0, 1] of one file's answers, and which of them (n) bool are correct."""
 
     name: str
     confidence: Sequence[float]
@@ -38,6 +38,12 @@ class Bar:
     value: float | None
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, float | str | None], name: str, series: int = 0) -> Bar:
+        """A metric with its `.low` and `.high`; words ("not run") are no value."""
+        values = (metrics.get(key) for key in (name, f"{name}.low", f"{name}.high"))
+        return cls(series, *(float(value) if isinstance(value, int | float) else None for value in values))
 
 
 _WIDE, _HIGH = 430, 330
@@ -71,6 +77,11 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
 
 
+def _dot(x: float, y: float, radius: float, kind: str, hint: str = "") -> str:
+    title = f"<title>{escape(hint)}</title>" if hint else ""
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" class="{kind}">{title}</circle>'
+
+
 def _square(across: str, up: str) -> list[str]:
     """Grid and labels of a plot over [0, 1] x [0, 1]."""
     parts = []
@@ -92,94 +103,89 @@ def reliability_diagram(files: Sequence[Confidences], what: str = "answers") -> 
     parts = [*_square(f"confidence in the {what}", "share that is right"), _line(_x(0), _y(0), _x(1), _y(1), "ideal")]
     for series, file in enumerate(files):
         bins = calibration.reliability(file.confidence, file.correct)
-        parts.append(_curve([(one["confidence"], one["accuracy"]) for one in bins], series))
-        largest = max((one["cases"] for one in bins), default=1)
+        parts.append(_curve([(one.confidence, one.accuracy) for one in bins], series))
+        largest = max((one.cases for one in bins), default=1)
         for one in bins:
-            radius = 2.5 + 5.5 * math.sqrt(one["cases"] / largest)
-            hint = f"{file.name}: {one['cases']:.0f} cases, sure {one['confidence']:.2f}, right {one['accuracy']:.2f}"
-            parts.append(
-                f'<circle cx="{_x(one["confidence"]):.1f}" cy="{_y(one["accuracy"]):.1f}" r="{radius:.1f}" '
-                f'class="dot f{series % COLOURS}"><title>{escape(hint)}</title></circle>'
-            )
+            radius = 2.5 + 5.5 * math.sqrt(one.cases / largest)
+            hint = f"{file.name}: {one.cases} cases, confidence {one.confidence:.2f}, right {one.accuracy:.2f}"
+            parts.append(_dot(_x(one.confidence), _y(one.accuracy), radius, f"dot f{series % COLOURS}", hint))
     return _element(_WIDE, _HIGH, f"Reliability diagram of {what}", parts)
 
 
 def risk_coverage_curve(files: Sequence[Confidences]) -> str:
-    """Share of wrong answers among the surest, as more and more are given. A ring marks where a file abstained."""
-    parts = _square("coverage: share answered, surest first", "risk: share not exactly right")
+    """Share of wrong answers among the most confident, as more are given. A ring marks where a file abstained."""
+    parts = _square("coverage: share answered, most confident first", "risk: share not exactly right")
     for series, file in enumerate(files):
         coverage, risk = calibration.risk_coverage(file.confidence, file.correct)
         if not len(coverage):
             continue
-        places = np.unique(np.linspace(0, len(coverage) - 1, POINTS).round().astype(int))
-        parts.append(_curve(list(zip(coverage[places].tolist(), risk[places].tolist(), strict=True)), series))
+        drawn = np.unique(np.linspace(0, len(coverage) - 1, POINTS).round().astype(int))
+        parts.append(_curve(list(zip(coverage[drawn].tolist(), risk[drawn].tolist(), strict=True)), series))
         if file.marked is not None:
             across, up = file.marked
-            parts.append(
-                f'<circle cx="{_x(across):.1f}" cy="{_y(up):.1f}" r="6" class="ring s{series % COLOURS}">'
-                f"<title>{escape(file.name)}: coverage {across:.2f}, risk {up:.2f}</title></circle>"
-            )
+            hint = f"{file.name}: coverage {across:.2f}, risk {up:.2f}"
+            parts.append(_dot(_x(across), _y(up), 6, f"ring s{series % COLOURS}", hint))
     return _element(_WIDE, _HIGH, "Risk-coverage curve", parts)
 
 
-def _rows(rows: Sequence[tuple[str, Sequence[Bar]]], row_high: float, label_wide: float) -> tuple[float, list[str]]:
-    """Vertical grid and labels of rows of one or more bars each; returns the height."""
-    tall = sum(row_high * len(bars) + 8 for _, bars in rows)
+_ROW_WIDE = 860.0
+"""Width of a chart of rows."""
+
+
+def _across(value: float, label_wide: float) -> float:
+    return label_wide + value * (_ROW_WIDE - label_wide - 46)
+
+
+def _rows(
+    rows: Sequence[tuple[str, Sequence[Bar]]],
+    label: str,
+    thick: float,
+    label_wide: float,
+    drawn: Callable[[Bar, float], Sequence[str]],
+) -> str:
+    """Rows of one or more bars each over a grid of [0, 1]. drawn: a bar and its middle -> its elements."""
+    tall = sum(thick * len(group) + 8 for _, group in rows)
     parts = []
     for step in _STEPS:
         x = _across(step, label_wide)
         parts += [_line(x, 4, x, tall + 8, "grid"), _text(x, tall + 24, f"{step:g}")]
-    return tall + 32, parts
-
-
-_BAR_WIDE = 860.0
-
-
-def _across(value: float, label_wide: float) -> float:
-    return label_wide + value * (_BAR_WIDE - label_wide - 46)
+    y = 8.0
+    for words, group in rows:
+        parts.append(_text(label_wide - 8, y + thick * len(group) / 2 + 4, words, "end"))
+        for bar in group:
+            parts += drawn(bar, y + thick / 2)
+            y += thick
+        y += 8
+    return _element(_ROW_WIDE, tall + 32, label, parts)
 
 
 def bars(rows: Sequence[tuple[str, Sequence[Bar]]], label: str) -> str:
-    """Rows of horizontal bars over [0, 1]: (label, a bar a series). Values stand at their ends."""
-    thick, wide = (14.0 if max((len(group) for _, group in rows), default=1) == 1 else 12.0), 250.0
-    height, parts = _rows(rows, thick, wide)
-    y = 8.0
-    for words, group in rows:
-        parts.append(_text(wide - 8, y + thick * len(group) / 2 + 4, words, "end"))
-        for bar in group:
-            value = bar.value or 0.0
-            span = _across(value, wide) - wide
-            parts.append(
-                f'<rect x="{wide:g}" y="{y + 1:.1f}" width="{span:.1f}" height="{thick - 2:g}" rx="2" '
-                f'class="f{bar.series % COLOURS}"/>'
-            )
-            shown = "–" if bar.value is None else f"{bar.value:.2f}"
-            parts.append(_text(_across(value, wide) + 5, y + thick / 2 + 4, shown, "start", "value"))
-            y += thick
-        y += 8
-    return _element(_BAR_WIDE, height, label, parts)
+    """Rows of horizontal bars over [0, 1]: (label, a bar per series). Values stand at their ends."""
+    thick, wide = (14.0 if max((len(group) for _, group in rows), default=1) == 1 else 12.0), 310.0
+
+    def drawn(bar: Bar, middle: float) -> list[str]:
+        end = _across(bar.value or 0.0, wide)
+        return [
+            f'<rect x="{wide:g}" y="{middle - thick / 2 + 1:.1f}" width="{end - wide:.1f}" height="{thick - 2:g}" '
+            f'rx="2" class="f{bar.series % COLOURS}"/>',
+            _text(end + 5, middle + 4, "–" if bar.value is None else f"{bar.value:.2f}", "start", "value"),
+        ]
+
+    return _rows(rows, label, thick, wide, drawn)
 
 
 def whiskers(rows: Sequence[tuple[str, Sequence[Bar]]], label: str) -> str:
-    """Rows of dots with their intervals over [0, 1]: (label, a dot a series)."""
-    thick, wide = 16.0, 290.0
-    height, parts = _rows(rows, thick, wide)
-    y = 8.0
-    for words, group in rows:
-        parts.append(_text(wide - 8, y + thick * len(group) / 2 + 4, words, "end"))
-        for bar in group:
-            middle, color = y + thick / 2, bar.series % COLOURS
-            if bar.value is None:
-                parts.append(_text(_across(0, wide) + 5, middle + 4, "not given", "start", "value"))
-            else:
-                if bar.low is not None and bar.high is not None:
-                    span = (_across(bar.low, wide), middle, _across(bar.high, wide), middle)
-                    parts.append(_line(*span, f"whisker s{color}"))
-                parts.append(
-                    f'<circle cx="{_across(bar.value, wide):.1f}" cy="{middle:.1f}" r="4.5" class="dot f{color}"/>'
-                )
-                end = _across(max(bar.value, bar.high or 0.0), wide) + 9
-                parts.append(_text(end, middle + 4, f"{bar.value:.2f}", "start", "value"))
-            y += thick
-        y += 8
-    return _element(_BAR_WIDE, height, label, parts)
+    """Rows of dots with their intervals over [0, 1]: (label, a dot per series)."""
+    wide = 290.0
+
+    def drawn(bar: Bar, middle: float) -> list[str]:
+        if bar.value is None:
+            return [_text(_across(0, wide) + 5, middle + 4, "not given", "start", "value")]
+        parts, colour = [], bar.series % COLOURS
+        if bar.low is not None and bar.high is not None:
+            parts.append(_line(_across(bar.low, wide), middle, _across(bar.high, wide), middle, f"whisker s{colour}"))
+        end = _across(max(bar.value, bar.high or 0.0), wide) + 9
+        parts.append(_dot(_across(bar.value, wide), middle, 4.5, f"dot f{colour}"))
+        return [*parts, _text(end, middle + 4, f"{bar.value:.2f}", "start", "value")]
+
+    return _rows(rows, label, 16.0, wide, drawn)

@@ -1,6 +1,6 @@
 """The table of one or more scored files: on the console, as Markdown, as LaTeX. Floors always stand in it.
 
-`page` shows the same sections with pictures.
+`page` shows the same sections with charts and films.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.markup import escape as as_it_is
 from rich.table import Table
 
-from intervalchange.evaluation.metrics.confounds import FACTORS
-from intervalchange.evaluation.scoring.answer_file import FLOORS, FileScores, MetricValue
-
-NOTICE = "Research use only; not a medical device."
+from intervalchange.evaluation.metrics.confounders import FACTORS
+from intervalchange.evaluation.scoring.file_scores import FLOORS, FileScores, MetricValue
+from intervalchange.policy import RESEARCH_USE
 
 HEADLINE = (
     ("change F1 (added + missing)", "change.findings.micro.f1"),
@@ -91,7 +90,7 @@ ABOUT = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled block of rows: (label, one cell a file)."""
+    """A titled block of rows: (label, one cell per file)."""
 
     key: str
     """What it is about, in one word; the page puts its charts by it."""
@@ -115,9 +114,15 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
     """Every block of the table, in reading order."""
 
     def block(key: str, title: str, rows: Sequence[tuple[str, str]], needed: bool = True) -> Section:
-        kept = [(label, name) for label, name in rows if needed or any(name in file.metrics for file in files)]
-        cells = tuple((label, tuple(cell(file.metrics, name) for file in files)) for label, name in kept)
-        return Section(key, title, cells)
+        return Section(
+            key,
+            title,
+            tuple(
+                (label, tuple(cell(file.metrics, name) for file in files))
+                for label, name in rows
+                if needed or any(name in file.metrics for file in files)
+            ),
+        )
 
     floors = [
         (f"{label}: {name}", f"floors.{floor}.{key}")
@@ -132,7 +137,7 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         ("the answers less question only: change F1", "floors.question_only.margin.change.findings.micro.f1"),
         ("question only beaten", "floors.question_only.beaten"),
     ]
-    found = [
+    blocks = [
         block("scored", "Scored", ABOUT),
         block("change", "Change (95% intervals by patient)", HEADLINE),
         block("floors", "Floors: answers that have not looked", floors),
@@ -142,15 +147,14 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         block("confidence", "Confidence", CALIBRATION, needed=False),
         block("kinds", "Other questions", _kind_rows(files), needed=False),
         block("findings", "Change F1 by finding (reference items)", _finding_rows(files), needed=False),
-        block("confounds", "Change F1 by what may confound (pairs)", confound_rows(files), needed=False),
+        block("confounders", "Change F1 by what may confound (pairs)", confounder_rows(files), needed=False),
     ]
     for name, differences in paired.items():
         keys = [key for key in differences if not key.endswith((".low", ".high", ".p", ".p_holm"))]
-        place = [file.name for file in files].index(name)
-        cells = [("",) * place + (_difference(differences, key),) + ("",) * (len(files) - place - 1) for key in keys]
+        cells = [tuple(_difference(differences, key) if file.name == name else "" for file in files) for key in keys]
         title = f"{name} minus {files[0].name}, same patients (p, corrected by Holm over all of them)"
-        found.append(Section("paired", title, tuple(zip(keys, cells, strict=True))))
-    return [section for section in found if section.rows]
+        blocks.append(Section("paired", title, tuple(zip(keys, cells, strict=True))))
+    return [section for section in blocks if section.rows]
 
 
 def _difference(differences: Mapping[str, MetricValue], name: str) -> str:
@@ -159,24 +163,28 @@ def _difference(differences: Mapping[str, MetricValue], name: str) -> str:
     return cell(differences, name) + (f" p {corrected:.3g}" if isinstance(corrected, float) else "")
 
 
-def confound_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
-    """Stratum -> pairs in it (the most of any file), in the order of the metrics. Empty where nothing is known."""
-    prefix, suffix = f"by.{factor}.", ".count"
-    found: dict[str, int] = {}
+def _largest(files: Sequence[FileScores], prefix: str, suffix: str) -> dict[str, int]:
+    """What stands between prefix and suffix in the names of metrics -> the largest count of any file."""
+    largest: dict[str, int] = {}
     for file in files:
         for key, value in file.metrics.items():
             if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
                 name = key.removeprefix(prefix).removesuffix(suffix)
-                found[name] = max(value, found.get(name, 0))
-    return found
+                largest[name] = max(value, largest.get(name, 0))
+    return largest
 
 
-def confound_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
+def confounder_strata(files: Sequence[FileScores], factor: str) -> dict[str, int]:
+    """Stratum -> pairs in it (the most of any file), in the order of the metrics. Empty where nothing is known."""
+    return _largest(files, f"by.{factor}.", ".count")
+
+
+def confounder_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
     """(factor, stratum and pairs; name of the metric); one row for a factor that no file knows."""
     metric = "change.findings.micro.f1"
     rows = []
     for factor, words in FACTORS.items():
-        strata = confound_strata(files, factor)
+        strata = confounder_strata(files, factor)
         rows += [(f"{words}: {name} ({count})", f"by.{factor}.{name}.{metric}") for name, count in strata.items()]
         if not strata:
             rows.append((words, f"by.{factor}.{metric}"))
@@ -187,19 +195,13 @@ def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
     names = list(dict.fromkeys(key for file in files for key in file.metrics if key.startswith("kinds.")))
     wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1"))]
     rows = [(key.removeprefix("kinds.").replace(".set.f1", " list F1").replace(".accuracy", ""), key) for key in wanted]
-    chance = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
-    return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in chance]
+    floors = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
+    return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in floors]
 
 
 def finding_supports(files: Sequence[FileScores]) -> dict[str, int]:
     """Finding -> its reference items, added and missing (the most of any file); the most frequent first."""
-    prefix, suffix = "change.by_finding.", ".support"
-    supports: dict[str, int] = {}
-    for file in files:
-        for key, value in file.metrics.items():
-            if key.startswith(prefix) and key.endswith(suffix) and isinstance(value, int):
-                finding = key.removeprefix(prefix).removesuffix(suffix)
-                supports[finding] = max(value, supports.get(finding, 0))
+    supports = _largest(files, "change.by_finding.", ".support")
     return dict(sorted(supports.items(), key=lambda pair: -pair[1]))
 
 
@@ -209,8 +211,8 @@ def _finding_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 
 
 def captions(files: Sequence[FileScores]) -> list[str]:
-    """What must be said under every table."""
-    lines = [NOTICE]
+    """The notes under every table; the notice is the first."""
+    lines = [RESEARCH_USE]
     lines += [f"{file.name}: {file.metrics['caption']}" for file in files if file.metrics.get("caption")]
     for file in files:
         for floor in FLOORS:
@@ -228,7 +230,7 @@ def captions(files: Sequence[FileScores]) -> list[str]:
 
 
 def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]]) -> str:
-    """The table as Markdown, one table a section."""
+    """The table as Markdown, one table per section."""
     parts = ["# Scores", ""]
     for section in sections(files, paired):
         names = " | ".join(_piped(file.name) for file in files)
@@ -266,12 +268,12 @@ def tex_escaped(text: str) -> str:
 
 
 def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricValue]]) -> str:
-    """The table as LaTeX with booktabs, one `table` a section with the notice in its caption; the notes come last.
+    """The table as LaTeX with booktabs, one `table` per section with the notice in its caption; the notes come last.
 
     A brace before each first cell keeps "[" from being read as an option of the row before.
     """
-    told = [NOTICE, *dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))]
-    said = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in told)
+    captioned = dict.fromkeys(str(file.metrics["caption"]) for file in files if file.metrics.get("caption"))
+    caption = " ".join(tex_escaped(f"{line.rstrip('.')}.") for line in (RESEARCH_USE, *captioned))
     parts = ["% written by `intervalchange score`; needs \\usepackage{booktabs}"]
     for section in sections(files, paired):
         columns = "l" + "r" * len(files)
@@ -282,7 +284,7 @@ def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricV
         parts += [
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{tex_escaped(section.title)}. {said}}}",
+            f"\\caption{{{tex_escaped(section.title)}. {caption}}}",
             f"\\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & " + " & ".join(tex_escaped(file.name) for file in files) + r" \\",

@@ -10,11 +10,11 @@ import numpy as np
 
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.change import read
-from intervalchange.records import Change, LevelChange, Prediction
+from intervalchange.records import Change, Prediction
 
 
 class CaseSource(Protocol):
-    """A folder of cases, asked for one at a time: `data.case_films.CaseFilms`."""
+    """A folder of cases, read one at a time: `data.case_films.CaseFilms`."""
 
     def films(self, case_id: str) -> tuple[np.ndarray | None, np.ndarray] | None:
         """(prior or None, current), (s, s) uint8; None where the case is not known."""
@@ -28,7 +28,7 @@ class Mistakes:
     """What differs between an answer and its reference. Findings in alphabetical order."""
 
     opposite: tuple[str, ...]
-    """Findings said to have come that went, or the other way round."""
+    """Findings predicted to have come that went, or the other way round."""
     invented: tuple[str, ...]
     missed: tuple[str, ...]
     """Each as "added edema"."""
@@ -38,11 +38,11 @@ class Mistakes:
 
     @property
     def count(self) -> int:
-        """Wrong items: an opposite direction is two, the wrong one said and the right one missed."""
+        """Wrong items: an opposite direction is two, the wrong one predicted and the right one missed."""
         return 2 * len(self.opposite) + len((*self.invented, *self.missed, *self.levels, *self.unread))
 
     def in_words(self) -> list[str]:
-        """One sentence a kind of mistake, worst first."""
+        """One sentence per kind of mistake, worst first."""
         groups = (
             ("wrong direction", self.opposite),
             ("said, not so", self.invented),
@@ -56,13 +56,15 @@ class Mistakes:
 def mistakes(answer: str, reference: str) -> Mistakes:
     """Compare an answer with its reference by meaning."""
     reading = read(answer)
-    said, true = reading.change, read(reference).change
-    opposite = (said.added & true.missing) | (said.missing & true.added)
+    predicted, target = reading.change, read(reference).change
+    opposite = (predicted.added & target.missing) | (predicted.missing & target.added)
     return Mistakes(
-        tuple(f"{finding} (said {_way(said, finding)}, was {_way(true, finding)})" for finding in sorted(opposite)),
-        _only(said, true, opposite),
-        _only(true, said, opposite),
-        _levels(said, true),
+        tuple(
+            f"{finding} (said {_way(predicted, finding)}, was {_way(target, finding)})" for finding in sorted(opposite)
+        ),
+        _only(predicted, target, opposite),
+        _only(target, predicted, opposite),
+        _levels(predicted, target),
         tuple(reading.unread),
     )
 
@@ -71,21 +73,21 @@ def _way(change: Change, finding: str) -> str:
     return "added" if finding in change.added else "missing"
 
 
-def _only(one: Change, other: Change, opposite: frozenset[str]) -> tuple[str, ...]:
+def _only(first: Change, second: Change, opposite: frozenset[str]) -> tuple[str, ...]:
     """Added and missing findings of the first that the second does not name."""
-    added = [f"added {finding}" for finding in sorted(one.added - other.added - opposite)]
-    return tuple(added + [f"missing {finding}" for finding in sorted(one.missing - other.missing - opposite)])
+    added = [f"added {finding}" for finding in sorted(first.added - second.added - opposite)]
+    return tuple(added + [f"missing {finding}" for finding in sorted(first.missing - second.missing - opposite)])
 
 
-def _levels(said: Change, true: Change) -> tuple[str, ...]:
-    def told(levels: frozenset[LevelChange]) -> dict[str, str]:
-        return {level.finding: f"{level.prior} to {level.current}" for level in levels}
-
-    spoken, actual = told(said.levels), told(true.levels)
+def _levels(predicted: Change, target: Change) -> tuple[str, ...]:
+    said, was = (
+        {level.finding: f"{level.prior} to {level.current}" for level in change.levels}
+        for change in (predicted, target)
+    )
     return tuple(
-        f"{finding} (said {spoken.get(finding, 'nothing')}, was {actual.get(finding, 'the same')})"
-        for finding in sorted(spoken.keys() | actual.keys())
-        if spoken.get(finding) != actual.get(finding)
+        f"{finding} (said {said.get(finding, 'nothing')}, was {was.get(finding, 'the same')})"
+        for finding in sorted(said.keys() | was.keys())
+        if said.get(finding) != was.get(finding)
     )
 
 
@@ -98,15 +100,15 @@ class WorstCase:
     mistakes: Mistakes
 
 
-def worst_cases(asked: Sequence[Prediction], references: Sequence[str], limit: int = 6) -> list[WorstCase]:
-    """At most `limit` wrong answers, one a patient.
+def worst_cases(predictions: Sequence[Prediction], references: Sequence[str], limit: int = 6) -> list[WorstCase]:
+    """At most `limit` wrong answers, one per patient.
 
-    Wrong directions first, then the number of wrong items, then how sure the answer was; answers that were abstained
-    from come last. Ties keep the order of the file.
+    Wrong directions first, then the number of wrong items, then the confidence of the answer; answers that were
+    abstained from come last. Ties keep the order of the file.
     """
     compared: dict[tuple[str, str], Mistakes] = {}
     ranked = []
-    for prediction, reference in zip(asked, references, strict=True):
+    for prediction, reference in zip(predictions, references, strict=True):
         pair = (prediction.answer, reference)
         if pair not in compared:
             compared[pair] = mistakes(*pair)
@@ -122,6 +124,6 @@ def worst_cases(asked: Sequence[Prediction], references: Sequence[str], limit: i
 
 
 def _badness(case: WorstCase) -> tuple[bool, int, int, float]:
-    sure = (case.prediction.confidence or {}).get("answer", 0.0)
-    given = ABSTAINED not in case.prediction.warnings
-    return given, len(case.mistakes.opposite), case.mistakes.count, float(sure)
+    confidence = (case.prediction.confidence or {}).get("answer", 0.0)
+    answered = ABSTAINED not in case.prediction.warnings
+    return answered, len(case.mistakes.opposite), case.mistakes.count, float(confidence)

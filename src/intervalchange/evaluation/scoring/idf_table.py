@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from intervalchange.errors import SourceError
-from intervalchange.evaluation.answers.predictions import decoded, json_value
+from intervalchange.evaluation.answers.json_lines import decoded, json_value
 from intervalchange.evaluation.metrics.text import ORDER, DocumentFrequency
 
 FORMAT = "intervalchange idf 1"
@@ -21,6 +21,7 @@ def write_idf(path: str | Path, frequency: DocumentFrequency) -> None:
         "references": frequency.references,
         "ngrams": dict(sorted(frequency.counted().items())),
     }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(plain, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
@@ -36,15 +37,17 @@ def load_idf(path: str | Path) -> DocumentFrequency:
         ) from None
     plain = json_value(decoded(content, path), path)
     counts = plain.get("ngrams") if isinstance(plain, dict) and plain.get("format") == FORMAT else None
-    whole = plain.get("references") if isinstance(plain, dict) else None
-    if not isinstance(counts, dict) or not isinstance(whole, int) or whole < 1:
-        raise SourceError("is no table of n-grams.", where=path, remedy="Write it with `score FILE --save-idf TABLE`.")
+    references = plain.get("references") if isinstance(plain, dict) else None
+    if not isinstance(counts, dict) or not isinstance(references, int) or references < 1:
+        raise SourceError(
+            "is not a table of n-grams.", where=path, remedy="Write it with `score FILE --save-idf TABLE`."
+        )
     for gram, count in counts.items():
-        if not isinstance(count, int) or not 0 < count <= whole or not 0 < len(gram.split(" ")) <= ORDER:
+        if not isinstance(count, int) or not 0 < count <= references or not 0 < len(gram.split(" ")) <= ORDER:
             raise SourceError(
                 f"the n-gram {gram!r} has the count {count!r}.",
                 where=path,
-                remedy=f"Counts are 1 to {whole}, of 1 to {ORDER} words.",
+                remedy=f"Counts are 1 to {references}, of 1 to {ORDER} words.",
             )
     digest = hashlib.sha256(content).hexdigest()[:12]
-    return DocumentFrequency(whole, {}, f"{plain.get('origin', path.name)}, frozen, sha256 {digest}", counts)
+    return DocumentFrequency(references, {}, f"{plain.get('origin', path.name)}, frozen, sha256 {digest}", counts)

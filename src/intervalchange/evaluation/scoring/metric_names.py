@@ -29,10 +29,10 @@ def refuse_bare(name: str) -> None:
     bare = name.lower().removeprefix("text.").replace("-", "_")
     if bare in BARE:
         why, full = BARE[bare]
-        raise ConfigError(f"{name!r} is no metric: {why}.", remedy=f"Ask for {full}.")
+        raise ConfigError(f"{name!r} is not a metric: {why}.", remedy=f"Ask for {full}.")
 
 
 def similar(name: str, known: Iterable[str]) -> str:
-    """A remedy that names metrics spelled alike."""
+    """A remedy that names metrics of a similar spelling."""
     close = get_close_matches(name, list(known), n=3, cutoff=0.4)
     return f"Did you mean {' or '.join(close)}?" if close else "`score FILE --json` lists every name."

@@ -18,10 +18,10 @@ from intervalchange.evaluation.answers.foreign import Form, form_of, join, read_
 from intervalchange.evaluation.answers.predictions import Provenance, read_predictions
 from intervalchange.evaluation.answers.reference_table import read_reference
 from intervalchange.evaluation.metrics import statistics, text
-from intervalchange.evaluation.metrics.clinical import clinical_metrics
+from intervalchange.evaluation.metrics.meteor import meteor_java15
 from intervalchange.evaluation.report import table
 from intervalchange.evaluation.report.worst import CaseSource
-from intervalchange.evaluation.scoring.answer_file import (
+from intervalchange.evaluation.scoring.file_scores import (
     NOT_RUN,
     PAIRED,
     FileScores,
@@ -29,14 +29,14 @@ from intervalchange.evaluation.scoring.answer_file import (
     Settings,
     defined,
     measure_difference,
-    score_predictions,
 )
 from intervalchange.evaluation.scoring.idf_table import load_idf, write_idf
 from intervalchange.evaluation.scoring.metric_names import refuse_bare, similar
+from intervalchange.evaluation.scoring.score_file import score_predictions
 from intervalchange.records import Prediction
 
 LEVEL = 0.05
-"""Of the corrected p values that people look for."""
+"""Of corrected p values that readers call significant."""
 
 
 @dataclass
@@ -72,15 +72,15 @@ class Scores:
         tree: dict[str, Any] = {}
         for name, value in self.files[0].metrics.items():
             *path, leaf = name.split(".")
-            here = tree
+            branch = tree
             for step in path:
-                if not isinstance(here.get(step), dict):
-                    here[step] = {"value": here[step]} if step in here else {}
-                here = here[step]
-            if isinstance(here.get(leaf), dict):
-                here[leaf]["value"] = value
+                if not isinstance(branch.get(step), dict):
+                    branch[step] = {"value": branch[step]} if step in branch else {}
+                branch = branch[step]
+            if isinstance(branch.get(leaf), dict):
+                branch[leaf]["value"] = value
             else:
-                here[leaf] = value
+                branch[leaf] = value
         return tree
 
 
@@ -102,27 +102,29 @@ def _shared_references(files: Mapping[str, Sequence[Prediction]]) -> dict[str, s
 
 
 def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[str, MetricValue]:
-    """second - first over the cases of both, with intervals from the same draws of patients."""
-    place = {case_id: row for row, case_id in enumerate(second.case_ids)}
-    rows = [row for row, case_id in enumerate(first.case_ids) if case_id in place]
-    if not rows:
+    """second - first over the cases of both, with intervals from the same samples of patients."""
+    row_of = {case.case_id: row for row, case in enumerate(second.predictions)}
+    pairs = [(row, row_of[case_id]) for row, case_id in enumerate(first.case_ids) if case_id in row_of]
+    if not pairs:
         return dict.fromkeys(PAIRED, NOT_RUN) | {"cases.count": 0}
-    other = [place[first.case_ids[row]] for row in rows]
-    whole = len(rows) == len(first.case_ids) == len(second.case_ids)
-    ours = {name: array[rows] for name, array in first.counts.items()}
-    theirs = {name: array[other] for name, array in second.counts.items()}
-    patients = [first.patients[row] for row in rows]
+    same_cases = len(pairs) == len(first.predictions) == len(second.predictions)
+    rows, other_rows = ([pair[side] for pair in pairs] for side in (0, 1))
     found = statistics.paired_differences(
-        ours, theirs, patients, measure_difference, settings.replicates, settings.seed
+        {name: array[rows] for name, array in first.counts.items()},
+        {name: array[other_rows] for name, array in second.counts.items()},
+        [first.predictions[row].patient_id for row in rows],
+        measure_difference,
+        settings.replicates,
+        settings.seed,
     )
     differences: dict[str, MetricValue] = {"cases.count": len(rows)}
     for name in PAIRED:
-        if name == "text.cider_d" and not whole:
+        if name == "text.cider_d" and not same_cases:
             differences[name] = f"{NOT_RUN}: other references, other weights"
             continue
-        one = found[name]
-        differences |= {name: defined(one.value), f"{name}.low": defined(one.low), f"{name}.high": defined(one.high)}
-        differences[f"{name}.p"] = defined(one.p)
+        difference = found[name]
+        for ending in ("", ".low", ".high", ".p"):
+            differences[name + ending] = defined(getattr(difference, ending.removeprefix(".") or "value"))
     return differences
 
 
@@ -135,30 +137,36 @@ def _names(paths: Sequence[Path]) -> list[str]:
     raise SourceError("the same file is given twice.", where=paths[0], remedy="Name each file once.")
 
 
-Answers = tuple[Provenance | None, list[Prediction], list[str]]
-"""Of one file, with what must be said of it."""
+@dataclass(frozen=True)
+class FileAnswers:
+    """The answers of one file."""
+
+    provenance: Provenance | None
+    predictions: Sequence[Prediction]
+    notes: Sequence[str] = ()
+    """What must be said of them."""
 
 
 def _read(
     paths: Mapping[str, Path], reference: Path | None, form: Form, split: str, partial: bool
-) -> dict[str, Answers]:
+) -> dict[str, FileAnswers]:
     """The answers of each file, joined to the table of references where there is one."""
     if reference is None:
         for path in paths.values():
-            found = form_of(path, form)
-            if found != "jsonl":
+            known_form = form_of(path, form)
+            if known_form != "jsonl":
                 raise ConfigError(
-                    f"a {found} file says what was answered, not what is true.",
+                    f"a {known_form} file holds answers without their references.",
                     where=path,
                     remedy="Give --reference: a prepared folder, mimic_pair_questions.csv, COCO annotations or a CSV.",
                 )
-        return {name: (*read_predictions(path), []) for name, path in paths.items()}
-    table_of = read_reference(reference)
-    read: dict[str, Answers] = {}
+        return {name: FileAnswers(*read_predictions(path)) for name, path in paths.items()}
+    references = read_reference(reference)
+    read: dict[str, FileAnswers] = {}
     for name, path in paths.items():
         provenance, answers = read_answers(path, form)
-        predictions, notes = join(answers, table_of, path, split=split, partial=partial)
-        read[name] = (with_table(provenance, table_of, split), predictions, notes)
+        predictions, notes = join(answers, references, path, split=split, partial=partial)
+        read[name] = FileAnswers(with_table(provenance, references, split), predictions, notes)
     return read
 
 
@@ -183,34 +191,33 @@ def score(
     source: knows the facts of the cases that the lines leave out. extra: as `clinical.clinical_metrics` names them.
     idf: a table that `save_idf` wrote, for a CIDEr-D that does not move with the test set.
     """
-    given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    if not given:
+    named = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not named:
         raise SourceError("no predictions file is given.", remedy="Name at least one.")
-    names = _names(given)
     frequency = None if idf is None else load_idf(idf)
     table_path = None if reference is None else Path(reference)
-    read = _read(dict(zip(names, given, strict=True)), table_path, form, split, partial)
-    known = _shared_references({name: predictions for name, (_, predictions, _) in read.items()})
+    read = _read(dict(zip(_names(named), named, strict=True)), table_path, form, split, partial)
+    references = _shared_references({name: file.predictions for name, file in read.items()})
     settings = Settings(replicates, seed)
     files = []
-    for name, (provenance, predictions, notes) in read.items():
+    for name, file in read.items():
         joined = [
-            case if case.reference is not None else replace(case, reference=known.get(case.case_id))
-            for case in predictions
+            case if case.reference is not None else replace(case, reference=references.get(case.case_id))
+            for case in file.predictions
         ]
         joined = joined if source is None else source.with_facts(joined)
-        scores = score_predictions(joined, provenance, name=name, replicates=replicates, seed=seed, frequency=frequency)
-        scores.notes += notes
+        scores = score_predictions(
+            joined, file.provenance, name=name, replicates=replicates, seed=seed, frequency=frequency
+        )
+        scores.notes += file.notes
         files.append(scores)
     _add_meteor(files, meteor)
-    for wanted, scores in itertools.product(extra, files):
-        found = clinical_metrics(wanted, *scores.texts, scores.patients, replicates)
-        scores.metrics |= {key: defined(value) for key, value in found.items()}
+    _add_clinical(files, extra, replicates)
     if len({scores.metrics["cases.hash"] for scores in files}) > 1:
         for scores in files:
             scores.notes.append("the files hold different cases: compare them in the paired rows only")
     paired = {scores.name: _compare(files[0], scores, settings) for scores in files[1:]}
-    count = _correct(paired)
+    count = _add_corrected(paired)
     if 2 * count / (settings.replicates + 1) > LEVEL:
         files[0].notes.append(
             f"{count} comparisons and {settings.replicates} draws: no corrected p value can be below {LEVEL}; "
@@ -219,7 +226,7 @@ def score(
     return Scores(files, paired)
 
 
-def _correct(paired: Mapping[str, dict[str, MetricValue]]) -> int:
+def _add_corrected(paired: Mapping[str, dict[str, MetricValue]]) -> int:
     """Add `<metric>.p_holm`: p values corrected over every metric and every file of the table; how many there are."""
     values = {
         (file, name): value
@@ -237,12 +244,22 @@ def _correct(paired: Mapping[str, dict[str, MetricValue]]) -> int:
 
 
 def _add_meteor(files: Sequence[FileScores], wanted: bool) -> None:
-    scored = [scores for scores in files if scores.case_ids]
-    found: list[float | str] = [NOT_RUN] * len(scored)
+    scored = [scores for scores in files if scores.predictions]
+    values: list[float | str] = [NOT_RUN] * len(scored)
     if wanted and scored:
-        found = text.meteor_java15([scores.texts for scores in scored])
-    for scores, value in zip(scored, found, strict=True):
+        values = meteor_java15([(scores.answers, scores.references) for scores in scored])
+    for scores, value in zip(scored, values, strict=True):
         scores.metrics["text.meteor_java15"] = value
+
+
+def _add_clinical(files: Sequence[FileScores], extra: Sequence[str], replicates: int) -> None:
+    if not extra:
+        return
+    from intervalchange.evaluation.metrics.clinical import clinical_metrics  # Loads pandas.
+
+    for wanted, scores in itertools.product(extra, files):
+        values = clinical_metrics(wanted, scores.answers, scores.references, scores.patients, replicates)
+        scores.put("", values)
 
 
 def score_command(
@@ -277,9 +294,8 @@ def score_command(
     else:
         table.show(scores.files, scores.paired)
     if save_idf is not None:
-        write_idf(
-            save_idf, text.DocumentFrequency.of(scores.files[0].texts[1], f"references of {scores.files[0].name}")
-        )
+        first = scores.files[0]
+        write_idf(save_idf, text.DocumentFrequency.of(first.references, f"references of {first.name}"))
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(plain + "\n" if suffix == ".json" else _written(scores, suffix, source), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`score val.jsonl --risk 0.1`: below which confidence a run should rather not answer, chosen on validation answers.
+"""`score val.jsonl --risk 0.1`: below which confidence a run should not answer, chosen on validation answers.
 
 The threshold alone goes to standard output, so that it can be handed on:
 
@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.evaluation.metrics import calibration, change, statistics
-from intervalchange.evaluation.metrics.statistics import Counts, Interval
+from intervalchange.evaluation.metrics.statistics import Array, Counts, Interval
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenThreshold:
     """A threshold with what it came to on validation. Intervals: 95%, by patient, at this threshold."""
 
     point: calibration.OperatingPoint
@@ -58,11 +59,11 @@ def choose_threshold(
     coverage: float | None = None,
     replicates: int = statistics.REPLICATES,
     seed: int = 0,
-) -> Chosen:
+) -> ChosenThreshold:
     """The threshold on the whole answer's confidence, over the difference questions of a predictions file.
 
     Raises ConfigError where the file says that it answers another split than `val`: a threshold fitted on the cases
-    it is judged on looks better than it is. SourceError without confidences, InputError where no threshold will do.
+    it is tested on looks better than it is. SourceError without confidences, InputError where no threshold will do.
     """
     provenance, predictions = read_predictions(path)
     if provenance is not None and provenance.split not in ("", "val"):
@@ -71,7 +72,7 @@ def choose_threshold(
             where=path,
             remedy="Run `predict --split val` and give that file.",
         )
-    asked = [
+    answered = [
         case
         for case in predictions
         if case.condition == "given"
@@ -79,31 +80,38 @@ def choose_threshold(
         and case.reference is not None
         and change.readable(case.reference)
     ]
-    sure = [case for case in asked if "answer" in (case.confidence or {})]
-    if not sure:
+    cases = [case for case in answered if "answer" in (case.confidence or {})]
+    if not cases:
         raise SourceError(
             "no difference question has both a reference and a confidence.",
             where=path,
             remedy='A line needs `reference` and `confidence`, as in {"answer": 0.8}.',
         )
-    said = np.array([(case.confidence or {})["answer"] for case in sure], float)
-    exact = change.tally([case.answer for case in sure], [str(case.reference) for case in sure])["exact"]
-    point = calibration.operating_point(said, exact, risk=risk, coverage=coverage)
-    kept = (said >= point.threshold).astype(float)
+    confidence = np.array([(case.confidence or {})["answer"] for case in cases], float)
+    exact = change.tally([case.answer for case in cases], [str(case.reference) for case in cases])["exact"]
+    point = calibration.operating_point(confidence, exact, risk=risk, coverage=coverage)
+    given = confidence >= point.threshold
+    risk_interval, coverage_interval = _intervals([case.patient_id for case in cases], given, exact, replicates, seed)
+    if not point.risk:
+        patients = {case.patient_id for case, is_given in zip(cases, given, strict=True) if is_given}
+        risk_interval = (0.0, unseen_risk(len(patients)))
+    return ChosenThreshold(point, risk_interval, coverage_interval, len(cases), len(answered) - len(cases))
 
-    def measure(sums: Counts) -> dict[str, statistics.Array]:
+
+def _intervals(
+    patients: Sequence[str], given: NDArray[np.bool_], exact: Array, replicates: int, seed: int
+) -> tuple[Interval, Interval]:
+    """Of risk and coverage, by patient. given, exact: (n,)."""
+
+    def measure(sums: Counts) -> dict[str, Array]:
         return {
-            "risk": statistics.ratio(sums["kept"] - sums["right"], sums["kept"]),
-            "coverage": statistics.ratio(sums["kept"], sums["cases"]),
+            "risk": statistics.ratio(sums["given"] - sums["right"], sums["given"]),
+            "coverage": statistics.ratio(sums["given"], sums["cases"]),
         }
 
-    counts = {"cases": np.ones(len(said)), "kept": kept, "right": kept * exact}
-    spans = statistics.intervals(counts, [case.patient_id for case in sure], measure, replicates, seed)
-    risk_span = spans["risk"]
-    if not point.risk:
-        answered = {case.patient_id for case, given in zip(sure, kept, strict=True) if given}
-        risk_span = (0.0, unseen_risk(len(answered)))
-    return Chosen(point, risk_span, spans["coverage"], len(sure), len(asked) - len(sure))
+    counts = {"cases": np.ones(len(given)), "given": given.astype(float), "right": given * exact}
+    intervals = statistics.intervals(counts, patients, measure, replicates, seed)
+    return intervals["risk"], intervals["coverage"]
 
 
 def unseen_risk(patients: int) -> float:
@@ -119,7 +127,7 @@ def unseen_risk(patients: int) -> float:
 
 def threshold_command(
     paths: Sequence[str | Path], *, risk: float | None = None, coverage: float | None = None, json: bool = False
-) -> Chosen:
+) -> ChosenThreshold:
     """`score FILE --risk R` or `--coverage C`: the threshold on standard output, what it means on standard error."""
     if len(paths) != 1:
         raise ConfigError("a threshold belongs to one run.", remedy="Give one file with --risk or --coverage.")

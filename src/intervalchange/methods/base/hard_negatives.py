@@ -1,9 +1,9 @@
-"""Hard negatives in words that the training answers use: a word never heard would alone give a hard negative away."""
+"""Hard negatives in words that the training answers use: any other word would alone give a hard negative away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,31 +15,33 @@ NegativeGroups = tuple[tuple[str, ...], ...]
 
 
 class HardNegatives:
-    """Part of a `Method` whose configuration has `findings`: what may replace another one in a hard negative."""
+    """Part of a `Method` whose configuration has `findings`: what may replace a finding in a hard negative."""
 
     config: Any
     tokenizer: Any
     register_buffer: Any
-    heard: Tensor
+    renamed_weights: ClassVar[Mapping[str, str]] = {r"^heard$": "allowed_words"}
+    allowed_words: Tensor
     """(words) bool: those of the training answers; saved with the weights."""
 
     def allow_every_word(self) -> None:
         """Until the training answers are known, every word may be used. Called while the model is built."""
-        self.register_buffer("heard", torch.ones(len(self.tokenizer), dtype=torch.bool))
-        self._near: dict[tuple[str, str], NegativeGroups] = {}
+        self.register_buffer("allowed_words", torch.ones(len(self.tokenizer), dtype=torch.bool))
+        self._negatives: dict[tuple[str, str], NegativeGroups] = {}
 
     def restrict_words(self, answers: Iterable[str]) -> None:
         """Use the words of these answers and no others."""
-        self.heard[:] = False
-        self.heard[sorted({word for answer in set(answers) for word in self._ids(answer)})] = True
-        self._near.clear()
+        self.allowed_words[:] = False
+        self.allowed_words[sorted({word for answer in set(answers) for word in self._ids(answer)})] = True
+        self._negatives.clear()
 
     def hard_negatives(self, answer: str, kind: str) -> NegativeGroups:
         """Hard negatives of an answer to this kind of question, made once."""
-        if (answer, kind) not in self._near:
+        if (answer, kind) not in self._negatives:
             groups = hard_negatives(answer, kind, self.config.findings)
-            self._near[answer, kind] = in_words(groups, self._ids, set(self.heard.nonzero()[:, 0].tolist()))
-        return self._near[answer, kind]
+            allowed = set(self.allowed_words.nonzero()[:, 0].tolist())
+            self._negatives[answer, kind] = in_words(groups, self._ids, allowed)
+        return self._negatives[answer, kind]
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -7,7 +7,6 @@ strings, never token ids: each method owns its tokenizer.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
@@ -23,11 +22,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import initialization as init
-from transformers.utils import ModelOutput, logging
+from transformers.utils import logging
+from transformers.utils.generic import ModelOutput
 
 from intervalchange import grammar
 from intervalchange.blocks.tokenizer import load_tokenizer
-from intervalchange.errors import ConfigError, InputError
+from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.errors import ConfigError, InputError, did_you_mean
 from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.records import Change, Prediction
 
@@ -67,7 +69,7 @@ class MethodConfig(PreTrainedConfig):
                 setattr(self, name, kwargs.pop(former))
         for key in kwargs:
             if key not in _BOOKKEEPING:
-                raise ConfigError(f"unknown model option {key!r}.", remedy=suggestion(key, self.options()))
+                raise ConfigError(f"unknown model option {key!r}.", remedy=did_you_mean(key, sorted(self.options())))
         for name, hint in self.options().items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
         super().__post_init__(**kwargs)
@@ -92,13 +94,6 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def suggestion(key: str, known: Iterable[str]) -> str:
-    """The remedy for a mistyped key: the closest name that exists, or all of them."""
-    names = sorted(known)
-    close = difflib.get_close_matches(key, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
-
-
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """The value in the type of its field (an int passes for a float, a list for a tuple), or a ConfigError."""
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
@@ -118,8 +113,10 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 
 def answer_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
     """What validation logs of answers. Without a question about change, the share of exact answers selects."""
-    exact = sum(one.answer == one.reference for one in predictions) / len(predictions) if predictions else 0.0
-    pairs = [(one.answer, one.reference or "") for one in predictions if one.kind == "difference"]
+    exact = sum(prediction.answer == prediction.reference for prediction in predictions) / max(1, len(predictions))
+    pairs = [
+        (prediction.answer, prediction.reference or "") for prediction in predictions if prediction.kind == "difference"
+    ]
     if not pairs:
         return {Method.selection: exact, "exact": exact}
     scores = change_scores(*map(list, zip(*pairs, strict=True)))
@@ -135,6 +132,17 @@ class MethodOutput(ModelOutput):
     """Scalar to minimise."""
     terms: dict[str, Tensor] | None = None
     """Named, finite, detached scalars: the unweighted parts of the loss and what is worth logging."""
+
+    @classmethod
+    def of(
+        cls,
+        terms: Mapping[str, Tensor],
+        weights: Mapping[str, float] = MappingProxyType({}),
+        logged: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> MethodOutput:
+        """The sum of the terms, each times its weight (1 where none is named). logged: what is no part of the loss."""
+        loss = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+        return cls(loss=loss, terms={name: term.detach() for name, term in {**terms, **logged}.items()})
 
 
 class Method(PreTrainedModel):
@@ -155,8 +163,8 @@ class Method(PreTrainedModel):
     supervision: ClassVar[tuple[str, ...]] = ("answers",)
     """What it learns from: answers, findings, levels, opacity, masks, regions, boxes, labels, reports. Printed beside
     its scores; of what is known of films, a training batch has this and no more (`data/dataset.py`)."""
-    kinds: ClassVar[tuple[str, ...] | None] = ("difference",)
-    """Question kinds it is trained on; None for all."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """The stages whose runs it usually starts from (`--from`): what `train --list` orders by."""
     reads_films: ClassVar[bool] = True
     """False for a floor that answers from the question alone."""
     unit: ClassVar[Literal["cases", "films"]] = "cases"
@@ -196,14 +204,29 @@ class Method(PreTrainedModel):
             current[name] = tensor
         return current
 
+    @classmethod
+    def dataset(
+        cls, config: MethodConfig, prepared: Prepared, split: str, kinds: Sequence[str] | None = None, **options: Any
+    ) -> PairDataset | FilmDataset:
+        """What a run learns from or is validated on: films, or the cases of these kinds whose answer is known.
+
+        kinds: None for all; films have none. Items carry what `supervision` names and nothing else. options: as the
+        data set takes them (augment, seed, share, limit).
+        """
+        options |= {"supervision": cls.supervision}
+        if cls.unit == "cases":
+            return PairDataset(prepared, split, kinds, config.pixels, answered=True, **options)
+        labels = getattr(config, "labels", ())  # Of the stages that are about labels.
+        return FilmDataset(prepared, split, config.pixels, needs=cls.needs, labels=labels, **options)
+
     def forward(self, **batch: Any) -> MethodOutput:
         """Loss and terms of the fields of a `Batch`."""
         raise NotImplementedError
 
     def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
-        """One prediction a case of a `Batch`, in order. `evidence` also computes attribution maps (a backward pass)."""
+        """One prediction per case of a `Batch`, in order. `evidence`: with attribution maps, by a backward pass."""
         raise InputError(
-            f"{self.name} is trained to see, and answers no question.",
+            f"{self.name} answers no question.",
             remedy="Give it to a stage that answers: `intervalchange train METHOD/answer --from RUN`.",
         )
 
@@ -212,7 +235,7 @@ class Method(PreTrainedModel):
         return self.answer(batch)
 
     def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
-        """Figures of the validation split from what `outputs` gave; `selection` is one of them."""
+        """Metrics of the validation split from what `validation_outputs` gave; `selection` is one of them."""
         return answer_scores(outputs)
 
     def calibrate(self, batches: Iterable[Any]) -> Mapping[str, float]:

@@ -1,12 +1,12 @@
-"""The regions of a pair of films, for methods that compare regions: seen on the films, or read from a region store.
+"""The regions of a pair of films, for methods that compare regions: found on the films, or read from a region store.
 
-C2F and EKAID answer from the same regions; what sees them is trained by `c2f/anatomy` and `c2f/diseases`, and `--from`
+C2F and EKAID answer from the same regions; what finds them is trained by `c2f/anatomy` and `c2f/diseases`, and `--from`
 carries it over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -15,7 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_queries import RegionView
-from intervalchange.data.region_store import check_store, weight_hash
+from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.region_store import RegionPairs, check_store, weight_hash
 from intervalchange.errors import ConfigError
 from intervalchange.methods.base.method import Method
 from intervalchange.methods.c2f.anatomy import RegionConfig, build_vision
@@ -25,10 +27,10 @@ FAR = 6.0
 
 
 class PairedRegionsConfig(RegionConfig):
-    """Where the regions of a pair come from, and whether what sees them learns on."""
+    """Where the regions of a pair come from, and whether what finds them is trained on."""
 
     regions: Literal["fly", "store"] = "fly"
-    """Where training takes regions from: the films, or what `prepare --regions RUN` stored. Answers see films."""
+    """Where training takes regions from: the films, or what `prepare --regions RUN` stored. Answers read films."""
     region_store: str = ""
     """First digits of the hash of the store, where the prepared folder has several."""
     vision_rate: float = 0.0
@@ -56,6 +58,16 @@ class PairedRegions(Method):
             self.vision.requires_grad_(False)
         self.standard = FirstBatchNorm(len(config.region_names) * 2 * config.width)
 
+    @classmethod
+    def dataset(
+        cls, config: Any, prepared: Prepared, split: str, kinds: Sequence[str] | None = None, **options: Any
+    ) -> PairDataset | FilmDataset:
+        """As every method's; stored regions where the configuration says so."""
+        if config.regions == "fly":
+            return super().dataset(config, prepared, split, kinds, **options)
+        options |= {"answered": True, "supervision": cls.supervision, "store": config.region_store}
+        return RegionPairs(prepared, split, kinds, config.pixels, **options)
+
     def rate_factors(self) -> dict[str, float]:
         return {"vision.": self.config.vision_rate}
 
@@ -76,14 +88,14 @@ class PairedRegions(Method):
             check_store(items.store, self.weight_hash(), self.config.pixels)
 
     def region_views(self, batch: Mapping[str, Any]) -> tuple[RegionView, RegionView]:
-        """Regions of the prior and of the current films; where there is no prior, something that nobody may read."""
-        then, now = batch.get("features_prior"), batch.get("features_current")
-        if then is not None and now is not None:
-            width = self.config.width
-            return RegionView.unpacked(then.to(self.device), width), RegionView.unpacked(now.to(self.device), width)
-        current, prior = (batch[side].to(self.device) for side in ("current", "prior"))
-        absent = ~batch["has_prior"].to(self.device).view(-1, 1, 1, 1)
-        films = torch.cat([torch.where(absent, current, prior), current])
+        """Regions of the prior and of the current films; of an absent prior, what must not be read."""
+        of_prior, of_current = batch.get("features_prior"), batch.get("features_current")
+        if of_prior is not None and of_current is not None:
+            stored = torch.cat([of_prior, of_current]).to(self.device)
+            view = RegionView.unpacked(stored, self.config.width)
+            return view.half(False), view.half(True)
+        current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
+        films = torch.cat([torch.where(has_prior.view(-1, 1, 1, 1), prior, current), current])
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.vision_rate > 0):
             view, _ = self.vision(films)
         return view.half(False), view.half(True)

@@ -1,4 +1,4 @@
-"""What an answer of C2F used: regions and graph nodes, drawn on the current film."""
+"""What an answer over regions used: regions and graph nodes, drawn on the current film."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from intervalchange.blocks.region_queries import RegionView
 
 GRID = 32
-"""Cells along a side of a attribution map."""
+"""Cells along a side of an attribution map."""
 SHOWN = 3
 """Regions and nodes with a map of their own."""
 
@@ -35,7 +35,7 @@ def region_use(used: Tensor, view: RegionView, graph: bool) -> tuple[Tensor, Ten
 def attribution_maps(
     used: Tensor, view: RegionView, regions: Sequence[str], findings: Sequence[str], graph: bool
 ) -> list[dict[str, np.ndarray] | None]:
-    """One a case: "change" for all regions together, "region: NAME" and "node: FINDING" for those used most.
+    """Per case: "change" for all regions together, "region: NAME" and "node: FINDING" for those used most.
 
     Each (GRID, GRID) in [0, 1]: a region's use is spread over the area of its box, so that a small one that mattered
     is hotter than a large one. None where no map says anything.
@@ -64,17 +64,12 @@ def _maps(
     node_weight: np.ndarray,
     findings: Sequence[str],
 ) -> dict[str, np.ndarray] | None:
-    drawn = {"change": np.einsum("r,rgh->gh", weight, of_region)}
-    drawn |= {f"region: {regions[place]}": of_region[place] for place in _most(weight)}
-    drawn |= {f"node: {findings[place]}": of_node[place] for place in _most(node_weight)}
-    shown = {
-        name: attribution / attribution.max()
-        for name, attribution in drawn.items()
-        if attribution.max() > attribution.min()
-    }
-    return shown or None
+    maps = {"change": np.einsum("r,rgh->gh", weight, of_region)}
+    maps |= {f"region: {regions[index]}": of_region[index] for index in _most(weight)}
+    maps |= {f"node: {findings[index]}": of_node[index] for index in _most(node_weight)}
+    return {name: map_ / map_.max() for name, map_ in maps.items() if map_.max() > map_.min()} or None
 
 
 def _most(weight: np.ndarray) -> list[int]:
-    """The places of the largest weights above 0."""
-    return [int(place) for place in np.argsort(-weight)[:SHOWN] if weight[place] > 0]
+    """The indices of the largest weights above 0."""
+    return [int(index) for index in np.argsort(-weight)[:SHOWN] if weight[index] > 0]

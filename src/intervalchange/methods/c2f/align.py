@@ -1,7 +1,6 @@
-"""C2F, first stage over pairs: what was seen is brought together with the words for it, and no answer is written yet.
+"""C2F, first stage over pairs: encoded films are aligned with the words for them; no answer is written yet.
 
-What it is and where it differs from the published code is said in `c2f.py`, the stage that answers; it adds a decoder
-to this one.
+`answer.py`, which adds a decoder, says what the method is and where it differs from the published code.
 """
 
 from __future__ import annotations
@@ -27,17 +26,18 @@ from intervalchange.data.answer_words import case_uniforms, key_vocabulary, key_
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll, contrastive
 from intervalchange.losses.local_alignment import word_logits
-from intervalchange.methods.base.hard_negatives import HardNegatives
+from intervalchange.methods.base.answerer import AnswererConfig
+from intervalchange.methods.base.hard_negatives import HardNegatives, NegativeGroups
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
 from intervalchange.methods.c2f.graph import GraphConvolution, organ_finding_graph
 from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
 
 MASKED, UNIQUE_KEY_WORDS, PLAIN_WORDS = 0.6, 1.0, 0.3
-"""Chance that a word is masked: a key word among several; the only key word; any word of an answer without one."""
+"""Probability that a word is masked: a key word among several; the only key word; any word of an answer without one."""
 
 
-class AlignConfig(PairedRegionsConfig):
+class AlignConfig(PairedRegionsConfig, AnswererConfig):
     """Sizes and loss weights. The rows of the ablation are `graph`, `difference`, `pairing`, and weights of 0."""
 
     model_type = "c2f_align"
@@ -48,7 +48,7 @@ class AlignConfig(PairedRegionsConfig):
     aliases: tuple[str, ...] = ()
     """Other texts for nodes, each as "name=text": "aortic arch=aorta"."""
     difference: bool = True
-    """Show the difference of the films to the co-attention; without it the films look at each other."""
+    """Show the difference of the films to the co-attention; without it the films attend to each other."""
     pairing: Pairing = "D"
     """MCCFormers-D, or -S."""
     pair_layers: int = 2
@@ -61,9 +61,6 @@ class AlignConfig(PairedRegionsConfig):
     text_feedforward: int = 192
     slots: int = 8
     """Learned vectors that read the films beside the words of the question."""
-    question_tokens: int = 40
-    answer_tokens: int = 96
-    """Longest question and answer."""
     coarse_weight: float = 0.5
     """Of the contrast between the question's first token and the mean key word."""
     fine_weight: float = 0.5
@@ -80,6 +77,11 @@ class AlignConfig(PairedRegionsConfig):
             if alias.partition("=")[0] not in known or not alias.partition("=")[2]:
                 raise ConfigError(f"alias {alias!r} renames no node.", remedy='Write "aortic arch=aorta".')
 
+    def weights(self) -> dict[str, float]:
+        """Loss term -> weight."""
+        names = [name for name in self.options() if name.endswith("_weight")]
+        return {name.removesuffix("_weight"): getattr(self, name) for name in names}
+
     @property
     def node_texts(self) -> tuple[str, ...]:
         """What each node of the graph is called: the regions, then the findings."""
@@ -88,13 +90,13 @@ class AlignConfig(PairedRegionsConfig):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of b pairs. n tokens a film: regions, crops, nodes."""
+class EncodedPair:
+    """The tokens of b pairs, n per film: regions, crops, nodes."""
 
     current: Tensor
     """(b, n, d)."""
     prior: Tensor
-    """(b, n, d); zeros where there is none."""
+    """(b, n, d); zeros where there is no prior."""
     has_prior: Tensor
     """(b) bool."""
     view: RegionView
@@ -102,13 +104,13 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Grounded:
-    """Questions that have read the films."""
+class MaskedTokens:
+    """Tokens of b sequences, and which of them are read."""
 
     tokens: Tensor
-    """(b, s + t, d): slots, first token, words."""
+    """(b, t, d)."""
     mask: Tensor
-    """(b, s + t), 1 where it counts."""
+    """(b, t), 1 where a token is read."""
 
 
 class C2FAlign(HardNegatives, PairedRegions):
@@ -117,6 +119,7 @@ class C2FAlign(HardNegatives, PairedRegions):
     config_class = AlignConfig
     config: AlignConfig
     name = "c2f/align"
+    follows = ("c2f/diseases",)
     selection = "alignment"
 
     node_vectors: Tensor
@@ -183,16 +186,16 @@ class C2FAlign(HardNegatives, PairedRegions):
         if hasattr(self, "fill_bias"):
             init.zeros_(self.fill_bias)
         if hasattr(self, "belongs"):
-            # Answers and hard negatives look alike at first: whatever the head says then is noise for all below it.
+            # At first answers and hard negatives are hardly told apart: large outputs would be noise for all below.
             init.normal_(self.belongs.weight, std=0.02)
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
         self._step = step
 
-    # --- seeing ------------------------------------------------------------------------------------------------
+    # --- films and question ----------------------------------------------------------------------------------------
 
     def check_items(self, items: Any) -> None:
-        """Hear the words of the training answers; refuse regions that other weights have stored."""
+        """Restrict hard negatives to the words of training answers; refuse regions that other weights have stored."""
         super().check_items(items)
         self.restrict_words(items.answers)
 
@@ -218,205 +221,205 @@ class C2FAlign(HardNegatives, PairedRegions):
             self.nodes_encoded.fill_(True)
         return self.node_vectors
 
-    def see(self, batch: Mapping[str, Any]) -> Seen:
+    def encode_films(self, batch: Mapping[str, Any]) -> EncodedPair:
         """Films, or stored regions, of a batch -> tokens."""
         has_prior = batch["has_prior"].to(self.device)
         views = self.region_views(batch)
         prior, current = self._tokens(views).chunk(2)
-        return Seen(current, prior * has_prior.view(-1, 1, 1), has_prior, views[1])
+        return EncodedPair(current, prior * has_prior.view(-1, 1, 1), has_prior, views[1])
 
-    def compare(self, seen: Seen) -> Grounded:
+    def fuse_films(self, pair: EncodedPair) -> MaskedTokens:
         """F_diff: (b, 4n, d) tokens of (current, D) and (prior, D) after the co-attention; 2n without D."""
-        here = torch.ones_like(seen.has_prior)
         if self.config.difference:
-            difference = (seen.current - seen.prior) * seen.has_prior.view(-1, 1, 1)
-            films, twice = torch.cat([seen.current, seen.prior]), torch.cat([difference, difference])
-            films, twice = self.pairs(films, twice)
-            streams = [*films.chunk(2), *twice.chunk(2)]
+            difference = (pair.current - pair.prior) * pair.has_prior.view(-1, 1, 1)
+            fused = self.pairs(torch.cat([pair.current, pair.prior]), difference.repeat(2, 1, 1))
+            streams = [half for stream in fused for half in stream.chunk(2)]
         else:
-            streams = list(self.pairs(seen.current, seen.prior))
-        streams = [stream + mark for stream, mark in zip(streams, self.streams.weight, strict=True)]
-        masks = [here, *([seen.has_prior] * (len(streams) - 1))]
-        mask = torch.stack(masks, dim=1).repeat_interleave(seen.current.shape[1], dim=1).long()
-        return Grounded(torch.cat(streams, dim=1), mask)
+            streams = list(self.pairs(pair.current, pair.prior))
+        streams = [stream + kind for stream, kind in zip(streams, self.streams.weight, strict=True)]
+        masks = [torch.ones_like(pair.has_prior), *([pair.has_prior] * (len(streams) - 1))]
+        mask = torch.stack(masks, dim=1).repeat_interleave(pair.current.shape[1], dim=1).long()
+        return MaskedTokens(torch.cat(streams, dim=1), mask)
 
     def _words(self, texts: Sequence[str], limit: int) -> Tokens:
         """BOS, which every text begins with, and the words."""
         return encode(self.tokenizer, texts, bos=True, limit=limit + 1, device=self.device)
 
-    def ask(self, pair: Grounded, questions: Sequence[str]) -> Grounded:
-        """Q: the slots and words of the question after reading F_diff."""
+    def fuse_question(self, films: MaskedTokens, questions: Sequence[str]) -> MaskedTokens:
+        """Q: (b, s + 1 + t, d), the slots, BOS and the words of the question after reading F_diff."""
         words = self._words(questions, self.config.question_tokens)
         extra = self.slots.weight if self.slots is not None else None
-        tokens = self.text(words, pair.tokens, pair.mask, extra=extra)
-        return Grounded(tokens, torch.cat([words.mask.new_ones(len(words.mask), self.config.slots), words.mask], dim=1))
+        tokens = self.text(words, films.tokens, films.mask, extra=extra)
+        return MaskedTokens(tokens, torch.cat([words.mask.new_ones(len(words.mask), self.config.slots), words.mask], 1))
 
-    # --- losses ------------------------------------------------------------------------------------------------
+    # --- losses ----------------------------------------------------------------------------------------------------
 
     def forward(self, **batch: Any) -> MethodOutput:
-        asked = self.ask(self.compare(self.see(batch)), batch["question"])
-        terms = self._contrasts(asked, batch) | self._answer_terms(asked, batch) | self._more_terms(asked, batch)
-        weights = {name.removesuffix("_weight"): getattr(self.config, name) for name in self.config.options()
-                   if name.endswith("_weight")}  # fmt: skip
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        question = self.fuse_question(self.fuse_films(self.encode_films(batch)), batch["question"])
+        return MethodOutput.of(self._terms(question, batch), self.config.weights())
 
-    def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """What a later stage adds."""
-        return {}
+    def _terms(self, question: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The terms that have a weight."""
+        return self._contrasts(question, batch) | self._answer_terms(question, batch)
 
-    def _contrasts(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _contrasts(self, question: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Coarse: first token against the mean key word. Fine: every token against every key word."""
         config = self.config
         if not (config.coarse_weight or config.fine_weight):
             return {}
-        texts = [key_words(*pair) for pair in zip(batch["answer"], batch["kind"], strict=True)]
-        tokens = encode(self.tokenizer, texts, limit=config.answer_tokens, device=self.device)
-        words, word_mask, seen, seen_mask = self.text.embed(tokens.ids), tokens.mask, asked.tokens, asked.mask
-        first = seen[:, config.slots]
+        texts = [key_words(*case) for case in zip(batch["answer"], batch["kind"], strict=True)]
+        ids = encode(self.tokenizer, texts, limit=config.answer_tokens, device=self.device)
+        words, word_mask, tokens, mask = self.text.embed(ids.ids), ids.mask, question.tokens, question.mask
+        first = tokens[:, config.slots]
         if several_processes():
-            room = config.slots + 1 + config.question_tokens
-            words, word_mask = (padded_to(one, config.answer_tokens) for one in (words, word_mask))
-            seen, seen_mask = (padded_to(one, room) for one in (seen, seen_mask))
-            words, word_mask, seen, seen_mask, first = map(gather_rows, (words, word_mask, seen, seen_mask, first))
+            longest = config.slots + 1 + config.question_tokens
+            words, word_mask = (padded_to(side, config.answer_tokens) for side in (words, word_mask))
+            tokens, mask = (padded_to(side, longest) for side in (tokens, mask))
+            words, word_mask, tokens, mask, first = map(gather_rows, (words, word_mask, tokens, mask, first))
         codes = gather_rows(torch.tensor([text_code(text) for text in texts], device=self.device))
         match, counted = contrastive.matches(codes), word_mask.any(dim=1)
         terms = {}
         if config.coarse_weight:
-            said = contrastive.masked_mean(words, word_mask)
-            logits = contrastive.cosine_logits(self.coarse(first), said, _scale(self.coarse_scale))
+            mean_words = contrastive.masked_mean(words, word_mask)
+            logits = contrastive.cosine_logits(self.coarse(first), mean_words, _scale(self.coarse_scale))
             terms["coarse"] = contrastive.multi_positive(logits, match, counted)
         if config.fine_weight:
-            logits = word_logits(seen, seen_mask, words, word_mask, _scale(self.fine_scale))
+            logits = word_logits(tokens, mask, words, word_mask, _scale(self.fine_scale))
             terms["fine"] = contrastive.multi_positive(logits, match, counted)
         return terms
 
-    def _answer_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Matching and masked words, read in one pass: answers, hard negatives, answers with holes."""
+    def _answer_terms(self, question: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Matching and masked words, read in one pass: answers, hard negatives, answers with hidden words."""
         config, terms = self.config, {}
         if not (config.matching_weight or config.masking_weight):
             return {}
-        tried = self._tried(asked, batch, self._step)
+        read = self._read_answers(question, batch, self._step)
         if config.matching_weight:
-            total = average_over_processes(tried.has_miss.sum().float())
-            terms["matching"] = contrastive.answer_matching(tried.true, tried.miss, tried.has_miss, total)
+            total = average_over_processes(read.has_negative.sum().float())
+            terms["matching"] = contrastive.answer_matching(
+                read.answer_logits, read.negative_logits, read.has_negative, total
+            )
         if config.masking_weight:
-            terms["masking"] = answer_nll(
-                tried.filled.unsqueeze(0), tried.hidden.unsqueeze(0), torch.ones_like(tried.hidden).unsqueeze(0),
-                reduce_mean=average_over_processes,
-            )  # fmt: skip
+            words, ids = read.word_logits.unsqueeze(0), read.hidden_ids.unsqueeze(0)
+            terms["masking"] = answer_nll(words, ids, torch.ones_like(ids), reduce_mean=average_over_processes)
         return terms
 
-    def _tried(self, asked: Grounded, batch: Mapping[str, Any], step: int) -> Tried:
-        """What the text encoder makes of the answers of a batch, in the light of its questions."""
-        config, ids = self.config, batch["case_id"]
-        answers, count = [" ".join(answer.split()) for answer in batch["answer"]], len(batch["answer"])
-        choices = [self.hard_negatives(*pair) for pair in zip(answers, batch["kind"], strict=True)]
-        hard_negatives = [
-            _drawn(*one) for one in zip(answers, choices, case_uniforms(ids, step, "near miss", 2), strict=True)
-        ]
-        words = self._words([*answers, *hard_negatives], config.answer_tokens)
-        true = Tokens(words.ids[:count], words.mask[:count])
-        holes, hidden = self._holes(true, ids, step)
-        parts, kept = [words], [slice(0, count), slice(count, 2 * count)]
-        if config.masking_weight:
-            parts.append(Tokens(holes, true.mask))
-        text = Tokens(torch.cat([part.ids for part in parts]), torch.cat([part.mask for part in parts]))
-        times = len(text.ids) // count
-        read = self.text(text, asked.tokens.repeat(times, 1, 1), asked.mask.repeat(times, 1))
-        logits = [self.belongs(read[rows, 0]) if config.matching_weight else read[rows, 0, :2] for rows in kept]
-        filled = read.new_zeros(0, len(self.tokenizer))
-        if config.masking_weight:
-            filled = self.fill(read[2 * count :][hidden]) @ self.text.words.weight.T + self.fill_bias
-        has_miss = torch.tensor([bool(wrong) for wrong in choices], device=self.device)
-        return Tried(logits[0], logits[1], has_miss, filled, true.ids[hidden], hidden.nonzero()[:, 0])
+    def _read_answers(self, question: MaskedTokens, batch: Mapping[str, Any], step: int) -> AnswerReading:
+        """The text encoder reads answers and hard negatives after their questions and, to be filled, hidden words."""
+        count = len(batch["answer"])
+        answers = [" ".join(answer.split()) for answer in batch["answer"]]
+        choices = [self.hard_negatives(*case) for case in zip(answers, batch["kind"], strict=True)]
+        uniforms = case_uniforms(batch["case_id"], step, "near miss", 2)
+        negatives = [_drawn_negative(*case) for case in zip(answers, choices, uniforms, strict=True)]
+        texts = self._words([*answers, *negatives], self.config.answer_tokens)
+        answer = Tokens(texts.ids[:count], texts.mask[:count])
+        holed, hidden = self._hide_words(answer, batch["case_id"], step)
+        if self.config.masking_weight:
+            texts = Tokens(torch.cat([texts.ids, holed]), torch.cat([texts.mask, answer.mask]))
+        times = len(texts.ids) // count
+        read = self.text(texts, question.tokens.repeat(times, 1, 1), question.mask.repeat(times, 1))
+        return AnswerReading(
+            answer_logits=self._matching_logits(read[:count, 0]),
+            negative_logits=self._matching_logits(read[count : 2 * count, 0]),
+            has_negative=torch.tensor([bool(groups) for groups in choices], device=self.device),
+            word_logits=self._word_logits(read[2 * count :], hidden),
+            hidden_ids=answer.ids[hidden],
+            rows=hidden.nonzero()[:, 0],
+        )
 
-    def _holes(self, true: Tokens, case_ids: Sequence[str], step: int) -> tuple[Tensor, Tensor]:
+    def _matching_logits(self, first: Tensor) -> Tensor:
+        """First tokens (b, d) -> logits (b, 2) of (does not belong, belongs); meaningless where neither is learnt."""
+        return self.belongs(first) if self.config.matching_weight else first[:, :2]
+
+    def _word_logits(self, read: Tensor, hidden: Tensor) -> Tensor:
+        """(b, t, d) and (b, t) bool -> logits (h, v) of the hidden words; no rows where masked words are not learnt."""
+        if not self.config.masking_weight:
+            return read.new_zeros(0, len(self.tokenizer))
+        logits: Tensor = self.fill(read[hidden]) @ self.text.words.weight.T + self.fill_bias
+        return logits
+
+    def _hide_words(self, answer: Tokens, case_ids: Sequence[str], step: int) -> tuple[Tensor, Tensor]:
         """(b, t) ids with masked words, and which they are. Never BOS or padding.
 
-        Key words are masked with a chance of .6, an only one always; in an answer without any, every word with .3 and
+        Key words are masked with probability .6, an only one always; in an answer without any, every word with .3 and
         at least one. Of those 80% become the mask, 10% another word, 10% stay.
         """
-        length = true.ids.shape[1]
-        lots = [
+        length = answer.ids.shape[1]
+        hide, how, word = (
             torch.from_numpy(case_uniforms(case_ids, step, salt, length)).to(self.device)
             for salt in ("hide", "how", "word")
-        ]
-        open_ = true.mask.bool()
-        open_ = open_ & (torch.arange(length, device=self.device) > 0)
-        key = torch.isin(true.ids, torch.tensor(self._key_ids, device=self.device)) & open_
-        number = key.sum(1, keepdim=True)
-        chance = torch.where(number == 1, UNIQUE_KEY_WORDS, MASKED) * key + PLAIN_WORDS * (open_ & (number == 0))
-        wanted = torch.where(number > 0, key, open_)
+        )
+        words = answer.mask.bool() & (torch.arange(length, device=self.device) > 0)
+        key_words = torch.isin(answer.ids, torch.tensor(self._key_ids, device=self.device)) & words
+        number = key_words.sum(1, keepdim=True)
+        of_key_word = torch.where(number == 1, UNIQUE_KEY_WORDS, MASKED)
+        probability = of_key_word * key_words + PLAIN_WORDS * (words & (number == 0))
+        wanted = torch.where(number > 0, key_words, words)
         mask_id, size = mask_token(self.tokenizer), len(self.tokenizer)
-        return hide_words(true.ids, chance, wanted, (lots[0], lots[1], lots[2]), mask_id, size)
+        return hide_words(answer.ids, probability, wanted, (hide, how, word), mask_id, size)
 
-    # --- validation --------------------------------------------------------------------------------------------
+    # --- validation ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[Any]:
-        """For each case: was the answer told from a hard negative, and how many masked words were filled right."""
-        asked = self.ask(self.compare(self.see(batch)), batch["question"])
-        tried = self._tried(asked, batch, step=0)
-        right = (tried.true.float().softmax(-1)[:, 1] > tried.miss.float().softmax(-1)[:, 1]).cpu()
-        hits = torch.zeros(len(right), 2)
-        rows = tried.rows.cpu()
-        if len(tried.filled):
-            hits[:, 0].index_add_(0, rows, (tried.filled.argmax(-1) == tried.hidden).float().cpu())
-            hits[:, 1].index_add_(0, rows, torch.ones(len(rows)))
-        has = tried.has_miss.cpu()
-        return [
-            PairOutputs(bool(has[row]), bool(right[row]), int(hits[row, 0]), int(hits[row, 1]))
-            for row in range(len(has))
-        ]
+        """Per case: was the answer preferred to a hard negative, and how many masked words were filled right."""
+        question = self.fuse_question(self.fuse_films(self.encode_films(batch)), batch["question"])
+        read = self._read_answers(question, batch, step=0)
+        belongs = [logits.float().softmax(-1)[:, 1] for logits in (read.answer_logits, read.negative_logits)]
+        hits = torch.zeros(len(read.has_negative), 2, device=self.device)
+        if len(read.word_logits):
+            right = read.word_logits.argmax(-1) == read.hidden_ids
+            hits.index_add_(0, read.rows, torch.stack([right, torch.ones_like(right)], dim=1).float())
+        facts = (read.has_negative, belongs[0] > belongs[1], *hits.long().T)
+        return [PairOutputs(*case) for case in zip(*(fact.tolist() for fact in facts), strict=True)]
 
     def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
-        matched = [one.matched for one in outputs if one.has_miss]
-        hidden = sum(one.hidden for one in outputs)
+        matched = [case.matched for case in outputs if case.has_negative]
+        hidden = sum(case.hidden for case in outputs)
         metrics = {}
         if self.config.matching_weight and matched:
             metrics["matching.accuracy"] = float(np.mean(matched))
         if self.config.masking_weight and hidden:
-            metrics["masking.accuracy"] = sum(one.filled for one in outputs) / hidden
+            metrics["masking.accuracy"] = sum(case.filled for case in outputs) / hidden
         return metrics | {"alignment": float(np.mean(list(metrics.values()))) if metrics else 0.0}
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What the text encoder said of answers. h hidden words in all."""
+class AnswerReading:
+    """What the text encoder makes of b answers. h hidden words in all."""
 
-    true: Tensor
-    """(b, 2) logits of (does not belong, belongs) of the answers."""
-    miss: Tensor
+    answer_logits: Tensor
+    """(b, 2) logits of (does not belong, belongs)."""
+    negative_logits: Tensor
     """(b, 2) of the hard negatives."""
-    has_miss: Tensor
+    has_negative: Tensor
     """(b) bool."""
-    filled: Tensor
-    """(h, v) logits of the hidden words."""
-    hidden: Tensor
+    word_logits: Tensor
+    """(h, v) of the hidden words."""
+    hidden_ids: Tensor
     """(h) what they are."""
     rows: Tensor
-    """(h) whose they are."""
+    """(h) the case each is from."""
 
 
 @dataclass(frozen=True)
 class PairOutputs:
     """What validation knows of one case."""
 
-    has_miss: bool
+    has_negative: bool
     matched: bool
-    """The answer was found likelier than its hard negative."""
+    """The answer was found more probable than its hard negative."""
     filled: int
     """Masked words that were found."""
     hidden: int
 
 
-def _drawn(answer: str, groups: tuple[tuple[str, ...], ...], lots: np.ndarray) -> str:
+def _drawn_negative(answer: str, groups: NegativeGroups, uniforms: np.ndarray) -> str:
     """One hard negative: first what is wrong, then how; the answer itself where there is none."""
     if not groups:
         return answer
-    group = groups[int(lots[0] * len(groups))]
-    return group[int(lots[1] * len(group))]
+    group = groups[int(uniforms[0] * len(groups))]
+    return group[int(uniforms[1] * len(group))]
 
 
 def _scale(logarithm: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ C2F (big-white-rabbit/Coarse-to-Fine-Grained-Contrastive-Learning; no licence, n
 with 24 classes on Chest ImaGenome boxes and keeps the best box of each class. A region occurs at most once on a film,
 so here each has one learned query, without proposals, matching or suppression (`blocks/region_queries.py`).
 
-Differs: one query a region over a small convolutional trunk in place of Faster R-CNN R50-FPN; the measured choice is
+Differs: one query per region over a small convolutional trunk in place of Faster R-CNN R50-FPN; the measured choice is
     docs/decisions/007-one-query-a-region.md.
-Differs: a region that is not on the film is said to be missing; C2F files it under class 0, "right lung".
-Differs: boxes follow each film's own padding (`data/images.py`); C2F stretches films to a square and not their boxes.
+Differs: a region that is not on the film is predicted as missing; C2F files it under class 0, "right lung".
+Differs: boxes follow each film's own padding (`data/films.py`); C2F stretches films to a square and not their boxes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from intervalchange.blocks.encoder_weights import encoder_tensors
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.published_encoders import encoder_tensors
 from intervalchange.blocks.region_queries import RegionView, RegionVision
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.boxes import STRICT, Boxes, box_metrics, iou
@@ -35,7 +35,7 @@ from intervalchange.records import Region
 
 
 class RegionConfig(MethodConfig):
-    """What sees regions: shared by all stages of C2F, so that `--from` carries it from one to the next."""
+    """What finds regions: shared by all stages of C2F, so that `--from` carries it from one to the next."""
 
     model_type = "c2f_anatomy"
 
@@ -48,7 +48,7 @@ class RegionConfig(MethodConfig):
     width: int = 48
     """Channels of its map, and of the two vectors of a region; divisible by 4."""
     depth: int = 1
-    """Residual blocks a stage."""
+    """Residual blocks per stage."""
     region_layers: int = 1
     """Decoder layers in which the queries read the map."""
     region_heads: int = 4
@@ -62,7 +62,7 @@ class RegionConfig(MethodConfig):
         super().__post_init__(**kwargs)
         strange = [name for name in self.findings if name not in FINDINGS]
         if strange:
-            raise ConfigError(f"{strange[0]!r} is no finding of the library.", remedy="See findings.FINDINGS.")
+            raise ConfigError(f"{strange[0]!r} is not a finding of the library.", remedy="See findings.FINDINGS.")
         if self.width % 4 or self.width % self.region_heads:
             raise ConfigError(
                 f"model option 'width' is {self.width}.", remedy="It is divisible by 4 and by region_heads."
@@ -102,7 +102,7 @@ def region_targets(
     regions: Sequence[Mapping[str, Sequence[Region]]], names: Sequence[str], pixels: int
 ) -> RegionTargets:
     """The anatomy boxes of the current films of a batch; boxes of the batch are in pixels of the film shown."""
-    number = {name: place for place, name in enumerate(names)}
+    number = {name: index for index, name in enumerate(names)}
     known = [
         (row, number[one.name], *one.box)
         for row, sides in enumerate(regions)
@@ -150,7 +150,7 @@ class RegionOutputs:
 
 
 def region_outputs(view: RegionView, targets: RegionTargets) -> list[RegionOutputs]:
-    """One record a film."""
+    """One record per film."""
     columns = (view.boxes.float(), torch.sigmoid(view.presence.float()), targets.boxes, targets.there)
     return [RegionOutputs(*row) for row in zip(*(column.cpu().numpy() for column in columns), strict=True)]
 
@@ -177,7 +177,7 @@ def region_metrics(outputs: Sequence[RegionOutputs], names: Sequence[str]) -> di
 
 
 def _mean_of(overlap: np.ndarray, there: np.ndarray, names: Sequence[str], chosen: Sequence[str]) -> float:
-    columns = [place for place, name in enumerate(names) if name in chosen]
+    columns = [index for index, name in enumerate(names) if name in chosen]
     values = overlap[:, columns][there[:, columns]]
     return float(values.mean()) if len(values) else float("nan")
 
@@ -211,9 +211,7 @@ class C2FAnatomy(Method):
 
     def forward(self, **batch: Any) -> MethodOutput:
         view, _ = self.vision(batch["current"])
-        terms = anatomy_terms(view, self._targets(batch))
-        loss = torch.stack([ANATOMY_WEIGHTS[name] * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(anatomy_terms(view, self._targets(batch)), ANATOMY_WEIGHTS)
 
     def validation_outputs(self, batch: Any) -> list[Any]:
         with torch.no_grad():

@@ -12,7 +12,7 @@ contrasts, the matching of answers, masked words and the answer read. Two stages
 `c2f/answer`.
 
 Differs: D = current - prior, as the figure has it; the code has the opposite sign.
-Differs: the graph is normalised and has self loops, its edges weigh as the detections are sure, and there is no
+Differs: the graph is normalised and has self loops, its edges weigh by the certainty of detections, and there is no
     log-softmax over its output; node names are encoded once.
 Differs: region vectors are standardised by the first batch, so that what films share does not drown what differs.
 Differs: both contrasts are symmetric and take equal key words for equal (`losses/contrastive.py`); the code has half of
@@ -32,94 +32,71 @@ Differs: the words are those of the templates (about as many as C2F's private vo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.tokenizer import decode, encode
-from intervalchange.losses import answer_nll, sequence_log_probability
+from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Context, DecoderConfig
+from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import Method
 from intervalchange.methods.base.region_attribution import attribution_maps
-from intervalchange.methods.c2f.align import AlignConfig, C2FAlign, Grounded, Seen
-from intervalchange.records import Prediction
+from intervalchange.methods.c2f.align import AlignConfig, C2FAlign, EncodedPair, MaskedTokens
 
 
-class C2FConfig(AlignConfig):
+class C2FConfig(AlignConfig, DecoderConfig):
     """The second stage: the same, with a decoder."""
 
     model_type = "c2f"
 
     masking_weight: float = 0.0
     answer_weight: float = 1.0
+    """Of the answer's negative log-likelihood."""
     decoder_width: int = 96
-    decoder_layers: int = 2
-    decoder_heads: int = 4
-    beams: int = 1
-    """Beams of the search for an answer; 1 is greedy, C2F has 3."""
 
 
-class C2F(C2FAlign):
+class C2F(C2FAlign, Answerer):
     """C2F, second stage: answers. See the module's docstring."""
 
     config_class = C2FConfig
     config: C2FConfig
     name = "c2f/answer"
+    follows = ("c2f/align",)
     selection = "change.micro.f1"
+    renamed_weights: ClassVar[Mapping[str, str]] = {**HardNegatives.renamed_weights, r"^speak\.": "to_decoder."}
+
+    decoder: AnswerDecoder
 
     def _build(self) -> None:
         config = self.config
-        self.speak = nn.Linear(config.token_width, config.decoder_width)
-        self.decoder = AnswerDecoder(
-            self.tokenizer,
-            width=config.decoder_width,
-            layers=config.decoder_layers,
-            heads=config.decoder_heads,
-            positions=config.slots + 1 + config.question_tokens + 1 + config.answer_tokens,
-            dropout=config.dropout,
-        )
+        self.to_decoder = nn.Linear(config.token_width, config.decoder_width)
+        self.decoder = config.gpt2(self.tokenizer, config.slots + 1 + config.positions)
 
-    def _more_terms(self, asked: Grounded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
-        logits = self.decoder(self.speak(asked.tokens), asked.mask, answer)
-        return {"answer": answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)}
+    def _terms(self, question: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        terms = super()._terms(question, batch)
+        return terms | {"answer": self.generation_loss(self.answer_context(question), batch["answer"])}
+
+    def answer_context(self, question: MaskedTokens) -> Context:
+        """The answer follows the question that has read the films."""
+        return Context(self.to_decoder(question.tokens), question.mask)
+
+    def context(self, films: EncodedPair, batch: Mapping[str, Any]) -> Context:
+        return self.answer_context(self.fuse_question(self.fuse_films(films), batch["question"]))
+
+    def attributed(self, films: EncodedPair) -> Sequence[Tensor]:
+        return films.current, films.prior
+
+    def evidence(self, films: EncodedPair, gradients: Sequence[Tensor]) -> Sequence[AttributionMaps | None]:
+        """Gradient times token, drawn region by region: see `base/region_attribution.py`."""
+        current, prior = (
+            (gradient * tokens).sum(-1).abs().detach()
+            for gradient, tokens in zip(gradients, self.attributed(films), strict=True)
+        )
+        config = self.config
+        return attribution_maps(current + prior, films.view, config.region_names, config.findings, config.graph)
 
     def validation_outputs(self, batch: Any) -> list[Any]:
         return Method.validation_outputs(self, batch)
 
     def validation_scores(self, outputs: Sequence[Any]) -> dict[str, float]:
         return Method.validation_scores(self, outputs)
-
-    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
-        """Greedy or beam answers; confidence is the probability of the whole answer under the model."""
-        self.check_prior(batch)
-        with torch.no_grad():
-            seen = self.see(batch)
-        if evidence:
-            seen = Seen(seen.current.requires_grad_(), seen.prior.requires_grad_(), seen.has_prior, seen.view)
-        with torch.set_grad_enabled(evidence):
-            asked = self.ask(self.compare(seen), batch["question"])
-            prefix = self.speak(asked.tokens)
-            tokens = self.decoder.generate(
-                prefix.detach(), asked.mask, limit=self.config.answer_tokens, beams=self.config.beams
-            )
-            logits = self.decoder(prefix, asked.mask, tokens)
-            likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
-        return self.predictions(
-            batch,
-            decode(self.tokenizer, tokens.ids),
-            confidence=[{"answer": chance} for chance in likelihood.detach().double().exp().tolist()],
-            evidence=self._evidence(likelihood, seen) if evidence else None,
-        )
-
-    def _evidence(self, likelihood: Tensor, seen: Seen) -> list[dict[str, np.ndarray] | None]:
-        """Gradient times token of the answer's likelihood, drawn region by region: see `c2f_evidence.py`."""
-        films = (seen.current, seen.prior)
-        gradients = torch.autograd.grad(likelihood.sum(), films)
-        used = torch.stack([(grad * film).sum(-1).abs() for grad, film in zip(gradients, films, strict=True)]).sum(0)
-        return attribution_maps(
-            used.detach(), seen.view, self.config.region_names, self.config.findings, self.config.graph
-        )

@@ -4,23 +4,23 @@ C2F trains a ResNet-101 on the crop of every annotated box: a vector f of the cr
 says which of 38 labels are there; f alone is kept. Here the crop is one of the feature map that also finds the boxes
 (RoI-align), so that both films' regions cost one pass of one small trunk.
 
-What is in which region comes from the places of the findings (masks or boxes) where they are known; a film whose
-findings have labels but no places still teaches that one of its regions has them.
+What is in which region comes from the locations of the findings (masks or boxes) where they are known; a film whose
+findings have labels but no locations still teaches that one of its regions has them.
 
 Differs: crops are taken from the map of the shared trunk, from the boxes that were found, not from pixels in 224 x 224.
 Differs: the right way round; C2F crops rows by x and columns by y.
 Differs: real finding names of the library; C2F renames 38 labels to 24 words of the question vocabulary, several of
     them wrong (elevated hemidiaphragm to pneumomediastinum).
 Differs: absent findings weigh as they are (`balance` for those present); C2F drops four fifths of healthy boxes.
-Differs: the film's own labels are learned too (one of its regions has it), and a dense map of the places of findings
-    helps the trunk while training (`places_weight`; 0 leaves it out).
+Differs: the film's own labels are learned too (one of its regions has it), and a dense map of the locations of findings
+    helps the trunk while training (`locations_weight`; 0 leaves it out).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,14 +51,15 @@ class DiseasesConfig(RegionConfig):
     """Loss weights and what counts as a finding in a region."""
 
     model_type = "c2f_diseases"
+    renamed: ClassVar[Mapping[str, str]] = {"places_weight": "locations_weight"}
 
     anatomy_weight: float = 0.5
     """How much the boxes are still learned; the trunk is shared."""
     region_weight: float = 1.0
     film_weight: float = 0.5
     """Of the film's labels through all of its regions."""
-    places_weight: float = 1.0
-    """Of the dense map of places, which is there while training only."""
+    locations_weight: float = 1.0
+    """Of the dense map of locations, which is there while training only."""
     balance: float = 3.0
     """How much a present finding of a region weighs against an absent one."""
     least: float = 0.3
@@ -86,6 +87,8 @@ class C2FDiseases(Method):
     config_class = DiseasesConfig
     config: DiseasesConfig
     name = "c2f/diseases"
+    follows = ("c2f/anatomy",)
+    renamed_weights: ClassVar[Mapping[str, str]] = {r"^places\.": "locations."}
     supervision = ("regions", "findings", "masks")
     unit = "films"
     needs = ("findings",)
@@ -96,40 +99,39 @@ class C2FDiseases(Method):
     def __init__(self, config: DiseasesConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         self.vision = build_vision(config, diseases=True)
-        self.places = nn.Conv2d(config.width, len(config.findings), 1) if config.places_weight else None
+        self.locations = nn.Conv2d(config.width, len(config.findings), 1) if config.locations_weight else None
         self.post_init()
 
-    def _truth(self, batch: Mapping[str, Any]) -> tuple[RegionTargets, Tensor, Tensor, Tensor]:
-        """Regions, findings (b, f), findings of regions (b, r, f), places (b, f, g, g)."""
+    def _targets(self, batch: Mapping[str, Any]) -> tuple[RegionTargets, Tensor, Tensor, Tensor]:
+        """Regions, findings (b, f), findings of regions (b, r, f), locations (b, f, g, g)."""
         names, device = self.config.region_names, self.device
         targets = region_targets(batch["regions"], names, batch["current"].shape[-1])
         targets = RegionTargets(*(field.to(device) for field in (targets.boxes, targets.there, targets.presence)))
         columns = [FINDINGS.index(name) for name in self.config.findings]
         findings = batch["findings_current"].to(device)[:, columns]
-        places = batch["places_current"].to(device)[:, columns]
-        inside = findings_in_regions(targets.boxes, targets.there, places, findings, self.config.least)
-        return targets, findings, inside, places
+        locations = batch["locations_current"].to(device)[:, columns]
+        inside = findings_in_regions(targets.boxes, targets.there, locations, findings, self.config.least)
+        return targets, findings, inside, locations
 
     def forward(self, **batch: Any) -> MethodOutput:
         config = self.config
         view, features = self.vision(batch["current"])
-        targets, findings, inside, places = self._truth(batch)
+        targets, findings, inside, locations = self._targets(batch)
         joined: dict[str, Any] = {"reduce_mean": average_over_processes}
         terms = anatomy_terms(view, targets)
         weights = {name: config.anatomy_weight * weight for name, weight in ANATOMY_WEIGHTS.items()}
         terms["regions"] = region_findings(view.findings, inside, config.balance, **joined)
         terms["film"] = masked_bce(any_region(view.findings, view.presence), findings, **joined)
         weights |= {"regions": config.region_weight, "film": config.film_weight}
-        if self.places is not None:
-            terms["places"] = inside_and_outside(self.places(features), places, findings == 1, **joined)
-            weights["places"] = config.places_weight
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        if self.locations is not None:
+            terms["places"] = inside_and_outside(self.locations(features), locations, findings == 1, **joined)
+            weights["places"] = config.locations_weight
+        return MethodOutput.of(terms, weights)
 
     def validation_outputs(self, batch: Any) -> list[Any]:
         with torch.no_grad():
             view, _ = self.vision(batch["current"].to(self.device))
-            targets, findings, inside, _ = self._truth(batch)
+            targets, findings, inside, _ = self._targets(batch)
             film = torch.sigmoid(any_region(view.findings, view.presence))
             regions = torch.sigmoid(view.findings.float())
         known = [torch.nan_to_num(truth, nan=-1.0).to(torch.int8) for truth in (findings, inside)]
@@ -147,10 +149,10 @@ class C2FDiseases(Method):
 
 def _areas(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> np.ndarray:
     """(..., f) of each film, truth -1 where unknown -> (f,) area under the ROC curve, NaN where a class is missing."""
-    said, true = (np.stack(list(table)).astype(float) for table in (scores, truth))
-    true[true < 0] = np.nan
-    said, true = (table.reshape(-1, table.shape[-1]) for table in (said, true))
-    return by_label(true, said, np.ones(len(true)), "auroc")
+    predicted, target = (np.stack(list(table)).astype(float) for table in (scores, truth))
+    target[target < 0] = np.nan
+    predicted, target = (table.reshape(-1, table.shape[-1]) for table in (predicted, target))
+    return by_label(target, predicted, np.ones(len(target)), "auroc")
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """A graph of organs and findings over a film, and the graph convolution that reads it.
 
-Nodes are the r regions, then the f findings. Edges join a region and a finding that was seen in it; their weight is how
-sure the detection is. There are no other edges.
+Nodes are the r regions, then the f findings. Edges join a region and a finding that was detected in it; their weight
+is the certainty of the detection. There are no other edges.
 """
 
 from __future__ import annotations

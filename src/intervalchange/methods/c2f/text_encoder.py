@@ -1,7 +1,7 @@
-"""A bidirectional text encoder that can also read what was seen (BERT's layers with a cross-attention in each).
+"""A bidirectional text encoder that can also read films (BERT's layers with a cross-attention in each).
 
-One set of weights encodes text alone (names of nodes), a question in the light of two films, and an answer in the light
-of a question.
+One set of weights encodes text alone (names of nodes), a question after reading two films, and an answer after
+reading a question.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from intervalchange.blocks.tokenizer import Tokens
 
 
 class GroundedLayer(nn.Module):
-    """Self-attention, cross-attention where something is seen, feed-forward; each with a residual and a norm after."""
+    """Self-attention, cross-attention where there is a memory, feed-forward; each with a residual and a norm after."""
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()
@@ -25,14 +25,15 @@ class GroundedLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, text: Tensor, padding: Tensor, seen: Tensor | None, unseen: Tensor | None) -> Tensor:
-        """text: (b, t, d); padding: (b, t) bool, True is not read; seen: (b, n, d) with unseen (b, n) bool."""
+    def forward(self, text: Tensor, padding: Tensor, memory: Tensor | None, unread: Tensor | None) -> Tensor:
+        """text: (b, t, d); padding: (b, t) bool, True is not read; memory: (b, n, d) with unread (b, n) bool."""
         read, _ = self.inside(text, text, text, key_padding_mask=padding, need_weights=False)
         text = self.norms[0](text + self.dropout(read))
-        if seen is not None:
-            read, _ = self.across(text, seen, seen, key_padding_mask=unseen, need_weights=False)
+        if memory is not None:
+            read, _ = self.across(text, memory, memory, key_padding_mask=unread, need_weights=False)
             text = self.norms[1](text + self.dropout(read))
-        return self.norms[2](text + self.dropout(self.feedforward(text)))
+        text = self.norms[2](text + self.dropout(self.feedforward(text)))
+        return text
 
 
 class GroundedTextEncoder(nn.Module):
@@ -49,22 +50,23 @@ class GroundedTextEncoder(nn.Module):
         self.layers = nn.ModuleList(GroundedLayer(width, heads, feedforward, dropout) for _ in range(layers))
 
     def embed(self, ids: Tensor) -> Tensor:
-        """(b, t) -> (b, t, d): what the words say before any layer."""
-        places = torch.arange(ids.shape[1], device=ids.device)
-        return self.dropout(self.norm(self.words(ids) + self.positions(places)))
+        """(b, t) -> (b, t, d): the words before any layer."""
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        embedded: Tensor = self.dropout(self.norm(self.words(ids) + self.positions(positions)))
+        return embedded
 
     def forward(
-        self, text: Tokens, seen: Tensor | None = None, seen_mask: Tensor | None = None, extra: Tensor | None = None
+        self, text: Tokens, memory: Tensor | None = None, memory_mask: Tensor | None = None, extra: Tensor | None = None
     ) -> Tensor:
         """(b, t, d), or (b, s + t, d) with `extra` (s, d) learned vectors that stand before the words of every row.
 
-        seen: (b, n, d) to attend to; seen_mask: (b, n), 1 where it counts. Each row needs at least one word.
+        memory: (b, n, d) to attend to; memory_mask: (b, n), 1 where it counts. Each row needs at least one word.
         """
         hidden, mask = self.embed(text.ids), text.mask
         if extra is not None:
             hidden = torch.cat([extra.to(hidden.dtype).expand(len(hidden), -1, -1), hidden], dim=1)
             mask = torch.cat([mask.new_ones(len(mask), len(extra)), mask], dim=1)
-        unseen = None if seen_mask is None else seen_mask == 0
+        unread = None if memory_mask is None else memory_mask == 0
         for layer in self.layers:
-            hidden = layer(hidden, mask == 0, seen, unseen)
+            hidden = layer(hidden, mask == 0, memory, unread)
         return hidden

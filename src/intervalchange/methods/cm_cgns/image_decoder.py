@@ -1,4 +1,4 @@
-"""From tokens on a grid back to a film: the decoder of a reconstruction."""
+"""From patches on a grid back to a film: the decoder of a reconstruction."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from intervalchange.blocks.encoders import sincos_2d
 
 
 class ImageDecoder(nn.Module):
-    """Tokens of the film and what was read at each place -> pixels.
+    """Patches of the film and the report as each attends to it -> pixels.
 
-    With `layers`, a transformer first lets the places look at each other and at what was read, each layer with weights
-    of its own; then both are set side by side, and convolutions double the side until it is that of the film. The last
-    layer is a plain convolution: it paints below zero as well as above.
+    With `layers`, a transformer first lets the patches attend to each other and to the report, each layer with weights
+    of its own; then both are concatenated, and convolutions double the side until it is that of the film. The last
+    layer is a plain convolution: its output may be negative as well as positive.
     """
 
-    def __init__(self, width: int, paint_width: int, stride: int, *, layers: int, heads: int) -> None:
-        """stride: pixels of a place, a power of two; each doubling halves the channels, to 8 at least."""
+    def __init__(self, in_width: int, width: int, stride: int, *, layers: int, heads: int) -> None:
+        """width: channels of the first convolution; each doubling halves them, to 8 at least. stride: pixels per
+        patch, a power of two."""
         super().__init__()
         self.mixer = None
         if layers:
-            layer = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
-            self.mixer = nn.TransformerDecoder(layer, layers, norm=nn.LayerNorm(width))
+            layer = nn.TransformerDecoderLayer(
+                in_width, heads, 4 * in_width, dropout=0.0, batch_first=True, norm_first=True
+            )
+            self.mixer = nn.TransformerDecoder(layer, layers, norm=nn.LayerNorm(in_width))
         steps: list[nn.Module] = []
-        inward, outward = 2 * width, paint_width
+        channels, outputs = 2 * in_width, width
         for _ in range(round(math.log2(stride))):
-            steps += [nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU()]
+            steps += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU()]
             steps += [nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
-            inward, outward = outward, max(8, outward // 2)
-        self.steps = nn.Sequential(*steps, nn.Conv2d(inward, 1, 3, padding=1, bias=False))
-        # Added by itself: its gradient is a sum over all pixels, which a convolution adds up one by one in single
+            channels, outputs = outputs, max(8, outputs // 2)
+        self.steps = nn.Sequential(*steps, nn.Conv2d(channels, 1, 3, padding=1, bias=False))
+        # Added on its own: its gradient is a sum over all pixels, which a convolution adds up one by one in single
         # precision, so that it would depend on how films are shared out over processes.
         self.grey = nn.Parameter(torch.empty(()))
 
     def draw_weights(self, init: ModuleType) -> None:
-        """See `Method._init_weights`. It begins with almost the mean grey."""
+        """See `Method._init_weights`. Reconstructions start close to the mean grey."""
         init.normal_(self.steps[-1].weight, std=0.02)
         init.zeros_(self.grey)
 
-    def forward(self, tokens: Tensor, read: Tensor, grid: tuple[int, int], pixels: tuple[int, int]) -> Tensor:
-        """(b, n, d), (b, n, d) on a grid of n places -> (b, 1, h, w)."""
+    def forward(self, patches: Tensor, report: Tensor, grid: tuple[int, int], pixels: tuple[int, int]) -> Tensor:
+        """(b, n, d), (b, n, d) on a grid of n patches -> (b, 1, h, w)."""
         if self.mixer is not None:
-            tokens = self.mixer(tokens + sincos_2d(tokens.shape[-1], *grid, like=tokens), read)
-        both = torch.cat([tokens, read], dim=-1).transpose(1, 2).unflatten(2, grid)
-        painted: Tensor = self.steps(both) + self.grey
-        if painted.shape[-2:] != pixels:
-            painted = F.interpolate(painted, size=pixels, mode="bilinear", align_corners=False)
-        return painted
+            patches = self.mixer(patches + sincos_2d(patches.shape[-1], *grid, like=patches), report)
+        both = torch.cat([patches, report], dim=-1).transpose(1, 2).unflatten(2, grid)
+        film: Tensor = self.steps(both) + self.grey
+        return film if film.shape[-2:] == pixels else F.interpolate(film, size=pixels, mode="bilinear")

@@ -22,7 +22,7 @@ from intervalchange.data.extraction.sentences import sentences
 REPORT_PIECES = "report_pieces"
 """Name of the vocabulary of `report_tokenizer`; `reports` (`blocks/tokenizer.py`) has whole words alone."""
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
-_SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORDS = """
 new now since prior previous previously study seen unchanged stable similar again increased decreased improved improving
 worsened worse worsening resolved persistent interval compared radiograph film size heart normal enlarged top limits
@@ -34,7 +34,7 @@ scarring degenerative changes spine osseous structures bony old healed fractures
 atherosclerotic small large trace subsegmental airspace disease infiltrate which be or are was were has have been this
 that on at as for by to an other than more less not without identified there here
 """
-"""What reports say beside the findings and places of the grammar."""
+"""Words of reports beside the findings and locations of the grammar."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,27 @@ class ReportTokens:
     """Reports of a batch."""
 
     ids: Tensor
-    """(b, t) int64: a start mark, the words of the sentences one after another, an end mark, padding."""
+    """(b, t) int64: a start token, the words of the sentences one after another, an end token, padding."""
     mask: Tensor
-    """(b, t) int64: 1 for marks and words, 0 for padding."""
+    """(b, t) int64: 0 for padding."""
     sentence: Tensor
-    """(b, t) int64: the sentence that a word is of, -1 for marks and padding."""
-    spoken: Tensor
-    """(b, s) int64: 1 where a sentence has a word that was kept."""
-    codes: Tensor
+    """(b, t) int64: the sentence of each word; -1 for start and end tokens and padding."""
+    sentence_mask: Tensor
+    """(b, s) int64: 1 where a sentence has a word within the limit of tokens."""
+    sentence_codes: Tensor
     """(b, s) int64: equal where two sentences are in the same words; -1 where there is none."""
     report_codes: Tensor
-    """(b) int64: equal where two reports say the same sentences."""
+    """(b) int64: equal where two reports have the same sentences."""
 
 
 @lru_cache(maxsize=200_000)
 def report_sentences(report: str) -> tuple[str, ...]:
-    """What a report says is seen, sentence by sentence, in lower case; a text in which no sentence is found is one."""
-    found = sentences(report) or ([" ".join(report.split())] if report.strip() else [])
-    return tuple(sentence.lower() for sentence in found)
+    """The sentences of a report on what is seen, in lower case; a text without any recognised is one sentence."""
+    texts = sentences(report) or ([" ".join(report.split())] if report.strip() else [])
+    return tuple(text.lower() for text in texts)
 
 
-def read_reports(
+def tokenize_reports(
     tokenizer: PreTrainedTokenizerBase,
     reports: Sequence[str],
     *,
@@ -70,40 +70,42 @@ def read_reports(
     most: int,
     device: torch.device | str = "cpu",
 ) -> ReportTokens:
-    """Reports -> tokens; at most `limit` of them with the marks, and at most `most` sentences of each report."""
+    """Reports -> tokens: at most `limit` per report, start and end among them, of at most `most` sentences."""
     texts = [report_sentences(report)[:most] for report in reports]
-    flat = [sentence for one in texts for sentence in one]
+    flat = [sentence for text in texts for sentence in text]
     rows = tokenizer(flat, add_special_tokens=False)["input_ids"] if flat else []
-    number, count = np.array([len(one) for one in texts], np.int64), len(texts)
+    number, count = np.array([len(text) for text in texts], np.int64), len(texts)
     owner = np.repeat(np.arange(count), number)
     order = np.arange(len(flat)) - np.repeat(number.cumsum() - number, number)
+    # One entry per word of all reports: its report, its sentence, its position in the report.
     lengths = np.array([len(row) for row in rows], np.int64)
-    film, sentence = np.repeat(owner, lengths), np.repeat(order, lengths)
-    words = np.bincount(film, minlength=count).astype(np.int64)
-    place = 1 + np.arange(len(film)) - (words.cumsum() - words)[film]
-    kept = place < limit - 1
-    film, sentence, place = film[kept], sentence[kept], place[kept]
+    report, sentence = np.repeat(owner, lengths), np.repeat(order, lengths)
+    words = np.bincount(report, minlength=count).astype(np.int64)
+    position = 1 + np.arange(len(report)) - (words.cumsum() - words)[report]
+    fits = position < limit - 1
+    report, sentence, position = report[fits], sentence[fits], position[fits]
     end = 1 + np.minimum(words, limit - 2)
 
     shape = (count, int(end.max(initial=1)) + 1)
     ids, index = np.full(shape, int(tokenizer.pad_token_id), np.int64), np.full(shape, -1, np.int64)
-    ids[:, 0] = _mark(tokenizer, "cls", "bos")
-    ids[np.arange(count), end] = _mark(tokenizer, "sep", "eos")
-    ids[film, place] = np.fromiter((token for row in rows for token in row), np.int64)[kept]
-    index[film, place] = sentence
-    spoken = np.zeros((count, max(1, int(number.max(initial=0)))), np.int64)
-    codes = np.full(spoken.shape, -1, np.int64)
-    spoken[film, sentence] = 1
-    codes[owner, order] = [text_code(one) for one in flat]
+    ids[:, 0] = _special_token(tokenizer, "cls", "bos")
+    ids[np.arange(count), end] = _special_token(tokenizer, "sep", "eos")
+    ids[report, position] = np.fromiter((token for row in rows for token in row), np.int64)[fits]
+    index[report, position] = sentence
+    sentence_mask = np.zeros((count, max(1, int(number.max(initial=0)))), np.int64)
+    codes = np.full(sentence_mask.shape, -1, np.int64)
+    sentence_mask[report, sentence] = 1
+    codes[owner, order] = [text_code(sentence) for sentence in flat]
     mask = (np.arange(shape[1]) <= end[:, None]).astype(np.int64)
-    whole = np.array([text_code(" . ".join(one)) for one in texts], np.int64)
-    return ReportTokens(*(torch.from_numpy(one).to(device) for one in (ids, mask, index, spoken, codes, whole)))
+    report_codes = np.array([text_code(" . ".join(text)) for text in texts], np.int64)
+    arrays = (ids, mask, index, sentence_mask, codes, report_codes)
+    return ReportTokens(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def _mark(tokenizer: PreTrainedTokenizerBase, first: str, second: str) -> int:
-    """The id of a mark: BERT's, or the one that stands for it."""
-    found = getattr(tokenizer, f"{first}_token_id")
-    return int(getattr(tokenizer, f"{second}_token_id") if found is None else found)
+def _special_token(tokenizer: PreTrainedTokenizerBase, bert: str, other: str) -> int:
+    """The id of a special token by BERT's name for it or, where that is missing, by the other name."""
+    number = getattr(tokenizer, f"{bert}_token_id")
+    return int(getattr(tokenizer, f"{other}_token_id") if number is None else number)
 
 
 def sentence_means(tokens: Tensor, sentence: Tensor, count: int) -> Tensor:
@@ -113,12 +115,12 @@ def sentence_means(tokens: Tensor, sentence: Tensor, count: int) -> Tensor:
 
 
 def report_tokenizer() -> PreTrainedTokenizerFast:
-    """Words of the grammar and of reports; any other word is spelled, so that none is unknown."""
+    """Words of the grammar and of reports; any other word is spelled out, so that no word is unknown."""
     words = {part for word in template_words() for part in word.lower().replace("-", " ").split()}
     words |= set(_WORDS.split())
-    pieces = [*sorted(words | set(_SIGNS)), *(f"##{sign}" for sign in _SIGNS)]
+    pieces = [*sorted(words | set(_CHARACTERS)), *(f"##{character}" for character in _CHARACTERS)]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys((*_SPECIAL, *pieces)))}
-    return _wrapped(_word_pieces(vocabulary))
+    return _with_special_tokens(_word_pieces(vocabulary))
 
 
 def learnt_tokenizer(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
@@ -126,7 +128,7 @@ def learnt_tokenizer(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast
     tokenizer = _word_pieces({})
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    return _wrapped(tokenizer)
+    return _with_special_tokens(tokenizer)
 
 
 def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
@@ -137,7 +139,7 @@ def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
     return tokenizer
 
 
-def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+def _with_special_tokens(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     pad, bos, eos, unk = _SPECIAL
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -7,27 +7,27 @@ Orientation: the paper's main image ("bef" in its code) is our `current`, its re
 A film becomes 2r nodes: what each anatomical region looks like, and what its crop shows. Three graphs join them
 (semantic, spatial, implicit: `blocks/region_graphs.py`), and each is read by an attention that knows the question and
 the relation. The difference of the nodes of the two films says which of them count; prior, difference and current
-become one vector each, and the dynamic speaker (`blocks/dynamic_speaker.py`) says the answer.
+become one vector each, and the dynamic speaker (`dynamic_speaker.py`) writes the answer.
 
 Differs: the question's attention is normalised over its words; the published code normalises over the batch, so that
     an answer depends on its batch mates.
-Differs: a node keeps its own term and hears both directions of a graph; the published sum overwrites all but the last.
+Differs: a node keeps its own term and reads both directions of a graph; the published sum overwrites all but the last.
 Differs: the three graphs read the same nodes and their results are averaged; in the published code each writes into
     the nodes that the next one reads, and the weights of the sum do nothing.
-Differs: a node without neighbours hears nothing; published, it hears all nodes alike.
-Differs: an edge weighs as the detections are sure, in the attention's logarithm; published edges are 0 or 1, and that
-    is what certainties of 0 and 1 give.
-Differs: a region that is not on the film has no edges and no say; published, it counts as "right lung".
+Differs: a node without neighbours attends to nothing; published, it attends equally to all nodes.
+Differs: an edge weighs by the certainty of detections, in the attention's logarithm; published edges are 0 or 1,
+    which is what certainties of 0 and 1 give.
+Differs: a region that is not on the film has no edges and no weight; published, it counts as "right lung".
 Differs: in the spatial graph an angle of exactly 0 is a direction like the others (published: overlap); no pixel is
     added to the sides of boxes; lengths are shares of the film's side.
 Differs: two findings go together in the semantic graph whichever of them brings the other, both ways; published, the
-    node that comes first decides. A node can show several findings; "edema" is no region.
+    node that comes first decides. A node can show several findings; "edema" is not a region.
 Differs: 24 regions of C2F (`findings.C2F_REGIONS`), because the film stages and their stores are shared; EKAID's 26 are
     `findings.EKAID_REGIONS` (all but the right atrium exist in the simulated cohort). Findings are the 30 of the
     library in EKAID's five organs, not VinDr's 22.
-Differs: region vectors come from one query a region and a crop of one map (C2F's stages) instead of two Faster R-CNNs;
-    their channels are standardised by the first batch, with one scale for all regions because the nodes are added up,
-    and a learned vector says which node is which region.
+Differs: region vectors come from one query per region and a crop of one map (C2F's stages) instead of two Faster
+    R-CNNs; their channels are standardised by the first batch, with one scale for all regions because the nodes are
+    added up, and a learned vector says which node is which region.
 Differs: difference = current - prior; the published code has prior - current.
 Differs: the sums over the nodes are divided by the root of their number and standardised by the first batch; published,
     what all films have in common comes out tens of times as large as what differs.
@@ -41,9 +41,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -53,10 +53,10 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.blocks.region_queries import RegionView
-from intervalchange.blocks.tokenizer import Tokens, decode, encode
+from intervalchange.blocks.tokenizer import Tokens, encode
 from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
-from intervalchange.losses import answer_nll, sequence_log_probability
+from intervalchange.methods.base.answerer import Answerer, AnswererConfig, AttributionMaps, Context
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
 from intervalchange.methods.base.region_attribution import attribution_maps
@@ -70,7 +70,6 @@ from intervalchange.methods.ekaid.region_graphs import (
     semantic_graph,
     spatial_graph,
 )
-from intervalchange.records import Prediction
 
 
 @dataclass(frozen=True)
@@ -128,15 +127,15 @@ TOGETHER: tuple[tuple[str, str], ...] = (
     ("consolidation", "pleural effusion"),
     ("edema", "cardiomegaly"),
     ("edema", "pleural effusion"),
-    *((one, one) for one in ("atelectasis", "cardiomegaly", "consolidation", "edema", "lung opacity")),
-    *((one, one) for one in ("pneumothorax", "pleural effusion")),
+    *((finding, finding) for finding in ("atelectasis", "cardiomegaly", "consolidation", "edema", "lung opacity")),
+    *((finding, finding) for finding in ("pneumothorax", "pleural effusion")),
 )
 """Findings that go together: one has the other in more than 18% of the labels of MIMIC-CXR; and each with itself."""
 
 GRAPHS = ("semantic", "spatial", "implicit")
 
 
-class EkaidConfig(PairedRegionsConfig):
+class EkaidConfig(PairedRegionsConfig, AnswererConfig):
     """Configuration of EKAID. The rows of its ablation are the choices of `graphs`."""
 
     model_type = "ekaid"
@@ -144,7 +143,7 @@ class EkaidConfig(PairedRegionsConfig):
     graphs: tuple[str, ...] = GRAPHS
     """The graphs whose readings are averaged."""
     node_width: int = 96
-    """Of a node, of the question and of what is spoken of."""
+    """Of a node, of the question and of the three vectors that the speaker describes."""
     graph_heads: int = 4
     graph_dropout: float = 0.0
     """In the graphs and in the question."""
@@ -160,9 +159,6 @@ class EkaidConfig(PairedRegionsConfig):
     """Latent parts of speech; no loss reads them."""
     speaker_dropout: float = 0.0
     """In the speaker and in the difference."""
-    question_tokens: int = 40
-    answer_tokens: int = 96
-    """Longest question and answer, marks included."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -177,8 +173,8 @@ class EkaidConfig(PairedRegionsConfig):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of b pairs. n = 2r nodes a film; the prior films, then the current ones."""
+class EncodedNodes:
+    """The nodes of b pairs, n = 2r per film; those of the prior films, then of the current ones."""
 
     nodes: Tensor
     """(2b, n, d)."""
@@ -195,19 +191,19 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What the speaker speaks of."""
+class FusedPair:
+    """What the speaker describes."""
 
     parts: Tensor
     """(b, 3, d): prior, difference, current."""
-    absent: Tensor
-    """(b, 3) bool."""
+    mask: Tensor
+    """(b, 3) bool, False where there is no prior."""
     attention: Tensor
-    """(2b, n) in [0, 1]: how much each node counts; 0 for a prior that is not there."""
+    """(2b, n) in [0, 1]: how much each node counts; 0 for an absent prior."""
 
 
 class QuestionEncoder(nn.Module):
-    """Words, a GRU, and an attention over the words: one vector a question."""
+    """Words, a GRU, and an attention over the words: one vector per question."""
 
     def __init__(self, vocabulary: int, words: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -229,11 +225,13 @@ class QuestionEncoder(nn.Module):
     def forward(self, text: Tokens) -> Tensor:
         """-> (b, d). Padding is on the right and each row has a word."""
         hidden, _ = self.read(self.dropout(self.words(text.ids)))
-        return self.dropout(torch.einsum("bt,btd->bd", self.weights(hidden, text.mask).to(hidden.dtype), hidden))
+        weights = self.weights(hidden, text.mask).to(hidden.dtype)
+        vectors: Tensor = self.dropout(torch.einsum("bt,btd->bd", weights, hidden))
+        return vectors
 
 
 class NodeAttention(nn.Module):
-    """Which nodes of a film count, in the light of the difference: gated context, then a sigmoid for each node."""
+    """Which nodes of a film count, given the difference: gated context, then a sigmoid for each node."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -249,18 +247,26 @@ class NodeAttention(nn.Module):
         return torch.sigmoid(self.score(torch.cat([nodes, difference, gate * context], dim=-1))).squeeze(-1)
 
 
-class Ekaid(PairedRegions):
+class Ekaid(PairedRegions, Answerer):
     """EKAID. See the module's docstring."""
 
     config_class = EkaidConfig
     config: EkaidConfig
     name = "ekaid/answer"
+    follows = ("c2f/diseases",)
+    renamed_weights: ClassVar[Mapping[str, str]] = {
+        r"^speaker\.": "decoder.",
+        r"^places\.": "node_types.",
+        r"^counts\.": "node_attention.",
+    }
+
+    decoder: DynamicSpeaker
 
     def __init__(self, config: EkaidConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         width, regions, words = config.node_width, len(config.region_names), len(self.tokenizer)
         self.anatomy_nodes, self.disease_nodes = (nn.Linear(config.width, width) for _ in range(2))
-        self.places = TypeEmbedding(2 * regions, width, 1.0)
+        self.node_types = TypeEmbedding(2 * regions, width, 1.0)
         self.question = QuestionEncoder(words, config.word_width, width, config.graph_dropout)
         kinds = {"semantic": 3, "spatial": SPATIAL, "implicit": 0}
         self.graphs = nn.ModuleDict(
@@ -272,10 +278,10 @@ class Ekaid(PairedRegions):
                 for name in config.graphs
             }
         )  # fmt: skip
-        self.counts = NodeAttention(width, config.attention_width, config.speaker_dropout)
+        self.node_attention = NodeAttention(width, config.attention_width, config.speaker_dropout)
         self.standard = FirstBatchNorm(2 * config.width)
         self.standard_parts = FirstBatchNorm(3 * width)
-        self.speaker = DynamicSpeaker(
+        self.decoder = DynamicSpeaker(
             self.tokenizer,
             parts=width,
             width=width,
@@ -287,102 +293,91 @@ class Ekaid(PairedRegions):
         self.knowledge = Knowledge.of(config.region_names, config.findings)
         self.post_init()
 
-    # --- seeing ------------------------------------------------------------------------------------------------
+    # --- films and question ----------------------------------------------------------------------------------------
 
     def standardised(self, vectors: Tensor) -> Tensor:
         """(2b, r, c) -> the same: a channel has one scale in all regions, because the nodes are added up."""
         scaled: Tensor = self.standard(vectors)
         return scaled
 
-    def see(self, batch: Mapping[str, Any]) -> Seen:
+    def encode_films(self, batch: Mapping[str, Any]) -> EncodedNodes:
         """Films, or stored regions, of a batch -> nodes."""
         views = self.region_views(batch)
         anatomy, disease, present = self.region_vectors(views)
-        nodes = torch.cat([self.anatomy_nodes(anatomy), self.disease_nodes(disease)], dim=1) + self.places.weight
-        return Seen(nodes * present.repeat(1, 2).unsqueeze(-1), present, batch["has_prior"].to(self.device), views)
+        nodes = torch.cat([self.anatomy_nodes(anatomy), self.disease_nodes(disease)], dim=1) + self.node_types.weight
+        present_nodes = present.repeat(1, 2).unsqueeze(-1)
+        return EncodedNodes(nodes * present_nodes, present, batch["has_prior"].to(self.device), views)
 
-    def relation_graphs(self, seen: Seen) -> dict[str, RelationGraph]:
+    def relation_graphs(self, films: EncodedNodes) -> dict[str, RelationGraph]:
         """The chosen graphs of the prior films, then of the current ones; n nodes each."""
-        boxes, graphs = seen.joined("boxes").detach(), {}
+        boxes, graphs = films.joined("boxes").detach(), {}
         if "semantic" in self.config.graphs:
-            findings = torch.sigmoid(seen.joined("findings"))
-            graphs["semantic"] = semantic_graph(seen.present, findings, *self.knowledge.tensors(self.device))
+            findings = torch.sigmoid(films.joined("findings"))
+            graphs["semantic"] = semantic_graph(films.present, findings, *self.knowledge.tensors(self.device))
         if "spatial" in self.config.graphs:
-            graphs["spatial"] = spatial_graph(boxes, seen.present).twice()
+            graphs["spatial"] = spatial_graph(boxes, films.present).twice()
         if "implicit" in self.config.graphs:
-            graphs["implicit"] = full_graph(seen.present.repeat(1, 2))
+            graphs["implicit"] = full_graph(films.present.repeat(1, 2))
         return graphs
 
-    def ask(self, questions: Sequence[str]) -> Tensor:
+    def encode_questions(self, questions: Sequence[str]) -> Tensor:
         """(b, d)."""
         limit = self.config.question_tokens
-        return self.question(encode(self.tokenizer, questions, bos=True, limit=limit, device=self.device))
+        words = encode(self.tokenizer, questions, bos=True, limit=limit, device=self.device)
+        vectors: Tensor = self.question(words)
+        return vectors
 
-    def relate(self, seen: Seen, asked: Tensor) -> Tensor:
-        """(2b, n, d): the mean of what the graphs make of the nodes. A region that is not there is not asked."""
-        question = asked.repeat(2, 1).unsqueeze(1) * seen.present.repeat(1, 2).unsqueeze(-1)
-        geometry = box_geometry(seen.joined("boxes").detach()) if "implicit" in self.config.graphs else None
-        read = [
-            self.graphs[name](seen.nodes, question, graph, geometry if name == "implicit" else None)
-            for name, graph in self.relation_graphs(seen).items()
+    def relate(self, films: EncodedNodes, questions: Tensor) -> Tensor:
+        """Questions (b, d) -> (2b, n, d): the mean of what the graphs make of the nodes, under the question.
+
+        The question does not reach a region that is not on the film.
+        """
+        question = questions.repeat(2, 1).unsqueeze(1) * films.present.repeat(1, 2).unsqueeze(-1)
+        geometry = box_geometry(films.joined("boxes").detach()) if "implicit" in self.config.graphs else None
+        related = [
+            self.graphs[name](films.nodes, question, graph, geometry if name == "implicit" else None)
+            for name, graph in self.relation_graphs(films).items()
         ]
-        return torch.stack(read).mean(0)
+        return torch.stack(related).mean(0)
 
-    def compare(self, seen: Seen, questions: Sequence[str]) -> Compared:
+    def fuse(self, films: EncodedNodes, questions: Sequence[str]) -> FusedPair:
         """One vector each of prior, difference and current."""
-        nodes = self.relate(seen, self.ask(questions))
+        nodes = self.relate(films, self.encode_questions(questions))
         prior, current = nodes.chunk(2)
-        here = seen.has_prior.view(-1, 1)
-        difference = (current - prior) * here.unsqueeze(-1)
-        shown = torch.cat([here.expand(-1, nodes.shape[1]), torch.ones_like(here).expand(-1, nodes.shape[1])])
-        there = shown * seen.present.repeat(1, 2)
-        attention = self.counts(nodes, difference.repeat(2, 1, 1)) * there
-        then, now = (torch.einsum("bn,bnd->bd", attention, nodes) / math.sqrt(nodes.shape[1])).chunk(2)
-        absent = ~torch.cat([here, here, torch.ones_like(here)], dim=1)
-        parts = torch.cat([then, now - then, now], dim=1).unsqueeze(1)
-        return Compared(self.standard_parts(parts).view(len(now), 3, -1), absent, attention)
+        has_prior = films.has_prior.view(-1, 1)
+        always = torch.ones_like(has_prior)
+        difference = (current - prior) * has_prior.unsqueeze(-1)
+        shown = torch.cat([has_prior, always]) * films.present.repeat(1, 2)
+        attention = self.node_attention(nodes, difference.repeat(2, 1, 1)) * shown
+        sums = torch.einsum("bn,bnd->bd", attention, nodes) / math.sqrt(nodes.shape[1])
+        of_prior, of_current = sums.chunk(2)
+        parts = torch.cat([of_prior, of_current - of_prior, of_current], dim=1).unsqueeze(1)
+        parts = self.standard_parts(parts).view(len(of_current), 3, -1)
+        return FusedPair(parts, torch.cat([has_prior, has_prior, always], dim=1), attention)
 
-    # --- training ----------------------------------------------------------------------------------------------
+    def context(self, films: EncodedNodes, batch: Mapping[str, Any]) -> Context:
+        fused = self.fuse(films, batch["question"])
+        return Context(fused.parts, fused.mask)
+
+    def attributed(self, films: EncodedNodes) -> Sequence[Tensor]:
+        return (films.nodes,)
+
+    def evidence(self, films: EncodedNodes, gradients: Sequence[Tensor]) -> Sequence[AttributionMaps | None]:
+        """Gradient times node, drawn region by region: see `base/region_attribution.py`."""
+        prior, current = (gradients[0] * films.nodes).sum(-1).abs().detach().chunk(2)
+        config = self.config
+        return attribution_maps(prior + current, films.views[1], config.region_names, config.findings, graph=False)
+
+    # --- training --------------------------------------------------------------------------------------------------
 
     def forward(self, **batch: Any) -> MethodOutput:
-        compared = self.compare(self.see(batch), batch["question"])
-        answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
-        logits = self.speaker(compared.parts, compared.absent, answer)
-        generation = answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)
-        films = average_over_processes(torch.tensor(float(len(compared.attention)), device=self.device))
-        attention = compared.attention.sum() / films
-        loss = generation + self.config.attention_weight * attention
-        return MethodOutput(loss=loss, terms={"generation": generation.detach(), "attention": attention.detach()})
-
-    # --- answering ---------------------------------------------------------------------------------------------
-
-    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
-        """Greedy answers; confidence is the probability of the whole answer under the model."""
-        self.check_prior(batch)
-        with torch.no_grad():
-            seen = self.see(batch)
-        if evidence:
-            seen = replace(seen, nodes=seen.nodes.requires_grad_())
-        with torch.set_grad_enabled(evidence):
-            compared = self.compare(seen, batch["question"])
-            tokens = self.speaker.generate(compared.parts, compared.absent, limit=self.config.answer_tokens)
-            logits = self.speaker(compared.parts, compared.absent, tokens)
-            likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
-        return self.predictions(
-            batch,
-            decode(self.tokenizer, tokens.ids),
-            confidence=[{"answer": chance} for chance in likelihood.detach().double().exp().tolist()],
-            evidence=self._evidence(likelihood, seen) if evidence else None,
-        )
-
-    def _evidence(self, likelihood: Tensor, seen: Seen) -> list[dict[str, np.ndarray] | None]:
-        """Gradient times node of the answer's likelihood, drawn region by region: see `c2f_evidence.py`."""
-        (gradient,) = torch.autograd.grad(likelihood.sum(), seen.nodes)
-        used = (gradient * seen.nodes).sum(-1).abs().detach()
-        prior, current = used.chunk(2)
-        return attribution_maps(
-            prior + current, seen.views[1], self.config.region_names, self.config.findings, graph=False
-        )
+        fused = self.fuse(self.encode_films(batch), batch["question"])
+        films = average_over_processes(torch.tensor(float(len(fused.attention)), device=self.device))
+        terms = {
+            "generation": self.generation_loss(Context(fused.parts, fused.mask), batch["answer"]),
+            "attention": fused.attention.sum() / films,
+        }
+        return MethodOutput.of(terms, {"attention": self.config.attention_weight})
 
 
 @dataclass(frozen=True)
@@ -401,8 +396,8 @@ class Knowledge:
         """A region or a finding that no organ has is related to nothing."""
         organs = list(ORGANS.values())
         known = [pair for pair in TOGETHER if {*pair} <= {*findings}]
-        both = sorted({(findings.index(one), findings.index(other)) for pair in known for one, other in
-                       (pair, pair[::-1])})  # fmt: skip
+        ordered = {order for pair in known for order in (pair, pair[::-1])}
+        both = sorted((findings.index(first), findings.index(second)) for first, second in ordered)
         return cls(
             np.array([[name in organ.regions for organ in organs] for name in regions]),
             np.array([[name in organ.findings for organ in organs] for name in findings]),
@@ -411,6 +406,6 @@ class Knowledge:
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Regions, findings, pairs, where they are needed."""
-        regions, findings, together = (torch.from_numpy(table).to(device) for table in (
-            self.regions, self.findings, self.together))  # fmt: skip
+        tables = (self.regions, self.findings, self.together)
+        regions, findings, together = (torch.from_numpy(table).to(device) for table in tables)
         return regions, findings, together

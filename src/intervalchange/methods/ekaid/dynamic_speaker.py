@@ -1,8 +1,8 @@
-"""The dynamic speaker of change captioning: two LSTMs, of which the first chooses, word by word, what the second sees.
+"""The dynamic speaker of change captioning: two LSTMs, of which the first chooses, word by word, what the second reads.
 
 DUDA (Park et al., ICCV 2019), with the latent parts of speech and the gate that EKAID added (Hu et al., KDD 2023).
-Three vectors are spoken of: prior, difference, current. Each step the first LSTM weighs them; a gate made of what
-was said, of a soft part of speech and of the mixture lets part of the mixture through to the second, which says a word.
+Three vectors are described: prior, difference, current. Each step the first LSTM weighs them; a gate made of the words
+so far, of a soft part of speech and of the mixture lets part of the mixture through to the second, which writes a word.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from intervalchange.blocks.tokenizer import Tokens
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the speaker knows between two words: (b, h) each."""
+class SpeakerState:
+    """The two LSTMs between two words: (b, h) each."""
 
     module: Tensor
     module_cell: Tensor
     language: Tensor
     language_cell: Tensor
-    heard: Tensor
-    """`language` after dropout, which is what words are read from and what the next step hears."""
+    output: Tensor
+    """`language` after dropout: words are read from it, and it enters the next step."""
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What is spoken of."""
+class SpeakerInput:
+    """What is described."""
 
     parts: Tensor
-    """(b, 3, d): prior, difference, current."""
-    absent: Tensor
-    """(b, 3) bool: parts that there are not; one at least is there."""
-    whole: Tensor
+    """(b, 3, d): prior, difference, current; zeros where masked."""
+    mask: Tensor
+    """(b, 3) bool: parts that there are; at least one."""
+    joined: Tensor
     """(b, e): the three together."""
 
 
 class DynamicSpeaker(nn.Module):
-    """Says an answer about three vectors. The sequence is [BOS; answer; EOS], in training as in answering."""
+    """Writes an answer about three vectors. The sequence is [BOS; answer; EOS], in training as in answering."""
 
     def __init__(
         self,
@@ -74,52 +74,60 @@ class DynamicSpeaker(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def draw_weights(self, init: Any) -> None:
-        """See `Method._init_weights`. Words must be heard beside the films."""
+        """See `Method._init_weights`. Words must count beside the films."""
         init.normal_(self.words.weight, std=0.5)
 
-    def listen(self, parts: Tensor, absent: Tensor) -> tuple[Spoken, Said]:
-        """(b, 3, d) and (b, 3) bool -> what is spoken of, and the state before the first word."""
-        parts = parts.masked_fill(absent.unsqueeze(-1), 0)
-        whole = self.dropout(torch.relu(self.together(parts.flatten(1))))
-        nothing = whole.new_zeros(len(parts), self.hidden)
-        return Spoken(parts, absent, whole), Said(nothing, nothing, nothing, nothing, nothing)
+    def start(self, parts: Tensor, mask: Tensor) -> tuple[SpeakerInput, SpeakerState]:
+        """(b, 3, d) and (b, 3), 1 where there is a part -> the input, and the state before the first word."""
+        mask = mask.bool()
+        parts = parts.masked_fill(~mask.unsqueeze(-1), 0)
+        joined = self.dropout(torch.relu(self.together(parts.flatten(1))))
+        zeros = joined.new_zeros(len(parts), self.hidden)
+        return SpeakerInput(parts, mask, joined), SpeakerState(zeros, zeros, zeros, zeros, zeros)
 
-    def step(self, spoken: Spoken, said: Said, word: Tensor) -> Said:
-        """The state after hearing `word` (b, w), as `embed` gives it; `leave(heard)` are the logits of the next."""
-        module, module_cell = self.module(torch.cat([spoken.whole, said.heard], dim=1), (said.module, said.module_cell))
-        weights = torch.softmax(self.choose(module).float().masked_fill(spoken.absent, float("-inf")), dim=1)
-        mixture = torch.einsum("bk,bkd->bd", weights.to(spoken.parts.dtype), spoken.parts)
-        speech = self.speech_vector(torch.softmax(self.speech(module), dim=1))
-        gate = torch.sigmoid(self.gate(torch.cat([said.heard, speech, mixture], dim=1)))
-        language, language_cell = self.language(
-            torch.cat([word, gate * mixture], dim=1), (said.language, said.language_cell)
+    def step(self, described: SpeakerInput, state: SpeakerState, word: Tensor) -> SpeakerState:
+        """The state after `word` (b, w), as `embed` gives it; `leave(state.output)` are the logits of the next."""
+        module, module_cell = self.module(
+            torch.cat([described.joined, state.output], dim=1), (state.module, state.module_cell)
         )
-        return Said(module, module_cell, language, language_cell, self.dropout(language))
+        weights = torch.softmax(self.choose(module).float().masked_fill(~described.mask, float("-inf")), dim=1)
+        mixture = torch.einsum("bk,bkd->bd", weights.to(described.parts.dtype), described.parts)
+        speech = self.speech_vector(torch.softmax(self.speech(module), dim=1))
+        gate = torch.sigmoid(self.gate(torch.cat([state.output, speech, mixture], dim=1)))
+        language, language_cell = self.language(
+            torch.cat([word, gate * mixture], dim=1), (state.language, state.language_cell)
+        )
+        return SpeakerState(module, module_cell, language, language_cell, self.dropout(language))
 
     def embed(self, ids: Tensor) -> Tensor:
         """(..., ) ids -> (..., w)."""
-        return self.dropout(torch.relu(self.words(ids)))
+        embedded: Tensor = self.dropout(torch.relu(self.words(ids)))
+        return embedded
 
-    def forward(self, parts: Tensor, absent: Tensor, answer: Tokens) -> Tensor:
-        """Logits (b, t, v) of each token of `answer` (EOS included), given the parts and the tokens before it."""
-        spoken, said = self.listen(parts, absent)
+    def forward(self, prefix: Tensor, prefix_mask: Tensor, answer: Tokens, **memory: Tensor) -> Tensor:
+        """Logits (b, t, v) of each token of `answer` (EOS included), given the parts and the tokens before it.
+
+        prefix: (b, 3, d), the parts; prefix_mask: (b, 3), 1 where there is one.
+        """
+        described, state = self.start(prefix, prefix_mask)
         before = torch.cat([torch.full_like(answer.ids[:, :1], self.bos), answer.ids[:, :-1]], dim=1)
-        states = []
+        outputs = []
         for word in self.embed(before).unbind(1):
-            said = self.step(spoken, said, word)
-            states.append(said.heard)
-        return self.leave(torch.stack(states, dim=1))
+            state = self.step(described, state, word)
+            outputs.append(state.output)
+        logits: Tensor = self.leave(torch.stack(outputs, dim=1))
+        return logits
 
     @torch.no_grad()
-    def generate(self, parts: Tensor, absent: Tensor, *, limit: int) -> Tokens:
-        """The likeliest word at each step, at most `limit` of them, EOS included and the rest masked."""
-        spoken, said = self.listen(parts, absent)
-        word = torch.full((len(parts),), self.bos, device=parts.device)
+    def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **memory: Any) -> Tokens:
+        """The most probable word at each step, at most `limit` of them, EOS included and the rest masked. Greedy."""
+        described, state = self.start(prefix, prefix_mask)
+        word = torch.full((len(prefix),), self.bos, device=prefix.device)
         going = torch.ones_like(word, dtype=torch.bool)
         ids, mask = [], []
         for _ in range(limit):
-            said = self.step(spoken, said, self.embed(word))
-            word = torch.where(going, self.leave(said.heard).argmax(-1), self.pad)
+            state = self.step(described, state, self.embed(word))
+            word = torch.where(going, self.leave(state.output).argmax(-1), self.pad)
             ids.append(word)
             mask.append(going)
             going = going & (word != self.eos)

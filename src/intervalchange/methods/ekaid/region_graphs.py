@@ -1,7 +1,7 @@
 """Graphs over the regions of a film, and the attention that knows which relation joins two nodes.
 
-Relations follow EKAID (Hu et al., KDD 2023), the attention ReGAT (Li et al., ICCV 2019). A graph says of every ordered
-pair of nodes which relation it has and how sure that is; with certainties of 0 and 1 it is the published graph.
+Relations follow EKAID (Hu et al., KDD 2023), the attention ReGAT (Li et al., ICCV 2019). A graph gives every ordered
+pair of nodes a relation and its certainty; with certainties of 0 and 1 it is the published graph.
 
 Boxes are x1, y1, x2, y2 as shares of the side of the square film, origin top left, y down. b films, n nodes.
 """
@@ -34,10 +34,10 @@ class RelationGraph:
     relations: Tensor
     """(b, n, n) or (n, n) int64: relation of node i to node j; 0 where there is none."""
     certainty: Tensor
-    """(b, n, n) in [0, 1]: how sure it is that they are related; 0 where they are not."""
+    """(b, n, n) in [0, 1] that they are related; 0 where they are not."""
 
     def twice(self) -> RelationGraph:
-        """Over 2n nodes, of which those that lie n apart are in one place."""
+        """Over 2n nodes, of which those that lie n apart share a box."""
         copies = [2 if axis >= self.relations.ndim - 2 else 1 for axis in range(self.relations.ndim)]
         return RelationGraph(self.relations.repeat(*copies), self.certainty.repeat(1, 2, 2))
 
@@ -54,11 +54,13 @@ def spatial_relations(boxes: Tensor) -> Tensor:
     to j (atan2(dy, dx) in (0, 360], so that an angle of 0 closes the last). Row j, column i has the reverse of row i,
     column j; the diagonal is 3.
     """
-    one, other = boxes.unsqueeze(2), boxes.unsqueeze(1)
-    lower, upper = one[..., :2] < other[..., :2], one[..., 2:] > other[..., 2:]
+    first, second = boxes.unsqueeze(2), boxes.unsqueeze(1)
+    lower, upper = first[..., :2] < second[..., :2], first[..., 2:] > second[..., 2:]
     contains = (lower & upper).all(-1)
     centres, sides = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
-    shared = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(min=0)
+    shared = (torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])).clamp(
+        min=0
+    )
     common, area = shared.prod(-1), sides.prod(-1)
     overlaps = common >= OVERLAP * (area.unsqueeze(2) + area.unsqueeze(1) - common)
     step = centres.unsqueeze(1) - centres.unsqueeze(2)
@@ -79,7 +81,7 @@ REVERSE = (0, INSIDE_OTHER, INSIDE_IT, SAME_PLACE, *(FIRST_SECTOR + (k + 4) % SE
 
 
 def spatial_graph(boxes: Tensor, present: Tensor) -> RelationGraph:
-    """How boxes lie to each other, (b, r, 4) and (b, r) -> r nodes; as sure as it is that both regions are there."""
+    """How boxes lie to each other, (b, r, 4) and (b, r) -> r nodes; as certain as both regions are present."""
     relations = spatial_relations(boxes)
     return RelationGraph(relations, _both(present) * (relations > 0))
 
@@ -95,7 +97,7 @@ def semantic_graph(present: Tensor, findings: Tensor, region_organs: Tensor, fin
     """What belongs together by meaning: 2r nodes, the regions, then what was found in each of them.
 
     1 joins a region to any node that shows a finding of its organ; 2 joins nodes that show two findings which go
-    together. Nothing joins region to region. An edge is as sure as the surest finding that makes it.
+    together. Nothing joins region to region. An edge is as certain as the most certain finding that makes it.
 
     present: (b, r), findings: (b, r, f) probabilities; region_organs: (r, o), finding_organs: (f, o) bool;
     together: (k, 2) int64, pairs of findings, in both orders where they differ.
@@ -140,11 +142,11 @@ def box_geometry(boxes: Tensor) -> Tensor:
 
 
 class RelationAttention(nn.Module):
-    """What each node hears from its neighbours in one direction of a graph.
+    """What each node reads from its neighbours in one direction of a graph.
 
     Scaled dot products, plus a learned number for the relation, plus the logarithm of the certainty; softmax over the
-    neighbours. A node hears as loudly as its surest neighbour is sure: one without neighbours hears nothing. Heads
-    read whole nodes and are joined by a linear layer.
+    neighbours. What a node reads is scaled by the certainty of its most certain neighbour: without neighbours it reads
+    nothing. Heads read whole nodes and are joined by a linear layer.
     """
 
     def __init__(self, width: int, heads: int, relations: int, geometry: bool, dropout: float) -> None:
@@ -157,7 +159,7 @@ class RelationAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def weights(self, nodes: Tensor, graph: RelationGraph, geometry: Tensor | None) -> Tensor:
-        """(b, heads, n, n): how much node i reads of node j. Rows sum to the certainty of the surest neighbour.
+        """(b, heads, n, n): how much node i reads of node j. Rows sum to the certainty of the most certain neighbour.
 
         geometry: (b, m, m, 64), n a multiple of m: nodes that lie m apart share a box.
         """
@@ -169,15 +171,16 @@ class RelationAttention(nn.Module):
             near = torch.relu(self.geometry(geometry)).clamp(min=LEAST_WEIGHT).log().permute(0, 3, 1, 2)
             times = nodes.shape[1] // geometry.shape[1]
             scores = scores + near.repeat(1, 1, times, times)
-        sure = graph.certainty.unsqueeze(1).to(scores.dtype)
-        scores = scores + sure.clamp(min=LEAST_WEIGHT).log()
-        scores = scores.masked_fill(sure == 0, torch.finfo(scores.dtype).min)
-        return torch.softmax(scores, dim=-1) * sure.amax(-1, keepdim=True)
+        certainty = graph.certainty.unsqueeze(1).to(scores.dtype)
+        scores = scores + certainty.clamp(min=LEAST_WEIGHT).log()
+        scores = scores.masked_fill(certainty == 0, torch.finfo(scores.dtype).min)
+        return torch.softmax(scores, dim=-1) * certainty.amax(-1, keepdim=True)
 
     def forward(self, nodes: Tensor, graph: RelationGraph, geometry: Tensor | None = None) -> Tensor:
         """nodes: (b, n, d) -> (b, n, d); geometry as in `weights`."""
         read = torch.einsum("bhij,bjd->bihd", self.weights(nodes, graph, geometry), nodes)
-        return self.join(read.flatten(2))
+        joined: Tensor = self.join(read.flatten(2))
+        return joined
 
 
 class RelationEncoder(nn.Module):
@@ -197,7 +200,7 @@ class RelationEncoder(nn.Module):
     def forward(self, nodes: Tensor, question: Tensor, graph: RelationGraph, geometry: Tensor | None = None) -> Tensor:
         """nodes: (b, n, d); question: (b, n, q), what each node knows of it -> (b, n, d). Changes nothing in place."""
         own = self.own(self.dropout(torch.cat([nodes, question], dim=-1)))
-        heard = own
-        for layer, read in zip(self.directions, (graph, graph.reversed()), strict=True):
-            heard = heard + layer(own, read, geometry)
-        return nodes + torch.relu(self.dropout(heard))
+        sums = own
+        for layer, direction in zip(self.directions, (graph, graph.reversed()), strict=True):
+            sums = sums + layer(own, direction, geometry)
+        return nodes + torch.relu(self.dropout(sums))

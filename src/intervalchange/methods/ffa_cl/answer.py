@@ -1,34 +1,38 @@
 """FFA-CL's findings become a change: set_difference with FFA-CL's splitter and shared classifier in place of its own
-reading of the film, for every finding that a label of the tree means. No published counterpart.
+pooling of the maps, for every finding that is a label of the tree. No published counterpart.
 
 Parts have the names they have in ffa_cl/classify (`encoder`, `splitter`, `classifier`), so that `--from` a run of it
-brings them. Words play no part. Heat maps are still those of set_difference: here a map does not speak for the film.
+brings them. Prompts are not used. Attribution maps are still those of set_difference, from which such a finding's
+presence is not computed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from intervalchange.findings import FINDINGS
-from intervalchange.methods.ffa_cl.classify import FfaClConfig, pooled
+from intervalchange.methods.ffa_cl.backbone import pooled
+from intervalchange.methods.ffa_cl.classify import FfaClConfig
 from intervalchange.methods.ffa_cl.label_tree import read_tree
 from intervalchange.methods.ffa_cl.parts import FindingSplitter, SharedClassifier, mixer
-from intervalchange.methods.set_difference.answer import Look, SetDifference, SetDifferenceConfig
+from intervalchange.methods.set_difference.answer import SetDifference, SetDifferenceConfig
+from intervalchange.methods.set_difference.network import FilmEncoding
 
 
 class FfaClAnswerConfig(SetDifferenceConfig):
-    """That of set_difference, and the head of FFA-CL; the fields as in `FfaClConfig`, and to be set as in its run."""
+    """The options of set_difference, and of FFA-CL's head as in `FfaClConfig`: as in the run it starts from."""
 
     model_type = "ffa_cl"
 
     labels: tuple[str, ...] = FfaClConfig.labels
-    """Those that are among the findings are read by FFA-CL's classifier."""
+    """Those that are among the findings get their presence from FFA-CL's classifier."""
     tree: str = "published"
     pool: int = 1
     embedding_width: int = 64
-    """`width` of `FfaClConfig`; here `width` is that of the pyramid."""
+    """`width` of `FfaClConfig`; `width` is that of the pyramid."""
     layers: int = 1
     heads: int = 4
     feedforward: int = 128
@@ -43,14 +47,15 @@ class FfaClAnswer(SetDifference):
     config_class = FfaClAnswerConfig
     config: FfaClAnswerConfig
     name: ClassVar[str] = "ffa_cl/answer"
+    follows: ClassVar[tuple[str, ...]] = ("ffa_cl/classify",)
 
     def __init__(self, config: FfaClAnswerConfig, tokenizer: Any = None) -> None:
         super().__init__(config, tokenizer)
         tree = read_tree(config.tree)
         rows = zip(config.labels, tree.sources(config.labels), strict=True)
-        read = [(FINDINGS.index(name), row) for name, row in rows if name in FINDINGS]
-        self._findings = [finding for finding, _ in read]
-        self._labels = [int(row.argmax()) for _, row in read]
+        classified = [(FINDINGS.index(name), row) for name, row in rows if name in FINDINGS]
+        self._findings = [finding for finding, _ in classified]
+        self._labels = [int(row.argmax()) for _, row in classified]
         shape = (config.embedding_width, config.layers, config.heads, config.feedforward, config.dropout)
         self.splitter = FindingSplitter(
             config.width * (config.pool**2 + 1),
@@ -63,10 +68,10 @@ class FfaClAnswer(SetDifference):
         self.classifier = SharedClassifier(config.embedding_width, 1)
         self.post_init()
 
-    def look(self, films: Tensor) -> Look:
+    def encode_films(self, films: Tensor) -> FilmEncoding:
         """As set_difference, with the presence of a finding by FFA-CL where it has a label for it."""
-        seen = super().look(films)
-        logits = self.classifier(self.splitter(pooled(seen.features, self.config.pool)))[..., 0]
-        findings = seen.findings.clone()
+        encoding = super().encode_films(films)
+        logits = self.classifier(self.splitter(pooled(encoding.features, self.config.pool)))[..., 0]
+        findings = encoding.findings.clone()
         findings[:, self._findings] = logits[:, self._labels].to(findings.dtype)
-        return seen._replace(findings=findings)
+        return replace(encoding, findings=findings)

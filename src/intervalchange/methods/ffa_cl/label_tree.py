@@ -1,6 +1,6 @@
-"""A tree of labels from YAML: which labels there are, what they read, how near two of them are, words for each.
+"""A tree of labels from YAML: which labels there are, which names they read, how close two are, prompts for each.
 
-`labels`: the labels in order; `edges`: pairs of nodes; `normal`: the label that says that no other is present;
+`labels`: the labels in order; `edges`: pairs of nodes; `normal`: the label for films without any other;
 `uncounted`: labels that do not contradict it; `reads`: label -> further names that data sets give it. A label always
 reads its own name in lower case and the findings of `findings.CHEXPERT_OF_FINDING` that mean it.
 """
@@ -56,14 +56,15 @@ class LabelTree:
     def distances(self) -> Array:
         """(l, l): edges between two labels."""
         nodes = sorted({*self.labels, *(node for edge in self.edges for node in edge)})
-        place = {node: index for index, node in enumerate(nodes)}
+        index_of = {node: index for index, node in enumerate(nodes)}
         steps = np.full((len(nodes), len(nodes)), np.inf)
         np.fill_diagonal(steps, 0)
-        for one, other in self.edges:
-            steps[place[one], place[other]] = steps[place[other], place[one]] = 1
+        for first, second in self.edges:
+            ends = index_of[first], index_of[second]
+            steps[ends] = steps[ends[::-1]] = 1
         for middle in range(len(nodes)):
             steps = np.minimum(steps, steps[:, middle, None] + steps[middle])
-        rows = [place[label] for label in self.labels]
+        rows = [index_of[label] for label in self.labels]
         return steps[np.ix_(rows, rows)]
 
     def closeness(self) -> Array:
@@ -77,7 +78,8 @@ class LabelTree:
 
 
 def _unit_rows(table: Array) -> Array:
-    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    rows: Array = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    return rows
 
 
 def read_tree(name: str) -> LabelTree:
@@ -107,7 +109,7 @@ def _tree(plain: Mapping[str, Any], where: str) -> LabelTree:
     if strange:
         raise ConfigError(f"unknown key {min(strange)!r} of a label tree.", where=where, remedy="See published.yaml.")
     labels = tuple(str(label) for label in plain["labels"])
-    edges = tuple((str(one), str(other)) for one, other in plain["edges"])
+    edges = tuple((str(first), str(second)) for first, second in plain["edges"])
     reads = tuple((label, str(name)) for label, names in (plain.get("reads") or {}).items() for name in names)
     tree = LabelTree(
         labels, edges, str(plain.get("normal") or ""), tuple(map(str, plain.get("uncounted") or ())), reads
@@ -128,7 +130,7 @@ def _tree(plain: Mapping[str, Any], where: str) -> LabelTree:
 
 
 def prompts_of(labels: Sequence[str], style: PromptStyle = "basic") -> list[str]:
-    """One prompt a label, in their order. Raises ConfigError for a label without a detailed prompt."""
+    """One prompt per label, in their order. Raises ConfigError for a label without a detailed prompt."""
     if style == "basic":
         return [f"a chest film that shows {label.lower()}" for label in labels]
     text = (resources.files("intervalchange.methods.ffa_cl") / FOLDER / f"{PROMPTS}.yaml").read_text(encoding="utf-8")
@@ -142,8 +144,7 @@ def prompts_of(labels: Sequence[str], style: PromptStyle = "basic") -> list[str]
 def word_vectors(prompts: Sequence[str]) -> Array:
     """(prompts, v): the words of each prompt, counted and weighted by how few prompts have them, rows of length 1.
 
-    What a text encoder would give, where none is at hand: prompts that share words are near, without any knowledge of
-    what the words mean.
+    A substitute for a text encoder: prompts that share words are close, whatever the words mean.
     """
     split = [prompt.lower().replace(",", " ").split() for prompt in prompts]
     words = sorted({word for prompt in split for word in prompt})

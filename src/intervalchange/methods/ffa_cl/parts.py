@@ -1,28 +1,21 @@
-"""The parts that only FFA-CL has: splitter, shared classifier, prompts, and what it remembers of frozen features."""
+"""The trained parts that only FFA-CL has: splitter, shared classifier, prompts."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange.blocks.projection import FirstBatchNorm
 
-REMEMBERED = 500_000
-"""Films whose vectors are kept; then it begins anew."""
-
 
 def mixer(width: int, layers: int, heads: int, feedforward: int, dropout: float) -> nn.TransformerEncoder:
-    """Labels look at each other: post-norm layers with ReLU, no positions (the splitter tells the labels apart)."""
+    """Labels attend to each other: post-norm layers with ReLU, no positions (the splitter distinguishes the labels)."""
     layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
 
 class FindingSplitter(nn.Module):
-    """The vector of a film (b, v) -> one embedding a label (b, l, d) of unit length.
+    """The vector of a film (b, v) -> one embedding per label (b, l, d) of unit length.
 
     twice: the second linear layer of the published code, (l d)^2 weights with nothing between it and the first.
     """
@@ -43,7 +36,7 @@ class FindingSplitter(nn.Module):
 
 
 class SharedClassifier(nn.Module):
-    """One classifier for all labels: (..., d) -> (..., k). The same hidden layer is gone through twice (published)."""
+    """One classifier for all labels: (..., d) -> (..., k). The same hidden layer is applied twice (as published)."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -51,11 +44,12 @@ class SharedClassifier(nn.Module):
         self.out = nn.Linear(width, outputs)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        return self.out(F.relu(self.hidden(F.relu(self.hidden(embeddings)))))
+        outputs: Tensor = self.out(F.relu(self.hidden(F.relu(self.hidden(embeddings)))))
+        return outputs
 
 
 class PromptBranch(nn.Module):
-    """Vectors of the prompts (l, w), which stay as they are -> (l, d) of unit length."""
+    """Fixed vectors of the prompts (l, w) -> (l, d) of unit length."""
 
     words: Tensor
 
@@ -67,27 +61,3 @@ class PromptBranch(nn.Module):
 
     def forward(self) -> Tensor:
         return F.normalize(self.transformer(self.enter(self.words)[None])[0].float(), dim=-1)
-
-
-class Remembered:
-    """Vectors of films under frozen weights, each computed once in a process: by content, so augmented films miss."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Tensor] = {}
-        self._weights = -1
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    @torch.no_grad()
-    def __call__(self, films: Tensor, encoder: nn.Module, seen_by: Callable[[Tensor], Tensor]) -> Tensor:
-        """films (b, 1, h, w) -> (b, v). Forgets everything where the encoder's weights were written to since."""
-        weights = sum(parameter._version for parameter in encoder.parameters())
-        if weights != self._weights or len(self._known) > REMEMBERED:
-            self._known, self._weights = {}, weights
-        keys = [hashlib.blake2b(film.tobytes(), digest_size=16).digest() for film in films.cpu().numpy()]
-        new = [row for row, key in enumerate(keys) if key not in self._known]
-        if new:
-            for row, vector in zip(new, seen_by(films[new]).float().cpu(), strict=True):
-                self._known[keys[row]] = vector
-        return torch.stack([self._known[key] for key in keys]).to(films.device)

@@ -5,19 +5,19 @@ https://doi.org/10.1609/aaai.v36i3.20218 ; code: yaolinli/IDC, nothing of it cop
 Orientation: the first image of the paper is our `prior`, the second our `current`.
 
 Each film is a grid of cells of an encoder. A transformer reads [CLS; film] for each film, a second one the two of them,
-and a third one [CLS, prior, CLS, current, question, CLS, answer]: its blocks see everything in pre-training
-(`idcpcl_pretrain.py`: masked words, masked cells, true and false sentences); to answer, films and question see each
-other and the answer sees them and what was said before. Pre-norm blocks, a norm before each stack and none behind.
+and a third one [CLS, prior, CLS, current, question, CLS, answer]: in pre-training its blocks attend to everything
+(`pretrain.py`: masked words, masked cells, true and false sentences); to answer, films and question attend to each
+other and the answer attends to them and to its earlier words. Pre-norm blocks, a norm before each stack, none after.
 
 Differs: the question stands between films and answer; the paper asks nothing.
 Differs: the third CLS is BOS and stands before the answer in both stages. Published, it is there in pre-training alone,
-    and every word has another place afterwards.
+    and every word has another position afterwards.
 Differs: answers are learnt as usual, each word from those before it; `objective="mask"` puts a mask in the place of
     each word, and 15% of them are learnt in a step. Published, those to the left may be masked too.
 Differs: losses are means over words, not sums. Padding is masked; published, it is read in pre-training.
 Differs: a linear projection of the cells (`sigmoid_projection`: published), standardised by the first batch
-    (`standardise`), on places in two dimensions; the encoder is trained along unless `frozen`. Published, features of a
-    frozen ResNet-101, and places in one dimension, half of whose frequencies vanish by a slip.
+    (`standardise`), with positions in two dimensions; the encoder is trained too unless `frozen`. Published, features
+    of a frozen ResNet-101, and positions in one dimension, half of whose frequencies vanish by a slip.
 Differs: norms of PyTorch (deviation with n, eps inside the root).
 Differs: AdamW and a cosine; no early stop on CIDEr, no pull to the pre-trained weights.
 Differs: an answer ends at EOS and is generated with a cache. No second head for "changed or distractor" (CLEVR-Change).
@@ -38,17 +38,18 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.decoders import PrefixDecoder
 from intervalchange.blocks.encoders import sincos_2d
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.tokenizer import Tokens, encode
+from intervalchange.blocks.tokenizer import Tokens
 from intervalchange.blocks.word_masking import mask_token
 from intervalchange.data.answer_words import case_uniforms
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll
+from intervalchange.methods.base.answerer import Decoder
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
-from intervalchange.methods.idcpcl.prefix_transformer import Memory, PrefixStack, sinusoid
+from intervalchange.methods.idcpcl.prefix_transformer import Memory, PrefixStack, Reading, sinusoid
 
 HIDDEN_WORDS = 0.15
-"""Chance that a word is masked, or learnt with `objective="mask"`."""
+"""Probability that a word is masked, or learnt with `objective="mask"`."""
 
 
 class IdcpclConfig(PairedFilmsConfig):
@@ -64,7 +65,7 @@ class IdcpclConfig(PairedFilmsConfig):
     sigmoid_projection: bool = False
     """A sigmoid behind the projection of the cells, as published."""
     objective: Literal["next", "mask"] = "next"
-    """`next`: a word is said from the one before. `mask`: from a mask in its place."""
+    """`next`: a word is predicted from the one before. `mask`: from a mask in its position."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -78,7 +79,7 @@ class IdcpclConfig(PairedFilmsConfig):
 
 @dataclass(frozen=True)
 class Films:
-    """What was seen of b pairs. n cells a film."""
+    """The films of b pairs, n cells each."""
 
     raw: Tensor
     """(2b, n, c): the cells as they came, priors first, before any is hidden."""
@@ -115,16 +116,15 @@ class DifferenceEncoder(nn.Module):
         tokens = tokens + sincos_2d(tokens.shape[-1], side, side, like=tokens)
         films = tokens.unflatten(0, (2, -1)) + self.films[:, None]
         starts = self.starts[:, None].expand(-1, films.shape[1], -1, -1).to(films.dtype)
-        each = self.dropout(self.norm(torch.cat([starts, films], dim=2))).flatten(0, 1)
-        there = torch.stack([has_prior, torch.ones_like(has_prior)], dim=1)
-        mask = there.repeat_interleave(each.shape[1], dim=1)
-        read = self.single(each, torch.ones_like(each[..., 0], dtype=torch.bool)).hidden
-        both = torch.cat(read.chunk(2), dim=1)
-        return self.pair(both, mask).hidden, mask.long()
+        films = self.dropout(self.norm(torch.cat([starts, films], dim=2))).flatten(0, 1)
+        has_film = torch.stack([has_prior, torch.ones_like(has_prior)], dim=1)
+        mask = has_film.repeat_interleave(films.shape[1], dim=1)
+        single = self.single(films, torch.ones_like(films[..., 0], dtype=torch.bool)).hidden
+        return self.pair(torch.cat(single.chunk(2), dim=1), mask).hidden, mask.long()
 
 
 class CrossModal(nn.Module):
-    """The cross-modal transformer, and the head that says words."""
+    """The cross-modal transformer, and the head that predicts words."""
 
     def __init__(self, vocabulary: int, config: IdcpclConfig, mask_id: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class CrossModal(nn.Module):
         self.blanks, self.mask_id = config.objective == "mask", mask_id
 
     def draw_weights(self, init: Any) -> None:
-        """See `Method._init_weights`. Words become as large as their places."""
+        """See `Method._init_weights`. Words become as large as their positions."""
         init.normal_(self.words.weight, std=self.words.embedding_dim**-0.5)
 
     @property
@@ -147,60 +147,64 @@ class CrossModal(nn.Module):
         return self
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Of the words, without place and kind."""
+        """Of the words, without position and kind."""
         return self.words
 
-    def _placed(self, words: Tensor, positions: Tensor, kinds: Tensor) -> Tensor:
-        """(b, t, d) with places (t) or (b, t) and kinds: 0 question, 1 the third CLS, 2 answer."""
+    def _positioned(self, words: Tensor, positions: Tensor, kinds: Tensor) -> Tensor:
+        """(b, t, d) with positions (t) or (b, t) and kinds: 0 question, 1 the third CLS, 2 answer."""
         width = words.shape[-1]
-        placed = words * width**0.5 + self.kinds(kinds) + sinusoid(positions, width).to(words.dtype)
-        return self.dropout(self.norm(placed))
+        positioned = words * width**0.5 + self.kinds(kinds) + sinusoid(positions, width).to(words.dtype)
+        normalised: Tensor = self.dropout(self.norm(positioned))
+        return normalised
 
     def _question(self, words: Tensor, mask: Tensor) -> Tensor:
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        return self._placed(words, positions, torch.zeros_like(positions))
+        return self._positioned(words, positions, torch.zeros_like(positions))
 
     def _answer(self, words: Tensor, first: int) -> Tensor:
         positions = torch.arange(first, first + words.shape[1], device=words.device)
-        return self._placed(words, positions, (positions > 0).long() + 1)
+        return self._positioned(words, positions, (positions > 0).long() + 1)
 
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor, start: int, films: Tensor, films_mask: Tensor
     ) -> tuple[Tensor, Memory]:
         """[question; CLS; answer] (b, t, d), of which the question is the first `start` and `attention_mask` (b, t) is
-        1 where it counts -> what each place from `start` on is about to say, (b, t - start, d), and what was read.
+        1 where it counts -> hidden states that predict the word after each position from `start` on, (b, t - start, d),
+        and the memory of all of it.
         """
         question, mask = inputs_embeds[:, :start], attention_mask[:, :start]
-        seen = torch.cat([films, self._question(question, mask)], dim=1)
-        memory = self.stack(seen, torch.cat([films_mask, mask], dim=1) > 0).memory
-        return self.go_on(inputs_embeds[:, start:], 0, memory)
+        context = torch.cat([films, self._question(question, mask)], dim=1)
+        memory = self.stack(context, torch.cat([films_mask, mask], dim=1) > 0).memory
+        return self.extend(inputs_embeds[:, start:], 0, memory)
 
-    def go_on(self, words: Tensor, first: int, memory: Memory) -> tuple[Tensor, Memory]:
-        """The next words of an answer, (b, t, d), the first at place `first` -> what each is about to say, and memory.
+    def extend(self, words: Tensor, first: int, memory: Memory) -> tuple[Tensor, Memory]:
+        """The next words of an answer, (b, t, d), from position `first` -> states that predict the word after each, and
+        the extended memory.
 
-        With blanks: a mask stands in the next place of each word, sees what that word sees and itself, says what is to
-        be said, and is not remembered.
+        With blanks: a mask stands in the position after each word, attends to what that word attends to and itself,
+        predicts the word, and is not remembered.
         """
         steps, x = words.shape[1], self._answer(words, first)
         within = torch.ones(steps, steps, dtype=torch.bool, device=x.device).tril()
         if self.blanks:
             blank = self.words.weight[self.mask_id].to(words.dtype).expand_as(words)
             x = torch.cat([x, self._answer(blank, first + 1)], dim=1)
-            nothing, alone = torch.zeros_like(within), torch.eye(steps, dtype=torch.bool, device=x.device)
-            within = torch.cat([torch.cat([within, nothing], 1), torch.cat([within, alone], 1)])
+            none, itself = torch.zeros_like(within), torch.eye(steps, dtype=torch.bool, device=x.device)
+            within = torch.cat([torch.cat([within, none], 1), torch.cat([within, itself], 1)])
         reading = self.stack(x, torch.ones_like(x[..., 0], dtype=torch.bool), memory, within)
         return reading.hidden[:, -steps:], reading.memory.first(memory.mask.shape[1] + steps)
 
     def read(self, films: Tensor, films_mask: Tensor, question: Tensor, mask: Tensor, answer: Tokens) -> Tensor:
-        """Everything sees everything: (b, f + q + t, d) of films, question (b, q, d), and answer, which begins with
-        the third CLS."""
+        """Everything attends to everything: (b, f + q + t, d) of films, question (b, q, d), and answer, which begins
+        with the third CLS."""
         parts = [films, self._question(question, mask), self._answer(self.words(answer.ids), 0)]
-        seen = torch.cat([films_mask, mask, answer.mask], dim=1) > 0
-        return self.stack(torch.cat(parts, dim=1), seen).hidden
+        masks = torch.cat([films_mask, mask, answer.mask], dim=1) > 0
+        reading: Reading = self.stack(torch.cat(parts, dim=1), masks)
+        return reading.hidden
 
 
 class CrossModalDecoder(PrefixDecoder):
-    """Says answers with a `CrossModal`. Greedy, batched, with a cache."""
+    """Writes answers with a `CrossModal`. Greedy, batched, with a cache."""
 
     language_model: Any
 
@@ -217,17 +221,14 @@ class CrossModalDecoder(PrefixDecoder):
         opened, mask = self._opened(prefix, prefix_mask)
         hidden, memory = self.language_model(inputs_embeds=opened, attention_mask=mask, start=prefix.shape[1], **read)
         ended = torch.zeros(len(prefix), dtype=torch.bool, device=prefix.device)
-        said: list[Tensor] = []
+        answers: list[Tensor] = []
         while True:
             words = self.language_model.lm_head(hidden[:, -1]).argmax(-1)
-            said.append(torch.where(ended, self.pad, words))
+            answers.append(torch.where(ended, self.pad, words))
             ended = ended | (words == self.eos)
-            if len(said) == limit or bool(ended.all()):
-                break
-            hidden, memory = self.language_model.go_on(self.embed(said[-1])[:, None], len(said), memory)
-        ids = torch.stack(said, dim=1)
-        over = (ids == self.eos).cumsum(dim=1)
-        return Tokens(ids, ((over == 0) | ((over == 1) & (ids == self.eos))).long())
+            if len(answers) == limit or bool(ended.all()):
+                return self.up_to_eos(torch.stack(answers, dim=1))
+            hidden, memory = self.language_model.extend(self.embed(answers[-1])[:, None], len(answers), memory)
 
 
 class Idcpcl(PairedFilms):
@@ -236,8 +237,9 @@ class Idcpcl(PairedFilms):
     config_class = IdcpclConfig
     config: IdcpclConfig
     name: ClassVar[str] = "idcpcl/answer"
+    follows: ClassVar[tuple[str, ...]] = ("idcpcl/pretrain",)
 
-    decoder: CrossModalDecoder  # type: ignore[assignment]
+    decoder: CrossModalDecoder
 
     def __init__(self, config: IdcpclConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
@@ -249,34 +251,37 @@ class Idcpcl(PairedFilms):
     def _build(self) -> None:
         """What another stage adds."""
 
-    def _decoder(self, *_: Any) -> Any:
+    def _build_decoder(self) -> Decoder:
         reader: Any = CrossModal(len(self.tokenizer), self.config, mask_token(self.tokenizer))
         return CrossModalDecoder(reader, self.tokenizer)
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """All of a run of the other stage; of other runs, the encoder."""
-        return (
-            tensors if any(name.startswith("difference.") for name in tensors) else super().map_pretrained(tensors, run)
-        )
+        if any(name.startswith("difference.") for name in tensors):
+            return tensors
+        return super().map_pretrained(tensors, run)
 
     def progress(self, step: int, steps: int, epoch: float) -> None:
         super().progress(step, steps, epoch)
         self._step = step
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
-        """Films for the cross-modal transformer: (b, 2 + 2n, d), and which tokens are there."""
+        """Films for the cross-modal transformer: (b, 2 + 2n, d), and which tokens are read."""
         films, mask = self.difference(self.tokens(maps), has_prior)
         return {"films": films, "films_mask": mask}
 
     def forward(self, **batch: Any) -> MethodOutput:
         if self.config.objective == "next":
             return super().forward(**batch)
-        read = self.memory(self.see(batch), batch["has_prior"])
-        answer = encode(self.tokenizer, batch["answer"], eos=True, limit=self.config.answer_tokens, device=self.device)
-        logits = self.decoder(*self.prefix(batch["question"]), answer, **read)
-        lots = torch.from_numpy(case_uniforms(batch["case_id"], self._step, "learn", answer.ids.shape[1])).to(
-            self.device
+        context, answer = self.context(self.encode_films(batch), batch), self.encode_answers(batch["answer"])
+        logits = self.decoder(context.prefix, context.mask, answer, **context.memory)
+        uniforms = self.uniforms(batch, "learn", answer.ids.shape[1])
+        smallest = torch.where(answer.mask > 0, uniforms, 2.0).amin(1, True)
+        learnt = answer.mask * (uniforms <= smallest.clamp(min=HIDDEN_WORDS))
+        return MethodOutput.of(
+            {"generation": answer_nll(logits, answer.ids, learnt, reduce_mean=average_over_processes)}
         )
-        learnt = answer.mask * (lots <= torch.where(answer.mask > 0, lots, 2.0).amin(1, True).clamp(min=HIDDEN_WORDS))
-        loss = answer_nll(logits, answer.ids, learnt, reduce_mean=average_over_processes)
-        return MethodOutput(loss=loss, terms={"generation": loss.detach()})
+
+    def uniforms(self, batch: Mapping[str, Any], salt: str, count: int) -> Tensor:
+        """(b, count) in [0, 1), drawn by case and step: the same for a case whatever stands beside it."""
+        return torch.from_numpy(case_uniforms(batch["case_id"], self._step, salt, count)).to(self.device)

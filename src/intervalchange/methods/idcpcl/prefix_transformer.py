@@ -1,6 +1,6 @@
-"""A pre-norm transformer that can go on from what it has read: one set of weights for reading whole and word by word.
+"""A pre-norm transformer that can continue a sequence: one set of weights for reading it at once and word by word.
 
-What was read is kept as the keys and values of every block, so a sequence whose first part never looks at its second
+What was read is kept as the keys and values of every block, so a sequence whose first part never attends to its second
 (a prefix language model) is computed part by part, in training as in answering.
 """
 
@@ -21,12 +21,12 @@ class Memory:
     blocks: tuple[tuple[Tensor, Tensor], ...]
     """Of each block, keys and values (b, heads, m, d / heads)."""
     mask: Tensor
-    """(b, m) bool: True where a later token may look."""
+    """(b, m) bool: True where a later token may attend."""
 
     def first(self, tokens: int) -> Memory:
         """The memory of the first so many tokens."""
-        kept = tuple((keys[:, :, :tokens], values[:, :, :tokens]) for keys, values in self.blocks)
-        return Memory(kept, self.mask[:, :tokens])
+        blocks = tuple((keys[:, :, :tokens], values[:, :, :tokens]) for keys, values in self.blocks)
+        return Memory(blocks, self.mask[:, :tokens])
 
 
 class PreNormBlock(nn.Module):
@@ -45,7 +45,7 @@ class PreNormBlock(nn.Module):
     def forward(
         self, x: Tensor, visible: Tensor, read: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x: (b, t, d). read: keys and values of m earlier tokens. visible: (b, 1 or t, m + t) bool, True is looked at.
+        """x: (b, t, d). read: keys and values of m earlier tokens. visible: (b, 1 or t, m + t) bool.
 
         Returns x (b, t, d), and keys and values of all m + t tokens.
         """
@@ -70,22 +70,22 @@ class PrefixStack(nn.Module):
         self.blocks = nn.ModuleList(PreNormBlock(width, heads, feedforward, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, mask: Tensor, memory: Memory | None = None, within: Tensor | None = None) -> Reading:
-        """x: (b, t, d). mask: (b, t) bool, True for tokens that others may look at.
+        """x: (b, t, d). mask: (b, t) bool, True for tokens that others may attend to.
 
-        Every token sees all of `memory` and, of x, what `within` (t, t) says: True where row i may look at column j;
-        where it is None, everything. Each token must be able to look at one.
+        Every token attends to all of `memory` and, of x, to what `within` (t, t) says: True where row i may attend to
+        column j; where it is None, to everything. Each token must be able to attend to one.
         """
         visible = mask[:, None, :]
         if within is not None:
             visible = visible & within
         if memory is not None:
             visible = torch.cat([memory.mask[:, None, :].expand(-1, visible.shape[1], -1), visible], dim=2)
-        x, kept = self.norm(x), []
-        for place, block in enumerate(self.blocks):
-            x, read = block(x, visible, None if memory is None else memory.blocks[place])
-            kept.append(read)
-        seen = mask if memory is None else torch.cat([memory.mask, mask], dim=1)
-        return Reading(x, Memory(tuple(kept), seen))
+        x, blocks = self.norm(x), []
+        for index, block in enumerate(self.blocks):
+            x, keys_values = block(x, visible, None if memory is None else memory.blocks[index])
+            blocks.append(keys_values)
+        masks = mask if memory is None else torch.cat([memory.mask, mask], dim=1)
+        return Reading(x, Memory(tuple(blocks), masks))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Differs: a norm after the decoder's embeddings (BertGeneration of transformers),
 Differs: where there is no prior, the current film stands in its place.
 Differs: one answer for each pair and one step for each batch, AdamW and a cosine. The paper has several captions of a
     pair, and on CLEVR-Change a second step on an unchanged pair.
-Differs: an answer ends at EOS and is generated with a cache; the reference code always says all words and trims.
+Differs: an answer ends at EOS and is generated with a cache; the reference code always writes all words and trims.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.pair_attention import PairAttention, Pairing
 from intervalchange.errors import ConfigError
+from intervalchange.methods.base.answerer import Decoder
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
 
 
@@ -81,10 +82,10 @@ class Mccformers(PairedFilms):
         )
         self.post_init()
 
-    def _decoder(self, *_: Any) -> Any:
-        return super()._decoder("relu", self.config.word_dropout)
+    def _build_decoder(self) -> Decoder:
+        return self._cross_decoder("relu", self.config.word_dropout)
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
-        """(b, grid * grid, decoder_width): of each cell what the prior says, then what the current film says."""
+        """(b, grid * grid, decoder_width): of each cell the prior's stream, then the current film's."""
         prior, current = self.tokens(maps).chunk(2)
         return {"encoder_hidden_states": torch.cat(self.pair(prior, current), dim=2)}

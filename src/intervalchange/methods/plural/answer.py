@@ -5,15 +5,15 @@ Written from the paper and from facts about its code, which is OFA's (Apache-2.0
 of it is copied. Orientation: the paper's past image is our `prior`, its current (main) image our `current`.
 
 One encoder of images reads both films. Their cells, prior first, and the question are one sequence for the encoder of
-a transformer; its decoder says the answer (`blocks/two_stream.py`). Three stages: the weights of OFA-base
+a transformer; its decoder writes the answer (`two_stream.py`). Three stages: the weights of OFA-base
 (`ofa_weights`, where the user has them), reports of pairs (`plural/findings` and `plural/impression`, see
-`plural_reports.py`), answers. One loss everywhere, the cross-entropy of words with label smoothing.
+`reports.py`), answers. One loss everywhere, the cross-entropy of words with label smoothing.
 
 Differs: positions are added to the tokens, as the paper has it; its code has OFA's, a bias made of positions in every
-    layer and a learned one by distance. Weights of OFA come without them (`plural_ofa.py`).
+    layer and a learned one by distance. Weights of OFA come without them (`ofa.py`).
 Differs: prior, current and text have a learned vector each. In the code the current film shares that of text.
-Differs: a prior that is absent is masked, case by case; there, the first of a batch decides for all.
-Differs: no stochastic depth; smoothing gives every word its part, the true one too.
+Differs: a prior that is absent is masked, case by case; published, the first of a batch decides for all.
+Differs: no stochastic depth; smoothing gives every word its part, the target too.
 Differs: answers keep their punctuation, questions are the same in training and use (`strip_punctuation` is published).
 Differs: the table of words is trained unless `frozen_words`, which is published and needs OFA's.
 Differs: a vocabulary of words, in which nothing is smoothed away to image codes; OFA's with `vocab_size` 59457.
@@ -33,19 +33,20 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.tokenizer import Tokens, encode
+from intervalchange.blocks.tokenizer import Tokens
 from intervalchange.errors import ConfigError
 from intervalchange.losses import answer_nll
+from intervalchange.methods.base.answerer import Context, Decoder
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
 from intervalchange.methods.plural.ofa import ofa_tensors
 from intervalchange.methods.plural.two_stream import TwoStreamDecoder, TwoStreamSizes
 
-_WITHOUT_MARKS = str.maketrans("", "", string.punctuation)
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class PluralConfig(PairedFilmsConfig):
-    """Configuration of PLURAL. `decoder_*` is the size of encoder and decoder alike."""
+    """Configuration of PLURAL. `decoder_*` is the size of both encoder and decoder."""
 
     model_type = "plural"
 
@@ -77,15 +78,16 @@ class Plural(PairedFilms):
     config_class = PluralConfig
     config: PluralConfig
     name: ClassVar[str] = "plural/answer"
+    follows: ClassVar[tuple[str, ...]] = ("plural/impression",)
 
-    decoder: TwoStreamDecoder  # type: ignore[assignment]
+    decoder: TwoStreamDecoder
 
     def __init__(self, config: PluralConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         self.enter = nn.Linear(self.encoder.width, config.decoder_width)
         self.post_init()
 
-    def _decoder(self, *_: Any) -> Any:
+    def _build_decoder(self) -> Decoder:
         config = self.config
         return TwoStreamDecoder(
             self.tokenizer,
@@ -117,30 +119,29 @@ class Plural(PairedFilms):
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """The cells of prior and current, (b, 2n, d), and which of them are read, (b, 2n)."""
         cells = self.enter(self.tokens(maps))
-        there = torch.stack([has_prior, torch.ones_like(has_prior)], dim=1).to(cells.device)
+        has_film = torch.stack([has_prior, torch.ones_like(has_prior)], dim=1)
         return {
             "films": torch.cat(cells.chunk(2), dim=1),
-            "films_mask": there.long().repeat_interleave(cells.shape[1], dim=1),
+            "films_mask": has_film.long().repeat_interleave(cells.shape[1], dim=1),
         }
 
     def prefix(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
         return super().prefix(self._plain(questions))
 
-    def said(self, texts: Sequence[str]) -> Tokens:
-        """Texts as the decoder learns them, EOS included."""
-        limit = self.config.answer_tokens
-        return encode(self.tokenizer, self._plain(texts), eos=True, limit=limit, device=self.device)
+    def encode_answers(self, texts: Sequence[str]) -> Tokens:
+        return super().encode_answers(self._plain(texts))
 
     def _plain(self, texts: Sequence[str]) -> list[str]:
-        return [text.translate(_WITHOUT_MARKS) for text in texts] if self.config.strip_punctuation else list(texts)
+        if not self.config.strip_punctuation:
+            return list(texts)
+        return [text.translate(_NO_PUNCTUATION) for text in texts]
 
     def forward(self, **batch: Any) -> MethodOutput:
-        read = self.memory(self.see(batch), batch["has_prior"])
-        return self.learn(read, batch["question"], self.said(batch["answer"]))
+        return self.learn(self.context(self.encode_films(batch), batch), self.encode_answers(batch["answer"]))
 
-    def learn(self, read: dict[str, Tensor], questions: Sequence[str], texts: Tokens) -> MethodOutput:
-        """The loss of saying the texts after the questions, and without smoothing."""
-        logits = self.decoder(*self.prefix(questions), texts, **read)
+    def learn(self, context: Context, texts: Tokens) -> MethodOutput:
+        """The loss of the texts, and as `generation` what it is without smoothing."""
+        logits = self.decoder(context.prefix, context.mask, texts, **context.memory)
         smoothing = self.config.smoothing if self.training else 0.0
         loss = answer_nll(logits, texts.ids, texts.mask, average_over_processes, smoothing)
         plain = answer_nll(logits.detach(), texts.ids, texts.mask, average_over_processes)

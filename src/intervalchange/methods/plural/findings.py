@@ -1,4 +1,4 @@
-"""PLURAL, the section of findings: see `reports.py`."""
+"""PLURAL, first stage: the findings of reports. See `reports.py`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from intervalchange.methods.plural.reports import PluralReports, PluralReportsCo
 
 
 class PluralFindingsConfig(PluralReportsConfig):
-    """Configuration of plural/findings."""
+    """The findings are the only target, unless others are named."""
 
     model_type = "plural_findings"
 
-    targets: tuple[str, ...] = ("findings",)
-
 
 class PluralFindings(PluralReports):
-    """PLURAL on the findings of reports."""
+    """See the module's docstring."""
 
     config_class = PluralFindingsConfig
     config: PluralFindingsConfig
     name: ClassVar[str] = "plural/findings"
+    follows: ClassVar[tuple[str, ...]] = ()

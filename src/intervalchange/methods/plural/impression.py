@@ -1,4 +1,4 @@
-"""PLURAL, the section of the impression: see `reports.py`."""
+"""PLURAL, second stage: the impressions of reports. See `reports.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from intervalchange.methods.plural.reports import PluralReports, PluralReportsCo
 
 
 class PluralImpressionConfig(PluralReportsConfig):
-    """Configuration of plural/impression."""
+    """The impression is the only target, unless others are named."""
 
     model_type = "plural_impression"
 
@@ -16,8 +16,9 @@ class PluralImpressionConfig(PluralReportsConfig):
 
 
 class PluralImpression(PluralReports):
-    """PLURAL on the impressions of reports."""
+    """See the module's docstring."""
 
     config_class = PluralImpressionConfig
     config: PluralImpressionConfig
     name: ClassVar[str] = "plural/impression"
+    follows: ClassVar[tuple[str, ...]] = ("plural/findings",)

@@ -15,11 +15,11 @@ from typing import Any
 
 from torch import Tensor
 
-from intervalchange.blocks.published_encoders import encoder_tensors, read_tensors
+from intervalchange.blocks.encoder_weights import encoder_tensors, read_tensors
 from intervalchange.errors import ConfigError
 
 _IMAGES = "encoder.embed_images."
-_SPOKEN = r"decoder.language_model.model.decoder."
+_DECODER = r"decoder.language_model.model.decoder."
 _LAYER = r"^(encoder|decoder)\.(layers\.\d+\.)"
 _RENAMED = (
     (r"^encoder\.image_proj\.", "enter."),
@@ -33,25 +33,25 @@ _RENAMED = (
     (rf"{_LAYER}fc2\.", r"\1.\2fc2.1."),
     (rf"{_LAYER}ffn_layernorm\.", r"\1.\2fc2.0."),
 )
-"""What has another name with us. Of the rest, layers, the last norms and the decoder's words keep theirs."""
-_KEPT = re.compile(r"^(encoder|decoder)\.(layers\.|layer_norm\.)|^decoder\.(embed_tokens|layernorm_embedding)\.")
+"""What has another name here. Of the rest, layers, the last norms and the decoder's words keep theirs."""
+_UNCHANGED = re.compile(r"^(encoder|decoder)\.(layers\.|layer_norm\.)|^decoder\.(embed_tokens|layernorm_embedding)\.")
 
 
 def our_name(theirs: str) -> str | None:
-    """The name with us of a tensor of OFA's transformer; None for what we have no place for."""
+    """Our name of a tensor of OFA's transformer; None for a tensor that we do not have."""
     renamed = theirs
     for pattern, ours in _RENAMED:
         renamed = re.sub(pattern, ours, theirs)
         if renamed != theirs:
             break
-    if not _KEPT.match(theirs):
+    if not _UNCHANGED.match(theirs):
         return renamed if renamed != theirs else None
     side, rest = renamed.split(".", 1)
-    return f"decoder.encoder.{rest}" if side == "encoder" else _SPOKEN + rest
+    return f"decoder.encoder.{rest}" if side == "encoder" else _DECODER + rest
 
 
 def ofa_tensors(model: Any, path: str) -> dict[str, Tensor]:
-    """Those tensors of a checkpoint that `model`, a Plural, has a place for, images and words, under its names.
+    """The tensors of a checkpoint that `model`, a Plural, has as well, of images and words, under its names.
 
     Raises ConfigError where a layer of the model finds nothing in it that fits.
     """
@@ -60,16 +60,16 @@ def ofa_tensors(model: Any, path: str) -> dict[str, Tensor]:
     found = {name: tensor for key, tensor in theirs.items() if (name := our_name(key)) is not None}
     if "decoder.kinds.weight" in found:
         found["decoder.kinds.weight"] = found["decoder.kinds.weight"][[1, 1, 0]]
-    words = _SPOKEN + "embed_tokens.weight"
+    words = _DECODER + "embed_tokens.weight"
     if words in found and found[words].shape[1:] == ours[words].shape[1:] and len(found[words]) != len(ours[words]):
         del found[words]
     if words in found:
         found["decoder.language_model.lm_head.weight"] = found[words]
-    wanted = [name for name in ours if name.startswith((_SPOKEN + "layers.", "decoder.encoder.layers.", "enter."))]
+    wanted = [name for name in ours if name.startswith((_DECODER + "layers.", "decoder.encoder.layers.", "enter."))]
     lacking = [name for name in wanted if name not in found or found[name].shape != ours[name].shape]
     if lacking:
         raise ConfigError(
-            f"these are no weights of OFA of this size: {lacking[0]} is not in them.",
+            f"these are not weights of OFA of this size: {lacking[0]} is not in them.",
             where=path,
             remedy="Give ofa_base.pt and --size paper, or sizes as its code has them and --model.sub_norms true.",
         )

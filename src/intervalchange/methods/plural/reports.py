@@ -1,4 +1,4 @@
-"""PLURAL, before the answers: what a report says of a film is written from it and from the film before it.
+"""PLURAL, before the answers: the report of a film is written from it and from the film before it.
 
 `plural/findings` learns the section of findings, `plural/impression` that of the impression; both read pairs, and
 prompts in place of questions. `targets` learns several in one run: with findings, impression and difference it is the
@@ -13,7 +13,7 @@ Differs: `sample_patches` masks cells in place of leaving them out (same result,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -21,17 +21,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.tokenizer import Tokens, decode
 from intervalchange.data.readers.mimic_sections import sections
 from intervalchange.errors import ConfigError
 from intervalchange.losses import sequence_log_probability
+from intervalchange.methods.base.answerer import Context
 from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.plural.answer import Plural, PluralConfig
 
 PROMPTS = {"findings": "what does the image describe?", "impression": "what is the summary of the image?"}
-"""Section -> what is asked for it, as published."""
+"""Section -> its prompt, as published."""
 DIFFERENCE = "difference"
 """The target that is a case's own answer after its own question."""
 
@@ -74,10 +74,7 @@ class PluralReports(Plural):
     config: PluralReportsConfig
     supervision: ClassVar[tuple[str, ...]] = ("reports",)
     selection: ClassVar[str] = "word_log_likelihood"
-    answer = Method.answer
-
-    def __init__(self, config: PluralReportsConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-        super().__init__(config, tokenizer)
+    answer = Method.answer  # It writes reports, and answers no question.
 
     def check_items(self, items: Any) -> None:
         """Refuse data without the sections that are to be learnt."""
@@ -93,64 +90,64 @@ class PluralReports(Plural):
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """As Plural. While training, of each film of a pair `sample_patches` cells are read."""
-        read, kept = super().memory(maps, has_prior), self.config.sample_patches
-        if self.training and kept:
-            mask = read["films_mask"]
-            lots = torch.rand(len(mask), 2, mask.shape[1] // 2, device=mask.device)
-            drawn = (lots.argsort(dim=2).argsort(dim=2) < kept).flatten(1)
-            read["films_mask"] = mask * (drawn | ~has_prior.to(mask.device)[:, None])
-        return read
+        memory, cells = super().memory(maps, has_prior), self.config.sample_patches
+        if self.training and cells:
+            mask = memory["films_mask"]
+            uniforms = torch.rand(len(mask), 2, mask.shape[1] // 2, device=mask.device)
+            drawn = (uniforms.argsort(dim=2).argsort(dim=2) < cells).flatten(1)
+            memory["films_mask"] = mask * (drawn | ~has_prior[:, None])
+        return memory
 
-    def told(self, batch: Any) -> tuple[list[str], Tokens]:
-        """Prompts and texts of b cases, all cases of a target, then those of the next. What is not known is masked."""
-        asked: list[str] = []
+    def targets(self, batch: Mapping[str, Any]) -> tuple[list[str], Tokens]:
+        """Prompts and texts of b cases: of the first target, then of the next. A text that is not known is masked."""
+        prompts: list[str] = []
         texts: list[str] = []
         for target in self.config.targets:
             own = target == DIFFERENCE
-            asked += batch["question"] if own else [PROMPTS[target]] * len(batch["case_id"])
-            texts += batch["answer"] if own else [section(report, target) or "" for report in batch["report_current"]]
-        said = self.said(texts)
-        known = torch.tensor([bool(text) for text in texts], device=said.mask.device)
-        return asked, Tokens(said.ids, said.mask * known[:, None])
+            prompts += batch["question"] if own else [PROMPTS[target]] * len(batch["case_id"])
+            texts += batch["answer"] if own else [section(report, target) for report in batch["report_current"]]
+        tokens = self.encode_answers(texts)
+        known = torch.tensor([bool(text) for text in texts], device=self.device)
+        return prompts, Tokens(tokens.ids, tokens.mask * known[:, None])
 
-    def _for_each_target(self, read: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            name: tensor.repeat(len(self.config.targets), 1, *[1] * (tensor.ndim - 2)) for name, tensor in read.items()
-        }
+    def prompted(self, batch: Mapping[str, Any], prompts: Sequence[str]) -> Context:
+        """The films of b cases before n * b prompts: the memory is repeated n times."""
+        memory = self.memory(self.encode_films(batch), batch["has_prior"].to(self.device))
+        times = len(prompts) // len(batch["has_prior"])
+        repeated = {name: tensor.repeat(times, *[1] * (tensor.ndim - 1)) for name, tensor in memory.items()}
+        return Context(*self.prefix(prompts), repeated)
 
     def forward(self, **batch: Any) -> MethodOutput:
-        read = self.memory(self.see(batch), batch["has_prior"])
-        return self.learn(self._for_each_target(read), *self.told(batch))
+        prompts, texts = self.targets(batch)
+        return self.learn(self.prompted(batch, prompts), texts)
 
     @torch.no_grad()
     def validation_outputs(self, batch: Any) -> list[TextOutputs]:
-        asked, texts = self.told(batch)
-        read = self._for_each_target(self.memory(self.see(batch), batch["has_prior"]))
-        logits = self.decoder(*self.prefix(asked), texts, **read)
+        prompts, texts = self.targets(batch)
+        context = self.prompted(batch, prompts)
+        logits = self.decoder(context.prefix, context.mask, texts, **context.memory)
         likelihood = sequence_log_probability(logits, texts.ids, texts.mask)
-        count = len(self.config.targets)
-        sums = zip(*(one.view(count, -1).sum(dim=0).tolist() for one in (likelihood, texts.mask.sum(1))), strict=True)
-        return [TextOutputs(float(said), int(words)) for said, words in sums]
+        by_target = (len(self.config.targets), -1)
+        sums = (column.view(by_target).sum(dim=0).tolist() for column in (likelihood, texts.mask.sum(1)))
+        return [TextOutputs(float(log_likelihood), int(words)) for log_likelihood, words in zip(*sums, strict=True)]
 
     def validation_scores(self, outputs: Sequence[TextOutputs]) -> dict[str, float]:
         """Mean log-likelihood of a word, and the perplexity. Where there is no word: minus infinity."""
-        words = sum(one.words for one in outputs)
-        mean = sum(one.log_likelihood for one in outputs) / words if words else -float("inf")
+        words = sum(case.words for case in outputs)
+        mean = sum(case.log_likelihood for case in outputs) / words if words else -float("inf")
         return {self.selection: mean, "perplexity": float(np.exp(-mean))}
 
     @torch.no_grad()
     def write(self, batch: Any, target: str = "findings") -> list[str]:
-        """What the report of each case would say, written from its films."""
-        read = self.memory(self.see(batch), batch["has_prior"])
-        prefix, mask = self.prefix([PROMPTS[target]] * len(batch["has_prior"]))
-        limit, beams = self.config.answer_tokens, self.config.beams
-        return decode(self.tokenizer, self.decoder.generate(prefix, mask, limit=limit, beams=beams, **read).ids)
+        """The section of the report of each case, written from its films."""
+        context = self.prompted(batch, [PROMPTS[target]] * len(batch["has_prior"]))
+        return decode(self.tokenizer, self.generate(context).ids)
 
 
 @lru_cache(maxsize=100_000)
 def section(report: str, name: str) -> str:
     """The section of a report, in one line; of a report without headings all of it is findings. Empty where none."""
-    found = dict(sections(report))
-    if not {"findings", "impression"} & found.keys():
-        found = {"findings": report}
-    return " ".join(found.get(name, "").split())
+    texts = dict(sections(report))
+    if not {"findings", "impression"} & texts.keys():
+        texts = {"findings": report}
+    return " ".join(texts.get(name, "").split())

@@ -1,9 +1,9 @@
-"""An encoder-decoder that reads the cells of two films and a text in one sequence, and says another text.
+"""An encoder-decoder that reads the cells of two films and a text in one sequence, and writes another text.
 
-The encoder sees [prior; current; text] with learned positions and a learned vector for each of the three; both films
-have one table of positions, so the same place has the same position in both. It is MBart's of transformers: layers
+The encoder reads [prior; current; text] with learned positions and a learned vector for each of the three; both films
+have one table of positions, so a cell has the same position in both. It is MBart's of transformers: layers
 normalised before, a norm at the end. The decoder begins with BOS, reads what the encoder made of everything, and keeps
-keys and values while it generates. `NormFormer` (Shleifer et al. 2021) adds what OFA has: a learned scale a head, a
+keys and values while it generates. `NormFormer` (Shleifer et al. 2021) adds what OFA has: a learned scale per head, a
 norm after each attention and one inside each feed-forward layer.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import MBartConfig, MBartForCausalLM, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.mbart.modeling_mbart import MBartEncoder
 
-from intervalchange.blocks.decoders import PrefixDecoder, initial_spread, unmasked_ranks
+from intervalchange.blocks.cross_decoder import cross_attention_cache
+from intervalchange.blocks.decoders import PrefixDecoder, initial_spread, special_ids, unmasked_ranks
 from intervalchange.blocks.tokenizer import Tokens
 from intervalchange.blocks.type_embedding import TypeEmbedding
 
@@ -28,7 +28,7 @@ PRIOR, CURRENT, TEXT = range(3)
 
 @dataclass(frozen=True)
 class TwoStreamSizes:
-    """Of encoder and decoder alike."""
+    """Of both encoder and decoder."""
 
     width: int
     layers: int
@@ -39,7 +39,7 @@ class TwoStreamSizes:
     question_tokens: int
     """Longest text that the encoder reads."""
     answer_tokens: int
-    """Longest text that the decoder says, EOS included."""
+    """Longest text that the decoder writes, EOS included."""
     dropout: float
     vocab_size: int = 0
     """Rows of the table of words; 0 for the tokenizer's size."""
@@ -48,7 +48,7 @@ class TwoStreamSizes:
 
 
 class ScaledOutput(nn.Module):
-    """The end of an attention: a learned scale a head, the projection, a norm."""
+    """The end of an attention: a learned scale per head, the projection, a norm."""
 
     def __init__(self, projection: nn.Linear, heads: int) -> None:
         super().__init__()
@@ -71,8 +71,8 @@ class NoPositions(nn.Module):
         return shape.new_zeros(shape.shape[1], 1)
 
 
-class SpeakingModel(MBartForCausalLM):
-    """The decoder of MBart with the words it says; what it is without them is the decoder itself."""
+class DecoderModel(MBartForCausalLM):
+    """The decoder of MBart with its head of words; its base model is the decoder itself."""
 
     @property
     def base_model(self) -> Any:
@@ -86,11 +86,11 @@ class TwoStreamDecoder(PrefixDecoder):
     and `films_mask` (b, 2n), 1 where a cell is read.
     """
 
-    language_model: SpeakingModel
+    language_model: DecoderModel
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, sizes: TwoStreamSizes) -> None:
         config = _mbart(tokenizer, sizes)
-        super().__init__(SpeakingModel(config), tokenizer)
+        super().__init__(DecoderModel(config), tokenizer)
         width = sizes.width
         encoder: Any = MBartEncoder(config)
         encoder.embed_tokens, encoder.embed_positions = nn.Identity(), NoPositions()
@@ -111,7 +111,7 @@ class TwoStreamDecoder(PrefixDecoder):
         init.copy_(self.kinds.weight, torch.randn_like(self.kinds.weight) * spread)
 
     def read(self, text: Tensor, text_mask: Tensor, films: Tensor, films_mask: Tensor) -> dict[str, Tensor]:
-        """What the decoder attends to: all 2n + t tokens as the encoder sees them, and which of them count."""
+        """What the decoder attends to: all 2n + t tokens as the encoder gives them, and which of them count."""
         of_films = self.kinds.weight[[PRIOR, CURRENT], None] + self.cell_positions.weight
         of_text = self.kinds.weight[TEXT] + self.text_positions(unmasked_ranks(text_mask))
         tokens = torch.cat([self.film_norm(films + of_films.flatten(0, 1)), self.text_norm(text + of_text)], dim=1)
@@ -121,21 +121,21 @@ class TwoStreamDecoder(PrefixDecoder):
 
     def forward(self, prefix: Tensor, prefix_mask: Tensor, answer: Tokens, **read: Tensor) -> Tensor:
         """Logits (b, t, v) of each token of `answer` (EOS included), given films, text, and the tokens before it."""
-        seen = self.read(prefix, prefix_mask, **read)
-        return super().forward(prefix[:, :0], prefix_mask[:, :0], answer, **seen)
+        memory = self.read(prefix, prefix_mask, **read)
+        return super().forward(prefix[:, :0], prefix_mask[:, :0], answer, **memory)
 
     @torch.no_grad()
     def generate(self, prefix: Tensor, prefix_mask: Tensor, *, limit: int, beams: int = 1, **read: Any) -> Tokens:
-        """As `PrefixDecoder`; the cache is made here, because that of `generate` has no room for the encoder."""
-        config = self.language_model.config
-        cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        seen = self.read(prefix, prefix_mask, **read)
+        """As `PrefixDecoder`."""
+        cache = cross_attention_cache(self.language_model)
+        memory = self.read(prefix, prefix_mask, **read)
         opened = prefix[:, :0], prefix_mask[:, :0]
-        return super().generate(*opened, limit=limit, beams=beams, past_key_values=cache, **seen)
+        return super().generate(*opened, limit=limit, beams=beams, past_key_values=cache, **memory)
 
 
 def _mbart(tokenizer: PreTrainedTokenizerBase, sizes: TwoStreamSizes) -> MBartConfig:
     return MBartConfig(
+        **special_ids(tokenizer),
         vocab_size=sizes.vocab_size or len(tokenizer),
         d_model=sizes.width,
         encoder_layers=sizes.layers,
@@ -150,9 +150,6 @@ def _mbart(tokenizer: PreTrainedTokenizerBase, sizes: TwoStreamSizes) -> MBartCo
         activation_dropout=0.0,
         init_std=initial_spread(sizes.width),
         scale_embedding=False,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
         forced_eos_token_id=None,
         is_decoder=True,
         is_encoder_decoder=False,

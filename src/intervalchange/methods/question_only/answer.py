@@ -1,8 +1,8 @@
 """question_only: the floor. A small GPT-2 answers from the question alone, and no film is ever read.
 
 No paper; the baseline that each of them should have had. It learns how often each answer follows each question, and
-what a method scores above it, the films have told. `score` prints the same floor from counts (the most frequent
-training answer of a question); this one is trained, so it also speaks to questions it has never seen.
+what a method scores above it comes from the films. `score` prints the same floor from counts (the most frequent
+training answer of a question); this one is trained, so it also answers questions that it has never been asked.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import ClassVar
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.methods.base.question_first import QuestionFirst, QuestionFirstConfig
+from intervalchange.methods.base.answerer import Answerer, DecoderConfig
 
 
-class QuestionOnlyConfig(QuestionFirstConfig):
+class QuestionOnlyConfig(DecoderConfig):
     """Configuration of question_only."""
 
     model_type = "question_only"
@@ -28,7 +28,7 @@ class QuestionOnlyConfig(QuestionFirstConfig):
     """Rows of the embedding table; 0 for the tokenizer's size."""
 
 
-class QuestionOnly(QuestionFirst):
+class QuestionOnly(Answerer):
     """See the module's docstring."""
 
     config_class = QuestionOnlyConfig
@@ -40,15 +40,8 @@ class QuestionOnly(QuestionFirst):
 
     def __init__(self, config: QuestionOnlyConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
-        self.decoder = AnswerDecoder(
-            self.tokenizer,
-            width=config.decoder_width,
-            layers=config.decoder_layers,
-            heads=config.decoder_heads,
-            positions=config.decoder_positions or config.positions,
-            dropout=config.dropout,
-            vocab_size=config.vocab_size,
-        )
+        positions = config.decoder_positions or config.positions
+        self.decoder = config.gpt2(self.tokenizer, positions, config.vocab_size)
         self.post_init()
 
     def load_pretrained(self) -> None:

@@ -28,6 +28,7 @@ Differs: training reads whole films with the paired augmentation of data/transfo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,21 +38,23 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.encoders import Backbone, ConvEncoder, Encoder, build_encoder
+from intervalchange.blocks.encoder_weights import load_encoder
+from intervalchange.blocks.encoders import Encoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
-from intervalchange.blocks.tokenizer import Tokens, decode, encode
 from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
-from intervalchange.losses import answer_nll, residual_alignment, sequence_log_probability
+from intervalchange.losses import residual_alignment
 from intervalchange.losses.alignment import Reduction
-from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
-from intervalchange.records import Prediction
+from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Context, DecoderConfig
+from intervalchange.methods.base.encoder import EncoderConfig
+from intervalchange.methods.base.method import MethodOutput
 
-Slot = Literal["residual", "prior", "current"]
+SLOTS = ("residual", "prior", "current")
+"""The groups of visual tokens, in the order of their embeddings."""
 
 
-class RealConfig(MethodConfig):
+class RealConfig(EncoderConfig, DecoderConfig):
     """Configuration of ReAl. The rows of the paper's ablation are `residual=False`; `alignment=False`; both True."""
 
     model_type = "real"
@@ -77,19 +80,8 @@ class RealConfig(MethodConfig):
     slots: bool = True
     """Add a learned embedding a slot."""
 
-    backbone: Backbone = "conv"
-    """`conv`: small, from scratch. `pyramid`: the trunk of set_difference. `resnet50`: the paper's."""
-    backbone_weights: str = ""
-    """Weights for E_I and E_R, loaded once when training starts. `resnet50`: hub name or folder of a published one;
-    `pyramid`: a run folder of set_difference, whose labels the model has then seen as well."""
-    encoder_widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of each stage of `conv` and `pyramid`."""
-    encoder_depth: int = 1
-    """Residual blocks a stage of `conv` and `pyramid`."""
-    pyramid_width: int = 48
-    """Channels of the map of `pyramid`."""
-    stem_stride: int = 4
-    """Stride of the first stage of `conv`; the others halve."""
+    backbone: Literal["conv", "pyramid", "resnet50"] = "conv"
+    """Of E_I and E_R, as are its weights and sizes. The paper's is `resnet50`."""
 
     queries: int = 16
     """Tokens that each projection makes."""
@@ -98,9 +90,6 @@ class RealConfig(MethodConfig):
     projection_heads: int = 4
     projection_feedforward: int = 256
 
-    decoder_width: int = 128
-    decoder_layers: int = 2
-    decoder_heads: int = 4
     decoder_positions: int = 256
     """Longest sequence: visual tokens, question, answer."""
     decoder_weights: str = ""
@@ -111,17 +100,10 @@ class RealConfig(MethodConfig):
     """Learning rate of the decoder relative to the rest."""
     vocab_size: int = 0
     """Rows of the embedding table; 0 for the tokenizer's size."""
-    dropout: float = 0.1
-    question_tokens: int = 40
-    """Longest question; longer ones are cut."""
-    answer_tokens: int = 96
-    """Longest answer, EOS included."""
-    beams: int = 1
-    """Beams of the search for an answer; 1 is greedy."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if sorted(self.order) != ["current", "prior", "residual"]:
+        if sorted(self.order) != sorted(SLOTS):
             raise ConfigError(
                 f"model option 'order' is {self.order}.", remedy="Name residual, prior, current once each."
             )
@@ -133,7 +115,7 @@ class RealConfig(MethodConfig):
             )
         if abs(self.con_sign) != 1:
             raise ConfigError(f"model option 'con_sign' is {self.con_sign}.", remedy="It is 1 or -1.")
-        length = 3 * self.queries + self.question_tokens + 1 + self.answer_tokens
+        length = 3 * self.queries + self.positions
         if length > self.decoder_positions:
             raise ConfigError(
                 f"a sequence can have {length} tokens but the decoder has {self.decoder_positions} positions.",
@@ -142,27 +124,30 @@ class RealConfig(MethodConfig):
 
 
 @dataclass(frozen=True)
-class Visual:
-    """What was seen of a batch. Keys: prior, current, and residual where the model reads one."""
+class EncodedFilms:
+    """The maps of b pairs of films."""
 
     films: Tensor
-    """(2b, c, g, g): the maps of all priors, then of all currents; `maps` holds views of it."""
-    maps: dict[str, Tensor]
-    """(b, c, g, g) each."""
-    tokens: dict[str, Tensor]
-    """(b, queries, d) each."""
+    """(2b, c, g, g): those of all priors, then of all currents."""
+    residual: Tensor | None
+    """(b, c, g, g), where the model reads a residual."""
     has_prior: Tensor
     """(b) bool."""
 
+    def maps(self) -> dict[str, Tensor]:
+        """Slot -> (b, c, g, g)."""
+        maps = dict(zip(("prior", "current"), self.films.chunk(2), strict=True))
+        return maps if self.residual is None else {**maps, "residual": self.residual}
 
-class Real(Method):
+
+class Real(Answerer):
     """ReAl. See the module's docstring."""
 
     config_class = RealConfig
     config: RealConfig
     name = "real/answer"
-    supervision = ("answers",)
 
+    decoder: AnswerDecoder
     film_encoder: Encoder
     film_projection: QueryProjection
     residual_encoder: Encoder
@@ -170,23 +155,14 @@ class Real(Method):
 
     def __init__(self, config: RealConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
-        sizes = (config.encoder_widths, config.encoder_depth, config.stem_stride, config.pyramid_width)
-        self.film_encoder = build_encoder(config.backbone, *sizes)
+        self.film_encoder = config.build_encoder()
         self.film_projection = self._projection(self.film_encoder.width)
         if config.residual:
-            self.residual_encoder = build_encoder(config.backbone, *sizes)
+            self.residual_encoder = config.build_encoder()
             self.residual_projection = self._projection(self.residual_encoder.width)
         if config.slots:
-            self.slots = TypeEmbedding(3, config.decoder_width)
-        self.decoder = AnswerDecoder(
-            self.tokenizer,
-            width=config.decoder_width,
-            layers=config.decoder_layers,
-            heads=config.decoder_heads,
-            positions=config.decoder_positions,
-            dropout=config.dropout,
-            vocab_size=config.vocab_size,
-        )
+            self.slots = TypeEmbedding(len(SLOTS), config.decoder_width)
+        self.decoder = config.gpt2(self.tokenizer, config.decoder_positions, config.vocab_size)
         self._detached = config.detach_epochs > 0
         self.post_init()
 
@@ -205,10 +181,9 @@ class Real(Method):
 
     def load_pretrained(self) -> None:
         """The backbones that the configuration names, into a model that is about to be trained."""
-        encoders = [self.film_encoder, *([self.residual_encoder] if self.config.residual else [])]
-        for encoder in encoders:
-            if self.config.backbone_weights and not isinstance(encoder, ConvEncoder):
-                encoder.load_pretrained(self.config.backbone_weights)
+        if self.config.backbone_weights:
+            for encoder in (self.film_encoder, *([self.residual_encoder] if self.config.residual else [])):
+                load_encoder(encoder, self.config.backbone_weights)
         if self.config.decoder_weights:
             self.decoder.load_pretrained(self.config.decoder_weights)
 
@@ -219,65 +194,64 @@ class Real(Method):
     def progress(self, step: int, steps: int, epoch: float) -> None:
         self._detached = epoch < self.config.detach_epochs
 
-    # --- seeing ------------------------------------------------------------------------------------------------
+    # --- films and question ----------------------------------------------------------------------------------------
 
     def residual_image(self, current: Tensor, prior: Tensor) -> Tensor:
         """R (b, 1, h, w): exactly zero for identical films, negated when they are exchanged."""
         return self.config.residual_scale * (current - prior)
 
-    def see(self, current: Tensor, prior: Tensor, has_prior: Tensor) -> Visual:
-        """Films (b, 1, h, w) -> maps (b, c, g, g) and tokens (b, queries, d) of prior, current and residual."""
-        absent = ~has_prior.view(-1, 1, 1, 1)
-        prior = torch.where(absent, current, prior)
+    def encode_films(self, batch: Mapping[str, Any]) -> EncodedFilms:
+        """Films (b, 1, h, w) -> maps. The current film stands in for an absent prior, and is masked later."""
+        current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
+        prior = torch.where(has_prior.view(-1, 1, 1, 1), prior, current)
         films = self.film_encoder(torch.cat([prior, current]).contiguous()).map
-        maps = dict(zip(("prior", "current"), films.chunk(2), strict=True))
-        tokens = dict(zip(("prior", "current"), self.film_projection(films).chunk(2), strict=True))
-        if self.config.residual:
-            maps["residual"] = self.residual_encoder(self.residual_image(current, prior)).map
-            tokens["residual"] = self.residual_projection(maps["residual"])
-        return Visual(films, maps, tokens, has_prior)
+        residual = self.residual_encoder(self.residual_image(current, prior)).map if self.config.residual else None
+        return EncodedFilms(films, residual, has_prior)
 
-    def prefix(self, visual: Visual, questions: list[str]) -> tuple[Tensor, Tensor]:
-        """[residual; prior; current; question] as embeddings (b, p, d) with a mask (b, p)."""
+    def tokens(self, encoded: EncodedFilms) -> dict[str, Tensor]:
+        """Slot -> (b, queries, d)."""
+        tokens = dict(zip(("prior", "current"), self.film_projection(encoded.films).chunk(2), strict=True))
+        if encoded.residual is not None:
+            tokens["residual"] = self.residual_projection(encoded.residual)
+        return tokens
+
+    def context(self, films: EncodedFilms, batch: Mapping[str, Any]) -> Context:
+        return self.visual_prefix(self.tokens(films), films.has_prior, batch["question"])
+
+    def visual_prefix(self, tokens: Mapping[str, Tensor], has_prior: Tensor, questions: Sequence[str]) -> Context:
+        """[residual; prior; current; question], in the configured order."""
         parts, masks = [], []
         for slot in self.config.order:
-            if slot not in visual.tokens:
-                continue
-            part = visual.tokens[slot]
-            if self.config.slots:
-                part = part + self.slots.weight[("residual", "prior", "current").index(slot)]
-            shown = torch.ones_like(visual.has_prior) if slot == "current" else visual.has_prior
-            parts.append(part)
-            masks.append(shown.long()[:, None].expand(-1, part.shape[1]))
-        question = encode(self.tokenizer, questions, side="left", limit=self.config.question_tokens, device=self.device)
-        parts.append(self.decoder.embed(question.ids).to(parts[0].dtype))
-        masks.append(question.mask)
-        return torch.cat(parts, dim=1), torch.cat(masks, dim=1)
+            if slot in tokens:
+                part = tokens[slot]
+                shown = torch.ones_like(has_prior) if slot == "current" else has_prior
+                parts.append(part + self.slots.weight[SLOTS.index(slot)] if self.config.slots else part)
+                masks.append(shown.long()[:, None].expand(-1, part.shape[1]))
+        question, mask = self.prefix(questions)
+        prefix = torch.cat([*parts, question.to(parts[0].dtype)], dim=1)
+        return Context(prefix, torch.cat([*masks, mask], dim=1))
 
-    # --- training ----------------------------------------------------------------------------------------------
+    def attributed(self, films: EncodedFilms) -> Sequence[Tensor]:
+        return (films.films,)
+
+    def evidence(self, films: EncodedFilms, gradients: Sequence[Tensor]) -> Sequence[AttributionMaps | None]:
+        return activation_attribution(films.films, gradients[0])
+
+    # --- training --------------------------------------------------------------------------------------------------
 
     def forward(self, **batch: Any) -> MethodOutput:
-        visual = self.see(batch["current"], batch["prior"], batch["has_prior"])
-        prefix, mask = self.prefix(visual, batch["question"])
-        answer = self._answer_tokens(batch["answer"])
-        logits = self.decoder(prefix, mask, answer)
-        generation = answer_nll(logits, answer.ids, answer.mask, reduce_mean=average_over_processes)
-        terms = {"generation": generation.detach()}
-        loss = generation
-        if self.config.residual:
-            terms |= self._residual_terms(visual)
+        films = self.encode_films(batch)
+        tokens = self.tokens(films)
+        context = self.visual_prefix(tokens, films.has_prior, batch["question"])
+        terms = {"generation": self.generation_loss(context, batch["answer"])}
         if self.config.alignment:
-            alignment = self.alignment(visual)
-            terms["alignment"] = alignment.detach()
-            loss = loss + self.config.alignment_weight * alignment
-        return MethodOutput(loss=loss, terms=terms)
+            features = films.maps() if self.config.con_at == "map" else tokens
+            terms["alignment"] = self.alignment(features, films.has_prior)
+        logged = self._residual_terms(films.maps()) if self.config.residual else {}
+        return MethodOutput.of(terms, {"alignment": self.config.alignment_weight}, logged)
 
-    def _answer_tokens(self, answers: list[str]) -> Tokens:
-        return encode(self.tokenizer, answers, eos=True, limit=self.config.answer_tokens, device=self.device)
-
-    def alignment(self, visual: Visual) -> Tensor:
-        """L_con, over the cases that have a prior."""
-        features = visual.maps if self.config.con_at == "map" else visual.tokens
+    def alignment(self, features: Mapping[str, Tensor], has_prior: Tensor) -> Tensor:
+        """L_con of the features of each slot, over the cases that have a prior."""
         return residual_alignment(
             features["prior"],
             features["current"],
@@ -285,38 +259,17 @@ class Real(Method):
             sign=self.config.con_sign,
             reduction=self.config.reduction,
             detach=self._detached,
-            weight=visual.has_prior,
+            weight=has_prior,
             reduce_mean=average_over_processes,
         )
 
     @torch.no_grad()
-    def _residual_terms(self, visual: Visual) -> dict[str, Tensor]:
+    def _residual_terms(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What shows a collapse: size of the residual's features, of the films' difference, and their cosine."""
-        residual = visual.maps["residual"].float().flatten(1)
-        difference = (visual.maps["current"] - visual.maps["prior"]).float().flatten(1)
+        residual = maps["residual"].float().flatten(1)
+        difference = (maps["current"] - maps["prior"]).float().flatten(1)
         return {
             "residual_rms": residual.square().mean().sqrt(),
             "difference_rms": difference.square().mean().sqrt(),
             "residual_cosine": nn.functional.cosine_similarity(residual, difference, dim=1).mean(),
         }
-
-    # --- answering ---------------------------------------------------------------------------------------------
-
-    def answer(self, batch: Any, *, evidence: bool = False) -> list[Prediction]:
-        """Greedy or beam answers; confidence is the probability of the whole answer under the model."""
-        self.check_prior(batch)
-        with torch.set_grad_enabled(evidence):
-            visual = self.see(*(getattr(batch, name).to(self.device) for name in ("current", "prior", "has_prior")))
-            prefix, mask = self.prefix(visual, batch.question)
-            tokens = self.decoder.generate(
-                prefix.detach(), mask, limit=self.config.answer_tokens, beams=self.config.beams
-            )
-            logits = self.decoder(prefix, mask, tokens)
-            likelihood = sequence_log_probability(logits, tokens.ids, tokens.mask)
-        attribution = activation_attribution(likelihood, visual.films) if evidence else None
-        return self.predictions(
-            batch,
-            decode(self.tokenizer, tokens.ids),
-            confidence=[{"answer": probability} for probability in likelihood.detach().double().exp().tolist()],
-            evidence=attribution,
-        )

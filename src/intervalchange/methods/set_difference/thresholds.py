@@ -3,28 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from intervalchange.methods.set_difference.deciding import PairProbabilities, Thresholds
 
 GRID = np.linspace(0.05, 0.95, 37)
 """Thresholds that are tried."""
+
+SHARE_OF_SETS = 0.7
+"""Of the bound on false changes, what added and missing may use; levels may use what these leave."""
 
 Rule = Callable[[np.ndarray], np.ndarray]
 """Thresholds (f,) -> what is chosen by them, (n, ways, f) bool."""
 
 
-def subtracting(now: np.ndarray, then: np.ndarray) -> Rule:
-    """The difference of two thresholded sets, added and missing. now, then: (n, f) probabilities of presence."""
+@dataclass(frozen=True)
+class PairLabels:
+    """The targets of n validation pairs, (n, f) each."""
+
+    current: np.ndarray
+    """1 present, 0 absent, NaN unknown."""
+    prior: np.ndarray
+    level_changed: np.ndarray
+    """Bool; False where a level is unknown on either film."""
+
+
+def fit_thresholds(
+    pair: PairProbabilities, labels: PairLabels, *, hard: bool, max_false_change: float
+) -> tuple[Thresholds, float]:
+    """The thresholds with the best F1 of the changes of validation, and that F1.
+
+    At most the share `max_false_change` of the unchanged pairs may be given a change. Where sets are subtracted
+    (`hard`), the thresholds of the films come first, for the change they give; else they are fixed for presence.
+    """
+    current, prior = labels.current, labels.prior
+    target = np.stack([(current == 1) & (prior == 0), (current == 0) & (prior == 1)], axis=1)
+    unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | labels.level_changed.any(axis=1))
+    bound = SHARE_OF_SETS * max_false_change
+    films = pair.current.numpy(), pair.prior.numpy()
+    if hard:
+        finding, _ = tune(subtracting(*films), target, unchanged, bound)
+    else:
+        present = (np.concatenate([current, prior]) == 1)[:, None]
+        finding, _ = tune(np.concatenate(films)[:, None], present, np.logical_not(present.any(axis=(1, 2))), 1.0)
+    probabilities = pair.subtracted(torch.from_numpy(finding) if hard else None)
+    score = np.stack([probabilities.added.numpy(), probabilities.missing.numpy()], axis=1)
+    change, reached = tune(score, target, unchanged, bound)
+    chosen: np.ndarray = np.any(score > change, axis=1)
+    candidates = pair.level.numpy() * (pair.current_rank != pair.prior_rank).numpy() * ~chosen
+    left = max_false_change - false_share(chosen[:, None], unchanged)
+    level, _ = tune_global(candidates[:, None], labels.level_changed[:, None], unchanged, left)
+    return Thresholds(finding, change, level), reached
+
+
+def subtracting(current: np.ndarray, prior: np.ndarray) -> Rule:
+    """The difference of two thresholded sets, added and missing. current, prior: (n, f) probabilities of presence."""
 
     def chosen(threshold: np.ndarray) -> np.ndarray:
-        present, was = now > threshold, then > threshold
-        return np.stack([present & ~was, was & ~present], axis=1)
+        now, then = current > threshold, prior > threshold
+        return np.stack([now & ~then, then & ~now], axis=1)
 
     return chosen
 
 
 def _rule(score: np.ndarray | Rule) -> Rule:
-    """Where a score (n, ways, f) is given, all above its threshold are chosen."""
+    """A score (n, ways, f) as a rule that chooses all above its threshold."""
     return score if callable(score) else lambda threshold: np.asarray(score > threshold)
 
 
@@ -36,7 +82,7 @@ def _f1(chosen: np.ndarray, target: np.ndarray) -> float:
 def tune_global(
     score: np.ndarray | Rule, target: np.ndarray, unchanged: np.ndarray, max_false: float
 ) -> tuple[float, float]:
-    """One threshold for all, the best by F1 that gives at most `max_false` of the unchanged rows anything.
+    """One threshold for all: the best F1 that chooses anything for at most the share `max_false` of the unchanged rows.
 
     score, target: (n, ways, f), or what a threshold chooses. unchanged: (n). Returns threshold and F1; 1 and 0 where
     none keeps the bound.
@@ -53,7 +99,7 @@ def tune_global(
 def tune(
     score: np.ndarray | Rule, target: np.ndarray, unchanged: np.ndarray, max_false: float, support: int = 10
 ) -> tuple[np.ndarray, float]:
-    """One threshold a finding, from the best single one, by coordinate ascent over findings with enough support."""
+    """One threshold per finding, from the best single one, by coordinate ascent over findings with enough support."""
     rule = _rule(score)
     start, reached = tune_global(rule, target, unchanged, max_false)
     threshold = np.full(target.shape[-1], start, dtype=np.float32)
@@ -69,5 +115,5 @@ def tune(
 
 
 def false_share(chosen: np.ndarray, unchanged: np.ndarray) -> float:
-    """Share of the unchanged rows that are given anything."""
+    """The share of the unchanged rows for which anything is chosen."""
     return float(chosen[unchanged].any(axis=(1, 2)).mean()) if unchanged.any() else 0.0

@@ -3,16 +3,16 @@
 
 Orientation: the paper's main image is our `current`, its reference our `prior`.
 
-One encoder (a Swin-B that has learnt the labels of single films) looks at both films. An image difference embedding, a
+One encoder (a Swin-B that has learnt the labels of single films) encodes both films. An image difference embedding, a
 learned vector for each of the two, tells their tokens apart; all of them, with nothing subtracted, are what a small
-decoder from scratch reads while it says the answer after the question. Three stages: labels of films
+decoder from scratch reads while it writes the answer after the question. Three stages: labels of films
 (`tasks/classification`, `frozen: false`), the decoder with the encoder frozen, everything at a small rate: two runs
 with `frozen` and `--from`, or `frozen_epochs` in one.
 
 Differs: EOS follows the answer, padding is not learnt, and an answer ends where it ends. Published, EOS stands behind
     the padding beyond the longest answer generated, so that all 63 steps are always made, without a cache.
 Differs: the question is as long as it is, padding is masked and takes no position.
-Differs: selection, and nothing else, looks at validation; published, weights are chosen on the test set.
+Differs: only selection uses the validation split; published, weights are chosen on the test set.
 Differs: one geometric draw for both films of a pair; whole films at training and testing; films have one channel, put
     on all three of a published encoder, standardised each by itself.
 Differs: no "hard examples" (the published code repeats batches of typical loss); every case once an epoch.
@@ -25,6 +25,7 @@ Differs: a prior that is absent is masked.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -64,7 +65,8 @@ class DifferenceEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(2b, n, d), priors first -> the same."""
-        return (tokens.unflatten(0, (2, -1)) + self.films.weight[:, None, None]).flatten(0, 1)
+        prior, current = tokens.chunk(2)
+        return torch.cat([prior + self.films.weight[0], current + self.films.weight[1]])
 
 
 class Ved(PairedFilms):
@@ -73,23 +75,26 @@ class Ved(PairedFilms):
     config_class = VedConfig
     config: VedConfig
     name: ClassVar[str] = "ved/answer"
+    follows: ClassVar[tuple[str, ...]] = ("tasks/classification",)
+    renamed_weights: ClassVar[Mapping[str, str]] = {r"^tell_apart\.": "difference_embedding."}
 
     def __init__(self, config: VedConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         super().__init__(config, tokenizer)
         same = self.encoder.width == config.decoder_width
         self.enter = nn.Identity() if same else nn.Linear(self.encoder.width, config.decoder_width)
-        self.tell_apart = DifferenceEmbedding(config.decoder_width) if config.difference_embedding else nn.Identity()
+        width = config.decoder_width
+        self.difference_embedding = DifferenceEmbedding(width) if config.difference_embedding else nn.Identity()
         self.post_init()
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
-        """All tokens of current and prior, (b, 2n, d), and which of them are there, (b, 2n)."""
+        """All tokens of current and prior, (b, 2n, d), and which of them are read, (b, 2n)."""
         tokens = self.enter(self.tokens(maps))
         if self.config.positions_2d:
             side = math.isqrt(tokens.shape[1])
             tokens = tokens + sincos_2d(tokens.shape[-1], side, side, like=tokens)
-        prior, current = self.tell_apart(tokens).chunk(2)
-        there = has_prior.long()[:, None].expand(-1, prior.shape[1])
+        prior, current = self.difference_embedding(tokens).chunk(2)
+        has_token = has_prior.long()[:, None].expand(-1, prior.shape[1])
         return {
             "encoder_hidden_states": torch.cat([current, prior], dim=1),
-            "encoder_attention_mask": torch.cat([torch.ones_like(there), there], dim=1),
+            "encoder_attention_mask": torch.cat([torch.ones_like(has_token), has_token], dim=1),
         }

@@ -1,8 +1,9 @@
-"""One module a layout: how a simulated cohort is laid on the disk as a real data set would be.
+"""One module per layout: how a simulated cohort is written to disk as a real data set would be.
 
 A layout has two functions. `write_patient` writes the films and texts of one patient and returns what the tables need
 of it, in plain JSON. `write_tables` writes every table once, from the fragments of all patients and the split (train,
-val, test) of each.
+val, test) of each. A layout restates the format of its data set and imports nothing from the reader, so that a wrong
+column name cannot pass its own test. Importing this module imports no layout, and neither numpy nor pandas.
 """
 
 from __future__ import annotations
@@ -13,25 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient
+    from intervalchange.simulation.records import SimulatedPatient
 
 Fragment = dict[str, Any]
 """The rows that one patient adds to each table."""
 
 LAYOUTS = {
-    "mimic_diff_vqa": "intervalchange.simulation.layouts.mimic_diff_vqa",
-    "nih": "intervalchange.simulation.layouts.nih",
-    "chexpert": "intervalchange.simulation.layouts.chexpert",
-    "rsna": "intervalchange.simulation.layouts.rsna",
-    "siim": "intervalchange.simulation.layouts.siim",
-    "object_cxr": "intervalchange.simulation.layouts.object_cxr",
-    "covidx": "intervalchange.simulation.layouts.covidx",
-    "vindr": "intervalchange.simulation.layouts.vindr",
-    "ms_cxr": "intervalchange.simulation.layouts.ms_cxr",
-    "ms_cxr_t": "intervalchange.simulation.layouts.ms_cxr_t",
-    "openi": "intervalchange.simulation.layouts.openi",
-    "dicom": "intervalchange.simulation.layouts.dicom",
-    "pairs": "intervalchange.simulation.layouts.pairs",
+    name: f"{__name__}.{name}"
+    for name in (
+        *("mimic_diff_vqa", "nih", "chexpert", "rsna", "siim", "object_cxr", "covidx", "vindr", "ms_cxr", "ms_cxr_t"),
+        *("openi", "dicom", "pairs"),
+    )
 }
 """Name of a layout -> its module."""
 

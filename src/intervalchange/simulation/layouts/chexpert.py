@@ -12,38 +12,21 @@ lists and that are not on disk.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING
-from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.layouts.mimic_diff_vqa import said_labels
-from intervalchange.simulation.layouts.single_films import films_with_split, move_films
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import films_with_split, jpeg_bytes, move_films, write_lines
+from intervalchange.simulation.layouts.mimic_cxr import report_labels
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 COPY = "CheXpert-v1.0-small"
 LABELS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture"),
+    *("Support Devices",),
 )
 """In the order of the tables."""
 HEADER = ",".join(("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS))
@@ -51,34 +34,30 @@ TEST_LABELS = (*LABELS[1:], LABELS[0])
 OLDEST = 90
 """Years; who is older is given this age."""
 FOLDER = {"train": "train", "val": "valid", "test": "test"}
-Fragment = dict[str, Any]
 
 
 def labels_of(study: SimulatedStudy, quirks: bool) -> dict[str, float]:
-    """Label -> 1 said to be there, 0 denied, -1 uncertain; not mentioned where missing."""
-    labels = said_labels(study)
+    """Label -> 1 affirmed, 0 denied, -1 uncertain; not mentioned where missing."""
+    labels = report_labels(study)
     faint = [CHEXPERT_OF_FINDING[name] for name in study.severity if name in CHEXPERT_OF_FINDING]
-    unsure = {label: -1.0 for label in faint if quirks and label not in labels}
-    return unsure | labels
+    uncertain = {label: -1.0 for label in faint if quirks and label not in labels}
+    return uncertain | labels
 
 
 def checked_labels_of(study: SimulatedStudy) -> dict[str, float]:
     """Every label as 0 or 1, as radiologists who look at the film would give them."""
-    said = {label for label, value in said_labels(study).items() if value == 1}
-    return {label: float(label in said) for label in CHEXPERT}
+    affirmed = {label for label, value in report_labels(study).items() if value == 1}
+    return {label: float(label in affirmed) for label in CHEXPERT}
 
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the films of a patient, as if all were of train; return their rows."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1400,)))
+    rng = patient.generator(1400)
     films = []
     for number, study in enumerate(patient.studies, start=1):
         folder = f"patient{patient.patient_id}/study{number}"
         if study.film is not None:
-            jpeg = io.BytesIO()
-            grey = np.rint(np.clip(study.film.pixels, 0, 1) * 255).astype(np.uint8)
-            Image.fromarray(grey).save(jpeg, "JPEG", quality=95)
-            write_atomically(out / COPY / "train" / folder / "view1_frontal.jpg", work, jpeg.getvalue())
+            write_atomically(out / COPY / "train" / folder / "view1_frontal.jpg", work, jpeg_bytes(study.film.pixels))
         films.append(
             {
                 "folder": folder,
@@ -97,18 +76,18 @@ def write_tables(
 ) -> None:
     """Write the tables, and move the films of val and test patients to their folders."""
     rows: dict[str, list[str]] = {split: [] for split in FOLDER}
-    places = {}
+    moves = {}
     for film, split in films_with_split(fragments, splits):
         view = f"{film['folder']}/view1_frontal.jpg"
-        places[f"{COPY}/train/{view}"] = f"{COPY}/{FOLDER[split]}/{view}"
+        moves[f"{COPY}/train/{view}"] = f"{COPY}/{FOLDER[split]}/{view}"
         rows[split] += _rows(film, split)
-    move_films(out, places)
+    move_films(out, moves)
     for name, header, lines in (
         ("train.csv", HEADER, rows["train"]),
         ("valid.csv", HEADER, rows["val"]),
         ("test_labels.csv", ",".join(("Path", *TEST_LABELS)), rows["test"]),
     ):
-        write_atomically(out / COPY / name, work, "".join(f"{line}\n" for line in (header, *lines)).encode())
+        write_lines(out / COPY / name, work, (header, *lines))
 
 
 def _rows(film: Fragment, split: str) -> list[str]:

@@ -9,23 +9,16 @@ Quirks: a patient id with a blank in it (sirm), and `rnsa`. Val patients are in 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
-from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films
+from intervalchange.atomic_files import write_atomically
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import digest, films_with_split, move_films, png_bytes, write_lines
 from intervalchange.simulation.pathology import PERIPHERAL
+from intervalchange.simulation.records import SimulatedPatient, patient_generator
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import Lesion, State
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient
-    from intervalchange.simulation.layouts import Fragment
 
 SHARES = {"normal": 0.35, "pneumonia": 0.3, "COVID-19": 0.35}
 VISITS = 2
@@ -41,17 +34,14 @@ def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str
         name_of_patient, name, source = names_of_film(patient, number, word, quirks)
         if study.film is not None:
             film = render(patient.anatomy, state, study.visit.acquisition, len(study.film.pixels), truth=False)
-            picture = Image.fromarray(np.round(np.clip(film.pixels, 0, 1) * 255).astype(np.uint8))
-            png = io.BytesIO()
-            picture.save(png, "PNG")
-            write_atomically(out / PENDING / name, work, png.getvalue())
+            write_atomically(out / PENDING / name, work, png_bytes(film.pixels))
         films.append({"line": f"{name_of_patient} {name} {word} {source}", "name": name})
     return {"films": films}
 
 
 def illness(seed: int, index: int) -> tuple[str, State]:
     """Class of a patient, and what is wrong with the lungs."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1200,)))
+    rng = patient_generator(seed, index, 1200)
     word = list(SHARES)[int(rng.choice(len(SHARES), p=list(SHARES.values())))]
     severity, lesion_seed = float(rng.uniform(0.4, 0.9)), int(rng.integers(2**31))
     side, zone = ("left", "right")[int(rng.integers(2))], ("upper", "middle", "lower")[int(rng.integers(3))]
@@ -64,7 +54,7 @@ def illness(seed: int, index: int) -> tuple[str, State]:
 
 def names_of_film(patient: SimulatedPatient, visit: int, word: str, quirks: bool) -> tuple[str, str, str]:
     """Patient id, file name and source of one film."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1201, visit)))
+    rng = patient.generator(1201, visit)
     code = digest(patient.seed, patient.index, visit, "covidx")
     number = int(digest(patient.seed, patient.index, 0, "covidx patient")[:6], 16)
     if word != "COVID-19":
@@ -82,11 +72,11 @@ def write_tables(
 ) -> None:
     """Both lists, without a header, and the films to the folder of their split."""
     lines: dict[str, list[str]] = {"train": [], "test": []}
-    places = {}
+    moves = {}
     for film, split in films_with_split(fragments, splits):
         part = "train" if split == "train" else "test"
         lines[part].append(film["line"])
-        places[f"{PENDING}/{film['name']}"] = f"{part}/{film['name']}"
-    move_films(out, places)
-    for part, found in lines.items():
-        write_atomically(out / f"{part}_COVIDx9A.txt", work, "".join(f"{line}\n" for line in found).encode())
+        moves[f"{PENDING}/{film['name']}"] = f"{part}/{film['name']}"
+    move_films(out, moves)
+    for part, of_part in lines.items():
+        write_lines(out / f"{part}_COVIDx9A.txt", work, of_part)

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
-from intervalchange.simulation.layouts.single_films import digest
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient
-    from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import digest
+from intervalchange.simulation.records import SimulatedPatient
 
 EXPORT = "EXPORT"
 HOSPITAL = "ZZ SIMULATED HOSPITAL"
-SAID = {"PA": ("CHEST P.A.", "Thorax pa"), "AP": ("Thorax a.p. bedside", "CHEST PORTABLE AP")}
+DESCRIPTIONS = {"PA": ("CHEST P.A.", "Thorax pa"), "AP": ("Thorax a.p. bedside", "CHEST PORTABLE AP")}
 """View -> how a description names it."""
 KINDS = ((8, "CR"), (12, "CR"), (12, "DX"), (14, "DX"))
 """Bits and modality."""
@@ -39,7 +36,7 @@ def study_uid(seed: int, index: int, visit: int) -> str:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the files of a patient; no table needs anything of them."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1300,)))
+    rng = patient.generator(1300)
     person = _person(patient)
     surname, given = person["PatientName"].split("^")
     for visit, study in enumerate(patient.studies):
@@ -77,9 +74,9 @@ def _study_files(
         return []
     bits, modality = KINDS[int(rng.integers(len(KINDS)))]
     view, pixels = study.study.view, study.film.pixels
-    spoken: dict[str, object] = {"SeriesDescription": ""}
+    described: dict[str, object] = {"SeriesDescription": ""}
     if quirks and rng.random() < 0.3:
-        spoken = {"ViewPosition": "", "SeriesDescription": SAID[view][int(rng.integers(2))]}
+        described = {"ViewPosition": "", "SeriesDescription": DESCRIPTIONS[view][int(rng.integers(2))]}
 
     def file(series: int, number: int, other: Mapping[str, object], pixels: np.ndarray = pixels) -> bytes:
         return dicom_bytes(
@@ -100,14 +97,14 @@ def _study_files(
             elements={**person, "SeriesNumber": series, "InstanceNumber": number, **other},
         )
 
-    film = file(1, 1, spoken)
+    film = file(1, 1, described)
     files = [(1, film)]
     if not quirks:
         return files
     if view == "PA" and rng.random() < 0.3:
         files.append((1, file(1, 2, {"ViewPosition": "LL"})))
     if rng.random() < 0.15:
-        files.append((1, file(1, 3, spoken, pixels[::2, ::2])))
+        files.append((1, file(1, 3, described, pixels[::2, ::2])))
     if rng.random() < 0.1:
         files.append((2, file(2, 1, {"Modality": "CT"})))
     if rng.random() < 0.1:

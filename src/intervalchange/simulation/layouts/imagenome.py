@@ -16,23 +16,26 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from intervalchange.data.readers.imagenome_graphs import BOX_REGIONS, SMALL, TEXT_REGIONS, WITHOUT_TEXT, SmallFrame
-from intervalchange.data.readers.mimic_files import PATTERNS
-from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.reports import direction
-
-if TYPE_CHECKING:
-    from intervalchange.data.extraction.account import Attributes
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.atomic_files import write_atomically
+from intervalchange.data.extraction.account import Attributes
+from intervalchange.simulation.layouts.imagenome_words import (
+    BOX_REGIONS,
+    LABEL_AND_REGIONS,
+    LABELS,
+    TEXT_REGIONS,
+    WITHOUT_TEXT,
+)
+from intervalchange.simulation.layouts.mimic_cxr import film_path
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.reports import direction, finding_sentences
 
 FOLDER = "chest-imagenome"
 NO_ID = "C0000000"
@@ -40,22 +43,6 @@ GOLD_SHARE = 0.008
 """Share of the patients in the gold set, as in the real one."""
 MISSING_SHARE = 0.01
 
-PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "pleural effusion": ("anatomicalfinding|{}|pleural effusion", ("{side} costophrenic angle", "{side} lung")),
-    "atelectasis": ("anatomicalfinding|{}|atelectasis", ("{side} lower lung zone", "{side} lung")),
-    "cardiomegaly": ("anatomicalfinding|{}|enlarged cardiac silhouette", ("cardiac silhouette",)),
-    "edema": ("anatomicalfinding|{}|pulmonary edema/hazy opacity", ("{side} lung",)),
-    "hernia": ("anatomicalfinding|{}|hernia", ("mediastinum",)),
-    "pneumothorax": ("anatomicalfinding|{}|pneumothorax", ("{side} apical zone", "{side} lung")),
-    "lung opacity": ("anatomicalfinding|{}|lung opacity", ("{side} {zone} lung zone", "{side} lung")),
-    "scoliosis": ("anatomicalfinding|{}|scoliosis", ("spine",)),
-    "tortuosity of the thoracic aorta": ("anatomicalfinding|{}|tortuous aorta", ("aortic arch",)),
-    "emphysema": ("disease|{}|copd/emphysema", ("{side} lung",)),
-    "granuloma": ("disease|{}|granulomatous disease", ("{side} {zone} lung zone", "{side} lung")),
-    "consolidation": ("anatomicalfinding|{}|consolidation", ("{side} {zone} lung zone", "{side} lung")),
-    "fracture": ("anatomicalfinding|{}|rib fracture", ("{side} chest wall",)),
-}
-"""Finding -> its label and its regions. Gastric distention has no label in Chest ImaGenome."""
 _ZONES = {"upper": "upper", "middle": "mid", "lower": "lower"}
 _SEVERITY = {"minimal": "mild", "small": "mild", "mild": "mild", "moderate": "moderate", "severe": "severe"}
 _TEXTURES = ("interstitial", "calcified")
@@ -66,28 +53,35 @@ _DEVICES = {
 _WORDS = {1: "worsened", 0: "no change", -1: "improved"}
 _PREDICATES = {"worsened": "['Worsened']", "no change": "['No status change']", "improved": "['Improved']"}
 
-LABELS = {
-    "anatomicalfinding": "lung opacity,airspace opacity,consolidation,infiltration,atelectasis,"
-    "linear/patchy atelectasis,lobar/segmental collapse,pulmonary edema/hazy opacity,vascular congestion,"
-    "vascular redistribution,increased reticular markings/ild pattern,pleural effusion,costophrenic angle blunting,"
-    "pleural/parenchymal scarring,bronchiectasis,enlarged cardiac silhouette,mediastinal displacement,"
-    "mediastinal widening,enlarged hilum,tortuous aorta,vascular calcification,pneumomediastinum,pneumothorax,"
-    "hydropneumothorax,lung lesion,mass/nodule (not otherwise specified),multiple masses/nodules,calcified nodule,"
-    "superior mediastinal mass/enlargement,rib fracture,clavicle fracture,spinal fracture,hyperaeration,cyst/bullae,"
-    "elevated hemidiaphragm,diaphragmatic eventration (benign),sub-diaphragmatic air,subcutaneous air,hernia,"
-    "scoliosis,spinal degenerative changes,shoulder osteoarthritis,bone lesion",
-    "disease": "pneumonia,fluid overload/heart failure,copd/emphysema,granulomatous disease,interstitial lung disease,"
-    "goiter,lung cancer,aspiration,alveolar hemorrhage,pericardial effusion",
-    "technicalassessment": "low lung volumes,rotated,artifact,breast/nipple shadows,skin fold",
-    "tubesandlines": "chest tube,mediastinal drain,pigtail catheter,endotracheal tube,tracheostomy tube,picc,ij line,"
-    "chest port,subclavian line,swan-ganz catheter,intra-aortic balloon pump,enteric tube",
-    "device": "sternotomy wires,cabg grafts,aortic graft/repair,prosthetic valve,cardiac pacer and wires",
-    "nlp": "abnormal,normal",
-    "texture": "opacity,alveolar,interstitial,calcified,lucency",
-    "severity": "mild,moderate,severe,hedge",
-    "temporal": "acute,chronic",
-}
-"""Category -> its labels, joined by commas."""
+SMALL = 224
+"""Side of the square frame in which the boxes were found."""
+
+
+@dataclass(frozen=True)
+class SmallFrame:
+    """How a film was brought into the small square: its longer side fills it, the shorter one is centred."""
+
+    ratio: float
+    left: int
+    top: int
+
+    @classmethod
+    def of(cls, height: int, width: int) -> SmallFrame:
+        """The frame of a film of this size in pixels."""
+        ratio = SMALL / max(height, width)
+        return cls(ratio, (SMALL - int(width * ratio)) // 2, (SMALL - int(height * ratio)) // 2)
+
+    def original(self, x: float, y: float) -> tuple[int, int]:
+        """A point of the small square in pixels of the film."""
+        return int((x - self.left) / self.ratio), int((y - self.top) / self.ratio)
+
+    def small(self, x: float, y: float) -> tuple[int, int]:
+        """The whole point of the small square that comes back nearest to a point of the film."""
+        column, row = x * self.ratio + self.left, y * self.ratio + self.top
+        return (
+            min((math.floor(column), math.ceil(column)), key=lambda column: abs(self.original(column, 0)[0] - x)),
+            min((math.floor(row), math.ceil(row)), key=lambda row: abs(self.original(0, row)[1] - y)),
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,7 @@ class _Mention:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, quirks: bool) -> None:
     """Write the scene graph of every film of a patient."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1002,)))
+    rng = patient.generator(1002)
     for number, study in enumerate(patient.studies):
         if study.film is None:
             continue
@@ -181,58 +175,54 @@ def _regions(finding: str, attributes: Attributes | None) -> list[str]:
     words = [*attributes.locations, *attributes.post_location.split()] if attributes is not None else []
     sides = [side for side in ("right", "left") if side in words] or ["right", "left"]
     zone = next((_ZONES[word] for word in words if word in _ZONES), "")
-    forms = [form for form in PLACES[finding][1] if zone or "{zone}" not in form]
+    forms = [form for form in LABEL_AND_REGIONS[finding][1] if zone or "{zone}" not in form]
     return list(dict.fromkeys(form.format(side=side, zone=zone) for form in forms for side in sides))
 
 
-def finding_sentences(report: str) -> list[str]:
-    """The sentences of the findings section of a simulated report: its findings in order, then the rest."""
-    body = report.split(" FINDINGS: ")[1].split(" IMPRESSION: ")[0]
-    return re.split(r"(?<=\.)\s+", " ".join(body.split()))
-
-
 def _mentions(study: SimulatedStudy, prior: SimulatedStudy | None) -> Iterator[_Mention]:
-    """What each sentence of the report says of each region.
+    """What each sentence of the report says about each region.
 
     A report names its findings first, then what has resolved, then what it denies: the order of `reports.write`.
     """
-    account, before = study.account, prior.account if prior is not None else None
+    account, earlier = study.account, prior.account if prior is not None else None
     sentences = finding_sentences(study.study.report)
-    gone = [] if before is None else [name for name in before.attributes if name not in account.attributes]
-    for place, finding in enumerate([*account.attributes, *gone]):
-        if finding not in PLACES:
+    resolved = [] if earlier is None else [name for name in earlier.attributes if name not in account.attributes]
+    for number, finding in enumerate([*account.attributes, *resolved]):
+        if finding not in LABEL_AND_REGIONS:
             continue
-        said = account.attributes.get(finding)
-        earlier = before.attributes.get(finding) if before is not None else None
+        now = account.attributes.get(finding)
+        before = earlier.attributes.get(finding) if earlier is not None else None
         word = ""
-        if before is not None:
-            both = said is not None and earlier is not None
-            word = _WORDS[direction(finding, before, account) if both else int(said is not None) - int(said is None)]
-        label = PLACES[finding][0].format("yes" if said is not None else "no")
-        for region in _regions(finding, said if said is not None else earlier):
+        if earlier is not None:
+            both = now is not None and before is not None
+            word = _WORDS[direction(finding, earlier, account) if both else int(now is not None) - int(now is None)]
+        label = LABEL_AND_REGIONS[finding][0].format("yes" if now is not None else "no")
+        for region in _regions(finding, now if now is not None else before):
             yield _Mention(
                 region,
-                place,
-                sentences[place],
-                (label, f"nlp|yes|{'abnormal' if said is not None else 'normal'}"),
+                number,
+                sentences[number],
+                (label, f"nlp|yes|{'abnormal' if now is not None else 'normal'}"),
                 word,
-                _SEVERITY.get(said.level, "") if said is not None else "",
-                next((kind for kind in said.types if kind in _TEXTURES), "") if said is not None else "",
+                _SEVERITY.get(now.level, "") if now is not None else "",
+                next((kind for kind in now.types if kind in _TEXTURES), "") if now is not None else "",
             )
     yield from _further(study, sentences)
 
 
 def _further(study: SimulatedStudy, sentences: Sequence[str]) -> Iterator[_Mention]:
     """Sentences that deny findings or name devices."""
-    for place, phrase in enumerate(sentences):
+    for number, phrase in enumerate(sentences):
         if phrase.startswith("No "):
             for finding in study.account.denied:
                 for region in _regions(finding, None):
-                    yield _Mention(region, place, phrase, (PLACES[finding][0].format("no"), "nlp|yes|normal"))
+                    yield _Mention(
+                        region, number, phrase, (LABEL_AND_REGIONS[finding][0].format("no"), "nlp|yes|normal")
+                    )
         for device in study.study.devices:
             if device in _DEVICES and device in phrase.lower():
                 label, region = _DEVICES[device]
-                yield _Mention(region, place, phrase, (label,))
+                yield _Mention(region, number, phrase, (label,))
 
 
 def _denied_first(mentions: Sequence[_Mention], rng: np.random.Generator) -> Iterator[_Mention]:
@@ -244,29 +234,29 @@ def _denied_first(mentions: Sequence[_Mention], rng: np.random.Generator) -> Ite
 
 
 def _attributes(study: SimulatedStudy, mentions: Sequence[_Mention]) -> list[dict[str, Any]]:
-    """One entry a region, its lists aligned by sentence."""
+    """One entry per region, its lists aligned by sentence."""
 
     def cues(category: str, words: Sequence[str]) -> list[list[str]]:
         return [[f"{category}|yes|{word}"] if word else [] for word in words]
 
     entries = []
     for region in dict.fromkeys(mention.region for mention in mentions):
-        said = [mention for mention in mentions if mention.region == region]
+        own = [mention for mention in mentions if mention.region == region]
         entries.append(
             {
                 region: True,
                 "bbox_name": region,
                 "synsets": [NO_ID],
                 "name": BOX_REGIONS.get(region, region.capitalize()),
-                "attributes": [list(mention.attributes) for mention in said],
-                "attributes_ids": [[NO_ID] * len(mention.attributes) for mention in said],
-                "phrases": [mention.phrase for mention in said],
-                "phrase_IDs": [f"{study.study.study_id}|{mention.sentence}" for mention in said],
-                "sections": ["finalreport"] * len(said),
-                "comparison_cues": cues("comparison", [mention.comparison for mention in said]),
-                "temporal_cues": [[] for _ in said],
-                "severity_cues": cues("severity", [mention.severity for mention in said]),
-                "texture_cues": cues("texture", [mention.texture for mention in said]),
+                "attributes": [list(mention.attributes) for mention in own],
+                "attributes_ids": [[NO_ID] * len(mention.attributes) for mention in own],
+                "phrases": [mention.phrase for mention in own],
+                "phrase_IDs": [f"{study.study.study_id}|{mention.sentence}" for mention in own],
+                "sections": ["finalreport"] * len(own),
+                "comparison_cues": cues("comparison", [mention.comparison for mention in own]),
+                "temporal_cues": [[] for _ in own],
+                "severity_cues": cues("severity", [mention.severity for mention in own]),
+                "texture_cues": cues("texture", [mention.texture for mention in own]),
                 "object_id": f"{study.dicom_id}_{region}",
             }
         )
@@ -278,7 +268,7 @@ def _relationships(
 ) -> list[dict[str, Any]]:
     """Every sentence that compares, for each of its regions."""
     pair = f"{study.dicom_id[:8]}_{prior.dicom_id[:8]}"
-    found = []
+    relationships = []
     for mention in mentions:
         if not mention.comparison:
             continue
@@ -286,7 +276,7 @@ def _relationships(
         if quirks and rng.random() < 0.02:
             words.append("improved" if mention.comparison != "improved" else "worsened")
         sentence = f"{study.study.study_id}|{mention.sentence}"
-        found.append(
+        relationships.append(
             {
                 "relationship_id": f"{sentence}_{prior.study.study_id}_{NO_ID}_{pair}",
                 "predicate": _PREDICATES[mention.comparison],
@@ -300,7 +290,7 @@ def _relationships(
                 "object_id": f"{prior.dicom_id}_{mention.region}",
             }
         )
-    return found
+    return relationships
 
 
 # --- all patients ----------------------------------------------------------------------------------------------------
@@ -313,15 +303,16 @@ def write_tables(
 ) -> None:
     """Write the split lists and the lists of words, from the fragments of the layout `mimic_diff_vqa`."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0, 3]))
-    own = [place for place, split in enumerate(splits) if quirks or split == "test"]
-    count = min(len(own), max(1, round(GOLD_SHARE * len(splits))))
-    gold = {own[int(place)] for place in rng.choice(len(own), count, replace=False)} if own else set()
+    candidates = [index for index, split in enumerate(splits) if quirks or split == "test"]
+    count = min(len(candidates), max(1, round(GOLD_SHARE * len(splits))))
+    gold = {candidates[int(row)] for row in rng.choice(len(candidates), count, replace=False)} if candidates else set()
     folder = out / FOLDER / "silver_dataset" / "splits"
     for name, split in (("train", "train"), ("valid", "val"), ("test", "test")):
-        rows = [row for one, where in zip(fragments, splits, strict=True) if where == split for row in _rows(one)]
+        own = [fragment for fragment, of_patient in zip(fragments, splits, strict=True) if of_patient == split]
+        rows = [row for fragment in own for row in _rows(fragment)]
         text = pd.DataFrame(rows, columns=_COLUMNS).to_csv(lineterminator="\n")
         write_atomically(folder / f"{name}.csv", work, text.encode())
-    rows = [row for place, one in enumerate(fragments) if place in gold for row in _rows(one)]
+    rows = [row for index, fragment in enumerate(fragments) if index in gold for row in _rows(fragment)]
     text = pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")
     write_atomically(folder / "images_to_avoid.csv", work, text.encode())
     for name, lines in _words().items():
@@ -331,8 +322,7 @@ def write_tables(
 def _rows(fragment: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
     subject = fragment["subject_id"]
     for study in fragment["studies"]:
-        ids = {"subject": subject, "study": study["study_id"], "dicom": study["dicom_id"]}
-        path = PATTERNS[0].format(top=subject[:2], **ids) + ".dcm"
+        path = film_path(subject, study["study_id"], study["dicom_id"]).removesuffix("jpg") + "dcm"
         yield subject, study["study_id"], study["dicom_id"], path, study["images"][0]["ViewPosition"]
 
 

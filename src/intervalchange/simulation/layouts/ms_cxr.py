@@ -1,7 +1,7 @@
 """MS-CXR 1.1.0 on a simulated MIMIC tree: the tree of `mimic_diff_vqa` and, beside it,
 
-    ms-cxr/MS_CXR_Local_Alignment_v1.1.0.csv    one row a box
-    ms-cxr/MS_CXR_Local_Alignment_v1.1.0.json   the same as COCO, one `images` record a phrase
+    ms-cxr/MS_CXR_Local_Alignment_v1.1.0.csv    one row per box
+    ms-cxr/MS_CXR_Local_Alignment_v1.1.0.json   the same as COCO, one `images` record per phrase
 
 A phrase is the sentence of the report that names a visible finding; its boxes enclose the true mask, one for each
 part of it that stands apart from left to right. The order of the columns is from memory. Quirks: boxes that reach
@@ -13,48 +13,34 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.findings import CHEXPERT_OF_FINDING
-from intervalchange.simulation.layouts import Fragment
-from intervalchange.simulation.layouts import mimic_diff_vqa as export
-from intervalchange.simulation.layouts.imagenome import finding_sentences
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import Fragment, mimic_diff_vqa
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.reports import finding_sentences
 
 NAME = "ms-cxr/MS_CXR_Local_Alignment_v1.1.0"
 CATEGORIES = (
     *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema"),
     *("Lung Opacity", "Pleural Effusion", "Pneumonia", "Pneumothorax"),
 )
-COLUMNS = [
-    "category_name",
-    "label_text",
-    "path",
-    "image_width",
-    "image_height",
-    "x",
-    "y",
-    "w",
-    "h",
-    "dicom_id",
-    "split",
-]
+COLUMNS = ["category_name", "label_text", "path", "image_width", "image_height", *"xywh", "dicom_id", "split"]
 GAP = 0.03
 """Parts of a mask that are nearer to each other than this share of the film's width have one box."""
 
-Whole = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels of the film."""
 
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the MIMIC tree of a patient; its fragment also holds the phrases."""
-    fragment = export.write_patient(patient, out, work, release, quirks)
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1003,)))
+    fragment = mimic_diff_vqa.write_patient(patient, out, work, release, quirks)
+    rng = patient.generator(1003)
     phrases = [phrase for study in patient.studies for phrase in _phrases(study, rng, quirks)]
     return {**fragment, "phrases": phrases}
 
@@ -83,7 +69,7 @@ def _phrases(study: SimulatedStudy, rng: np.random.Generator, quirks: bool) -> I
         }
 
 
-def boxes_of(mask: np.ndarray) -> list[Whole]:
+def boxes_of(mask: np.ndarray) -> list[PixelBox]:
     """(h, w) bool with something in it -> the box of each part that stands apart from left to right."""
     columns = np.flatnonzero(mask.any(0))
     cuts = np.flatnonzero(np.diff(columns) > max(1, GAP * mask.shape[1])) + 1
@@ -99,7 +85,7 @@ def write_tables(
     fragments: Sequence[Fragment], out: Path, work: Path, splits: Sequence[str], seed: int, quirks: bool
 ) -> None:
     """Write the tables of the MIMIC tree, then the phrases as CSV and as COCO."""
-    export.write_tables(fragments, out, work, splits, seed, quirks)
+    mimic_diff_vqa.write_tables(fragments, out, work, splits, seed, quirks)
     phrases = [
         {**phrase, "split": split}
         for fragment, split in zip(fragments, splits, strict=True)
@@ -107,8 +93,8 @@ def write_tables(
     ]
     rows = [{**phrase, **dict(zip("xywh", box, strict=True))} for phrase in phrases for box in phrase["boxes"]]
     table = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
-    export.write_atomically(out / f"{NAME}.csv", work, table.encode())
-    export.write_atomically(out / f"{NAME}.json", work, json.dumps(_coco(phrases)).encode())
+    write_atomically(out / f"{NAME}.csv", work, table.encode())
+    write_atomically(out / f"{NAME}.json", work, json.dumps(_coco(phrases)).encode())
 
 
 def _coco(phrases: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -8,26 +8,21 @@ devices never are. Val and test patients both go to `dev`, whose films the real 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.spatial import ConvexHull
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.foreign_objects import KINDS
-from intervalchange.simulation.layouts.single_films import films_with_split, move_films
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import films_with_split, jpeg_bytes, move_films
+from intervalchange.simulation.records import SimulatedPatient, patient_generator
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import ForeignObject
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient
-    from intervalchange.simulation.layouts import Fragment
 
 SHAPE = {"button": 1, "coin": 1, "clip": 0, "pin": 0, "necklace": 2}
 MOST = 4
@@ -48,18 +43,15 @@ def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str
             masks = film.object_masks
         name = f"{patient.index:06d}{number}.jpg"
         if film is not None:
-            grey = np.round(np.clip(film.pixels, 0, 1) * 255).astype(np.uint8)
-            jpeg = io.BytesIO()
-            Image.fromarray(grey).save(jpeg, "JPEG", quality=95)
-            write_atomically(out / PENDING / name, work, jpeg.getvalue())
-        said = [annotation(item.kind, mask) for item, mask in zip(objects, masks, strict=True) if mask.any()]
-        films.append({"name": name, "annotation": ";".join(said)})
+            write_atomically(out / PENDING / name, work, jpeg_bytes(film.pixels))
+        annotations = [annotation(item.kind, mask) for item, mask in zip(objects, masks, strict=True) if mask.any()]
+        films.append({"name": name, "annotation": ";".join(annotations)})
     return {"films": films}
 
 
 def objects_of(seed: int, index: int, visit: int) -> tuple[ForeignObject, ...]:
     """What is left on the patient at one visit: nothing at every other visit on average."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1100, visit)))
+    rng = patient_generator(seed, index, 1100, visit)
     count = int(rng.integers(1, MOST + 1)) if rng.random() < 0.5 else 0
     kinds = rng.choice(len(KINDS), size=count)
     seeds = rng.integers(2**31, size=count)
@@ -82,12 +74,12 @@ def write_tables(
 ) -> None:
     """`train.csv` and `dev.csv`, and the films to the folder of their split."""
     rows: dict[str, list[tuple[str, str]]] = {"train": [], "dev": []}
-    places = {}
+    moves = {}
     for film, split in films_with_split(fragments, splits):
         part = "train" if split == "train" else "dev"
         rows[part].append((film["name"], film["annotation"]))
-        places[f"{PENDING}/{film['name']}"] = f"{part}/{film['name']}"
-    move_films(out, places)
-    for part, found in rows.items():
-        table = pd.DataFrame(found, columns=["image_name", "annotation"])
+        moves[f"{PENDING}/{film['name']}"] = f"{part}/{film['name']}"
+    move_films(out, moves)
+    for part, of_part in rows.items():
+        table = pd.DataFrame(of_part, columns=["image_name", "annotation"])
         write_atomically(out / f"{part}.csv", work, table.to_csv(index=False, lineterminator="\n").encode())

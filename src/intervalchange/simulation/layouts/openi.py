@@ -1,4 +1,4 @@
-"""Writes simulated patients as Open-i has its reports: one XML file and one frontal film a patient, no priors.
+"""Writes simulated patients as Open-i has its reports: one XML file and one frontal film per patient, no priors.
 
     ecgen-radiology/<n>.xml     the last report of a patient, with MeSH labels made from what is visible
     NLMCXR_png/<id>.png         its film
@@ -14,19 +14,17 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
-from intervalchange.data.readers.mimic_sections import sections
-from intervalchange.simulation.atomic import write_atomically
-from intervalchange.simulation.layouts.mimic_diff_vqa import equalise
-
-if TYPE_CHECKING:
-    from intervalchange.data.extraction.account import Attributes
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.atomic_files import write_atomically
+from intervalchange.data.extraction.account import Attributes
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.mimic_cxr import equalise
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.reports import sections
 
 XML, PNG = "ecgen-radiology", "NLMCXR_png"
 CAPTION = "Xray Chest PA and Lateral"
@@ -50,9 +48,8 @@ MESH = {
     "fracture": "Fractures, Bone/ribs",
 }
 """Visible finding -> heading. Open-i has none for gastric distention; that of the stomach stands for it."""
-_PLACES = {"upper": "upper lobe", "middle": "middle lobe", "lower": "lower lobe", "basilar": "base", "base": "base"}
-_PLACES |= {"apical": "apex"}
-Fragment = dict[str, Any]
+_ZONES = {"upper": "upper lobe", "middle": "middle lobe", "lower": "lower lobe", "basilar": "base", "base": "base"}
+_ZONES |= {"apical": "apex"}
 
 
 def report_id(patient_id: str) -> str:
@@ -68,7 +65,7 @@ def image_id(patient_id: str, view: str = "frontal") -> str:
 def label(finding: str, attributes: Attributes) -> str:
     """`Pleural Effusion/left/small`: heading, zone, side, grade."""
     words = (*attributes.locations, *attributes.post_location.split())
-    zones = [_PLACES[word] for word in words if word in _PLACES]
+    zones = [_ZONES[word] for word in words if word in _ZONES]
     sides = [word for word in ("bilateral", "right", "left") if word in words]
     if "bibasilar" in words:
         zones, sides = ["base"], ["bilateral"]
@@ -78,18 +75,18 @@ def label(finding: str, attributes: Attributes) -> str:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the last report of a patient and its film."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1200,)))
+    rng = patient.generator(1200)
     study = patient.studies[-1]
     uncoded, filmless, brief = (bool(quirks and rng.random() < share) for share in (0.03, 0.02, 0.1))
-    texts = dict(sections(study.study.report))
-    said = {name: _plain(texts.get(name.lower(), ""), rng, quirks) for name in ("COMPARISON", "INDICATION")}
-    said |= {name: _plain(texts.get(name.lower(), ""), rng, quirks) for name in ("FINDINGS", "IMPRESSION")}
+    texts = sections(study.study.report)
+    headings = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
+    shown = {heading: _plain(texts.get(heading, ""), rng, quirks) for heading in headings}
     if brief:
-        said["FINDINGS"] = ""
+        shown["FINDINGS"] = ""
     labels = [label(name, attributes) for name, attributes in study.account.attributes.items()] or ["normal"]
     films = [] if filmless else [image_id(patient.patient_id)]
     films += [image_id(patient.patient_id, "lateral")] if quirks and films and study.study.view == "PA" else []
-    tree = _tree(patient.patient_id, said, ["No Indexing"] if uncoded else labels, study, films)
+    tree = _tree(patient.patient_id, shown, ["No Indexing"] if uncoded else labels, study, films)
     content = ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True)
     write_atomically(out / XML / f"{patient.patient_id}.xml", work, content + b"\n")
     if study.film is not None and films:
@@ -109,7 +106,7 @@ def _plain(text: str, rng: np.random.Generator, quirks: bool) -> str:
 
 
 def _tree(
-    number: str, said: dict[str, str], labels: Sequence[str], study: SimulatedStudy, films: Sequence[str]
+    number: str, texts: dict[str, str], labels: Sequence[str], study: SimulatedStudy, films: Sequence[str]
 ) -> ElementTree.Element:
     """One `eCitation`, its elements in the order of the real files."""
     root = ElementTree.Element("eCitation")
@@ -136,16 +133,16 @@ def _tree(
     add(add(article, "Journal"), "JournalIssue")
     add(article, "ArticleTitle", "Simulated chest X-ray")
     abstract = add(article, "Abstract")
-    for name, text in said.items():
+    for name, text in texts.items():
         add(abstract, "AbstractText", text, Label=name)
     mesh = add(root, "MeSH")
-    for one in labels:
-        add(mesh, "major", one)
+    for label in labels:
+        add(mesh, "major", label)
     for name in study.account.attributes if labels != ["No Indexing"] else ():
         add(mesh, "automatic", name)
-    for place, film in enumerate(films, start=1):
+    for figure, film in enumerate(films, start=1):
         parent = add(root, "parentImage", id=film)
-        add(parent, "figureId", f"F{place}")
+        add(parent, "figureId", f"F{figure}")
         add(parent, "caption", CAPTION)
         add(add(parent, "panel", type="single"), "url", f"/simulated/{film}.jpg")
     return root

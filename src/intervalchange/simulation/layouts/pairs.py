@@ -8,23 +8,19 @@ are in no order.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.records import Change
-from intervalchange.simulation.atomic import write_atomically
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
-    from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import png_bytes
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 FILMS = "films"
 SIDES = ("study", "date", "view", "note", "findings")
@@ -41,13 +37,10 @@ def film_name(study: SimulatedStudy) -> str:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the films of a patient; return the rows of their pairs. A patient with one study has none."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1400,)))
+    rng = patient.generator(1400)
     for study in patient.studies:
         if study.film is not None:
-            png = io.BytesIO()
-            grey = np.round(np.clip(study.film.pixels, 0, 1) * 255).astype(np.uint8)
-            Image.fromarray(grey).save(png, "PNG")
-            write_atomically(out / film_name(study), work, png.getvalue())
+            write_atomically(out / film_name(study), work, png_bytes(study.film.pixels))
     rows = []
     for earlier, later in pairwise(patient.studies):
         turned = quirks and rng.random() < 0.1
@@ -69,9 +62,9 @@ def _row(patient: str, prior: SimulatedStudy, current: SimulatedStudy) -> Fragme
         "same_state": "yes" if prior.visit.state.lesions == current.visit.state.lesions else "",
     }
     for name, study in (("prior", prior), ("current", current)):
-        seen = [finding for finding, value in study.study.findings.items() if value == 1]
-        told = (study.study.study_id, study.study.acquired_at, study.study.view, study.study.report, "|".join(seen))
-        row |= dict(zip((f"{name}_{what}" for what in SIDES), told, strict=True))
+        visible = [finding for finding, value in study.study.findings.items() if value == 1]
+        cells = (study.study.study_id, study.study.acquired_at, study.study.view, study.study.report, "|".join(visible))
+        row |= dict(zip((f"{name}_{what}" for what in SIDES), cells, strict=True))
     return row
 
 

@@ -2,8 +2,8 @@
 
     stage_2_train_images/<patientId>.dcm       films of the train and val patients: 8-bit JPEG in DICOM
     stage_2_test_images/<patientId>.dcm        films of the test patients, whose labels are hidden
-    stage_2_train_labels.csv                   one row a box, empty fields for a film without
-    stage_2_detailed_class_info.csv            one row a box too
+    stage_2_train_labels.csv                   one row per box, empty fields for a film without
+    stage_2_detailed_class_info.csv            one row per box too
     stage_2_sample_submission.csv              the test films
     nih_match.csv                              not of Kaggle: which person a film is of, as the public match has it
 
@@ -16,23 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
-from intervalchange.simulation.layouts.single_films import boxes_of_parts, digest, films_with_split, move_films
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import boxes_of_parts, digest, films_with_split, move_films, write_lines
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 PNEUMONIA = ("consolidation", "lung opacity")
 """What a visible finding must be for Target to be 1."""
 MOST_BOXES = 4
 TRAIN, TEST = "stage_2_train_images", "stage_2_test_images"
 SPACING = "0.14300000000000002"
-Fragment = dict[str, Any]
 
 
 def image_id(seed: int, index: int, visit: int) -> str:
@@ -43,7 +40,7 @@ def image_id(seed: int, index: int, visit: int) -> str:
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
     """Write the films of a patient; return their labels."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1100,)))
+    rng = patient.generator(1100)
     films = []
     for number, study in enumerate(patient.studies):
         image = image_id(patient.seed, patient.index, number)
@@ -64,19 +61,19 @@ def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str
 
 def class_of(study: SimulatedStudy) -> str:
     """One of the three classes."""
-    seen = {name for name, value in study.study.findings.items() if value == 1}
-    if seen & set(PNEUMONIA):
+    visible = {name for name, value in study.study.findings.items() if value == 1}
+    if visible & set(PNEUMONIA):
         return "Lung Opacity"
-    return "No Lung Opacity / Not Normal" if seen else "Normal"
+    return "No Lung Opacity / Not Normal" if visible else "Normal"
 
 
 def boxes_of(study: SimulatedStudy) -> list[tuple[int, int, int, int]]:
     """x1, y1, x2, y2 of what counts as pneumonia; of the lungs where it is too thin for a pixel of its own."""
-    seen = [name for name in PNEUMONIA if study.study.findings[name] == 1]
-    if study.film is None or not seen:
+    visible = [name for name in PNEUMONIA if study.study.findings[name] == 1]
+    if study.film is None or not visible:
         return []
     none = np.zeros_like(study.film.lung)
-    mask = np.logical_or.reduce([study.film.finding_masks.get(name, none) for name in seen])
+    mask = np.logical_or.reduce([study.film.finding_masks.get(name, none) for name in visible])
     return boxes_of_parts(mask if mask.any() else study.film.lung, MOST_BOXES)
 
 
@@ -109,7 +106,7 @@ def write_tables(
         labels += [f"{film['image']},{box}" for box in boxes]
         classes += [f"{film['image']},{film['class']}"] * len(boxes)
     if quirks:
-        labels = [labels[place] for place in rng.permutation(len(labels))]
+        labels = [labels[index] for index in rng.permutation(len(labels))]
     people = [f"{film['image']},{film['nih']},{rng.uniform(1, 3):.3f}" for film, _ in films]
     for name, header, rows in (
         ("stage_2_train_labels.csv", "patientId,x,y,width,height,Target", labels),
@@ -117,4 +114,4 @@ def write_tables(
         ("stage_2_sample_submission.csv", "patientId,PredictionString", [f"{image}," for image in hidden]),
         ("nih_match.csv", "patientId,cxr_match,mse", people),
     ):
-        write_atomically(out / name, work, "".join(f"{line}\n" for line in (header, *rows)).encode())
+        write_lines(out / name, work, (header, *rows))

@@ -16,21 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intervalchange.atomic_files import write_atomically
 from intervalchange.data.run_length import encode_gaps
-from intervalchange.simulation.atomic import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes
-from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films, parts
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import digest, films_with_split, move_films, parts, write_lines
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 FINDING = "pneumothorax"
 STAGE_1_TRAIN, STAGE_1_TEST, STAGE_2_TEST = "dicom-images-train", "dicom-images-test", "stage_2_images"
-Fragment = dict[str, Any]
 
 
 def uid_of_film(seed: int, index: int, visit: int, kind: int = 4) -> str:
@@ -85,7 +82,7 @@ def write_tables(
             move_films(out, {f"{STAGE_1_TRAIN}/{film['path']}": new[split]})
     rows = [(film["image"], mask, split) for film, split in films for mask in film["masks"] or ["-1"]]
     if quirks:
-        rows = [rows[place] for place in rng.permutation(len(rows))]
+        rows = [rows[index] for index in rng.permutation(len(rows))]
         rows += [row for row in rows if row[1] != "-1" and rng.random() < 0.05]
     unseen = {name: [film["image"] for film, split in films if split == name] for name in ("val", "test")}
     for name, lines in (
@@ -97,4 +94,4 @@ def write_tables(
         ("sample_submission.csv", ["ImageId,EncodedPixels", *(f"{image},-1" for image in unseen["val"])]),
         ("stage_2_sample_submission.csv", ["ImageId,EncodedPixels", *(f"{image},-1" for image in unseen["test"])]),
     ):
-        write_atomically(out / name, work, "".join(f"{line}\n" for line in lines).encode())
+        write_lines(out / name, work, lines)

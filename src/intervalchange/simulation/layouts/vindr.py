@@ -1,14 +1,14 @@
 """Writes simulated PA films as VinDr-CXR 1.0.0 of PhysioNet.
 
     train/<image_id>.dicom, test/<image_id>.dicom    12 to 16 bit, MONOCHROME1 and 2
-    annotations/image_labels_train.csv               0 or 1 of 28 labels, three rows a film
-    annotations/annotations_train.csv                one row a box and reader
+    annotations/image_labels_train.csv               0 or 1 of 28 labels, three rows per film
+    annotations/annotations_train.csv                one row per box and reader
     annotations/image_labels_test.csv, annotations_test.csv    the same of the consensus, without reader
 
 The val patients are among the train films, for the set has no val. AP films are left out, for it has none. A label that
-VinDr does not have is told by the nearest of its own (`LABEL_OF_FINDING`). The boxes of two readers differ by less than
-a pixel. Quirks: readers who miss a finding or see one that is not there, never two of the three on one label; boxes
-without an area, and beyond the film; blank views, sex and age; ages of 000Y; headers that claim too many bits.
+VinDr does not have is replaced by the nearest of its own (`LABEL_OF_FINDING`). The boxes of two readers differ by less
+than a pixel. Quirks: readers who miss a finding or see one that is not there, never two of the three on one label;
+boxes without an area, and beyond the film; blank views, sex and age; ages of 000Y; headers that claim too many bits.
 """
 
 from __future__ import annotations
@@ -16,40 +16,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intervalchange.simulation.atomic import write_atomically
+from intervalchange.atomic_files import write_atomically
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
-from intervalchange.simulation.layouts.single_films import digest, films_with_split, move_films
-
-if TYPE_CHECKING:
-    from intervalchange.simulation.cohort import SimulatedPatient, SimulatedStudy
+from intervalchange.simulation.layouts import Fragment
+from intervalchange.simulation.layouts.files import digest, films_with_split, move_films, write_lines
+from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 
 LOCAL = (
-    "Aortic enlargement",
-    "Atelectasis",
-    "Calcification",
-    "Cardiomegaly",
-    "Clavicle fracture",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Enlarged PA",
-    "ILD",
-    "Infiltration",
-    "Lung Opacity",
-    "Lung cavity",
-    "Lung cyst",
-    "Mediastinal shift",
-    "Nodule/Mass",
-    "Pleural effusion",
-    "Pleural thickening",
-    "Pneumothorax",
-    "Pulmonary fibrosis",
-    "Rib fracture",
-    "Other lesion",
+    *("Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation"),
+    *("Edema", "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst"),
+    *("Mediastinal shift", "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax"),
+    *("Pulmonary fibrosis", "Rib fracture", "Other lesion"),
 )
 """Labels that have boxes."""
 OTHER = {"train": "Other diseases", "test": "Other disease"}
@@ -76,7 +56,6 @@ LABEL_OF_FINDING = MappingProxyType(
 MISTAKEN = ("Infiltration", "Pleural thickening", "Lung cyst")
 """What a reader may see that is not there."""
 READERS = 17
-Fragment = dict[str, Any]
 Labelled = list[tuple[str, tuple[float, float, float, float]]]
 """Label and x1, y1, x2, y2."""
 
@@ -93,8 +72,8 @@ def image_id(seed: int, index: int, visit: int) -> str:
 
 def labels_of(study: SimulatedStudy) -> list[str]:
     """What is true of a film, in the order of the tables; empty where it shows nothing."""
-    seen = {LABEL_OF_FINDING[name] for name, value in study.study.findings.items() if value == 1}
-    return [label for label in columns("train") if label in seen]
+    labels = {LABEL_OF_FINDING[name] for name, value in study.study.findings.items() if value == 1}
+    return [label for label in columns("train") if label in labels]
 
 
 def boxes_of(study: SimulatedStudy) -> Labelled:
@@ -108,8 +87,8 @@ def boxes_of(study: SimulatedStudy) -> Labelled:
 
 
 def write_patient(patient: SimulatedPatient, out: Path, work: Path, release: str, quirks: bool) -> Fragment:
-    """Write the PA films of a patient; return what the readers say of them."""
-    rng = np.random.default_rng(np.random.SeedSequence([patient.seed, patient.index], spawn_key=(1200,)))
+    """Write the PA films of a patient; return what the readers say about them."""
+    rng = patient.generator(1200)
     films = []
     for number, study in enumerate(patient.studies):
         if study.study.view != "PA" or study.film is None:
@@ -152,16 +131,16 @@ def _readers(labels: Sequence[str], boxes: Labelled, rng: np.random.Generator, q
     misses = {label: int(rng.integers(3)) for label in labels if quirks and rng.random() < 0.2}
     mistaken = int(rng.integers(3)) if quirks and rng.random() < 0.3 else -1
     readers = []
-    for place, name in enumerate(rng.choice(READERS, 3, replace=False)):
-        said = [label for label in labels if misses.get(label) != place]
-        drawn = [(label, _moved(box, rng)) for label, box in boxes if label in said]
+    for reader, name in enumerate(rng.choice(READERS, 3, replace=False)):
+        own = [label for label in labels if misses.get(label) != reader]
+        drawn = [(label, _moved(box, rng)) for label, box in boxes if label in own]
         if quirks and drawn and rng.random() < 0.1:
             label, (x1, y1, _, y2) = drawn[0]
             drawn.append((label, (x1, y1, x1, y2)))
-        if place == mistaken:
-            said.append(str(rng.choice(MISTAKEN)))
-            drawn.append((said[-1], (-3.0, 4.0, 12.0, 20.0)))
-        readers.append({"name": f"R{name + 1}", "labels": said, "boxes": drawn})
+        if reader == mistaken:
+            own.append(str(rng.choice(MISTAKEN)))
+            drawn.append((own[-1], (-3.0, 4.0, 12.0, 20.0)))
+        readers.append({"name": f"R{name + 1}", "labels": own, "boxes": drawn})
     return readers
 
 
@@ -190,24 +169,23 @@ def write_tables(
         ("annotations_train", f"image_id,rad_id,{corners}", _annotations(read)),
         ("annotations_test", f"image_id,{corners}", _annotations(agreed)),
     ):
-        text = "".join(f"{line}\n" for line in (header, *rows))
-        write_atomically(out / "annotations" / f"{name}.csv", work, text.encode())
+        write_lines(out / "annotations" / f"{name}.csv", work, (header, *rows))
 
 
 def _labels(opinions: Iterable[tuple[str, Fragment]]) -> list[str]:
-    """One row an opinion: key, then 0 or 1 of each label. Both tables have their labels in the same places."""
+    """One row per opinion: key, then 0 or 1 of each label. Both tables have their labels in the same places."""
     rows = []
-    for key, said in opinions:
-        seen = said["labels"] or [NO_FINDING]
-        rows.append(",".join([key, *(str(int(label in seen)) for label in columns("train"))]))
+    for key, opinion in opinions:
+        labels = opinion["labels"] or [NO_FINDING]
+        rows.append(",".join([key, *(str(int(label in labels)) for label in columns("train"))]))
     return rows
 
 
 def _annotations(opinions: Iterable[tuple[str, Fragment]]) -> list[str]:
-    """One row a box; an opinion without any finding has one row with an empty box."""
+    """One row per box; an opinion without any finding has one row with an empty box."""
     rows = []
-    for key, said in opinions:
-        rows += [f"{key},{label},{','.join(map(str, box))}" for label, box in said["boxes"]]
-        if not said["labels"]:
+    for key, opinion in opinions:
+        rows += [f"{key},{label},{','.join(map(str, box))}" for label, box in opinion["boxes"]]
+        if not opinion["labels"]:
             rows.append(f"{key},{NO_FINDING},,,,")
     return rows

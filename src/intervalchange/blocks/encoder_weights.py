@@ -1,0 +1,146 @@
+"""Weights for the encoders of `encoders.py`.
+
+They come from a run of the project (`--from RUN`, or its folder as `backbone_weights`), from the hub by name, or from
+a file of tensors, such as the ResNet-50 state dicts in torchvision's names that the MGCA family exchanges.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from intervalchange.blocks.encoders import ConvEncoder, Encoder, PyramidEncoder, ResNetEncoder
+from intervalchange.data.checkpoints import FOREIGN, to_safetensors
+from intervalchange.errors import ConfigError
+
+FIRST = ("film_encoder.", "image_encoder.", "encoder.")
+"""Prefixes of the encoder that reads films, in the runs of the project; ReAl's of the residual has the same shape."""
+
+
+def encoder_options(run: str | Path) -> dict[str, Any]:
+    """The options of a task that give it the encoder of a run, for `--model.NAME`; empty where the run does not say."""
+    path = Path(run) / "config.json"
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if facts.get("model_type") == "set_difference":
+        facts |= {"backbone": "pyramid", "encoder_widths": facts["widths"], "encoder_depth": facts["depth"]}
+        facts["pyramid_width"] = facts["width"]
+    wanted = {
+        "conv": ("encoder_widths", "encoder_depth", "stem_stride"),
+        "pyramid": ("encoder_widths", "encoder_depth", "pyramid_width"),
+    }
+    if "backbone" not in facts:
+        return {}
+    names = ("backbone", *wanted.get(facts["backbone"], ()), "pixels")
+    return {name: facts[name] for name in names if name in facts}
+
+
+def read_tensors(source: str | Path) -> dict[str, Tensor]:
+    """The tensors of a run folder or of a file of weights, which is never unpickled in this process."""
+    source = Path(source)
+    if source.is_dir():
+        return load_file(source / "model.safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        return load_file(to_safetensors(source, Path(folder) / "weights.safetensors"))
+
+
+def holds_tensors(source: str) -> bool:
+    """Whether this is a run folder or a file of weights, and not a name on the hub or a folder of save_pretrained."""
+    path = Path(source)
+    return (path / "run.json").is_file() or (path.is_file() and path.suffix in (*FOREIGN, ".safetensors"))
+
+
+def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str | Path) -> dict[str, Tensor]:
+    """Tensors of a run -> those of this encoder under its own names, all of them.
+
+    The encoder is found by the names inside it, whatever stands before them: `encoder.`, `film_encoder.network.`,
+    `image_encoder.model.`, ... Of several that fit, the one that reads films (`FIRST`) is taken. Raises ConfigError
+    where none fits in every tensor, with the options that would.
+    """
+    ours = encoder.state_dict()
+    inside = {name.removeprefix("network."): name for name in ours}
+    theirs = _in_names_of_transformers(theirs)
+    if isinstance(encoder, ResNetEncoder):
+        theirs = {name: _one_channel(name, tensor) for name, tensor in theirs.items()}
+    anchor = next(iter(inside))
+    prefixes = {name.removesuffix(anchor) for name in theirs if name.endswith(anchor)}
+    for prefix in sorted(prefixes, key=_rank):
+        found = {full: theirs[prefix + name] for name, full in inside.items() if prefix + name in theirs}
+        lacking = [name for name in ours if name not in found and not name.endswith("num_batches_tracked")]
+        if not lacking and all(found[name].shape == ours[name].shape for name in found):
+            return found
+    options = " ".join(f"--model.{name} {value}".replace(", ", ",") for name, value in encoder_options(where).items())
+    raise ConfigError(
+        "these weights hold no encoder of this shape.",
+        where=where,
+        remedy=f"Set {options}." if options else "Set --model.backbone and its widths as they were trained.",
+    )
+
+
+def _rank(prefix: str) -> tuple[int, int, str]:
+    """Which encoder of a run is preferred: smaller is better."""
+    preference = next((number for number, first in enumerate(FIRST) if prefix.startswith(first)), len(FIRST))
+    return preference, len(prefix), prefix
+
+
+def _one_channel(name: str, tensor: Tensor) -> Tensor:
+    """The first filters of a ResNet summed over colour, as a film is the same in all three."""
+    first = name.endswith("embedder.embedder.convolution.weight") and tensor.shape[1] == 3
+    return tensor.sum(dim=1, keepdim=True) if first else tensor
+
+
+_STEM = re.compile(r"^(.*?)(conv1|bn1)\.(\w+)$")
+_BLOCK = re.compile(r"^(.*?)layer([1-4])\.(\d+)\.(?:(conv|bn)(\d)|downsample\.([01]))\.(\w+)$")
+
+
+def _in_names_of_transformers(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """ResNet tensors named as in torchvision under their names in transformers; anything else as it is."""
+    if not any(name.endswith("layer1.0.conv1.weight") for name in tensors):
+        return tensors
+    return {_renamed(name): tensor for name, tensor in tensors.items()}
+
+
+def _renamed(name: str) -> str:
+    part = {"conv": "convolution", "bn": "normalization"}
+    block = _BLOCK.match(name)
+    if block is not None:
+        before, stage, layer, kind, number, shortcut, what = block.groups()
+        inner = (
+            f"layer.{int(number) - 1}.{part[kind]}"
+            if kind
+            else f"shortcut.{'convolution' if shortcut == '0' else 'normalization'}"
+        )
+        return f"{before}encoder.stages.{int(stage) - 1}.layers.{layer}.{inner}.{what}"
+    stem = _STEM.match(name)
+    if stem is not None:
+        return f"{stem[1]}embedder.embedder.{part[stem[2].removesuffix('1')]}.{stem[3]}"
+    return name
+
+
+def load_encoder(encoder: Encoder, source: str) -> None:
+    """Weights into an encoder: a run folder, a file of tensors, or a model published on the hub."""
+    own = isinstance(encoder, ConvEncoder | PyramidEncoder)
+    if holds_tensors(source) or (own and (Path(source) / "model.safetensors").is_file()):
+        with torch.no_grad():
+            encoder.load_state_dict(encoder_tensors(encoder, read_tensors(source), source), strict=False)
+    elif isinstance(encoder, ConvEncoder | PyramidEncoder):  # There is no such model on the hub.
+        raise ConfigError(
+            "there are no such weights for this encoder.", where=source, remedy="Give a finished run folder or a file."
+        )
+    else:
+        encoder.load_pretrained(source)
+
+
+def map_pretrained_tensors(model: Any, tensors: Mapping[str, Tensor], run: Path) -> dict[str, Tensor]:
+    """What a model with an `encoder` takes from a run: the encoder of any, and all of one that has the same names."""
+    ours = model.state_dict()
+    rest = tensors if all(name in ours for name in tensors) else {}
+    encoder = encoder_tensors(model.encoder, tensors, run)
+    return {**rest, **{f"encoder.{name}": tensor for name, tensor in encoder.items()}}

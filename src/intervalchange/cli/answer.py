@@ -1,0 +1,62 @@
+"""`intervalchange answer`: one question about two radiographs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from intervalchange.cli.arguments import RUN_HELP, VerbParser, check_file, write_text
+from intervalchange.grammar import DIFFERENCE_QUESTION
+from intervalchange.policy import RESEARCH_USE
+
+HELP = "answer one question about two radiographs (PNG, JPEG, DICOM)"
+EXAMPLES = """\
+  intervalchange answer demo --prior 2019.png --current 2020.dcm
+  intervalchange answer demo --prior a.png --current b.png "is there pleural effusion?" --json
+  intervalchange answer runs/real --prior a.png --current b.png --report answer.html"""
+
+
+def add_arguments(verb: VerbParser) -> None:
+    """The options of the verb."""
+    verb.late = "question"
+    verb.add_argument("run_folder", metavar="RUN", help=RUN_HELP)
+    verb.add_argument("question", nargs="?", default=DIFFERENCE_QUESTION, help=f"default: {DIFFERENCE_QUESTION}")
+    verb.add_argument("--prior", type=Path, default=None, help="the earlier film")
+    verb.add_argument("--current", type=Path, required=True, help="the later film")
+    verb.add_argument("--json", action="store_true", help="print one Prediction object")
+    verb.add_argument(
+        "--report", type=Path, default=None, help="write a page with films, change, probabilities and attribution map"
+    )
+    verb.add_argument(
+        "--force",
+        action="store_true",
+        help="read films that look like a lateral, another body part or a colour picture",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Answer, and write the page where one is wanted."""
+    check_file(options.report)
+    from intervalchange.inference import load
+
+    answered = load(options.run_folder).answer_shown(
+        options.prior, options.current, options.question, force=options.force
+    )
+    prediction = answered.prediction
+    if options.report is not None:
+        from intervalchange.report.answer import Entry, answer_page
+
+        title = f"{options.prior.name + ' → ' if options.prior else ''}{options.current.name}"
+        write_text(options.report, answer_page([Entry(title, answered)]))
+        print(f"wrote {options.report}", file=sys.stderr)
+    for warning in prediction.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({**prediction.as_json(), "notice": RESEARCH_USE}))
+        return
+    print(prediction.answer or "(no answer)")
+    for name, probability in sorted((prediction.confidence or {}).items(), key=lambda pair: -pair[1]):
+        print(f"  {name:45s} {probability:.2f}")
+    print(RESEARCH_USE, file=sys.stderr)

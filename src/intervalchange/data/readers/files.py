@@ -1,0 +1,191 @@
+"""What every reader uses: finding the files of a data set, reading its tables, and what stands in a cell."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from intervalchange.errors import SourceError
+
+Item = TypeVar("Item")
+PROBED = 200
+"""How many films are looked for on disk, to learn how they are named."""
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val"}
+SPLITS |= {"dev": "val", "test": "test", "testing": "test", "": ""}
+"""A split as anyone may spell it -> ours."""
+OLDEST = 120
+"""Years; a header that claims more holds a typing error."""
+PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+"""Unit of a DICOM age -> how many make a year."""
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def version_of(folder: Path) -> str:
+    """The release, where a folder of the path is named after it; else empty."""
+    return next((part for part in reversed(folder.resolve().parts) if re.fullmatch(r"\d+\.\d+\.\d+", part)), "")
+
+
+def folder_with(folder: Path, *expected: str) -> Path:
+    """The folder itself, or the newest version folder in it, whichever holds what is expected."""
+    versions = sorted((path for path in folder.glob("[0-9]*.[0-9]*") if path.is_dir()), reverse=True)
+    for candidate in (folder, *versions):
+        if any((candidate / name).exists() or (candidate / f"{name}.gz").exists() for name in expected):
+            return candidate
+    return folder
+
+
+def plain_or_gzip(folder: Path, name: str) -> Path | None:
+    """The table as it is named, or gzipped, or None."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def marker(path: Path) -> dict[str, Any]:
+    """What SIMULATED says; a marker that is not JSON still marks."""
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        facts = None
+    return facts if isinstance(facts, dict) and facts else {"simulated": True}
+
+
+def newest_table(folder: Path, name: str, endings: Sequence[str], remedy: str) -> Path:
+    """The last release of a table `NAME<release><ending>`: in the folder, a version folder of it, or beside it.
+
+    Earlier endings come first. Raises SourceError where there is none.
+    """
+    for candidate in (folder, *sorted(folder.glob("[0-9]*.[0-9]*"), reverse=True), folder.parent):
+        for ending in endings:
+            tables = sorted(candidate.glob(f"{name}*{ending}"))
+            if tables:
+                return tables[-1]
+    raise SourceError(f"there is no {name}*{' or '.join(endings)}.", where=folder, remedy=remedy)
+
+
+def progress(items: Iterable[Item], label: str, total: int, least: int = 5000) -> Iterable[Item]:
+    """The items, with a bar on standard error where there are at least so many."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, label, total, console=Console(stderr=True), disable=total < least)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path, remedy: str) -> pd.DataFrame:
+    """A CSV, gzipped or not, all cells as strings, "" where empty; column names stripped, unnamed columns dropped.
+
+    Of columns with the same name the first is kept. remedy: what to do where it cannot be read.
+    """
+    if not path.is_file():
+        raise SourceError("no such file.", where=path, remedy=remedy)
+    try:
+        with warnings.catch_warnings():
+            # Left to itself pandas takes the first cell of rows that are too long for their name, and all others shift.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, index_col=False
+            )
+    except pd.errors.ParserWarning as error:
+        what = "its rows have more cells than its first line has names (a comma at the end of a row begins a cell)."
+        raise SourceError(what, where=path, remedy=remedy) from error
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as error:
+        raise SourceError("this is not a CSV in UTF-8.", where=path, remedy=remedy) from error
+    table.columns = [str(name).strip() for name in table.columns]
+    table = table.loc[:, ~table.columns.duplicated()]
+    return table[[name for name in table.columns if name and not name.startswith("Unnamed:")]]
+
+
+def need_columns(table: pd.DataFrame, columns: Iterable[str], path: Path, remedy: str) -> None:
+    """Raise SourceError where a table lacks columns."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise SourceError(f"columns {', '.join(missing)} are missing.", where=path, remedy=remedy)
+
+
+def named_columns(
+    table: pd.DataFrame, spellings: Mapping[str, Sequence[str]], needed: Iterable[str], path: Path, remedy: str
+) -> dict[str, str]:
+    """Meaning -> the column that carries it: the first of its spellings that is there.
+
+    Upper and lower case, spaces, dashes and underscores are all the same. Raises SourceError where a needed one lacks.
+    """
+    plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
+    columns = {
+        meaning: plain[name] for meaning, names in spellings.items() for name in reversed(names) if name in plain
+    }
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        what = f"no column for {', '.join(missing)} among: {', '.join(table.columns)}."
+        raise SourceError(what, where=path, remedy=remedy)
+    return columns
+
+
+# --- cells ----------------------------------------------------------------------------------------------------------
+
+
+def number(text: str) -> float:
+    """A cell as a number, NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def moment(text: object) -> float:
+    """A date, or date with time, as a sortable number of days; NaN where it is empty or cannot be read.
+
+    Takes YYYY-MM-DD, YYYYMMDD (also as a number: 20190213.0), YYYY/MM/DD, ISO date-times, and plain numbers of days
+    of fewer than eight digits.
+    """
+    plain = str(text).strip()
+    if plain.endswith(".0"):
+        plain = plain[:-2]
+    if not plain or plain.lower() in ("nan", "nat", "none"):
+        return math.nan
+    try:
+        if len(plain) < 8:
+            return float(plain)
+        when = datetime.fromisoformat(plain.replace("/", "-")).replace(tzinfo=None)
+    except ValueError:
+        return math.nan
+    return when.toordinal() + (when.hour * 3600 + when.minute * 60 + when.second + when.microsecond / 1e6) / 86400
+
+
+def iso(days: float) -> str:
+    """The inverse of `moment`, to the second."""
+    when = datetime.min + timedelta(seconds=round((days - 1) * 86400))
+    return when.date().isoformat() if days == int(days) else when.isoformat()
+
+
+def years(text: str, notes: Counter[str]) -> float:
+    """`051Y`, `018M` or plain `51` -> years; NaN for nothing, nought years, and ages that nobody reaches."""
+    match = re.fullmatch(r"(\d{1,3})([YMWD]?)", text)
+    if match is None:
+        return math.nan
+    years = float(math.floor(int(match[1]) / PER_YEAR[match[2]]))
+    if years > OLDEST:
+        notes[f"ages over {OLDEST} years (unknown)"] += 1
+        return math.nan
+    return math.nan if int(match[1]) == 0 else years

@@ -1,0 +1,112 @@
+"""One encoder of films: which one a configuration names, where its weights come from, how it is trained or frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from intervalchange.blocks.encoder_weights import load_encoder, map_pretrained_tensors
+from intervalchange.blocks.encoders import Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
+from intervalchange.methods.base.method import Method, MethodConfig
+
+
+class EncoderConfig(MethodConfig):
+    """Which encoder reads films, and what it starts from."""
+
+    backbone: Backbone = "conv"
+    """`conv`: small. `pyramid`: the trunk of set_difference. `resnet50`. `hub`: a vision model of Hugging Face."""
+    backbone_weights: str = ""
+    """Loaded once when training starts: a run folder, a file of tensors (.safetensors; .pth in torchvision's names for
+    `resnet50`), or a name on the hub or folder of `save_pretrained` (`resnet50`, `hub`). `--from RUN` does the same
+    for runs."""
+    encoder_widths: tuple[int, ...] = (32, 64, 128)
+    """Channels of each stage of `conv` and `pyramid`."""
+    encoder_depth: int = 1
+    """Residual blocks per stage of `conv` and `pyramid`."""
+    pyramid_width: int = 48
+    """Channels of the map of `pyramid`."""
+    stem_stride: int = 4
+    """Stride of the first stage of `conv`; the others halve."""
+
+    def build_encoder(self) -> Encoder:
+        """The encoder, with fresh weights."""
+        return build_encoder(
+            self.backbone, self.encoder_widths, self.encoder_depth, self.stem_stride, self.pyramid_width
+        )
+
+
+class HubEncoderConfig(EncoderConfig):
+    """The same, where the encoder may be any vision model of Hugging Face."""
+
+    hub_model: str = ""
+    """Configuration of the `hub` model as JSON; where empty, that of `backbone_weights`."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.backbone == "hub" and not self.hub_model:
+            self.hub_model = describe_hub_model(self.backbone_weights)
+
+    def build_encoder(self) -> Encoder:
+        return HubEncoder(self.hub_model) if self.backbone == "hub" else super().build_encoder()
+
+
+class TunedEncoderConfig(HubEncoderConfig):
+    """The same, with how much of the training reaches the encoder."""
+
+    encoder_rate: float = 1.0
+    """Learning rate of the encoder relative to the rest, where it is trained."""
+    frozen: bool = False
+    """The encoder is never trained."""
+
+
+class EncoderMethod(Method):
+    """Base of methods with one `encoder`. A subclass builds the rest and calls `post_init` last."""
+
+    config_class = TunedEncoderConfig
+    config: TunedEncoderConfig
+
+    encoder: Encoder
+    _frozen_now = False
+
+    def __init__(self, config: TunedEncoderConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(config, tokenizer)
+        self.encoder = config.build_encoder()
+
+    def post_init(self) -> None:
+        super().post_init()
+        if self.config.frozen:
+            self.freeze_encoder(True)
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Frozen means frozen: no gradient, and evaluation mode (BatchNorm, dropout)."""
+        self._frozen_now = frozen
+        self.encoder.requires_grad_(not frozen)
+        self.encoder.train(self.training and not frozen)
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self._frozen_now:
+            self.encoder.eval()
+        return self
+
+    def encoder_gradients(self) -> AbstractContextManager[Any]:
+        """The context in which films are encoded: without gradient where the encoder is frozen."""
+        return torch.no_grad() if self._frozen_now else nullcontext()
+
+    def load_pretrained(self) -> None:
+        if self.config.backbone_weights:
+            load_encoder(self.encoder, self.config.backbone_weights)
+
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        """The encoder of any run; a run of the same stage gives all it has."""
+        return map_pretrained_tensors(self, tensors, run)
+
+    def rate_factors(self) -> dict[str, float]:
+        return {"encoder.": self.config.encoder_rate}

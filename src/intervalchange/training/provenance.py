@@ -1,0 +1,101 @@
+"""What run.json says of a run: enough to repeat it, and to tell it from another one."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import intervalchange
+from intervalchange.config import Preset
+from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.methods.base.method import MethodConfig
+
+
+def facts_of(
+    preset: Preset,
+    config: MethodConfig,
+    prepared: Prepared,
+    training: PairDataset | FilmDataset,
+    sources: Sequence[str | Path],
+) -> dict[str, Any]:
+    """What run.json says of a run. Two calls with one fingerprint are the same run."""
+    manifest = prepared.manifest
+    answers: dict[str, Counter[str]] = {}
+    if isinstance(training, PairDataset):
+        for question, answer in zip(training.questions, training.answers, strict=True):
+            answers.setdefault(question, Counter())[answer] += 1
+    fingerprint = {
+        "stage": preset.stage,
+        "size": preset.size,
+        "model": {name: getattr(config, name) for name in config.options()},
+        "train": asdict(preset.train),
+        "data_manifest": manifest_hash(prepared),
+        "from": [str(source) for source in sources],
+    }
+    return {
+        "name": f"{preset.stage}.{preset.size}",
+        "stage": preset.stage,
+        "size": preset.size,
+        "fingerprint": _plain(fingerprint),
+        "version": intervalchange.__version__,
+        "commit": commit(),
+        "split_hash": manifest.get("split_hash"),
+        "simulated": manifest.get("simulated") or {},
+        "stored_pixels": prepared.pixels.shape[0],
+        "seed": preset.train.seed,
+        "hardware": hardware(),
+        "training_cases": len(training),
+        "training_patients": sorted(set(training.patient_ids)),
+        "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
+    }
+
+
+def manifest_hash(prepared: Prepared) -> str:
+    """SHA-256 of the manifest, which holds the SHA-256 of every file."""
+    given = prepared.manifest.get("hash")
+    return str(given) if given else hashlib.sha256((prepared.folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def commit() -> str:
+    """The git commit of the code, with `+` where the tree is changed; empty outside a checkout."""
+    where = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        call = subprocess.run(
+            ["git", "-C", str(where), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+        return call.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def hardware() -> dict[str, Any]:
+    """Where a run was trained."""
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
