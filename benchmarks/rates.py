@@ -13,8 +13,8 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from harness.command import Command, read_result, write_result
-from harness.timing import in_own_process, wall_seconds
+from harness.timing import in_own_process, peak_mebibytes, wall_seconds
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
@@ -133,9 +133,7 @@ def main() -> None:
     chosen = options.parse_args()
     if chosen.prepare_only:
         prepare("pairs", chosen.prepare_only[0], chosen.prepare_only[1], PIXELS, split="patient", progress=False)
-        # Not getrusage: its peak is inherited from the process that started this one.
-        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-        print(int(peak[1]) / 1024 if peak else "NaN")
+        print(json.dumps(peak_mebibytes()))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

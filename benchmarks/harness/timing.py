@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
+import math
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -36,8 +38,11 @@ def cpu_budget(minutes: float) -> Iterator[float]:
 
 
 def peak_mebibytes() -> float:
-    """Largest resident size of this process so far (KiB on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far; NaN where the system has no /proc."""
+    # Not getrusage: its peak is inherited from the process that started this one.
+    status = Path("/proc/self/status")
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii")) if status.is_file() else None
+    return int(peak[1]) / 1024 if peak else math.nan
 
 
 def in_own_process(script: str, *arguments: str) -> Any:
