@@ -49,8 +49,7 @@ class FilmReader(Dataset[dict[str, Any]]):
             )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
         self._supervision = supervision
-        # torch has no types for share_memory_.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         studies = prepared.studies
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()

@@ -72,7 +72,7 @@ class MethodConfig(PreTrainedConfig):
                 raise ConfigError(f"unknown model option {key!r}.", remedy=did_you_mean(key, sorted(self.options())))
         for name, hint in self.options().items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]  # transformers has no types for it
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Method(PreTrainedModel):
 
     def post_init(self) -> None:
         """As in transformers, and finds the tied weights of a language model that lies deeper than a direct child."""
-        super().post_init()
+        super().post_init()  # type: ignore[no-untyped-call]  # transformers has no types for it
         self.all_tied_weights_keys = self.get_expanded_tied_weights_keys(all_submodels=True)
 
     @classmethod
@@ -319,7 +319,7 @@ class Method(PreTrainedModel):
         elif callable(draw := getattr(module, "draw_weights", None)):
             draw(init)
         else:
-            super()._init_weights(module)
+            super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers has no types for it
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Weights (safetensors), config.json and the tokenizer into a folder."""

@@ -108,7 +108,8 @@ class Plural(PairedFilms):
     def post_init(self) -> None:
         super().post_init()
         if self.config.frozen_words:
-            self.decoder.language_model.get_input_embeddings().requires_grad_(False)
+            embeddings = self.decoder.language_model.get_input_embeddings()  # type: ignore[no-untyped-call]  # transformers
+            embeddings.requires_grad_(False)
 
     def load_pretrained(self) -> None:
         super().load_pretrained()
