@@ -15,7 +15,7 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
-from intervalchange.inference import Predictor, kind_of, load, predict_to_file, shown_as
+from intervalchange.inference import Predictor, load, predict_to_file, shown_as
 from intervalchange.records import CONDITIONS, KINDS
 from intervalchange.training import train
 
@@ -80,24 +80,6 @@ def test_conditions_show_what_they_say() -> None:
     assert shown_as(batch, "given").current is batch.current
     with pytest.raises(InputError, match="unknown condition"):
         shown_as(batch, "sideways")
-
-
-@pytest.mark.parametrize(
-    ("question", "kind"),
-    [
-        ("what has changed compared to the reference image?", "difference"),
-        ("which view is this image taken?", "view"),
-        ("is this PA view?", "view"),
-        ("what level is the edema?", "level"),
-        ("what type is the lung opacity?", "type"),
-        ("where is the atelectasis?", "location"),
-        ("is the edema located on the left side or right side?", "location"),
-        ("what abnormalities are seen in this image?", "abnormality"),
-        ("is there evidence of edema in this image?", "presence"),
-    ],
-)
-def test_the_kind_of_a_question(question: str, kind: str) -> None:
-    assert kind_of(question) == kind
 
 
 def test_predictions_resume_where_they_stopped(model: Predictor, prepared: Path, tmp_path: Path) -> None:

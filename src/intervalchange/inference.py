@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.methods import method_class
+from intervalchange.question_reader import check_question, kind_of
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class Predictor:
         """Answer a question about two files (PNG, JPEG, DICOM), or about `current` alone where it needs no prior.
 
         Returns words, structured change, probabilities and attribution maps. Raises ImageError for a film that
-        cannot be read or, without `force`, should not be; InputError for a difference question without a prior.
+        cannot be read or, without `force`, should not be; InputError for a question that is
+        not understood, and for a difference question without a prior.
         """
         return self.answer_shown(prior, current, question, force=force).prediction
 
@@ -92,6 +93,7 @@ class Predictor:
         force: bool = False,
     ) -> Answered:
         """As `answer`, with the films as the model read them."""
+        check_question(question)
         # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
         stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
         paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
@@ -206,21 +208,6 @@ def shown_as(batch: Batch, condition: str) -> Batch:
     elif condition != "given":
         raise InputError(f"unknown condition {condition!r}.", remedy=f"Choose from {', '.join(CONDITIONS)}.")
     return Batch(**{**batch, "current": current, "prior": prior, "has_prior": has_prior})
-
-
-def kind_of(question: str) -> str:
-    """The question type of a question in (roughly) the wording of the data set; `difference` where nothing fits."""
-    text = " ".join(question.lower().split())
-    patterns = {
-        "difference": r"\b(changed?|difference|compared|new|worse|improved)\b",
-        "view": r"\bview\b",
-        "level": r"^what level|how severe",
-        "type": r"^what type",
-        "location": r"^where|located",
-        "abnormality": r"abnormalit",
-        "presence": r"^(is|are) there|bilateral",
-    }
-    return next((kind for kind, pattern in patterns.items() if re.search(pattern, text)), "difference")
 
 
 def load(run: str | Path) -> Predictor:

@@ -31,7 +31,7 @@ from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
 from intervalchange.losses.labels import cumulative_ordinal, masked_bce
 from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
-from intervalchange.methods.set_difference.answering import CaseAnswer, FilmFindings, evidence_of
+from intervalchange.methods.set_difference.answering import CaseAnswer, FilmFindings, evidence_of, ignored_of_difference
 from intervalchange.methods.set_difference.deciding import ChangeProbabilities, PairProbabilities, Thresholds
 from intervalchange.methods.set_difference.network import FilmEncoding, PairBranch, Pooling, rank_probabilities
 from intervalchange.methods.set_difference.thresholds import PairLabels, fit_thresholds
@@ -212,7 +212,8 @@ class SetDifference(Method):
         answers = []
         for row, decided in enumerate(change.decided(pair, thresholds)):
             if batch.kind[row] == "difference":
-                answer = CaseAnswer(grammar.render(decided), change.confidence(pair, decided, row), decided)
+                ignored = ignored_of_difference(batch.question[row])
+                answer = CaseAnswer(grammar.render(decided), change.confidence(pair, decided, row), decided, ignored)
             else:
                 present = probability[row] > thresholds.finding
                 film = FilmFindings(probability[row], present, rank[row], None if maps is None else maps[row])

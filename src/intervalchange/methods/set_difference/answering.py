@@ -5,6 +5,7 @@ f findings, g grid.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ import numpy as np
 from intervalchange.findings import ALIASES, FINDINGS
 from intervalchange.methods.set_difference.deciding import level_word
 from intervalchange.records import Change
+
+_FILM_NOUN = r"\b(?:image|film|study|radiograph|x-ray)\b"
 
 
 @dataclass(frozen=True)
@@ -100,3 +103,12 @@ def evidence_of(change: Change | None, maps: Mapping[str, np.ndarray], row: int)
     for name in sorted(level.finding for level in change.levels):
         attribution[name] = np.maximum(map_of("current", name), map_of("prior", name))
     return attribution | {"change": np.max(list(attribution.values()), axis=0)}
+
+
+def ignored_of_difference(question: str) -> tuple[str, ...]:
+    """What a difference question asks for that the answer does not respect: it names every change of the film."""
+    question = question.lower()
+    findings = [finding for finding in FINDINGS if _mentions(question, finding)]
+    location = re.search(r"\bin (?:the )?([a-z -]+?)(?: area| zone| region)?\s*\?", question)
+    named = [*findings, *([location.group(1)] if location and not re.search(_FILM_NOUN, location.group(1)) else [])]
+    return tuple(f"the answer is about all changes, not {name} alone" for name in named)
