@@ -34,7 +34,7 @@ test: setup  ## The fast suite (under five minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
-	$(BIN)/python -m pytest -m slow --durations=10
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --durations=10
 
 demo-model: setup  ## Train the bundled demo model from nothing (simulates 2,400 patients first)
 	bash examples/train_demo.sh

@@ -13,7 +13,7 @@ EXAMPLES = """\
   intervalchange train --list
   intervalchange train real/answer --size paper --help
   intervalchange train real/answer --data prepared/sim --out runs/real --size small
-  intervalchange train real/answer --data prepared/sim --out runs/plain --model.residual false --train.seed 1"""
+  intervalchange train real/answer --data prepared/sim --out runs/plain --model.alignment false --train.seed 1"""
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
