@@ -70,10 +70,14 @@ def _refused(constant: str) -> NoReturn:
     raise ValueError(f'{constant} is not JSON; an empty answer is written as ""')
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refused)
+"""One for all lines: `json.loads` with an option would make one per line."""
+
+
 def json_value(text: str, where: str | Path, remedy: str = "") -> Any:
     """A JSON document, NaN and Infinity refused. Raises SourceError."""
     try:
-        return json.loads(text, parse_constant=_refused)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"not valid JSON ({error}).", where=where, remedy=remedy) from None
 
