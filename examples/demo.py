@@ -79,7 +79,7 @@ def main() -> None:
         entries += simulated_entries(model, chosen.simulated, Path(folder))
     table = Table("pair", "answer", "truth", title="What has changed compared to the reference image?", show_lines=True)
     for entry in entries:
-        truth = entry.truth or f"not known ({entry.note.split(': ')[1].split('.')[0]} by eye)"
+        truth = entry.reference or f"not known ({entry.note.split(': ')[1].split('.')[0]} by eye)"
         table.add_row(entry.title, entry.answered.prediction.answer, truth)
     console.print(table)
     report = chosen.out / "report.html"

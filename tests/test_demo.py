@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import intervalchange as ic
 from intervalchange import grammar
 from intervalchange.evaluation.metrics.change import change_scores
 from intervalchange.inference import DEMO, Predictor
-from intervalchange.policy import EVALUATION_SEED
+from intervalchange.policy import EVALUATION_SEED, RESEARCH_USE
 from intervalchange.simulation.cohort import simulate_patient
 
 SAMPLES = DEMO.parent / "samples"
@@ -66,3 +67,13 @@ def test_it_reads_simulated_pairs(demo: Predictor, tmp_path: Path) -> None:
     found = change_scores(answers, references)["findings.micro.f1"]
     # Measured on 300 patients: see README. Some 60 pairs scatter by about .06.
     assert found > 0.55
+
+
+@pytest.mark.slow
+def test_make_demo_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path(__file__).resolve().parents[1] / "examples" / "demo.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--out", str(tmp_path)])
+    runpy.run_path(str(script), run_name="__main__")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 2 * 5, "the films of the bundled pairs are on the page"
+    assert RESEARCH_USE in page
