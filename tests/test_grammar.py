@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from intervalchange import answer_reader, answer_template
 from intervalchange.findings import ALIASES, FINDINGS, LEVELS
 from intervalchange.grammar import NOTHING, parse, render, reverse
 from intervalchange.records import Change, LevelChange
@@ -44,6 +45,16 @@ def test_parse_inverts_render(change: Change) -> None:
         } or ("mild", "moderate to severe") in {(item.prior, item.current) for item in change.levels}
     else:
         assert reading.change == change
+
+
+@given(st.lists(changes(), min_size=1, max_size=3), st.sampled_from(["", "a new edema.", "the lungs are clear"]))
+def test_template_sentences_are_read_as_the_reader_of_all_wordings_reads_them(parts: list[Change], more: str) -> None:
+    text = " ".join([*map(render, parts), more]).strip()
+    looked_up = answer_template.read_template(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answer_reader, "read_template", lambda text: None)
+        assert looked_up in (None, parse(text))
+    assert (looked_up is None) == (bool(more) or any(change.levels for change in parts))
 
 
 @given(changes())

@@ -8,31 +8,24 @@ word. What cannot be told is unread, and never an item: a silent wrong reading i
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Literal, cast
+from functools import cache
+from typing import cast
 
-from intervalchange.findings import ALIASES, FINDINGS, LEVELS, PRE_LOCATIONS, TYPES
+from intervalchange.answer_clauses import (
+    AUXILIARY,
+    COORDINATOR,
+    FILLER,
+    SWAPPED,
+    Clause,
+    Status,
+    agreed_status,
+    clauses_of,
+    residue_of,
+    status_of,
+)
+from intervalchange.answer_template import Reading, finding_names, read_template
+from intervalchange.findings import LEVELS, PRE_LOCATIONS, TYPES
 from intervalchange.records import Change, LevelChange
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What `parse` made of a text."""
-
-    change: Change
-    unread: tuple[str, ...] = ()
-    """Pieces that could not be read. Never empty for a text that says nothing known."""
-    modifiers: tuple[str, ...] = ()
-    """Words of place, type or grade that were understood but have no place in a Change."""
-    ambiguous: bool = False
-    """A level sentence had more than one reading ("from mild to moderate to severe")."""
-    nothing: bool = False
-    """The text says in words that nothing has changed."""
-    denied: tuple[str, ...] = ()
-    """Findings of which the text says that they did not come, or did not go."""
-
 
 _FILM = r"(?:image|film|study|radiograph)"
 _CURRENT = rf"(?:the )?(?:main|current) {_FILM}"
@@ -55,97 +48,6 @@ _NOTHING = re.compile(
     r"|interval |acute )*(?:changes?|difference)(?: (?:is|are) seen)?|unchanged|no longer different)"
 )
 _CHANGED = r"(?:has |have |is |are )?(?:changed|increased|decreased|worsened|improved|progressed|regressed)"
-_FILLER = frozenset(
-    {
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "of",
-        "is",
-        "are",
-        "with",
-        "also",
-        "both",
-        "there",
-        "finding",
-        "findings",
-        "but",
-        "nor",
-    }
-)
-_COORDINATOR = re.compile(r"[,;&]|\b(?:and|or|nor|but|while|whereas)\b")
-
-_PIECES = 1 << 14
-"""Pieces between findings remembered: ", and " stands in nearly every answer."""
-
-Status = Literal["added", "missing", "denied", "unread"]
-"""What a clause says of a finding. `denied`: that it did not come, or did not go; such a clause is not an item."""
-
-_SWAPPED: dict[Status, Status] = {"added": "missing", "missing": "added"}
-"""The same with the films exchanged."""
-
-_STATUS_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("missing", re.compile(r"\bno longer\b|\b(?:resolved|cleared|disappeared|gone)\b|\b(?:resolution|clearing) of\b")),
-    ("missing", re.compile(r"\bmissing\b")),
-    ("added", re.compile(r"\b(?:new|newly|additional|developed|appeared)\b|\b(?:development|appearance) of\b")),
-    ("denied", re.compile(r"\b(?:no|not|nor|neither|never|none|without|absent|cannot|lacks?)\b|n't\b")),
-    ("denied", re.compile(r"\babsence of\b|\bnegative for\b|\bfree of\b")),
-    (
-        "unread",
-        re.compile(
-            r"\b(?:unchanged|stable|persist\w*|improv\w*|worse\w*|increas\w*|decreas\w*|progress\w*|regress\w*|remain\w*"
-            r"|larger|smaller|similar|possibl[ey]|probabl[ey]|likely|unlikely|may|might|could|would|should|suspect\w*"
-            r"|questionable|if|whether|unclear|uncertain|instead|rather|except|reference|prior|previous|earlier)\b"
-        ),
-    ),
-)
-"""Words that say what a clause does to its findings, in the order in which they are looked for and taken out."""
-_AUXILIARY = frozenset(
-    {
-        "has",
-        "have",
-        "been",
-        "was",
-        "were",
-        "does",
-        "do",
-        "did",
-        "now",
-        "completely",
-        "fully",
-        "seen",
-        "present",
-        "visible",
-    }
-    | {
-        "shows",
-        "show",
-        "image",
-        "film",
-        "study",
-        "main",
-        "current",
-        "in",
-        "on",
-        "this",
-        "interval",
-        "nor",
-        "but",
-        "either",
-    }
-)
-"""Words that may stand in a plain sentence beside its findings and its status words."""
-
-
-@cache
-def finding_names() -> tuple[re.Pattern[str], dict[str, str]]:
-    """Pattern over every name and alias, longest first, and name -> finding."""
-    known = {alias: finding for finding, aliases in ALIASES.items() for alias in aliases}
-    known |= {finding: finding for finding in FINDINGS}
-    longest = sorted(known, key=len, reverse=True)
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b"), known
 
 
 @cache
@@ -161,66 +63,6 @@ def _normalise(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-@lru_cache(maxsize=_PIECES)
-def _residue(text: str, understood: frozenset[str] = _FILLER) -> str:
-    """What is left of a text when separators and understood words are taken away at both ends."""
-    words = re.findall(r"[^\s,.;:&]+", text)
-    left = [index for index, word in enumerate(words) if word not in understood]
-    return " ".join(words[left[0] : left[-1] + 1]) if left else ""
-
-
-@lru_cache(maxsize=_PIECES)
-def _status(text: str) -> tuple[Status | None, str]:
-    """What a clause says of its findings, and the clause without the words that say so.
-
-    A denial of a change ("no new", "has not resolved") is a denial. Two denials, or words that say something else
-    (worse, possible, the reference image ...), cannot be read.
-    """
-    counts: Counter[str] = Counter()
-    for status, pattern in _STATUS_WORDS:
-        text, count = pattern.subn(" ", text)
-        counts[status] += count
-    if counts["unread"] or counts["denied"] > 1:
-        return "unread", text
-    for status in ("denied", "missing", "added"):
-        if counts[status]:
-            return cast(Status, status), text
-    return None, text
-
-
-def _agreed(before: Status | None, after: Status | None) -> Status | None:
-    """The status of a finding from the words before it and after it."""
-    if before is None or after is None or before == after:
-        return "unread" if before == after == "denied" else before or after
-    return "denied" if "denied" in (before, after) and "unread" not in (before, after) else "unread"
-
-
-@dataclass(frozen=True, slots=True)
-class _Clause:
-    """A finding of a list, with the words around it that belong to it."""
-
-    finding: str
-    before: str
-    after: str
-
-
-def _clauses(text: str) -> tuple[list[_Clause], str]:
-    """The findings of a list with their words, and what stands after the last coordinator behind the last of them."""
-    pattern, known = finding_names()
-    matches = list(pattern.finditer(text))
-    clauses, start = [], 0
-    for index, match in enumerate(matches):
-        before = text[start : match.start()]
-        until = matches[index + 1].start() if index + 1 < len(matches) else len(text)
-        between = text[match.end() : until]
-        coordinator = _COORDINATOR.search(between)
-        # Without a coordinator, words between two findings belong to the second: "edema without effusion".
-        end = match.end() + coordinator.start() if coordinator else (match.end() if until < len(text) else until)
-        clauses.append(_Clause(known[match.group()], before, text[match.end() : end]))
-        start = end
-    return clauses, text[start:]
-
-
 class _Parser:
     def __init__(self) -> None:
         self.added: set[str] = set()
@@ -232,38 +74,38 @@ class _Parser:
         self.ambiguous = False
         self.nothing = False
 
-    def items(self, text: str, default: Status | None, understood: frozenset[str] = _FILLER) -> None:
+    def items(self, text: str, default: Status | None, understood: frozenset[str] = FILLER) -> None:
         """A list of findings whose lead says `default`; a clause in it may say otherwise ("and resolved edema").
 
         What is not understood is unread; words of place and grade are modifiers.
         """
-        clauses, rest = _clauses(text)
+        clauses, rest = clauses_of(text)
         statuses = self._statuses(clauses, default)
         for clause, status in zip(clauses, statuses, strict=True):
             around = [words for words in (clause.before, clause.after) if words.strip(" ,")]
-            left = " ".join(self._without_modifiers(_status(words)[1]) for words in around)
-            self._put(clause, status, _residue(left, _FILLER | _AUXILIARY if status == "denied" else understood))
-        if residue := _residue(self._without_modifiers(rest), understood):
+            left = " ".join(self._without_modifiers(status_of(words)[1]) for words in around)
+            self._put(clause, status, residue_of(left, FILLER | AUXILIARY if status == "denied" else understood))
+        if residue := residue_of(self._without_modifiers(rest), understood):
             self.unread.append(residue)
         if not clauses and not self.unread:
-            self.unread.append(_residue(text) or "a list without a finding")
+            self.unread.append(residue_of(text) or "a list without a finding")
 
-    def _statuses(self, clauses: list[_Clause], default: Status | None) -> list[Status | None]:
+    def _statuses(self, clauses: list[Clause], default: Status | None) -> list[Status | None]:
         """Words before a finding hold for those after it too; words after it for those before it as well."""
-        own = [(_status(clause.before)[0], _status(clause.after)[0]) for clause in clauses]
+        own = [(status_of(clause.before)[0], status_of(clause.after)[0]) for clause in clauses]
         statuses: list[Status | None] = []
         current, unmarked, marked = default, 0, False
         for index, (before, after) in enumerate(own):
             if before is not None:
                 current, unmarked, marked = before, index + 1, True
-            statuses.append(_agreed(before, after) or current)
+            statuses.append(agreed_status(before, after) or current)
             if after is not None:
                 # "new edema, effusion and hernia have resolved": nobody knows which the effusion belongs to.
                 statuses[unmarked:index] = ["unread" if marked else after] * max(0, index - unmarked)
                 unmarked, marked = index + 1, False
         return statuses
 
-    def _put(self, clause: _Clause, status: Status | None, residue: str) -> None:
+    def _put(self, clause: Clause, status: Status | None, residue: str) -> None:
         if status == "added":
             self.added.add(clause.finding)
         elif status == "missing":
@@ -273,7 +115,7 @@ class _Parser:
         else:
             residue = f"{clause.before} {clause.finding} {clause.after}"
         if residue:
-            self.unread.append(_residue(residue))
+            self.unread.append(residue_of(residue))
 
     def _without_modifiers(self, text: str) -> str:
         if not text.strip(" ,"):
@@ -288,13 +130,13 @@ class _Parser:
         name = pattern.match(body)
         verb = re.match(rf" {_CHANGED} from ", body[name.end() :]) if name else None
         if not name or not verb:
-            self.unread.append(_residue(text) or "a level without a finding")
+            self.unread.append(residue_of(text) or "a level without a finding")
             return ""
         rest = body[name.end() + verb.end() :]
         span = re.match(_level_span(), rest)
         splits = _level_splits(span.group().strip()) if span else []
         if not splits:
-            self.unread.append(_residue(text))
+            self.unread.append(residue_of(text))
             return ""
         self.ambiguous |= len(splits) > 1
         self.levels.add(LevelChange(known[name.group()], *splits[0]))
@@ -303,27 +145,28 @@ class _Parser:
     def plain(self, sentence: str) -> None:
         """A sentence outside the template forms: read as a whole, or not at all."""
         sentence = sentence.strip(" ,")
-        if not _residue(sentence):
+        if not residue_of(sentence):
             return
         if _NOTHING.fullmatch(sentence):
             self.nothing = True
         elif re.fullmatch(rf"(?:the )?.+? {_CHANGED} from .+", sentence):
             trailing = self.level(sentence)
-            if _residue(trailing):
-                self.unread.append(_residue(trailing))
+            if residue_of(trailing):
+                self.unread.append(residue_of(trailing))
         elif self._understood(sentence):
-            self.items(sentence, None, _FILLER | _AUXILIARY)
+            self.items(sentence, None, FILLER | AUXILIARY)
         else:
-            self.unread.append(_residue(sentence))
+            self.unread.append(residue_of(sentence))
 
     def _understood(self, sentence: str) -> bool:
         """Whether a plain sentence is made of findings, status words, modifiers and auxiliaries alone."""
-        clauses, rest = _clauses(sentence)
+        clauses, rest = clauses_of(sentence)
         statuses = self._statuses(clauses, None)
         if not clauses or None in statuses or "unread" in statuses:
             return False
-        words = " ".join(_status(part)[1] for clause in clauses for part in (clause.before, clause.after)) + " " + rest
-        return not _residue(_modifier_pattern().sub(" ", words), _FILLER | _AUXILIARY)
+        parts = (part for clause in clauses for part in (clause.before, clause.after))
+        words = _modifier_pattern().sub(" ", " ".join(status_of(part)[1] for part in parts) + " " + rest)
+        return not residue_of(words, FILLER | AUXILIARY)
 
     def sentences(self, text: str) -> None:
         for sentence in text.split(" . ") if " . " in text else [text]:
@@ -356,8 +199,8 @@ def _before_lead(text: str) -> tuple[str, str]:
     done, stop, clause = text.rpartition(" . ")
     if stop:
         return done, clause
-    clauses, rest = _clauses(text)
-    coordinator = _COORDINATOR.search(rest) if clauses else None
+    clauses, rest = clauses_of(text)
+    coordinator = COORDINATOR.search(rest) if clauses else None
     if coordinator is None:
         return (text, "") if clauses else ("", text)
     return text[: len(text) - len(rest) + coordinator.start()], rest[coordinator.end() :]
@@ -371,19 +214,19 @@ def _default_status(lead: str, clause: str, default: Status, subject: str) -> tu
     """
     named = "current" if _CURRENT_FILM.search(f"{clause} {lead}") else ""
     if not clause.strip(" ,"):
-        return default if subject != "prior" or named else _SWAPPED[default], named or subject, ""
+        return default if subject != "prior" or named else SWAPPED[default], named or subject, ""
     clause, of_prior = _PRIOR_FILM.subn(" ", _CURRENT_FILM.sub(" ", clause))
     if of_prior and named:
         return "unread", "", clause
     subject = "prior" if of_prior else named or subject
-    status, left = _status(clause)
+    status, left = status_of(clause)
     if status == "denied":
         default = "denied"
     elif status is not None:
         default = "unread"
     elif subject == "prior":
-        default = _SWAPPED[default]
-    return default, subject, "" if default == "unread" else _residue(left, _FILLER | _AUXILIARY)
+        default = SWAPPED[default]
+    return default, subject, "" if default == "unread" else residue_of(left, FILLER | AUXILIARY)
 
 
 def parse(text: str) -> Reading:
@@ -392,6 +235,8 @@ def parse(text: str) -> Reading:
     Denials ("no new edema") are not items, and not unread beside something that is read. Where the reference image is
     the subject, added and missing are exchanged. A list whose sense cannot be told is unread, and none of it an item.
     """
+    if (template := read_template(text)) is not None:
+        return template
     parser = _Parser()
     plain = _THAN_CURRENT.sub(" than-current . ", _THAN_PRIOR.sub(" than-prior . ", _normalise(text)))
     leads = list(_LEAD.finditer(plain))
@@ -426,7 +271,7 @@ def _finish(parser: _Parser, lead: tuple[str, Status, str] | None, body: str) ->
     if kind == "level":
         listed = f"{body} ".partition(" . ")[0]
         if status in ("denied", "unread") or subject == "prior" or "than-current" in body:
-            parser.unread.append(_residue(_without_comparison(listed)) or "a level")
+            parser.unread.append(residue_of(_without_comparison(listed)) or "a level")
             parser.sentences(_without_comparison(f"{body} ".partition(" . ")[2]))
         else:
             parser.sentences(parser.level(_without_comparison(body).strip()))
@@ -438,7 +283,7 @@ def _finish(parser: _Parser, lead: tuple[str, Status, str] | None, body: str) ->
         if subject == "current":
             status = "unread"
         elif not subject:
-            status = _SWAPPED[status]
+            status = SWAPPED[status]
     elif "than-prior" in listed and subject == "prior":
         status = "unread"
     parser.items(_without_comparison(listed), status)

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from intervalchange.answer_reader import Reading, parse
+from intervalchange.answer_reader import parse
+from intervalchange.answer_template import Reading
 from intervalchange.findings import FINDINGS
 from intervalchange.records import Change
 

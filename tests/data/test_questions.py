@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from intervalchange import grammar
-from intervalchange.answer_reader import finding_names
+from intervalchange.answer_template import finding_names
 from intervalchange.data.extraction import questions
 from intervalchange.findings import FINDINGS, LEVELS, PRE_LOCATIONS, RANKED_LEVELS, SIMULATED, TYPES
 from intervalchange.records import KINDS, Change, Study

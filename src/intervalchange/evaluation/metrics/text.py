@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -44,6 +44,8 @@ class DocumentFrequency:
     """Where they come from, for the table: CIDEr-D is not comparable across origins."""
     frozen: Mapping[str, int] | None = field(default=None, repr=False)
     """N-gram, words joined by blanks -> references that hold it."""
+    _last: list[_Corpus] = field(default_factory=list, repr=False, compare=False)
+    """The texts compared last: the floors of a file are its own texts, in another order."""
 
     @classmethod
     def of(cls, references: Sequence[str], origin: str = "the scored references") -> DocumentFrequency:
@@ -57,13 +59,21 @@ class DocumentFrequency:
         """Every n-gram with the number of references that hold it; no reference can be read back from it."""
         if self.frozen is not None:
             return dict(self.frozen)
-        corpus = _Corpus.of(list(self.texts))
+        corpus = self.corpus_with(())
         times = np.array(list(self.texts.values()), float)
         found: dict[str, int] = {}
         for grams in corpus.orders:
             held = np.bincount(grams.gram, weights=times[grams.text], minlength=grams.kinds)
             found |= zip(corpus.spelled(grams), held.astype(int).tolist(), strict=True)
         return found
+
+    def corpus_with(self, texts: Iterable[str]) -> _Corpus:
+        """The n-grams of the references, in their order, and of `texts` (tokenised) beside them."""
+        known = self._last[0].index if self._last else dict.fromkeys(self.texts)
+        new = dict.fromkeys(text for text in texts if text not in known)
+        if new or not self._last:
+            self._last[:] = [_Corpus.of([*known, *new])]
+        return self._last[0]
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,8 @@ class _Grams:
 class _Corpus:
     """Some texts as numbers."""
 
+    index: Mapping[str, int]
+    """text -> its number."""
     sizes: Indices
     """(texts,) number of words."""
     vocabulary: list[str]
@@ -119,7 +131,7 @@ class _Corpus:
             del entry
             first = np.searchsorted(text, np.arange(len(texts) + 1))
             orders.append(_Grams(n, kinds, text, held, count.astype(np.int32), first, start[seen]))
-        return cls(sizes, list(known), words, tuple(orders))
+        return cls({text: number for number, text in enumerate(texts)}, sizes, list(known), words, tuple(orders))
 
     def padded(self, texts: Indices, fill: int) -> Indices:
         """(p,) texts -> (p, k) their words as numbers, `fill` after the last."""
@@ -173,8 +185,9 @@ def common_subsequences(first: Indices, second: Indices) -> Indices:
     return common
 
 
-def _rouge(texts: Sequence[str], corpus: _Corpus, predicted: Indices, target: Indices) -> Array:
+def _rouge(corpus: _Corpus, predicted: Indices, target: Indices) -> Array:
     """(pairs,) ROUGE-L of pairs of texts. A blank that does not break (as in "1 1/2") parts no words."""
+    texts = list(corpus.index)
     sizes = np.array([text.count(" ") + 1 for text in texts], np.intp)
     quick = (sizes == corpus.sizes) & (sizes <= 64)
     common = np.zeros(len(predicted), np.intp)
@@ -192,24 +205,15 @@ def _rouge(texts: Sequence[str], corpus: _Corpus, predicted: Indices, target: In
 def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: DocumentFrequency | None = None) -> Counts:
     """Counts per answer; each different pair is worked out once. `measures` turns their sums into metrics."""
     frequency = frequency or DocumentFrequency.of(references)
-    texts = {text: number for number, text in enumerate(frequency.texts)}
-    pairs: dict[tuple[int, int], int] = {}
-    row = np.array(
-        [
-            pairs.setdefault(
-                (texts.setdefault(hypothesis, len(texts)), texts.setdefault(reference, len(texts))), len(pairs)
-            )
-            for hypothesis, reference in zip(map(tokenise, hypotheses), map(tokenise, references), strict=True)
-        ],
-        dtype=np.intp,
-    )
-    names = list(texts)
-    corpus = _Corpus.of(names)
-    times = np.zeros(len(names))
+    texts = [*map(tokenise, hypotheses)], [*map(tokenise, references)]
+    corpus = frequency.corpus_with(chain(*texts))
+    predicted, target = np.array([[corpus.index[text] for text in side] for side in texts], dtype=np.intp)
+    pairs, row = np.unique(predicted * len(corpus.index) + target, return_inverse=True)
+    predicted, target = np.divmod(pairs, len(corpus.index))
+    times = np.zeros(len(corpus.sizes))
     times[: len(frequency.texts)] = list(frequency.texts.values())
-    predicted, target = np.array(list(pairs), dtype=np.intp).reshape(-1, 2).T
     correct, cider = _overlaps(corpus, frequency, times, predicted, target)
-    rouge = _rouge(names, corpus, predicted, target)
+    rouge = _rouge(corpus, predicted, target)
     words = corpus.sizes[predicted].astype(float)
     return {
         "text_cases": np.ones(len(row)),
