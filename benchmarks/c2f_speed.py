@@ -35,8 +35,8 @@ from intervalchange.data.batch import Batch
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
 from intervalchange.losses import answer_nll, contrastive
 from intervalchange.losses.local_alignment import TOKEN_SHARPNESS, WORD_SHARPNESS
-from intervalchange.methods.c2f.align import MaskedTokens
 from intervalchange.methods.c2f.answer import C2F, C2FConfig
+from intervalchange.methods.c2f.encoded_pairs import MaskedTokens
 from intervalchange.records import Change
 from intervalchange.training.trainer import bf16_on_a_cpu
 

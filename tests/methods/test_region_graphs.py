@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS, FINDINGS
-from intervalchange.methods.ekaid.answer import ORGANS, TOGETHER, Knowledge
+from intervalchange.methods.ekaid.knowledge import ORGANS, TOGETHER, Knowledge
 from intervalchange.methods.ekaid.region_graphs import (
     REVERSE,
     SPATIAL,

@@ -110,8 +110,7 @@ class Detection(Probe):
         terms = self.head.terms(self.maps(films), films.shape[-1], boxes, labels, known)
         # `places` is the name of the term in log.jsonl.
         weights = {"sides": self.config.sides_weight, "places": self.config.locations_weight}
-        loss = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(terms, weights)
 
     def targets(self, regions: Sequence[dict[str, tuple[Region, ...]]]) -> tuple[Tensor, Tensor]:
         """The regions of a batch -> boxes (b, m, 4) in pixels and numbers of their labels (b, m), -1 for padding."""

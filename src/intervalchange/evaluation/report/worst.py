@@ -80,14 +80,14 @@ def _only(first: Change, second: Change, opposite: frozenset[str]) -> tuple[str,
 
 
 def _levels(predicted: Change, target: Change) -> tuple[str, ...]:
-    said, was = (
+    named, was = (
         {level.finding: f"{level.prior} to {level.current}" for level in change.levels}
         for change in (predicted, target)
     )
     return tuple(
-        f"{finding} (said {said.get(finding, 'nothing')}, was {was.get(finding, 'the same')})"
-        for finding in sorted(said.keys() | was.keys())
-        if said.get(finding) != was.get(finding)
+        f"{finding} (said {named.get(finding, 'nothing')}, was {was.get(finding, 'the same')})"
+        for finding in sorted(named.keys() | was.keys())
+        if named.get(finding) != was.get(finding)
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from intervalchange.methods.base.answerer import AnswererConfig
 from intervalchange.methods.base.hard_negatives import HardNegatives, NegativeGroups
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
+from intervalchange.methods.c2f.encoded_pairs import AnswerReading, EncodedPair, MaskedTokens, PairOutputs
 from intervalchange.methods.c2f.graph import GraphConvolution, organ_finding_graph
 from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
 
@@ -87,30 +87,6 @@ class AlignConfig(PairedRegionsConfig, AnswererConfig):
         """What each node of the graph is called: the regions, then the findings."""
         renamed = dict(alias.split("=", 1) for alias in self.aliases)
         return tuple(renamed.get(name, name) for name in (*self.region_names, *self.findings))
-
-
-@dataclass(frozen=True)
-class EncodedPair:
-    """The tokens of b pairs, n per film: regions, crops, nodes."""
-
-    current: Tensor
-    """(b, n, d)."""
-    prior: Tensor
-    """(b, n, d); zeros where there is no prior."""
-    has_prior: Tensor
-    """(b) bool."""
-    view: RegionView
-    """Of the current films."""
-
-
-@dataclass(frozen=True)
-class MaskedTokens:
-    """Tokens of b sequences, and which of them are read."""
-
-    tokens: Tensor
-    """(b, t, d)."""
-    mask: Tensor
-    """(b, t), 1 where a token is read."""
 
 
 class C2FAlign(HardNegatives, PairedRegions):
@@ -382,36 +358,6 @@ class C2FAlign(HardNegatives, PairedRegions):
         if self.config.masking_weight and hidden:
             metrics["masking.accuracy"] = sum(case.filled for case in outputs) / hidden
         return metrics | {"alignment": float(np.mean(list(metrics.values()))) if metrics else 0.0}
-
-
-@dataclass(frozen=True)
-class AnswerReading:
-    """What the text encoder makes of b answers. h hidden words in all."""
-
-    answer_logits: Tensor
-    """(b, 2) logits of (does not belong, belongs)."""
-    negative_logits: Tensor
-    """(b, 2) of the hard negatives."""
-    has_negative: Tensor
-    """(b) bool."""
-    word_logits: Tensor
-    """(h, v) of the hidden words."""
-    hidden_ids: Tensor
-    """(h) what they are."""
-    rows: Tensor
-    """(h) the case each is from."""
-
-
-@dataclass(frozen=True)
-class PairOutputs:
-    """What validation knows of one case."""
-
-    has_negative: bool
-    matched: bool
-    """The answer was found more probable than its hard negative."""
-    filled: int
-    """Masked words that were found."""
-    hidden: int
 
 
 def _drawn_negative(answer: str, groups: NegativeGroups, uniforms: np.ndarray) -> str:

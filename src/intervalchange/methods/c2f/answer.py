@@ -41,7 +41,8 @@ from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Cont
 from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import Method
 from intervalchange.methods.base.region_attribution import attribution_maps
-from intervalchange.methods.c2f.align import AlignConfig, C2FAlign, EncodedPair, MaskedTokens
+from intervalchange.methods.c2f.align import AlignConfig, C2FAlign
+from intervalchange.methods.c2f.encoded_pairs import EncodedPair, MaskedTokens
 
 
 class C2FConfig(AlignConfig, DecoderConfig):

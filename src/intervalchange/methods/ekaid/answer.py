@@ -42,10 +42,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -61,6 +59,7 @@ from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
 from intervalchange.methods.base.region_attribution import attribution_maps
 from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
+from intervalchange.methods.ekaid.knowledge import Knowledge
 from intervalchange.methods.ekaid.region_graphs import (
     SPATIAL,
     RelationEncoder,
@@ -70,67 +69,6 @@ from intervalchange.methods.ekaid.region_graphs import (
     semantic_graph,
     spatial_graph,
 )
-
-
-@dataclass(frozen=True)
-class Organ:
-    """What EKAID's anatomical knowledge graph files together."""
-
-    regions: tuple[str, ...]
-    findings: tuple[str, ...]
-
-
-def _both_sides(*names: str) -> tuple[str, ...]:
-    return tuple(f"{side} {name}" for side in ("right", "left") for name in names)
-
-
-ORGANS = MappingProxyType(
-    {
-        "lung": Organ(
-            (
-                *_both_sides("lung", "upper lung zone", "mid lung zone", "lower lung zone", "apical zone"),
-                *_both_sides("hilar structures"),
-                *("trachea", "carina"),
-            ),
-            (
-                *("atelectasis", "consolidation", "lung opacity", "pneumonia", "edema", "vascular congestion"),
-                *("hilar congestion", "emphysema", "granuloma", "contusion", "hypoxemia", "hematoma"),
-            ),
-        ),
-        "pleura": Organ(
-            _both_sides("costophrenic angle", "hemidiaphragm"),
-            (
-                *("pleural effusion", "pleural thickening", "pneumothorax", "air collection"),
-                *("blunting of the costophrenic angle", "gastric distention"),
-            ),
-        ),
-        "heart": Organ(
-            (
-                *("aortic arch", "svc", "cardiac silhouette", "cavoatrial junction", "right atrium"),
-                *("left cardiac silhouette", "right cardiac silhouette"),
-            ),
-            (
-                *("cardiomegaly", "enlargement of the cardiac silhouette", "heart failure"),
-                *("hypertensive heart disease", "tortuosity of the thoracic aorta"),
-                "tortuosity of the descending aorta",
-            ),
-        ),
-        "mediastinum": Organ(("upper mediastinum", "mediastinum"), ("thymoma", "pneumomediastinum", "hernia")),
-        "bone": Organ(("right clavicle", "left clavicle", "spine"), ("calcification", "fracture", "scoliosis")),
-    }
-)
-"""EKAID's five organs, with the library's findings in place of VinDr's; C2F's regions are filed where they belong."""
-
-TOGETHER: tuple[tuple[str, str], ...] = (
-    ("atelectasis", "pleural effusion"),
-    ("cardiomegaly", "pleural effusion"),
-    ("consolidation", "pleural effusion"),
-    ("edema", "cardiomegaly"),
-    ("edema", "pleural effusion"),
-    *((finding, finding) for finding in ("atelectasis", "cardiomegaly", "consolidation", "edema", "lung opacity")),
-    *((finding, finding) for finding in ("pneumothorax", "pleural effusion")),
-)
-"""Findings that go together: one has the other in more than 18% of the labels of MIMIC-CXR; and each with itself."""
 
 GRAPHS = ("semantic", "spatial", "implicit")
 
@@ -378,34 +316,3 @@ class Ekaid(PairedRegions, Answerer):
             "attention": fused.attention.sum() / films,
         }
         return MethodOutput.of(terms, {"attention": self.config.attention_weight})
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """The tables of the semantic graph for chosen regions and findings. Plain arrays: they are facts, not weights."""
-
-    regions: np.ndarray
-    """(r, o) bool."""
-    findings: np.ndarray
-    """(f, o) bool."""
-    together: np.ndarray
-    """(k, 2) int64, both orders."""
-
-    @classmethod
-    def of(cls, regions: Sequence[str], findings: Sequence[str]) -> Knowledge:
-        """A region or a finding that no organ has is related to nothing."""
-        organs = list(ORGANS.values())
-        known = [pair for pair in TOGETHER if {*pair} <= {*findings}]
-        ordered = {order for pair in known for order in (pair, pair[::-1])}
-        both = sorted((findings.index(first), findings.index(second)) for first, second in ordered)
-        return cls(
-            np.array([[name in organ.regions for organ in organs] for name in regions]),
-            np.array([[name in organ.findings for organ in organs] for name in findings]),
-            np.array(both, dtype=np.int64).reshape(-1, 2),
-        )
-
-    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Regions, findings, pairs, where they are needed."""
-        tables = (self.regions, self.findings, self.together)
-        regions, findings, together = (torch.from_numpy(table).to(device) for table in tables)
-        return regions, findings, together

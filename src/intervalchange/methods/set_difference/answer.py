@@ -153,8 +153,7 @@ class SetDifference(Method):
                 masked_bce(added, now * (1 - then), **mean) + masked_bce(missing, then * (1 - now), **mean)
             )
             weights["pair"] = config.pair_weight
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        return MethodOutput(loss=loss, terms={name: term.detach() for name, term in terms.items()})
+        return MethodOutput.of(terms, weights)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
