@@ -37,7 +37,8 @@ from intervalchange.evaluation.metrics.labels import scored_labels
 from intervalchange.evaluation.metrics.statistics import bootstrap_p
 from intervalchange.inference import DEMO
 from intervalchange.methods.ffa_cl.classify import FfaCl, FfaClConfig
-from intervalchange.training.stage import refuse_evaluation_data, start_from
+from intervalchange.training.sources import refuse_evaluation_data
+from intervalchange.training.stage import start_from
 
 LABELS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "fracture", "granuloma", "lung opacity")
 LABELS += ("pleural effusion", "pneumothorax")

@@ -23,7 +23,8 @@ from intervalchange.methods.base.method import Method, MethodOutput, answer_scor
 from intervalchange.records import Prediction
 from intervalchange.training import list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
-from intervalchange.training.stage import refuse_evaluation_data, start_from
+from intervalchange.training.sources import refuse_evaluation_data
+from intervalchange.training.stage import start_from
 from intervalchange.training.trainer import EpochSampler, fastest_precision, rate_at
 
 STAGE = "real/answer"
@@ -331,7 +332,7 @@ elif moment == "prune":
     run_folder.RunFolder.prune = prune
 elif moment == "end":
     run_folder.RunFolder.finish = die
-train(sys.argv[3], sys.argv[4], sys.argv[5], "tiny", overrides=eval(sys.argv[6]))
+train(sys.argv[3], sys.argv[4].split(","), sys.argv[5], "tiny", overrides=eval(sys.argv[6]))
 """
 
 
@@ -341,9 +342,10 @@ def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(STAGE, prepared, tmp_path_factory.mktemp("runs") / "whole", "tiny", overrides=LONGER)
 
 
-def killed_run(prepared: Path, out: Path, moment: str, step: int, overrides: dict[str, object]) -> None:
+def killed_run(prepared: Path | list[Path], out: Path, moment: str, step: int, overrides: dict[str, object]) -> None:
     """Train in another process that kills itself with signal 9."""
-    command = [sys.executable, "-c", DIE, moment, str(step), STAGE, str(prepared), str(out), repr(overrides)]
+    data = ",".join(map(str, prepared if isinstance(prepared, list) else [prepared]))
+    command = [sys.executable, "-c", DIE, moment, str(step), STAGE, data, str(out), repr(overrides)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": src()})
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not read_json(out / "run.json")["finished"]

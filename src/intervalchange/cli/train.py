@@ -13,7 +13,8 @@ EXAMPLES = """\
   intervalchange train --list
   intervalchange train real/answer --size paper --help
   intervalchange train real/answer --data prepared/sim --out runs/real --size small
-  intervalchange train real/answer --data prepared/sim --out runs/plain --model.alignment false --train.seed 1"""
+  intervalchange train real/answer --data prepared/sim --out runs/plain --model.alignment false --train.seed 1
+  intervalchange train set_difference/answer --data prepared/sim --data prepared/nih --mix 1:1 --out runs/both"""
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -21,7 +22,8 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("stage", nargs="?", metavar="METHOD/STAGE")
     verb.add_argument("-h", "--help", action="store_true", help="this page; with METHOD/STAGE, every option it has")
     verb.add_argument("--list", action="store_true", help="every METHOD/STAGE with its sizes and what it needs")
-    verb.add_argument("--data", type=Path, help="prepared folder")
+    verb.add_argument("--data", type=Path, action="append", help="prepared folder; may repeat, to learn from several")
+    verb.add_argument("--mix", default="", metavar="SHARES", help="of several --data in every batch, as in 3:1")
     verb.add_argument("--out", type=Path, help="run folder")
     verb.add_argument("--size", default="small", help="tiny, small or paper, or a preset file of your own")
     verb.add_argument(
@@ -63,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
         size=options.size,
         sources=options.sources,
         overrides=options.overrides,
+        mix=options.mix,
     )
 
 

@@ -93,6 +93,20 @@ class Batch(ModelOutput):
         """The batch with these fields removed."""
         return Batch(**{name: value for name, value in self.items() if name not in names})
 
+    def films_with(self) -> dict[str, torch.Tensor]:
+        """What films are known by -> how many films of the batch have any of it (findings, levels, opacity, ...)."""
+        counts: dict[str, torch.Tensor] = {}
+        for name, value in self.items():
+            known, _, side = name.rpartition("_")
+            if (
+                side in ("current", "prior")
+                and known not in ("", "has", "features")
+                and isinstance(value, torch.Tensor)
+            ):
+                films = (~torch.isnan(value)).flatten(1).any(dim=1).sum()
+                counts[known] = counts[known] + films if known in counts else films
+        return counts
+
     @property
     def size(self) -> int:
         """b."""

@@ -39,6 +39,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         seed: int,
         labels: Sequence[str] = (),
         supervision: Collection[str] | None = None,
+        some_labels: bool = False,
     ) -> None:
         stored = prepared.pixels.shape[0]
         if pixels > stored:
@@ -54,7 +55,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         self._rows = {name: studies[name].to_numpy(np.int64) for name in ("row", "opacity_row")}
         self._reports = studies["report"].tolist()
         self._findings, self._levels = prepared.findings, prepared.levels
-        self._labels = prepared.labels(labels) if labels else None
+        self._labels = prepared.labels(labels, some=some_labels) if labels else None
         self._masks: MaskReader | None = None
         self._locations: dict[int, tuple[FindingLocation, ...]] = {}
 
@@ -66,6 +67,23 @@ class FilmReader(Dataset[dict[str, Any]]):
     def set_epoch(self, epoch: int) -> None:
         """Augment otherwise from now on, also in workers that already run."""
         self._epoch.fill_(epoch)
+
+    @property
+    def parts(self) -> tuple[FilmReader, ...]:
+        """The data sets it is made of: itself (see `mixture.Mixture`)."""
+        return (self,)
+
+    @property
+    def epoch_length(self) -> int:
+        """Items of an epoch: each once."""
+        return len(self)
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def order(self, seed: int) -> np.ndarray:
+        """(epoch_length,) the indices of this epoch, a function of (seed, epoch)."""
+        return np.random.default_rng([seed, self.epoch]).permutation(len(self))
 
     def _fields(self, key: str, names: Sequence[str], studies: Sequence[int]) -> dict[str, Any]:
         """The fields of `Batch` that belong to studies (rows of the studies table). names: current or prior, for each.
@@ -212,12 +230,14 @@ class FilmDataset(FilmReader):
         labels: Sequence[str] = (),
         share: float = 1.0,
         supervision: Collection[str] | None = None,
+        some_labels: bool = False,
     ) -> None:
         """labels: names whose values become `labels_current`. share: of the patients (`share_of_patients`).
 
-        supervision: the kinds that items carry, as `Method.supervision` names them; None for all.
+        supervision: the kinds that items carry, as `Method.supervision` names them; None for all. some_labels: labels
+        that the data set does not have are unknown, not refused.
         """
-        super().__init__(prepared, pixels, augment, seed, labels, supervision)
+        super().__init__(prepared, pixels, augment, seed, labels, supervision, some_labels)
         if self._labels is not None and {"boxes", "masks"} & set(needs):
             self._labels = known_extents(prepared, labels, self._labels)
             self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None
@@ -239,6 +259,11 @@ class FilmDataset(FilmReader):
         """Rows of the studies table."""
         self.patient_ids = patients[rows].tolist()
         self.study_ids: list[str] = prepared.studies["study_id"].to_numpy()[rows].tolist()
+
+    @property
+    def label_table(self) -> np.ndarray | None:
+        """(films, l) float32 of the labels: 1, 0, NaN unknown."""
+        return None if self._labels is None else self._labels[self.studies]
 
     def _has(self, need: str) -> np.ndarray:
         """(studies,) bool: which films have what is needed."""

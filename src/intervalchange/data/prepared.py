@@ -58,12 +58,15 @@ class Prepared:
         """(studies, f) float32: rank of the level by RANKED_LEVELS, NaN where there is none or it has no rank."""
         return self._by_finding("levels", lambda level: RANKED_LEVELS.get(level, math.nan))
 
-    def labels(self, names: Sequence[str]) -> np.ndarray:
-        """(studies, l) float32 of any label names of the data set, FINDINGS or its own: 1, 0, NaN unknown."""
+    def labels(self, names: Sequence[str], some: bool = False) -> np.ndarray:
+        """(studies, l) float32 of any label names of the data set, FINDINGS or its own: 1, 0, NaN unknown.
+
+        some: names that the data set does not have are unknown. Without it they raise ConfigError.
+        """
         known = [json.loads(text) for text in self.studies["findings"]]
         available = set().union(*known) if known else set()
         unknown = [name for name in names if name not in available]
-        if unknown:
+        if unknown and not some:
             raise ConfigError(
                 f"no film has the label {unknown[0]!r}.",
                 where=self.folder,

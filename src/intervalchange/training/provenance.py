@@ -15,30 +15,39 @@ import torch
 
 import intervalchange
 from intervalchange.config import Preset
-from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.dataset import FilmReader, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.methods.base.method import MethodConfig
+from intervalchange.training.sources import Items, Source
 
 
 def facts_of(
     preset: Preset,
     config: MethodConfig,
-    prepared: Prepared,
-    training: PairDataset | FilmDataset,
+    read: Sequence[Source],
+    training: Items,
     sources: Sequence[str | Path],
 ) -> dict[str, Any]:
-    """What run.json says of a run. Two calls with one fingerprint are the same run."""
-    manifest = prepared.manifest
+    """What run.json says of a run. Two calls with one fingerprint are the same run.
+
+    read: the prepared folders. Of several, `data` says which, in which shares; `simulated` is of the first that is.
+    """
     answers: dict[str, Counter[str]] = {}
-    if isinstance(training, PairDataset):
-        for question, answer in zip(training.questions, training.answers, strict=True):
-            answers.setdefault(question, Counter())[answer] += 1
+    for part in training.parts:
+        if isinstance(part, PairDataset):
+            for question, answer in zip(part.questions, part.answers, strict=True):
+                answers.setdefault(question, Counter())[answer] += 1
+    manifests = [source.prepared.manifest for source in read]
+    hashes = [manifest_hash(source.prepared) for source in read]
+    shares = [source.share for source in read]
+    several = len(read) > 1
     fingerprint = {
         "stage": preset.stage,
         "size": preset.size,
         "model": {name: getattr(config, name) for name in config.options()},
         "train": asdict(preset.train),
-        "data_manifest": manifest_hash(prepared),
+        "data_manifest": hashes if several else hashes[0],
+        **({"shares": shares} if several else {}),
         "from": [str(source) for source in sources],
     }
     return {
@@ -48,14 +57,29 @@ def facts_of(
         "fingerprint": _plain(fingerprint),
         "version": intervalchange.__version__,
         "commit": commit(),
-        "split_hash": manifest.get("split_hash"),
-        "simulated": manifest.get("simulated") or {},
-        "stored_pixels": prepared.pixels.shape[0],
+        "split_hash": None if several else manifests[0].get("split_hash"),
+        "simulated": next((manifest["simulated"] for manifest in manifests if manifest.get("simulated")), {}),
+        "stored_pixels": read[0].prepared.pixels.shape[0],
         "seed": preset.train.seed,
         "hardware": hardware(),
+        "data": [_source_facts(*facts) for facts in zip(read, training.parts, strict=True)],
         "training_cases": len(training),
         "training_patients": sorted(set(training.patient_ids)),
         "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
+    }
+
+
+def _source_facts(source: Source, items: FilmReader) -> dict[str, Any]:
+    """A prepared folder of a run: its name, what it is, and how much of it was trained on."""
+    manifest = source.prepared.manifest
+    return {
+        "name": source.name,
+        "source": manifest.get("source"),
+        "share": source.share,
+        "manifest": manifest_hash(source.prepared),
+        "split_hash": manifest.get("split_hash"),
+        "simulated": manifest.get("simulated") or {},
+        "training_cases": len(items),
     }
 
 

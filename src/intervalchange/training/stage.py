@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from intervalchange.config import TrainConfig, load_preset
-from intervalchange.data.dataset import FilmDataset, PairDataset
-from intervalchange.data.prepared import Prepared
-from intervalchange.data.transforms import Augment
+from intervalchange.config import load_preset
+from intervalchange.data.dataset import FilmReader
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class, method_of
-from intervalchange.methods.base.method import Method, MethodConfig
-from intervalchange.policy import EVALUATION_SEED
+from intervalchange.methods.base.method import Method
 from intervalchange.training.provenance import facts_of
 from intervalchange.training.run_folder import RunFolder
+from intervalchange.training.sources import Items, open_sources, say, training_items, validation_items
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
-
-Items = PairDataset | FilmDataset
-"""What a stage is trained on: cases, or films."""
 
 
 def train(
     stage: str,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     out: str | Path,
     size: str = "small",
     sources: Sequence[str | Path] = (),
     overrides: Sequence[str] | Mapping[str, Any] = (),
+    mix: str = "",
 ) -> Path:
-    """Train METHOD/STAGE on the training split of a prepared folder; returns the run folder.
+    """Train METHOD/STAGE on the training split of a prepared folder, or of several; returns the run folder.
 
-    `sources`: runs whose weights it starts from. The same call again continues an interrupted run; a finished one is
-    left as it is. Nothing of the test split is read.
+    `mix`: shares of several in every batch, as in `3:1`; equal by default. `sources`: runs whose weights it starts
+    from. The same call again continues an interrupted run; a finished one is left as it is. Nothing of the test split
+    is read.
     """
     kind = method_class(stage)
     preset = load_preset(stage, size, overrides)
     config = kind.config_class(**preset.model)
-    prepared = Prepared(data)
-    refuse_evaluation_data(prepared)
-    training = training_items(kind, config, prepared, preset.train)
-    validation = validation_items(kind, config, prepared, preset.train, limit=preset.train.eval_cases)
-    if validation is None:
-        _say("nothing to validate on: the last weights will be kept.")
+    read = open_sources([data] if isinstance(data, str | Path) else data, mix)
+    training = training_items(kind, config, read, preset.train)
+    validation = validation_items(kind, config, read, preset.train, limit=preset.train.eval_cases)
+    if not validation:
+        say("nothing to validate on: the last weights will be kept.")
     folder = RunFolder(out)
-    if folder.open(facts_of(preset, config, prepared, training, sources), config.renamed):
-        _say(f"{folder.path} has finished already; nothing to do.")
+    if folder.open(facts_of(preset, config, read, training, sources), config.renamed):
+        say(f"{folder.path} has finished already; nothing to do.")
         return folder.path
     checkpoint = folder.clear()
     trainer = MethodTrainer(
@@ -64,9 +60,9 @@ def train(
         spent=checkpoint.spent if checkpoint else 0.0,
     )
     if checkpoint:
-        _say(f"continuing from step {checkpoint.step}.")
+        say(f"continuing from step {checkpoint.step}.")
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    _conclude(trainer, folder, validation_items(kind, config, prepared, preset.train))
+    _conclude(trainer, folder, validation_items(kind, config, read, preset.train))
     return folder.path
 
 
@@ -76,7 +72,7 @@ def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: 
     if fresh:
         model.load_pretrained()
         for source in sources:
-            _say(start_from(model, source))
+            say(start_from(model, source))
         model.check_items(training)
     return model
 
@@ -109,7 +105,7 @@ def _tensors_of(run: Path) -> dict[str, torch.Tensor]:
         return tensors
 
 
-def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | None) -> None:
+def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Mapping[str, FilmReader]) -> None:
     """Take the best weights, calibrate them on the whole validation split, write them, mark the run as finished.
 
     Selection looks at `eval_cases` of that split only; thresholds want every case they can get.
@@ -119,8 +115,9 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | Non
     load_checkpoint(model, folder.checkpoints / f"checkpoint-{chosen}")
     model.eval()
     calibrated: Mapping[str, float] = {}
-    if every_item is not None:
-        calibrated = model.calibrate(batches(every_item, trainer.config.batch_size))
+    if every_item:
+        size = trainer.config.batch_size
+        calibrated = model.calibrate(chain.from_iterable(batches(items, size) for items in every_item.values()))
     if trainer.args.should_save:
         model.save_pretrained(folder.path)
         folder.finish(
@@ -132,41 +129,3 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Items | Non
             }
         )
     trainer.accelerator.wait_for_everyone()
-
-
-def refuse_evaluation_data(prepared: Prepared) -> None:
-    """Refuse simulated cohorts with a seed of `EVALUATION_SEED` or more."""
-    seed = (prepared.manifest.get("simulated") or {}).get("seed")
-    if seed is not None and int(seed) >= EVALUATION_SEED:
-        raise ConfigError(
-            f"this cohort was simulated with seed {seed}, which is for evaluation only.",
-            where=prepared.folder,
-            remedy=f"Simulate one with a seed below {EVALUATION_SEED}.",
-        )
-
-
-def training_items(kind: type[Method], config: MethodConfig, prepared: Prepared, train: TrainConfig) -> Items:
-    """What the stage is trained on, augmented. Says how many cases are left out because nobody knows their answer."""
-    kinds = train.kinds or None
-    augment = Augment.of_strength(train.augment)
-    items = kind.dataset(config, prepared, "train", kinds, augment=augment, seed=train.seed, share=train.share)
-    if isinstance(items, PairDataset) and train.share == 1:
-        unanswered = len(prepared.case_rows("train", kinds)) - len(items)
-        if unanswered:
-            _say(f"{unanswered:,} training cases without a known answer are left out.")
-    return items
-
-
-def validation_items(
-    kind: type[Method], config: MethodConfig, prepared: Prepared, train: TrainConfig, limit: int | None = None
-) -> Items | None:
-    """What the stage is validated on, at most `limit` items, evenly spread; None where the split has nothing for it."""
-    has_answers = kind.unit == "cases"
-    kinds = (train.kinds or None) if has_answers else None
-    if not len(prepared.case_rows("val", kinds, answered=has_answers)):
-        return None
-    return kind.dataset(config, prepared, "val", kinds, limit=limit)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.config import Precision, TrainConfig
-from intervalchange.data.batch import collate
+from intervalchange.data.batch import Batch, collate
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
@@ -85,11 +85,10 @@ class EpochSampler(Sampler[int]):
         self.dataset, self.seed = dataset, seed
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return int(self.dataset.epoch_length)
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng([self.seed, int(self.dataset.epoch)])
-        return iter(rng.permutation(len(self.dataset)).tolist())
+        return iter(self.dataset.order(self.seed).tolist())
 
 
 class Flow(TrainerCallback):
@@ -123,7 +122,7 @@ class Flow(TrainerCallback):
             control.should_save = True
         if control.should_save:
             control.should_log = True
-            control.should_evaluate = self.trainer.validation is not None
+            control.should_evaluate = bool(self.trainer.validation)
         if state.is_world_process_zero:
             self.bar.update(self.task, completed=state.global_step)
 
@@ -150,17 +149,18 @@ class MethodTrainer(Trainer):
         config: TrainConfig,
         folder: RunFolder,
         training: Any,
-        validation: Any | None,
+        validation: Mapping[str, Any],
         spent: float = 0.0,
     ) -> None:
         world = max(1, _world_size())
-        steps = max(1, math.ceil(len(training) / (config.batch_size * config.accumulation * world)))
+        steps = max(1, math.ceil(training.epoch_length / (config.batch_size * config.accumulation * world)))
         self.config, self.folder = config, folder
         self.training, self.validation = training, validation
         self._spent: float = spent
         self._since: float | None = None
         self._terms: dict[str, torch.Tensor] = {}
         self._terms_seen: dict[str, int] = {}
+        self._films: dict[str, torch.Tensor | int] = {}
         self._micro = 0
         super().__init__(
             model_init=model_init,
@@ -246,6 +246,9 @@ class MethodTrainer(Trainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any
     ) -> Any:
         output = model(**inputs)
+        if isinstance(inputs, Batch):
+            for name, count in inputs.films_with().items():
+                self._films[name] = self._films.get(name, 0) + count
         for name, term in (output["terms"] or {}).items():
             self._terms[name] = self._terms.get(name, 0.0) + term.detach().float()
             self._terms_seen[name] = self._terms_seen.get(name, 0) + 1
@@ -257,11 +260,15 @@ class MethodTrainer(Trainer):
         return bf16_on_a_cpu() if here else super().compute_loss_context_manager()
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As Trainer's, with each term's mean over the batches that had it; a loss that is not finite ends the run."""
+        """As Trainer's, with each term's mean over the batches that had it, and the films that knew anything to learn it
+        from; a loss that is not finite ends the run."""
         if "loss" in logs and self._terms_seen:
             for name, total in sorted(self._terms.items()):
                 logs[name] = float(average_over_processes(total / self._terms_seen[name]))
-            self._terms, self._terms_seen = {}, {}
+            world = self.args.world_size
+            for name, count in sorted(self._films.items()):
+                logs[f"films.{name}"] = round(world * float(average_over_processes(torch.as_tensor(count).float())))
+            self._terms, self._terms_seen, self._films = {}, {}, {}
             if not math.isfinite(logs["loss"]):
                 raise RunError(
                     f"the loss is not finite at step {self.state.global_step}.",
@@ -274,7 +281,11 @@ class MethodTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Judge the validation items; remember the step of the best score (of equals, the later one)."""
-        scores = self.model.validation_scores(self._validation_outputs(self.validation))
+        by_source = {
+            name: self.model.validation_scores(self._validation_outputs(items))
+            for name, items in self.validation.items()
+        }
+        scores = scores_together(by_source, self.model.selection)
         score = scores[self.model.selection]
         if self.state.best_metric is None or score >= self.state.best_metric:
             self.state.best_metric, self.state.best_global_step = score, self.state.global_step
@@ -340,6 +351,16 @@ def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Itera
     rows = range(len(dataset)) if rows is None else rows
     for start in range(0, len(rows), size):
         yield collate([dataset[row] for row in rows[start : start + size]])
+
+
+def scores_together(by_source: Mapping[str, Mapping[str, float]], selection: str) -> dict[str, float]:
+    """Metrics of the validation items of each source -> one line of the log: of several sources, `source: metric`,
+    and the mean of what is selected by over those where it is defined."""
+    if len(by_source) == 1:
+        return dict(next(iter(by_source.values())))
+    selected = [scores[selection] for scores in by_source.values() if math.isfinite(scores.get(selection, math.nan))]
+    scores = {selection: float(np.mean(selected)) if selected else 0.0}
+    return scores | {f"{name}: {metric}": value for name, of in by_source.items() for metric, value in of.items()}
 
 
 def load_checkpoint(model: Method, folder: Path) -> None:

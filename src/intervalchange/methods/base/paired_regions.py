@@ -85,7 +85,8 @@ class PairedRegions(Method):
     def check_items(self, items: Any) -> None:
         """Refuse regions that other weights have stored."""
         if self.config.regions == "store":
-            check_store(items.store, self.weight_hash(), self.config.pixels)
+            for part in items.parts:
+                check_store(part.store, self.weight_hash(), self.config.pixels)
 
     def region_views(self, batch: Mapping[str, Any]) -> tuple[RegionView, RegionView]:
         """Regions of the prior and of the current films; of an absent prior, what must not be read."""

@@ -79,12 +79,12 @@ class PluralReports(Plural):
     def check_items(self, items: Any) -> None:
         """Refuse data without the sections that are to be learnt."""
         super().check_items(items)
-        reports = items.prepared.studies["report"].tolist()
+        reports = [report for part in items.parts for report in part.prepared.studies["report"]]
         for target in self.config.targets:
             if target != DIFFERENCE and not any(section(report, target) for report in reports):
                 raise ConfigError(
                     f"no report has a section of {target}.",
-                    where=items.prepared.folder,
+                    where=items.parts[0].prepared.folder,
                     remedy="Prepare data with reports; see doctor.txt.",
                 )
 
