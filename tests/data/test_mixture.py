@@ -94,7 +94,7 @@ def test_what_an_item_does_not_know_is_unknown() -> None:
     assert torch.isnan(batch.labels_current).all(1).tolist() == [True] * 3 + [False] * 2
     assert batch.report_current == ["", "", "", "clear lungs", "clear lungs"]
     assert batch.regions == [boxes] * 3 + [{"current": (), "prior": ()}] * 2
-    assert {name: int(count) for name, count in batch.films_with().items()} == {"opacity": 3, "labels": 2}
+    assert {name: int(count) for name, count in batch.known_counts().items()} == {"opacity": 3, "labels": 2}
 
 
 def test_maps_of_different_sizes_are_refused() -> None:

@@ -57,7 +57,7 @@ def test_validation_is_kept_apart_by_source(run: Path) -> None:
         apart = [line[f"{name}: {Method.selection}"] for name in ("large", "little")]
         assert line[Method.selection] == pytest.approx(sum(apart) / 2)
     losses = [line for line in lines if "loss" in line]
-    assert [line["films.findings"] for line in losses] == [64, 64, 64], "two steps of 16 pairs"
+    assert [line["known.answers"] for line in losses] == [32, 32, 32], "two steps of 16 cases"
 
 
 def test_shares_change_what_is_learnt(run: Path, folders: list[Path], tmp_path: Path) -> None:

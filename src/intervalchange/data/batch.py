@@ -93,18 +93,16 @@ class Batch(ModelOutput):
         """The batch with these fields removed."""
         return Batch(**{name: value for name, value in self.items() if name not in names})
 
-    def films_with(self) -> dict[str, torch.Tensor]:
-        """What films are known by -> how many films of the batch have any of it (findings, levels, opacity, ...)."""
-        counts: dict[str, torch.Tensor] = {}
+    def known_counts(self) -> dict[str, int | torch.Tensor]:
+        """findings, levels, opacity, ... -> the films of the batch of which any of it is known; answers -> the cases
+        that have one."""
+        counts: dict[str, int | torch.Tensor] = {"answers": sum(map(bool, self.answer))} if self.answer else {}
         for name, value in self.items():
             known, _, side = name.rpartition("_")
-            if (
-                side in ("current", "prior")
-                and known not in ("", "has", "features")
-                and isinstance(value, torch.Tensor)
-            ):
-                films = (~torch.isnan(value)).flatten(1).any(dim=1).sum()
-                counts[known] = counts[known] + films if known in counts else films
+            if known in ("", "has", "features") or side not in ("current", "prior"):
+                continue
+            if isinstance(value, torch.Tensor):
+                counts[known] = counts.get(known, 0) + (~torch.isnan(value)).flatten(1).any(dim=1).sum()
         return counts
 
     @property

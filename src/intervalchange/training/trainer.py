@@ -160,7 +160,7 @@ class MethodTrainer(Trainer):
         self._since: float | None = None
         self._terms: dict[str, torch.Tensor] = {}
         self._terms_seen: dict[str, int] = {}
-        self._films: dict[str, torch.Tensor | int] = {}
+        self._known: dict[str, torch.Tensor | int] = {}
         self._micro = 0
         super().__init__(
             model_init=model_init,
@@ -247,8 +247,8 @@ class MethodTrainer(Trainer):
     ) -> Any:
         output = model(**inputs)
         if isinstance(inputs, Batch):
-            for name, count in inputs.films_with().items():
-                self._films[name] = self._films.get(name, 0) + count
+            for name, count in inputs.known_counts().items():
+                self._known[name] = self._known.get(name, 0) + count
         for name, term in (output["terms"] or {}).items():
             self._terms[name] = self._terms.get(name, 0.0) + term.detach().float()
             self._terms_seen[name] = self._terms_seen.get(name, 0) + 1
@@ -260,15 +260,15 @@ class MethodTrainer(Trainer):
         return bf16_on_a_cpu() if here else super().compute_loss_context_manager()
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As Trainer's, with each term's mean over the batches that had it, and the films that knew anything to learn it
-        from; a loss that is not finite ends the run."""
+        """As Trainer's, with each term's mean over the batches that had it, and how many films anything was known of
+        since the last line (`known.findings` ...). A loss that is not finite ends the run."""
         if "loss" in logs and self._terms_seen:
             for name, total in sorted(self._terms.items()):
                 logs[name] = float(average_over_processes(total / self._terms_seen[name]))
             world = self.args.world_size
-            for name, count in sorted(self._films.items()):
-                logs[f"films.{name}"] = round(world * float(average_over_processes(torch.as_tensor(count).float())))
-            self._terms, self._terms_seen, self._films = {}, {}, {}
+            for name, count in sorted(self._known.items()):
+                logs[f"known.{name}"] = round(world * float(average_over_processes(torch.as_tensor(count).float())))
+            self._terms, self._terms_seen, self._known = {}, {}, {}
             if not math.isfinite(logs["loss"]):
                 raise RunError(
                     f"the loss is not finite at step {self.state.global_step}.",
