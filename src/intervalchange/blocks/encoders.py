@@ -2,7 +2,8 @@
 
 These are the encoders that a configuration can name (`Backbone`); `encoder_weights.py` loads weights into them.
 `ConvEncoder` is small, trained from scratch, with group normalisation so that a batch of one is like any other.
-`PyramidEncoder` is the trunk of set_difference. `ResNetEncoder` is ResNet-50 of transformers with one input channel,
+`PyramidEncoder` is the trunk of set_difference, `EfficientNetLiteEncoder` a small net that has ImageNet weights.
+`ResNetEncoder` is ResNet-50 of transformers with one input channel,
 `HubEncoder` any vision model of Hugging Face.
 """
 
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, ResNetConfig, ResNetModel
 
+from intervalchange.blocks import efficientnet_lite
+from intervalchange.blocks.efficientnet_lite import EfficientNetLite0
 from intervalchange.blocks.pyramid import FeaturePyramid
 from intervalchange.errors import ConfigError
 
-Backbone = Literal["conv", "pyramid", "resnet50", "hub"]
+Backbone = Literal["conv", "pyramid", "efficientnet_lite0", "resnet50", "hub"]
 
 Shape = tuple[tuple[int, int], ...]
 """(width, stride) of the maps of an encoder, fine to coarse."""
@@ -102,6 +105,18 @@ class PyramidEncoder(nn.Module):
         return Features(self.network(films))
 
 
+class EfficientNetLiteEncoder(nn.Module):
+    """EfficientNet-lite0 (3.0 M parameters, stride 32, width 320) on one channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = EfficientNetLite0()
+        self.width = efficientnet_lite.SHAPE[-1][0]
+
+    def forward(self, films: Tensor) -> Features:
+        return Features(self.network(films)[-1])
+
+
 class ResNetEncoder(nn.Module):
     """ResNet-50 (He et al. 2016; 23.5 M parameters, stride 32, width 2048) on one channel, as in transformers."""
 
@@ -174,7 +189,7 @@ def describe_hub_model(name: str) -> str:
     return str(config.to_json_string(use_diff=True))
 
 
-Encoder = ConvEncoder | PyramidEncoder | ResNetEncoder | HubEncoder
+Encoder = ConvEncoder | PyramidEncoder | EfficientNetLiteEncoder | ResNetEncoder | HubEncoder
 
 
 def build_encoder(
@@ -192,6 +207,8 @@ def build_encoder(
     """
     if backbone == "hub":
         return HubEncoder(hub_model)
+    if backbone == "efficientnet_lite0":
+        return EfficientNetLiteEncoder()
     if backbone == "resnet50":
         return ResNetEncoder()
     if backbone == "pyramid":
@@ -203,6 +220,8 @@ def shape_of(encoder: Encoder) -> Shape:
     """Width and stride of each map that `levels_of` gives."""
     if isinstance(encoder, HubEncoder):
         return ((encoder.width, encoder.stride),)
+    if isinstance(encoder, EfficientNetLiteEncoder):
+        return efficientnet_lite.SHAPE
     if isinstance(encoder, ResNetEncoder):
         return tuple(zip(encoder.network.config.hidden_sizes or (), (4, 8, 16, 32), strict=True))
     if isinstance(encoder, PyramidEncoder):
@@ -219,6 +238,8 @@ def levels_of(encoder: Encoder, films: Tensor) -> list[Tensor]:
     """Films (b, 1, h, w) -> maps, fine to coarse; the last one is the map that the encoder gives by itself."""
     if isinstance(encoder, HubEncoder):
         return [encoder(films).map]
+    if isinstance(encoder, EfficientNetLiteEncoder):
+        return list(encoder.network(films))
     if isinstance(encoder, ResNetEncoder):
         return list(encoder.network(films, output_hidden_states=True).hidden_states[1:])
     if isinstance(encoder, PyramidEncoder):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intervalchange.blocks.efficientnet_lite import SHAPE, EfficientNetLite0
+
 
 class StridedResidualBlock(nn.Module):
     """Two 3x3 convolutions with GroupNorm around a shortcut (He et al. 2016; Wu and He 2018).
@@ -62,12 +64,35 @@ class FeaturePyramid(nn.Module):
 
     def merged(self, levels: list[Tensor]) -> Tensor:
         """The top-down path over what `levels` gave: (n, width, h / 8, w / 8)."""
-        top = self.lateral[-1](levels[-1])
-        for lateral, features in zip(list(self.lateral)[-2::-1], levels[-2:0:-1], strict=True):
-            top = lateral(features) + F.interpolate(top, size=features.shape[-2:], mode="nearest")
-        merged: Tensor = self.out(top)
+        merged: Tensor = self.out(top_down(self.lateral, levels))
         return merged
 
     def forward(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
         return self.merged(self.levels(films))
+
+
+class LitePyramid(nn.Module):
+    """EfficientNet-lite0, then the same top-down path to stride 8. width: channels of the result."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.network = EfficientNetLite0()
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels, _ in SHAPE[1:])
+        self.out = StridedResidualBlock(width, width)
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
+        merged: Tensor = self.out(top_down(self.lateral, self.network(films)))
+        return merged
+
+
+def top_down(lateral: nn.ModuleList, levels: list[Tensor]) -> Tensor:
+    """Maps of strides 4, 8, 16, 32 -> one of stride 8: each coarser one is added to the next finer one.
+
+    lateral: of strides 8, 16, 32, to one width.
+    """
+    top: Tensor = lateral[-1](levels[-1])
+    for layer, features in zip(list(lateral)[-2::-1], levels[-2:0:-1], strict=True):
+        top = layer(features) + F.interpolate(top, size=features.shape[-2:], mode="nearest")
+    return top

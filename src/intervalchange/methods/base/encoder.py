@@ -20,11 +20,12 @@ class EncoderConfig(MethodConfig):
     """Which encoder reads films, and what it starts from."""
 
     backbone: Backbone = "conv"
-    """`conv`: small. `pyramid`: the trunk of set_difference. `resnet50`. `hub`: a vision model of Hugging Face."""
+    """`conv`: small. `pyramid`: the trunk of set_difference. `efficientnet_lite0`: has
+    ImageNet weights. `resnet50`. `hub`: a vision model of Hugging Face."""
     backbone_weights: str = ""
     """Loaded once when training starts: a run folder, a file of tensors (.safetensors; .pth in torchvision's names for
     `resnet50`), or a name on the hub or folder of `save_pretrained` (`resnet50`, `hub`). `--from RUN` does the same
-    for runs."""
+    for runs. `imagenet` for `efficientnet_lite0`."""
     encoder_widths: tuple[int, ...] = (32, 64, 128)
     """Channels of each stage of `conv` and `pyramid`."""
     encoder_depth: int = 1

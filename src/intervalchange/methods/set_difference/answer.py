@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange import grammar
+from intervalchange.blocks.encoder_weights import imagenet_tensors
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.blocks.pyramid import FeaturePyramid
+from intervalchange.blocks.pyramid import FeaturePyramid, LitePyramid
 from intervalchange.findings import FINDINGS
 from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
@@ -50,10 +51,16 @@ class SetDifferenceConfig(MethodConfig):
     model_type = "set_difference"
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"places_weight": "locations_weight"})
 
+    trunk: Literal["residual", "efficientnet_lite0"] = "residual"
+    """`residual`: small, made for this. `efficientnet_lite0`: has ImageNet weights."""
+    trunk_weights: str = ""
+    """`imagenet`: start `efficientnet_lite0` from the weights of the extra `imagenet`."""
+    trunk_rate: float = 1.0
+    """Learning rate of `efficientnet_lite0` relative to the rest."""
     widths: tuple[int, ...] = (32, 64, 128, 192)
-    """Channels of the trunk at strides 4, 8, 16, 32."""
+    """Channels of the `residual` trunk at strides 4, 8, 16, 32."""
     depth: int = 1
-    """Residual blocks per stage."""
+    """Residual blocks per stage of the `residual` trunk."""
     width: int = 96
     """Channels of the feature map the heads read."""
     pair: bool = True
@@ -86,7 +93,11 @@ class SetDifference(Method):
     def __init__(self, config: SetDifferenceConfig, tokenizer: Any = None) -> None:
         super().__init__(config, tokenizer)
         findings = len(FINDINGS)
-        self.encoder = FeaturePyramid(config.widths, config.width, config.depth)
+        self.encoder: FeaturePyramid | LitePyramid = (
+            FeaturePyramid(config.widths, config.width, config.depth)
+            if config.trunk == "residual"
+            else LitePyramid(config.width)
+        )
         self.maps = nn.Conv2d(config.width, findings, 1)
         self.pooling = Pooling(findings)
         self.severity = nn.Linear(2 * config.width, findings)
@@ -101,6 +112,13 @@ class SetDifference(Method):
     def draw_weights(self, init: Any) -> None:
         """The cuts between ranks start evenly spread."""
         init.copy_(self.level_cuts, torch.tensor([-2.0, 0.0, 2.0]).expand_as(self.level_cuts))
+
+    def load_pretrained(self) -> None:
+        if isinstance(self.encoder, LitePyramid) and self.config.trunk_weights:
+            self.encoder.network.load_state_dict(imagenet_tensors())
+
+    def rate_factors(self) -> dict[str, float]:
+        return {"encoder.network.": self.config.trunk_rate}
 
     # --- encoding -------------------------------------------------------------------------------------------------
 
