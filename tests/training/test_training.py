@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,19 @@ def test_the_same_command_again_finishes_at_once(run: Path, prepared: Path, caps
     assert train(STAGE, prepared, run, "tiny", overrides=BRIEF) == run
     assert "finished already" in capsys.readouterr().err
     assert (run / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_of_a_version_without_an_option_is_the_run_with_its_default(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = shutil.copytree(run, tmp_path / "older")
+    facts = read_json(older / "run.json")
+    del facts["fingerprint"]["train"]["share"], facts["fingerprint"]["model"]["beams"]
+    write_json(older / "run.json", facts)
+    train(STAGE, prepared, older, "tiny", overrides=BRIEF)
+    assert "finished already" in capsys.readouterr().err
+    with pytest.raises(RunError, match=r"train\.share was 1\.0, now 0\.5"):
+        train(STAGE, prepared, older, "tiny", overrides={**BRIEF, "train.share": 0.5})
 
 
 def test_another_command_is_refused(run: Path, prepared: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.labels import label_metrics
+from intervalchange.findings import FINDINGS
 from intervalchange.losses import masked_bce
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -90,6 +91,14 @@ class Classification(Probe):
         """(b, l)."""
         logits: Tensor = self.head(self.dropout(self.pooled(films)))
         return logits
+
+    def finding_logits(self, films: Tensor) -> Tensor | None:
+        logits = self.logits(films)
+        known = logits.new_full((len(logits), len(FINDINGS)), torch.nan)
+        for column, label in enumerate(self.config.labels):
+            if label in FINDINGS:
+                known[:, FINDINGS.index(label)] = logits[:, column]
+        return known
 
     def forward(self, **batch: Any) -> MethodOutput:
         logits, labels = self.logits(batch["current"]), batch["labels_current"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import intervalchange
-from intervalchange.config import Preset
+from intervalchange.config import Preset, TrainConfig
 from intervalchange.data.dataset import FilmReader, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.methods.base.method import MethodConfig
@@ -67,6 +67,12 @@ def facts_of(
         "training_patients": sorted(set(training.patient_ids)),
         "training_answers": {question: dict(counts.most_common()) for question, counts in answers.items()},
     }
+
+
+def default_options(config: MethodConfig) -> dict[str, dict[str, Any]]:
+    """What the options of a run are where it does not say."""
+    model = {name: getattr(type(config), name) for name in config.options() if hasattr(type(config), name)}
+    return {"model": _plain(model), "train": _plain(asdict(TrainConfig()))}
 
 
 def _source_facts(source: Source, items: FilmReader) -> dict[str, Any]:

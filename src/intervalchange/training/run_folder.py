@@ -44,11 +44,17 @@ class RunFolder:
         self.record = self.path / "run.json"
         self.log = self.path / "log.jsonl"
 
-    def open(self, facts: Mapping[str, Any], renamed: Mapping[str, str] = MappingProxyType({})) -> bool:
+    def open(
+        self,
+        facts: Mapping[str, Any],
+        renamed: Mapping[str, str] = MappingProxyType({}),
+        defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> bool:
         """Begin a run or take it up again; True where it has finished.
 
         `facts["fingerprint"]` tells whether it is the same run. renamed: former name of a model option -> its name
-        today. Raises RunError where the folder holds something else.
+        today. defaults: of the options by section; what a run of an earlier version does not record is that. Raises
+        RunError where the folder holds something else.
         """
         if not self.record.is_file():
             if self.path.is_dir() and any(self.path.iterdir()):
@@ -62,6 +68,9 @@ class RunFolder:
         model = (there.get("fingerprint") or {}).get("model") or {}
         for former in renamed.keys() & model.keys():
             model[renamed[former]] = model.pop(former)
+        for section, options in defaults.items():
+            recorded = (there.get("fingerprint") or {}).get(section, {})
+            recorded |= {name: value for name, value in options.items() if name not in recorded}
         if there.get("fingerprint") != facts["fingerprint"]:
             raise RunError(
                 f"the folder holds another run: {_difference(there, facts)}.",

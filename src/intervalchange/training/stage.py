@@ -17,7 +17,7 @@ from intervalchange.data.dataset import FilmReader
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class, method_of
 from intervalchange.methods.base.method import Method
-from intervalchange.training.provenance import facts_of
+from intervalchange.training.provenance import default_options, facts_of
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.sources import Items, open_sources, say, training_items, validation_items
 from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
@@ -47,7 +47,7 @@ def train(
     if not validation:
         say("nothing to validate on: the last weights will be kept.")
     folder = RunFolder(out)
-    if folder.open(facts_of(preset, config, read, training, sources), config.renamed):
+    if folder.open(facts_of(preset, config, read, training, sources), config.renamed, default_options(config)):
         say(f"{folder.path} has finished already; nothing to do.")
         return folder.path
     checkpoint = folder.clear()

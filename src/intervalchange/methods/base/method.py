@@ -230,6 +230,11 @@ class Method(PreTrainedModel):
             remedy="Give it to a stage that answers: `intervalchange train METHOD/answer --from RUN`.",
         )
 
+    def finding_logits(self, films: Tensor) -> Tensor | None:
+        """Standardised films (n, 1, h, w) -> (n, f) logits of the library's findings on each film, NaN for one that it
+        does not know; None for a method that has none."""
+        return None
+
     def validation_outputs(self, batch: Any) -> list[Any]:
         """What validation needs to know of each item of a batch, in order; gathered over processes."""
         return self.answer(batch)

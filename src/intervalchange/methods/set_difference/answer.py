@@ -133,6 +133,9 @@ class SetDifference(Method):
         """Both films in one pass."""
         return self.encode_films(torch.cat([current, prior])).halves()
 
+    def finding_logits(self, films: Tensor) -> Tensor | None:
+        return self.encode_films(films).findings
+
     def opacity_burden(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) standardised -> (n): mean of the predicted opacity map, a severity of the whole film."""
         return torch.sigmoid(self.encode_films(films).opacity.float()).mean(dim=(1, 2, 3))
