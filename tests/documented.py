@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from intervalchange import cli
@@ -203,8 +204,9 @@ class World:
     def small(self, command: list[str]) -> list[str]:
         """A documented command of any verb but `simulate` and `prepare`, at a size that a test can bear."""
         command = [word.replace("PREPARED", "prepared/any") for word in command]
-        if "--data" in command:
-            self.data(value_of(command, "--data"))
+        for flag, value in pairwise(command):
+            if flag == "--data":
+                self.data(value)
         if command[0] == "train":
             return self._train(command) if "--list" not in command else command
         if command[0] == "check":

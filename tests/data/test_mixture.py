@@ -82,8 +82,8 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 def test_what_an_item_does_not_know_is_unknown() -> None:
     opacity = np.ones((1, 2, 2), np.float32)
     boxes = {"current": ("a box",), "prior": ()}
-    with_maps = Items("maps", 3, opacity_current=opacity, regions=boxes)
-    with_labels = Items("labels", 2, labels_current=np.ones(5, np.float32), report_current="clear lungs")
+    with_maps = Items("maps", 3, opacity_current=opacity, regions=boxes, tags=("turned",))
+    with_labels = Items("labels", 2, labels_current=np.ones(5, np.float32), report_current="clear lungs", tags=())
     mixture = Mixture({"maps": with_maps, "labels": with_labels}, (1, 1))
     items = [mixture[index] for index in range(len(mixture))]
     assert [item["case_id"] for item in items] == [*with_maps.patient_ids, *with_labels.patient_ids]

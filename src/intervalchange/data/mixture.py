@@ -102,9 +102,9 @@ def _blank_fields(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name, value in chain.from_iterable(item.items() for item in items):
         blank = _unknown(value)
         earlier = blanks.setdefault(name, blank)
-        if np.shape(earlier) != np.shape(blank):
+        if isinstance(blank, np.ndarray) and earlier.shape != blank.shape:
             raise ConfigError(
-                f"the data sets have {name} of different shapes, {np.shape(earlier)} and {np.shape(blank)}.",
+                f"the data sets have {name} of different shapes, {earlier.shape} and {blank.shape}.",
                 remedy="Prepare them with the same --pixels.",
             )
     return blanks
@@ -113,7 +113,9 @@ def _blank_fields(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _unknown(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return np.full_like(value, np.nan)
-    return dict.fromkeys(value, ()) if isinstance(value, dict) else "" if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return dict.fromkeys(value, ())
+    return type(value)() if isinstance(value, str | tuple) else value
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
