@@ -47,8 +47,12 @@ def folder_with(folder: Path, *expected: str) -> Path:
 
 
 def plain_or_gzip(folder: Path, name: str) -> Path | None:
-    """The table as it is named, or gzipped, or None."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """The table as it is named, or gzipped, in any case of letters; or None."""
+    wanted = (name.lower(), f"{name.lower()}.gz")
+    exact = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    if exact is not None or not folder.is_dir():
+        return exact
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() in wanted and path.is_file()), None)
 
 
 def marker(path: Path) -> dict[str, Any]:

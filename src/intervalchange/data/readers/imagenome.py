@@ -26,8 +26,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intervalchange.data.readers import mimic_files, mimic_studies
-from intervalchange.data.readers.files import folder_with, iso, moment, read_table, version_of
-from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, read_graphs, regions_of
+from intervalchange.data.readers.files import iso, moment, read_table, version_of
+from intervalchange.data.readers.folders import family_root
+from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
@@ -58,8 +59,9 @@ def read(
 
     images, reports, graphs: where these are, if not in ROOT. report_part: body (findings and impression), flat, whole.
     """
+    root = family_root(root)
     paths = mimic_files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
-    folder = folder_with(graphs or root / "chest-imagenome", "silver_dataset")
+    folder = graph_folder(graphs or root / "chest-imagenome")
     notes: Counter[str] = Counter()
     graph_of = read_graphs(folder, notes)
     splits = _splits(folder, graph_of, notes)
@@ -78,7 +80,8 @@ def read(
     notes["pairs of studies that are compared and are not neighbours in time (left out)"] = len(relations.keys() - used)
     cases = [_gold(case, splits.gold) for case in cases]
     release = version_of(folder) or "1.0.0"
-    return Source("imagenome", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
+    frames = mimic_studies.frames_of(films, studies)
+    return Source("imagenome", release, paths.images, cases, dict(+notes), simulated=paths.simulated, frames=frames)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,19 @@ from pathlib import Path
 from intervalchange.records import Case
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size, in pixels, of the film that boxes and masks were drawn on."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def known(cls, height: float, width: float) -> Frame | None:
+        """None where a side is unknown: 0 or NaN."""
+        return cls(int(height), int(width)) if height >= 1 and width >= 1 else None
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set as read from its tables: cases, where its films lie, and what was noticed on the way."""
@@ -25,3 +38,7 @@ class Source:
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Study.image -> the file itself, where its name must not be kept; nor is then the date in its header."""
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    """Study.image -> what its regions were drawn on, where known; `prepare` scales them to the film on disk."""
+    validation_share: float = 0.0
+    """Of the training patients, where the official lists have no validation part and one is to be cut from these."""

@@ -1,0 +1,152 @@
+"""Where below ROOT a data set lies, and its films: as unzip, wget or a download manager leave them.
+
+An archive unpacked into a folder of its own name, ROOT one folder too high or too low, names in another case, links,
+and what a Mac leaves behind are all common, and none of them is a reason to refuse.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from intervalchange.errors import SourceError
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+DEEPEST = 4
+"""Folders below ROOT: wget leaves `physionet.org/files/NAME/VERSION`."""
+WIDEST = 100
+"""A folder of more folders than this holds films or patients, not a data set."""
+FAMILY = ("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t")
+"""Folders of which ROOT holds several."""
+MASKS = ("mask", "masks")
+"""Folders whose pictures are not films, though they are called as they are."""
+
+
+def is_clutter(name: str) -> bool:
+    """Hidden, or left behind by a Mac: no part of a data set."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def family_root(root: Path) -> Path:
+    """The folder that holds those of the MIMIC family: below `physionet.org`, or above one of them or its version."""
+    if (root / "physionet.org" / "files").is_dir():
+        return root / "physionet.org" / "files"
+    if root.name == "physionet.org" and (root / "files").is_dir():
+        return root / "files"
+    version = re.fullmatch(r"\d+(\.\d+)+", root.name) is not None
+    own = root.parent if version else root
+    return own.parent if own.name.lower() in FAMILY and own.is_dir() else root
+
+
+def data_folder(root: Path, names: Sequence[str], notes: Counter[str], remedy: str) -> Path:
+    """The folder that holds one of the names (a table, also gzipped, or a folder; in any case of letters).
+
+    ROOT itself, else the nearest below it, else up to two folders above it; of several equally near the one with the
+    earliest of the names. ROOT where there is none. Raises SourceError where there are several, or where only the
+    archive is there.
+    """
+    start = root.parent if root.is_file() else root
+    if not start.is_dir() or _rank(start, names) is not None:
+        return start
+    for level in _levels(start):
+        ranks = {folder: rank for folder in level if (rank := _rank(folder, names)) is not None}
+        nearest = [folder for folder, rank in ranks.items() if rank == min(ranks.values())]
+        if len(nearest) > 1:
+            several = ", ".join(folder.relative_to(start).as_posix() for folder in nearest[:4])
+            raise SourceError(f"several folders hold {names[0]}: {several}.", where=root, remedy="Give one as ROOT.")
+        if nearest:
+            notes[f"the data set lies in {nearest[0].relative_to(start).as_posix()} below ROOT, and is read there"] = 1
+            return nearest[0]
+    for above in start.resolve().parents[:2]:
+        if _rank(above, names) is not None:
+            notes[f"the tables lie above ROOT, in {above.name}, and are read there"] = 1
+            return above
+    _refuse_archives(start, remedy)
+    return start
+
+
+def _rank(folder: Path, names: Sequence[str]) -> int | None:
+    """Index of the first of the names that the folder holds; None where it holds none, or cannot be listed."""
+    try:
+        present = {name.lower().removesuffix(".gz") for name in os.listdir(folder)}
+    except OSError:
+        return None
+    return next((index for index, name in enumerate(names) if name.lower() in present), None)
+
+
+def _levels(root: Path) -> Iterator[list[Path]]:
+    """The folders below ROOT, level by level; not those in a folder of very many."""
+    level = [root]
+    for _ in range(DEEPEST):
+        below = [_folders(folder) for folder in level]
+        level = [folder for folders in below if len(folders) <= WIDEST for folder in folders]
+        yield level
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if not is_clutter(entry.name) and entry.is_dir())
+    except OSError:
+        return []
+
+
+def _refuse_archives(folder: Path, remedy: str) -> None:
+    archives = sorted(name for name in os.listdir(folder) if name.lower().endswith(ARCHIVES) and not is_clutter(name))
+    if archives:
+        what = f"the archive {archives[0]} is not unpacked, and nothing else of the data set is here."
+        raise SourceError(what, where=folder, remedy=f"Unpack it (unzip, tar xf). {remedy}")
+
+
+def named(folder: Path, name: str) -> Path:
+    """The file or folder of this name, in any case of letters; as it should be called where there is none."""
+    exact = folder / name
+    if exact.exists() or not folder.is_dir():
+        return exact
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)
+
+
+def films_below(
+    folder: Path, endings: Sequence[str], notes: Counter[str], avoid: Collection[str] = MASKS
+) -> dict[str, str]:
+    """Name without ending -> path under the folder, of every film at any depth; links are followed.
+
+    endings: in lower case, with the dot; the earlier one is taken where a film is there with two. Of films of the same
+    name in several folders the one nearest to the top is taken, and the others are counted.
+    """
+    films: dict[str, tuple[int, str]] = {}
+    for path in walk(folder, avoid):
+        stem, ending = os.path.splitext(path.rsplit("/", 1)[-1])
+        if ending.lower() not in endings:
+            continue
+        found = (endings.index(ending.lower()), path)
+        if stem in films:
+            notes["films that are there twice (the first is taken)"] += 1
+        if stem not in films or found[0] < films[stem][0]:
+            films[stem] = found
+    return {stem: path for stem, (_, path) in films.items()}
+
+
+def walk(folder: Path, avoid: Collection[str] = ()) -> Iterator[str]:
+    """Paths under the folder, `/` between their parts, of all files at any depth, the nearest first, in order of name.
+
+    Links are followed, each folder once. avoid: names of folders that are not entered, in lower case.
+    """
+    waiting, entered = deque([""]), set()
+    while waiting:
+        inner = waiting.popleft()
+        try:
+            facts = os.stat(folder / inner)
+            with os.scandir(folder / inner) as entries:
+                listed = sorted((entry.name, entry.is_dir()) for entry in entries if not is_clutter(entry.name))
+        except OSError:
+            continue
+        if (facts.st_dev, facts.st_ino) in entered:
+            continue
+        entered.add((facts.st_dev, facts.st_ino))
+        prefix = f"{inner}/" if inner else ""
+        waiting.extend(prefix + name for name, is_folder in listed if is_folder and name.lower() not in avoid)
+        yield from (prefix + name for name, is_folder in listed if not is_folder)
