@@ -251,8 +251,10 @@ def test_a_changed_label_without_a_word_is_tagged(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither train\.csv nor valid\.csv.*CheXpert-v1\.0-small.*stanford"):
-        read_source("chexpert", tmp_path)
+        read_source("chexpert", empty)
     folder = tree / "CheXpert-v1.0"
     assert read_source("chexpert", folder).release == "v1.0"
     shutil.copytree(folder, tree / SMALL)

@@ -203,8 +203,10 @@ def test_versions_and_binary_lists(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither train_COVIDx9A.txt nor test_COVIDx9A.txt.*lindawangg/COVID-Net"):
-        read_source("covidx", tmp_path)
+        read_source("covidx", empty)
     with pytest.raises(SourceError, match=r"neither train_COVIDx7B.txt"):
         read_source("covidx", tree, version="7B")
     with pytest.raises(ConfigError, match=r"no version 'Sev'.*9A, 9B"):

@@ -12,7 +12,9 @@ import pytest
 from film_files import chest, save
 from simulated_tree import write_with_truth
 
+from intervalchange.data.frames import SCALED
 from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.nih import FINDING_OF_LABEL
 from intervalchange.errors import SourceError
@@ -90,7 +92,7 @@ def compare_boxes(case: Case, study: SimulatedStudy) -> int:
     assert [region.name for region in case.current.regions] == [names.get(r.name, r.name) for r in regions]
     for found, true in zip(case.current.regions, regions, strict=True):
         assert found.kind == "finding"
-        assert found.box == pytest.approx(true.box, abs=0.01)
+        assert [edge * PIXELS / 1024 for edge in found.box] == pytest.approx(true.box, abs=0.01)
     return len(regions)
 
 
@@ -197,21 +199,30 @@ def test_follow_up_is_the_order_and_every_defect_is_counted(tree: Path) -> None:
         "boxes that leave the film (clipped)",
         "boxes without an area on the film (left out)",
         "boxes of findings that the labels of the film do not name (kept)",
-        "films with boxes that are not 1024 x 1024 (their boxes are scaled)",
         "train_val_list.txt is not there: the official split is unknown",
     ):
         assert part in notes, part
 
 
-def test_boxes_are_in_pixels_of_the_copy(tree: Path) -> None:
+def test_boxes_are_in_pixels_of_the_copy(tree: Path, tmp_path: Path) -> None:
     films = films_of(read_source("nih", tree).cases)
     (effusion,) = films["00000101_000"].current.regions
     assert (effusion.name, effusion.box) == ("pleural effusion", pytest.approx((210.1235, 530.5, 300.3735, 611.25)))
-    infiltration, pneumonia = films["00000101_002"].current.regions
-    assert (infiltration.name, infiltration.box) == ("infiltration", (62.5, 32, 64, 40))
-    assert (pneumonia.name, pneumonia.box) == ("pneumonia", (32, 32, 48, 48))
-    tables = films_of(read_source("nih", tree, tables_only=True).cases)
-    assert tables["00000101_002"].current.regions[1].box == (512, 512, 768, 768)
+    infiltration, _ = films["00000101_002"].current.regions
+    assert (infiltration.name, infiltration.box) == ("infiltration", (1000, 512, 1024, 640)), "the frame of the table"
+    manifest = prepare("nih", tree, tmp_path / "out", pixels=32, workers=1, progress=False)
+    assert manifest["doctor"]["notes"][SCALED] == 1
+    boxes = boxes_of(Prepared(tmp_path / "out"))
+    assert boxes["00000101_000"] == [("pleural effusion", pytest.approx((210.1235, 530.5, 300.3735, 611.25)))]
+    assert boxes["00000101_002"] == [("infiltration", (62.5, 32, 64, 40)), ("pneumonia", (32, 32, 48, 48))]
+
+
+def boxes_of(prepared: Prepared) -> dict[str, list[tuple[str, tuple[float, ...]]]]:
+    """Study -> names and boxes of its regions, in pixels of the film on disk."""
+    return {
+        str(prepared.studies.iloc[row]["study_id"]): [(region.name, region.box) for region in regions]
+        for row, regions in prepared.regions_of.items()
+    }
 
 
 def old_table(tree: Path, rows: str) -> None:
@@ -249,8 +260,10 @@ def test_a_patient_in_both_lists_is_test(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"Data_Entry_2017_v2020\.csv.*nihcc\.app\.box\.com"):
-        read_source("nih", tmp_path)
+        read_source("nih", empty)
     (tree / "BBox_List_2017.csv").unlink()
     assert "BBox_List_2017.csv is not there: no boxes" in read_source("nih", tree).notes
     for place in FILMS:

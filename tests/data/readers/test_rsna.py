@@ -221,8 +221,10 @@ def test_a_match_table_makes_patients(tree: Path, tmp_path: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"stage_2_train_labels.csv.*kaggle.com"):
-        read_source("rsna", tmp_path)
+        read_source("rsna", empty)
     (tree / CLASSES).unlink()
     source = read_source("rsna", tree)
     assert any("which films are normal is unknown" in note for note in source.notes)

@@ -214,8 +214,10 @@ def test_both_meanings_of_a_start(tmp_path: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither stage_2_train.csv nor train-rle.csv.*kaggle.com"):
-        read_source("siim", tmp_path)
+        read_source("siim", empty)
     root = write_tree(tmp_path / "root", ["a.1, -1"])
     shutil.move(root / "dicom-images-train", tmp_path / "films")
     assert read_source("siim", root, images=tmp_path / "films").image_root == tmp_path / "films"

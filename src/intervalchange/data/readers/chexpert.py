@@ -30,6 +30,7 @@ from pathlib import Path
 
 from intervalchange.data.readers.cases import change_cases, film_case
 from intervalchange.data.readers.chexpert_folders import (
+    NO_TRAINING,
     TABLES,
     TRAIN,
     VALID,
@@ -89,8 +90,8 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
     seen: set[str] = set()
     for table in TABLES:
         films = list(_films(found, table, patients, policy, notes))
-        if not tables_only:
-            need_films(folder, films[0].name.split if films else "", (film.study.image for film in films), table)
+        if not tables_only and table == TRAIN:
+            need_films(folder, [film.study.image for film in films], table, f"{NO_TRAINING} {WHERE}")
         for film in films:
             if film.name.image in seen:
                 notes["films given twice (the first is kept)"] += 1
@@ -100,6 +101,8 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
     cases = [case for patient, several in series.items() for case in _cases(patient, several, held_out, notes)]
     if not cases:
         raise SourceError("no frontal film could be used.", where=folder, remedy=f"Noted: {dict(notes)}.")
+    if not tables_only:
+        need_films(folder, [case.current.image for case in cases], "any table", WHERE)
     everyone = (film for several in series.values() for film in several)
     release = next((film.name.root for film in everyone if film.name.root), found.tables[0].name)
     tables = found.tables[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,10 @@ BATCH = re.compile(r"batch\s*\d+\b", re.IGNORECASE)
 PATIENT = re.compile(r"patient\d+")
 WORDS_OF = {"train": ("train",), "val": ("valid", "val"), "test": ("test",)}
 """Split -> words that the folder of its patients may have in its name."""
-BATCHES = "AIMI's batches lie side by side: give the folder that holds `batch 1` to `batch 4` as ROOT"
+NO_TRAINING = (
+    "Of AIMI's batches give the folder that holds `batch 1` to `batch 4` as ROOT; "
+    f"or move {TRAIN} away, to prepare the other films alone."
+)
 DEEPEST = 3
 
 
@@ -94,8 +97,17 @@ class Patients:
             level = below
         return holders
 
+    @cached_property
+    def _known(self) -> dict[tuple[str, str], str]:
+        return {}
+
     def folder(self, split: str, patient: str) -> str:
         """The folder of a patient, relative to the top; that of the published form where it is not on disk."""
+        if (split, patient) not in self._known:
+            self._known[split, patient] = self._folder(split, patient)
+        return self._known[split, patient]
+
+    def _folder(self, split: str, patient: str) -> str:
         for word in WORDS_OF[split]:
             if (self.top / word / patient).is_dir():
                 return f"{word}/{patient}"
@@ -119,12 +131,10 @@ def _folders(folder: Path) -> list[str]:
         return []
 
 
-def need_films(folder: Path, split: str, images: Iterable[str], table: str) -> None:
-    """Raise SourceError where none of the films of a split is on disk. images: paths under the folder."""
-    images = list(images)
+def need_films(folder: Path, images: Sequence[str], named_in: str, remedy: str) -> None:
+    """Raise SourceError where none of the films that a table names is on disk. images: paths under the folder."""
     if images and not any((folder / image).is_file() for image in _probed_first(images)):
-        remedy = f"{BATCHES}; or move {table} away to do without them." if split == "train" else WHERE
-        raise SourceError(f"none of the {split} films that {table} names is here.", where=folder, remedy=remedy)
+        raise SourceError(f"none of the films that {named_in} names is here.", where=folder, remedy=remedy)
 
 
 def _probed_first(images: Sequence[str]) -> list[str]:

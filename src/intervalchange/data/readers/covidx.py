@@ -196,9 +196,9 @@ def _paths(folder: Path, films: Sequence[CovidxRow], tables_only: bool, notes: C
 
 
 def _elsewhere(folder: Path, films: Sequence[CovidxRow]) -> dict[str, str]:
-    """The same for films in other folders, or whose name is in other letters; nearest to the top, in its own split."""
+    """The same for films in other folders, or whose name is in other letters; rather of its own split."""
     below: dict[str, list[str]] = {}
-    for path in walk(folder, MASKS):
+    for path in sorted(walk(folder, MASKS)):
         below.setdefault(path.rpartition("/")[2].lower(), []).append(path)
     paths = {}
     for film in films:

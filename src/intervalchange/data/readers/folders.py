@@ -21,6 +21,7 @@ WIDEST = 100
 """A folder of more folders than this holds films or patients, not a data set."""
 FAMILY = ("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t")
 """Folders of which ROOT holds several."""
+VERSION = re.compile(r"\d+(\.\d+)+")
 MASKS = ("mask", "masks")
 """Folders whose pictures are not films, though they are called as they are."""
 
@@ -36,8 +37,7 @@ def family_root(root: Path) -> Path:
         return root / "physionet.org" / "files"
     if root.name == "physionet.org" and (root / "files").is_dir():
         return root / "files"
-    version = re.fullmatch(r"\d+(\.\d+)+", root.name) is not None
-    own = root.parent if version else root
+    own = root.parent if VERSION.fullmatch(root.name) else root
     return own.parent if own.name.lower() in FAMILY and own.is_dir() else root
 
 
@@ -54,11 +54,15 @@ def data_folder(root: Path, names: Sequence[str], notes: Counter[str], remedy: s
     for level in _levels(start):
         ranks = {folder: rank for folder in level if (rank := _rank(folder, names)) is not None}
         nearest = [folder for folder, rank in ranks.items() if rank == min(ranks.values())]
+        if all(VERSION.fullmatch(folder.name) for folder in nearest):
+            nearest = nearest[-1:]
         if len(nearest) > 1:
             several = ", ".join(folder.relative_to(start).as_posix() for folder in nearest[:4])
             raise SourceError(f"several folders hold {names[0]}: {several}.", where=root, remedy="Give one as ROOT.")
         if nearest:
-            notes[f"the data set lies in {nearest[0].relative_to(start).as_posix()} below ROOT, and is read there"] = 1
+            if not VERSION.fullmatch(nearest[0].name):
+                inner = nearest[0].relative_to(start).as_posix()
+                notes[f"the data set lies in {inner} below ROOT, and is read there"] = 1
             return nearest[0]
     for above in start.resolve().parents[:2]:
         if _rank(above, names) is not None:
@@ -109,29 +113,29 @@ def named(folder: Path, name: str) -> Path:
     return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)
 
 
-def films_below(
-    folder: Path, endings: Sequence[str], notes: Counter[str], avoid: Collection[str] = MASKS
-) -> dict[str, str]:
+def films_below(folder: Path, endings: Sequence[str], notes: Counter[str]) -> dict[str, str]:
     """Name without ending -> path under the folder, of every film at any depth; links are followed.
 
-    endings: in lower case, with the dot; the earlier one is taken where a film is there with two. Of films of the same
-    name in several folders the one nearest to the top is taken, and the others are counted.
+    endings: in lower case, with the dot. Of several films of one name that with the earliest ending is taken, then the
+    first by its path; the others are counted.
     """
-    films: dict[str, tuple[int, str]] = {}
-    for path in walk(folder, avoid):
-        stem, ending = os.path.splitext(path.rsplit("/", 1)[-1])
-        if ending.lower() not in endings:
-            continue
-        found = (endings.index(ending.lower()), path)
-        if stem in films:
-            notes["films that are there twice (the first is taken)"] += 1
-        if stem not in films or found[0] < films[stem][0]:
-            films[stem] = found
-    return {stem: path for stem, (_, path) in films.items()}
+    films = films_by_name(folder, endings)
+    notes["films that are there twice (the first is taken)"] += sum(len(paths) - 1 for paths in films.values())
+    return {stem: paths[0] for stem, paths in films.items()}
+
+
+def films_by_name(folder: Path, endings: Sequence[str]) -> dict[str, list[str]]:
+    """Name without ending -> paths under the folder, in the order of `films_below`. Folders of masks are left out."""
+    films: dict[str, list[tuple[int, str]]] = {}
+    for path in walk(folder, MASKS):
+        stem, ending = os.path.splitext(path.rpartition("/")[2])
+        if ending.lower() in endings:
+            films.setdefault(stem, []).append((endings.index(ending.lower()), path))
+    return {stem: [path for _, path in sorted(found)] for stem, found in films.items()}
 
 
 def walk(folder: Path, avoid: Collection[str] = ()) -> Iterator[str]:
-    """Paths under the folder, `/` between their parts, of all files at any depth, the nearest first, in order of name.
+    """Paths under the folder, `/` between their parts, of all files at any depth.
 
     Links are followed, each folder once. avoid: names of folders that are not entered, in lower case.
     """

@@ -284,7 +284,7 @@ def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]
     silver = folder / "silver_dataset"
     unpacked = silver / "scene_graph"
     # Unzipped into a folder of the archive's name, they are in one of the same name in it.
-    paths = [unpacked / path for path in walk(unpacked) if path.endswith(ENDING)]
+    paths = [unpacked / path for path in sorted(walk(unpacked)) if path.endswith(ENDING)]
 
     def is_wanted(name: str) -> bool:
         plain = PurePosixPath(name).name

@@ -66,7 +66,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     for part, path in tables.items():
         films = _films(path, notes)
         stems = {name: f"{part}/{Path(name).stem}" for name in films}
-        paths = film_paths(folder, stems, ENDINGS, tables_only, f"They are those of {part}.csv. {WHERE}", notes)
+        paths = film_paths(folder, stems, ENDINGS, tables_only, WHERE, f"{part}.csv")
         sizes = {} if tables_only else _sizes(folder, paths, notes)
         _refuse_copies(folder, films, sizes)
         for name, shapes in films.items():

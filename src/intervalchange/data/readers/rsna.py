@@ -80,7 +80,7 @@ def read(root: Path, images: Path | None = None, match: Path | None = None, tabl
     folder = images or named(root, FILMS)
     if images is None and not folder.is_dir():
         folder = root
-    paths = film_paths(folder, {image: image for image in films}, ENDINGS, tables_only, WHERE, notes)
+    paths = film_paths(folder, {image: image for image in films}, ENDINGS, tables_only, WHERE)
     simulated = marker(root / "SIMULATED")
     side = int(simulated.get("pixels") or SIDE)
     headers = {} if tables_only else read_headers(folder, paths, notes)

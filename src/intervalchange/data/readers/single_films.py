@@ -12,12 +12,14 @@ from pathlib import Path
 from intervalchange.data.dicom import FRONTAL
 from intervalchange.data.frames import BESIDE, lies_beside
 from intervalchange.data.readers.files import progress, years
-from intervalchange.data.readers.folders import films_below, is_clutter
+from intervalchange.data.readers.folders import films_by_name, is_clutter
 from intervalchange.data.readers.source import Frame
 from intervalchange.errors import SourceError
 from intervalchange.records import Box
 
 READ = ("PatientAge", "PatientSex", "ViewPosition", "Rows", "Columns")
+PARTS = frozenset({"train", "val", "valid", "test", "dev"})
+"""Folders of the parts of a data set."""
 MANY = 2000
 """From this many headers on, a progress bar is shown."""
 
@@ -45,7 +47,7 @@ def film_paths(
     endings: Sequence[str],
     tables_only: bool,
     remedy: str,
-    notes: Counter[str],
+    named_in: str = "the labels",
 ) -> dict[str, str]:
     """Image id -> path under the folder: where its stem says, else wherever below the folder a film of its name is.
 
@@ -66,11 +68,25 @@ def film_paths(
         for image in at_stem
     }
     if len(on_disk) < len(stems):
-        below = films_below(folder, endings, notes)
-        on_disk = {image: below[_name(stem)] for image, stem in stems.items() if _name(stem) in below} | on_disk
+        on_disk = _elsewhere(films_by_name(folder, endings), stems) | on_disk
     if stems and not on_disk:
-        raise SourceError("none of the films that the labels name is here.", where=folder, remedy=remedy)
+        raise SourceError(f"none of the films of {named_in} is here.", where=folder, remedy=remedy)
     return paths | on_disk
+
+
+def _elsewhere(films: Mapping[str, Sequence[str]], stems: Mapping[str, str]) -> dict[str, str]:
+    """Image id -> path of a film of its name that is below a folder of its part, or below none of another part.
+
+    Films of different parts may have the same name: one is never taken for the other.
+    """
+    paths = {}
+    for image, stem in stems.items():
+        parts = [(path, {part.lower() for part in path.split("/")[:-1]} & PARTS) for path in films.get(_name(stem), ())]
+        own = [path for path, of in parts if _parent(stem).lower() in of]
+        neutral = [path for path, of in parts if not of or not _parent(stem)]
+        if own or neutral:
+            paths[image] = (own or neutral)[0]
+    return paths
 
 
 def _parent(stem: str) -> str:

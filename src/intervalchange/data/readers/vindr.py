@@ -91,7 +91,7 @@ def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bo
     films, release = _tables(root, notes)
     folder = images or root
     stems = {image: f"{film.folder}/{image}" for image, film in films.items()}
-    paths = film_paths(folder, stems, ENDINGS, tables_only, WHERE, notes)
+    paths = film_paths(folder, stems, ENDINGS, tables_only, WHERE)
     headers = {} if tables_only else read_headers(folder, paths, notes)
     cases = [
         _case(image, paths[image], films[image], votes, header, notes)
