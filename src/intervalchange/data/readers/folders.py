@@ -15,8 +15,8 @@ from pathlib import Path
 from intervalchange.errors import SourceError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
-DEEPEST = 4
-"""Folders below ROOT: wget leaves `physionet.org/files/NAME/VERSION`."""
+DEEPEST = 5
+"""Folders below ROOT: wget leaves `physionet.org/files/NAME/VERSION`, and archives a folder in it."""
 WIDEST = 100
 """A folder of more folders than this holds films or patients, not a data set."""
 FAMILY = ("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t")
@@ -31,45 +31,50 @@ def is_clutter(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def family_root(root: Path) -> Path:
-    """The folder that holds those of the MIMIC family: below `physionet.org`, or above one of them or its version."""
-    if (root / "physionet.org" / "files").is_dir():
-        return root / "physionet.org" / "files"
-    if root.name == "physionet.org" and (root / "files").is_dir():
-        return root / "files"
+def family_root(root: Path, notes: Counter[str]) -> Path:
+    """The folder that holds those of the MIMIC family: ROOT, one below it, or that above one of them or a version."""
     own = root.parent if VERSION.fullmatch(root.name) else root
-    return own.parent if own.name.lower() in FAMILY and own.is_dir() else root
+    if own.name.lower() in FAMILY and own.is_dir():
+        return own.parent
+    return nearest_folder(root, FAMILY, notes) or root
 
 
 def data_folder(root: Path, names: Sequence[str], notes: Counter[str], remedy: str) -> Path:
-    """The folder that holds one of the names (a table, also gzipped, or a folder; in any case of letters).
+    """`nearest_folder`, or ROOT where there is none. Raises SourceError where only an archive is there."""
+    start = root.parent if root.is_file() else root
+    found = nearest_folder(start, names, notes)
+    if found is None and start.is_dir():
+        _refuse_archives(start, remedy)
+    return found or start
+
+
+def nearest_folder(root: Path, names: Sequence[str], notes: Counter[str]) -> Path | None:
+    """The folder that holds one of the names (a table, also gzipped, or a folder; in any case of letters), or None.
 
     ROOT itself, else the nearest below it, else up to two folders above it; of several equally near the one with the
-    earliest of the names. ROOT where there is none. Raises SourceError where there are several, or where only the
-    archive is there.
+    earliest of the names, of versions the newest. Raises SourceError where there are several.
     """
-    start = root.parent if root.is_file() else root
-    if not start.is_dir() or _rank(start, names) is not None:
-        return start
-    for level in _levels(start):
+    if not root.is_dir() or _rank(root, names) is not None:
+        return root if root.is_dir() else None
+    for level in _levels(root):
         ranks = {folder: rank for folder in level if (rank := _rank(folder, names)) is not None}
         nearest = [folder for folder, rank in ranks.items() if rank == min(ranks.values())]
         if all(VERSION.fullmatch(folder.name) for folder in nearest):
             nearest = nearest[-1:]
         if len(nearest) > 1:
-            several = ", ".join(folder.relative_to(start).as_posix() for folder in nearest[:4])
-            raise SourceError(f"several folders hold {names[0]}: {several}.", where=root, remedy="Give one as ROOT.")
+            several = ", ".join(folder.relative_to(root).as_posix() for folder in nearest[:4])
+            what = f"several folders hold {names[min(ranks.values())]}: {several}."
+            raise SourceError(what, where=root, remedy="Give one as ROOT.")
         if nearest:
             if not VERSION.fullmatch(nearest[0].name):
-                inner = nearest[0].relative_to(start).as_posix()
+                inner = nearest[0].relative_to(root).as_posix()
                 notes[f"the data set lies in {inner} below ROOT, and is read there"] = 1
             return nearest[0]
-    for above in start.resolve().parents[:2]:
+    for above in root.resolve().parents[:2]:
         if _rank(above, names) is not None:
             notes[f"the tables lie above ROOT, in {above.name}, and are read there"] = 1
             return above
-    _refuse_archives(start, remedy)
-    return start
+    return None
 
 
 def _rank(folder: Path, names: Sequence[str]) -> int | None:

@@ -59,10 +59,10 @@ def read(
 
     images, reports, graphs: where these are, if not in ROOT. report_part: body (findings and impression), flat, whole.
     """
-    root = family_root(root)
+    notes: Counter[str] = Counter()
+    root = family_root(root, notes)
     paths = mimic_files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
     folder = graph_folder(graphs or root / "chest-imagenome")
-    notes: Counter[str] = Counter()
     graph_of = read_graphs(folder, notes)
     splits = _splits(folder, graph_of, notes)
     films = _films(paths, graph_of, notes)

@@ -54,8 +54,8 @@ def read(
     images, reports: where these are, if not in ROOT. labels: chexpert or negbio. uncertain: what an uncertain label
     becomes: unknown, absent or present. report_part: body (findings and impression), flat, or whole.
     """
-    paths = mimic_files.locate_films(family_root(root), images, reports)
     notes: Counter[str] = Counter()
+    paths = mimic_files.locate_films(family_root(root, notes), images, reports)
     films = mimic_studies.frontal(mimic_studies.need_metadata(paths, notes), notes)
     findings, checked = study_findings(paths, labels, uncertain, notes)
     studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)

@@ -87,9 +87,9 @@ def read(
     images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
     where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
     """
-    root = family_root(root)
-    paths = locate(root, images, reports, questions)
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = locate(root, images, reports, questions)
     films = _films(paths, notes)
     key_findings = _key_findings(paths, notes)
     rows = list(_rows(paths, films, notes))

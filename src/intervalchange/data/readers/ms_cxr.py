@@ -64,9 +64,9 @@ def read(
 
     images, reports: where these are, if not in ROOT. report_part: body (findings and impression), flat, or whole.
     """
-    root = family_root(root)
-    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
     phrases = read_phrases(root, notes)
     ids = {phrase.dicom: (phrase.subject, phrase.study) for phrase in phrases}
     films = mimic_studies.named_films(paths, ids, notes)

@@ -83,9 +83,9 @@ def read(
 
     images, reports: where these are, if not in ROOT. labels, uncertain, report_part: as for `mimic_cxr`.
     """
-    root = family_root(root)
-    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
     path = newest_table(root / "ms-cxr-t", PAIRS, (".csv", ".csv.gz"), WHERE)
     pairs = _pairs(path, notes)
     ids = {dicom: (pair.subject, study) for pair in pairs for study, dicom in (pair.prior, pair.current)}
