@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from film_files import chest, save
+from PIL import Image
 from simulated_tree import write_with_truth
 
 from intervalchange.data.frames import SCALED
@@ -17,6 +19,8 @@ from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.nih import FINDING_OF_LABEL
+from intervalchange.data.readers.source import Frame
+from intervalchange.data.splits import CUT, NAMES, assign
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import NOTHING, render
@@ -288,3 +292,52 @@ def test_one_film_only_has_no_pair_and_nothing_changed_is_said(tree: Path) -> No
     assert [case.kind for case in cases if case.patient_id == "103"] == ["abnormality"]
     (pair,) = pairs_of(cases).values()
     assert pair.answer == NOTHING
+
+
+# --- JPEG copies -----------------------------------------------------------------------------------------------------
+
+
+def test_jpeg_copies_are_read_as_the_png_of_the_tables(tree: Path, tmp_path: Path) -> None:
+    tables = films_of(read_source("nih", tree).cases)
+    for number, path in enumerate(sorted(path for place in FILMS for path in (tree / place).iterdir())):
+        Image.open(path).resize((320, 320)).convert("L").save(path.with_suffix((".jpg", ".jpeg", ".JPG")[number % 3]))
+        path.unlink()
+    copies = films_of(read_source("nih", tree).cases)
+    assert copies.keys() == tables.keys()
+    for name, case in copies.items():
+        assert (case.answer, case.split, case.current.regions) == (
+            tables[name].answer,
+            tables[name].split,
+            tables[name].current.regions,
+        )
+    prepare("nih", tree, tmp_path / "out", pixels=32, workers=1, progress=False)
+    boxes = boxes_of(Prepared(tmp_path / "out"))
+    assert boxes["00000101_002"] == [
+        ("infiltration", pytest.approx((312.5, 160, 320, 200))),
+        ("pneumonia", pytest.approx((160, 160, 240, 240))),
+    ]
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_lists_name_films_by_either_ending(ending: str, tree: Path) -> None:
+    (tree / "train_val_list.txt").write_text(f"00000101_000{ending}\n00000101_001{ending}\n00000101_002{ending}\n")
+    (tree / "test_list.txt").write_text(f"00000102_000{ending}\n")
+    splits = {case.patient_id: case.split for case in read_source("nih", tree).cases}
+    assert (splits["101"], splits["102"]) == ("train", "test")
+
+
+def test_the_shared_films_png_and_jpeg(shared: Path) -> None:
+    root = shared / "data" / "nih_films"
+    source = read_source("nih", root)
+    endings = Counter(Path(film.current.image).suffix for film in films_of(source.cases).values())
+    assert min(endings[".png"], endings[".jpg"]) > 2000
+    splits, how, notes = assign(source.cases, "official", source.validation_share)
+    patients = {name: {c.patient_id for c, s in zip(source.cases, splits, strict=True) if s == name} for name in NAMES}
+    assert how == "official"
+    assert 0.1 < len(patients["val"]) / len(patients["train"] | patients["val"]) < 0.15
+    assert notes[CUT] == len(patients["val"])
+    assert not (patients["train"] | patients["val"]) & patients["test"]
+    in_boxes = {line.split(",")[0][:-4] for line in (root / "BBox_List_2017.csv").read_text().splitlines()[1:]}
+    boxed = {name for name, case in films_of(source.cases).items() if case.current.regions}
+    assert boxed == in_boxes
+    assert {source.frames[case.current.image] for case in source.cases if case.current.regions} == {Frame(1024, 1024)}

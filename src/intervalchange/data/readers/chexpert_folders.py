@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from intervalchange.data.readers.files import plain_or_gzip
-from intervalchange.data.readers.folders import data_folder, is_clutter
+from intervalchange.data.readers.folders import data_folder, is_clutter, nearest_folder
 from intervalchange.errors import SourceError
 
 WHERE = "Fetch it from https://stanfordmlgroup.github.io/competitions/chexpert/ (registration)."
@@ -25,7 +25,7 @@ COPIES = ("CheXpert-v1.0", "CheXpert-v1.0-small")
 """Names of the folder, the better one first."""
 TRAIN, VALID = "train.csv", "valid.csv"
 TABLES = (TRAIN, VALID, "val_labels.csv", "test_labels.csv", "test.csv", "groundtruth.csv")
-BATCH = re.compile(r"batch\s*\d+\b", re.IGNORECASE)
+BATCH = re.compile(r"batch[\s_-]*\d+\b", re.IGNORECASE)
 PATIENT = re.compile(r"patient\d+")
 WORDS_OF = {"train": ("train",), "val": ("valid", "val"), "test": ("test",)}
 """Split -> words that the folder of its patients may have in its name."""
@@ -58,14 +58,18 @@ def layout(root: Path, notes: Counter[str]) -> Layout:
         notes[f"two copies are here, which hold the same films: {complete[0].name} is read (give ROOT/{COPIES[1]})"] = 1
     if complete:
         folder = complete[0]
-    elif batches(root):
-        folder = next((batch for batch in batches(root) if plain_or_gzip(batch, TRAIN)), root)
     else:
-        folder = data_folder(root, TABLES, notes, WHERE)
+        own = next((batch for batch in batches(root) if plain_or_gzip(batch, TRAIN)), None)
+        tables = TABLES if any(plain_or_gzip(root, name) for name in TABLES) else (TRAIN, VALID)
+        folder = own or nearest_folder(root, tables, notes) or data_folder(root, TABLES, notes, WHERE)
     if not any(plain_or_gzip(folder, name) for name in TABLES):
         what = f"neither {TRAIN} nor {VALID} is here, nor in {' or '.join(COPIES)}."
         raise SourceError(what, where=root, remedy=WHERE)
-    top = folder.resolve().parent if BATCH.search(folder.resolve().name) else folder
+    top = folder
+    for inner in (folder.resolve(), *folder.resolve().parents):
+        if not BATCH.search(inner.name):
+            break
+        top = inner.parent
     beside = sorted(path for path in top.iterdir() if path.is_dir()) if top != folder else []
     return Layout((folder, *(path for path in (top, *beside) if path != folder)), top)
 
@@ -112,8 +116,13 @@ class Patients:
             if (self.top / word / patient).is_dir():
                 return f"{word}/{patient}"
         holders = self._holders.get(patient, [])
-        named = [holder for holder in holders if any(word in holder.lower() for word in WORDS_OF[split])]
-        holder = next(iter(named or holders), WORDS_OF[split][0])
+        words = {
+            holder: {name for name, known in WORDS_OF.items() if any(w in holder.lower() for w in known)}
+            for holder in holders
+        }
+        named = [holder for holder in holders if split in words[holder]]
+        neutral = [holder for holder in holders if not words[holder]]
+        holder = next(iter(named or neutral), WORDS_OF[split][0])
         return f"{holder}/{patient}" if holder else patient
 
     def frontal_views(self, split: str, patient: str, study: int) -> list[str]:

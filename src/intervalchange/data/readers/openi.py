@@ -39,6 +39,7 @@ XML, TABLE, KAGGLE, PROJECTIONS = (
     "indiana_reports.csv",
     "indiana_projections.csv",
 )
+UNPACKED = "NLMCXR_reports"
 SECTIONS = ("INDICATION", "COMPARISON", "FINDINGS", "IMPRESSION")
 FOLDERS = ("NLMCXR_png", "images/images_normalized", "images_normalized", "images", ".")
 NAMES = ("{id}.png", "{plain}.dcm.png", "{plain}.png", "{id}.jpg", "{id}.dcm", "{plain}.dcm")
@@ -70,7 +71,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     """Read the reports. images: the folder of the films, if not under ROOT."""
     notes: Counter[str] = Counter()
     if root.is_dir() and not any(root.glob("[!.]*.xml")):
-        root = data_folder(root, (XML, TABLE, KAGGLE), notes, WHERE)
+        root = data_folder(root, (XML, UNPACKED, TABLE, KAGGLE), notes, WHERE)
     folder = root if root.is_dir() else root.parent
     all_reports = reports(root, notes)
     projections = _projections(folder, notes)
@@ -196,7 +197,7 @@ def reports(root: Path, notes: Counter[str] | None = None) -> list[Report]:
     if root.is_file():
         found = _from_kaggle(root) if root.name.startswith("indiana") else _from_table(root)
     else:
-        xml = next((p for p in (root / XML, root / "NLMCXR_reports" / XML, root) if any(p.glob("[!.]*.xml"))), None)
+        xml = next((p for p in (root / XML, root / UNPACKED / XML, root) if any(p.glob("[!.]*.xml"))), None)
         table, kaggle = plain_or_gzip(root, TABLE), plain_or_gzip(root, KAGGLE)
         if xml is not None:
             found = _from_xml(xml, notes)

@@ -176,6 +176,8 @@ def _official_pairs(path: Path) -> list[tuple[str, str]]:
     remedy = f"Fetch {MAPPING} again: a list of objects with subset_img_id and img_id."
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(rows, list):
+            raise TypeError("not a list")
         pairs = [(str(row["subset_img_id"]).strip(), str(row["img_id"]).strip()) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
