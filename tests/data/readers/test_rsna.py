@@ -215,7 +215,7 @@ def test_a_match_table_makes_patients(tree: Path, tmp_path: Path) -> None:
     source = read_source("rsna", tree, match=tmp_path / "match.csv")
     people = {case.current.study_id: case.patient_id for case in source.cases}
     assert (people["one"], people["two"], people["three"], people["four"]) == ("13", "13", "three", "four")
-    assert source.notes["films without a match at NIH (their person is unknown)"] == 5
+    assert source.notes["films without a match at NIH (their person is unknown)"] == 6
     shutil.copy(tmp_path / "match.csv", tree / "nih_match.csv")
     assert {c.current.study_id: c.patient_id for c in read_source("rsna", tree).cases} == people
     (tmp_path / "match.csv").write_text("id,file\n")
