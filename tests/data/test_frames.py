@@ -17,7 +17,7 @@ from intervalchange.data.frames import OTHER_SHAPE, SCALED, TOO_SMALL, lies_besi
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers.source import Frame
-from intervalchange.errors import SourceError
+from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Region
 from intervalchange.simulation.cohort import simulate
 
@@ -158,11 +158,30 @@ def test_masks_are_scaled_with_their_boxes(cohorts: Callable[[str], Path], tmp_p
     assert compared
 
 
+@pytest.mark.parametrize("source", ["imagenome", "mimic_diff_vqa", "ms_cxr", "vindr"])
+def test_films_said_to_be_stretched_are_scaled_side_by_side(
+    source: str, cohorts: Callable[[str], Path], tmp_path: Path
+) -> None:
+    root = cohorts(LAYOUT_OF.get(source, source))
+    whole, _ = prepared(source, root, tmp_path / "whole")
+    copy = with_films(root, tmp_path / "copy", stretched, ".jpg")
+    if source == "vindr":
+        sizes_table(copy, ("dim0", "dim1")).to_csv(copy / "train_meta.csv", index=False)
+        with pytest.raises(SourceError, match="copies=stretched"):
+            prepare(source, copy, tmp_path / "no", pixels=64, workers=1, progress=False)
+    out = tmp_path / "out"
+    prepare(source, copy, out, pixels=64, workers=1, progress=False, copies="stretched")
+    for key, boxes in places(out).items():
+        assert boxes == pytest.approx(whole[key], abs=1e-6)
+    with pytest.raises(ConfigError, match=r"unknown copies 'square'.*scaled, stretched"):
+        prepare(source, copy, tmp_path / "other", workers=1, progress=False, copies="square")
+
+
 # --- where nobody, or a table beside, says the size of the original ---------------------------------------------------
 
 
 def sizes_table(root: Path, columns: tuple[str, str]) -> pd.DataFrame:
-    names = [path.stem for path in sorted((root / "train").iterdir())]
+    names = [path.stem for part in ("train", "test") for path in sorted((root / part).iterdir())]
     return pd.DataFrame({"image_id": names, columns[0]: PIXELS, columns[1]: PIXELS})
 
 

@@ -29,6 +29,7 @@ LOOKED_AT = 100
 """Films of which the size is looked at before all are decoded."""
 REMEDY = (
     "Give the films as published, or scaled with their shape kept (neither padded, cut nor stretched); "
+    "or say `--option copies=stretched` where you know that they were stretched (vindr and the MIMIC family); "
     "or take the boxes away, where they have a file of their own, to prepare the films without."
 )
 SCALED = "films of another size than the one their boxes were drawn on (their boxes are scaled)"
@@ -63,7 +64,12 @@ class _Doubts:
 
 
 def same_shape(frame: Frame, height: int, width: int) -> bool:
-    """Whether a film of this size is the frame at one scale, each side rounded to whole pixels, up or down."""
+    """Whether a film of this size is the frame at one scale, each side rounded to whole pixels, up or down.
+
+    Or is said to be stretched: then it is the frame at two.
+    """
+    if frame.stretched:
+        return True
     low = max((height - 1) / frame.height, (width - 1) / frame.width)
     return low < min((height + 1) / frame.height, (width + 1) / frame.width)
 
@@ -118,7 +124,7 @@ def on_films(
 
 def _fitted(study: Study, frame: Frame | None, size: Frame | None, notes: Counter[str]) -> Study:
     """The study with its regions in pixels of a film of this size, without them where they cannot be placed."""
-    if size is None or frame == size or not study.regions:
+    if size is None or not study.regions or (frame and (frame.height, frame.width) == (size.height, size.width)):
         return study
     if frame is None:
         if not _beside(study, size):

@@ -30,7 +30,7 @@ from intervalchange.data.readers.files import iso, moment, read_table, version_o
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -53,11 +53,13 @@ def read(
     reports: Path | None = None,
     graphs: Path | None = None,
     report_part: str = "body",
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the graphs, the lists and the MIMIC tables (and the report texts, unless tables_only).
 
     images, reports, graphs: where these are, if not in ROOT. report_part: body (findings and impression), flat, whole.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
@@ -81,7 +83,15 @@ def read(
     cases = [_gold(case, splits.gold) for case in cases]
     release = version_of(folder) or "1.0.0"
     frames = mimic_studies.frames_of(films, studies)
-    return Source("imagenome", release, paths.images, cases, dict(+notes), simulated=paths.simulated, frames=frames)
+    return Source(
+        "imagenome",
+        release,
+        paths.images,
+        cases,
+        dict(+notes),
+        simulated=paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

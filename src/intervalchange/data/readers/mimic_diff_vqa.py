@@ -48,7 +48,7 @@ from intervalchange.data.readers.mimic_files import (
     with_reports,
     with_truth,
 )
-from intervalchange.data.readers.source import Frame, Source
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import parse, reverse
@@ -80,12 +80,14 @@ def read(
     reports: Path | None = None,
     questions: Path | None = None,
     graphs: Path | None = None,
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the tables (and the report texts, unless tables_only).
 
     images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
     where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
@@ -110,7 +112,16 @@ def read(
     maps = {studies[study].image: path for study, path in truth.maps.items()}
     sizes = {study.image: Frame.known(films[name].height, films[name].width) for name, study in studies.items()}
     frames = {image: frame for image, frame in sizes.items() if frame is not None}
-    return Source("mimic_diff_vqa", release, paths.images, cases, dict(notes), maps, paths.simulated, frames=frames)
+    return Source(
+        "mimic_diff_vqa",
+        release,
+        paths.images,
+        cases,
+        dict(notes),
+        maps,
+        paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from typing import Any
 from intervalchange.data.readers import mimic_files, mimic_studies
 from intervalchange.data.readers.files import need_columns, newest_table, number, read_table
 from intervalchange.data.readers.folders import family_root
-from intervalchange.data.readers.source import Frame, Source
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
@@ -58,11 +58,13 @@ def read(
     images: Path | None = None,
     reports: Path | None = None,
     report_part: str = "body",
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the table (and the report texts, unless tables_only).
 
     images, reports: where these are, if not in ROOT. report_part: body (findings and impression), flat, or whole.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
@@ -87,7 +89,15 @@ def read(
     drawn_on = {phrase.dicom: phrase.frame for phrase in reversed(phrases) if phrase.frame is not None}
     frames = mimic_studies.frames_of(films, studies)
     frames |= {studies[dicom].image: frame for dicom, frame in drawn_on.items() if dicom in studies}
-    return Source("ms_cxr", release, paths.images, cases, dict(+notes), simulated=paths.simulated, frames=frames)
+    return Source(
+        "ms_cxr",
+        release,
+        paths.images,
+        cases,
+        dict(+notes),
+        simulated=paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 def _with_phrases(study: Study, phrases: Sequence[Phrase]) -> Study:

@@ -14,9 +14,9 @@ are of one person, and there are no dates: no pairs can be made.
 
 ROOT holds `annotations/`, `train/` and `test/`, or for Kaggle `train.csv` and `train/`. Boxes are in pixels of the
 original film; of a copy as PNG or JPEG its size is read from `train_meta.csv` (image_id, dim0, dim1), or from columns
-`height` and `width`, and boxes are scaled. A label is named as in the tables, in lower case; `fracture` is present
-where one of the clavicle or of a rib is. Where neither a finding we know by name nor `No finding` has its votes, the
-answer is empty.
+`height` and `width`, and boxes are scaled. A tenth of the training films is taken to validate on. A label is named as
+in the tables, in lower case; `fracture` is present where one of the clavicle or of a rib is. Where neither a finding we
+know by name nor `No finding` has its votes, the answer is empty.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ from intervalchange.data.readers.files import (
 )
 from intervalchange.data.readers.folders import data_folder
 from intervalchange.data.readers.single_films import FilmHeader, film_paths, frontal, read_headers, within_film
-from intervalchange.data.readers.source import Frame, Source
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Box, Case, Region, Study
 
 WHERE = "Fetch it from https://physionet.org/content/vindr-cxr/ (credentialed) or from Kaggle's VinBigData competition."
 KAGGLE = "train.csv"
 READERS_PER_FILM = 3
+VALIDATION_SHARE = 0.1
+"""Of the training films, for PhysioNet names none to validate on."""
 NO_FINDING = "no finding"
 OTHER_NAMES = {"other diseases": "other disease"}
 FRACTURES = ("clavicle fracture", "rib fracture")
@@ -78,11 +80,14 @@ class _Film:
     """Label and x1, y1, x2, y2, of every reader."""
 
 
-def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bool = False) -> Source:
+def read(
+    root: Path, images: Path | None = None, votes: int = 2, copies: str = "scaled", tables_only: bool = False
+) -> Source:
     """Read the tables, and the headers of the films unless tables_only.
 
     images: folder that holds `train/` and `test/`, if not ROOT. votes: how many of the three readers must see a label
-    for it to be present; the consensus of the test films counts as it is.
+    for it to be present; the consensus of the test films counts as it is. copies: how PNG or JPEG of another size were
+    made: scaled (with their shape kept), or stretched (as Kaggle's squares of 256, 512 and 1024 pixels mostly are).
     """
     if not 1 <= votes <= READERS_PER_FILM:
         raise ConfigError(f"{votes} votes of {READERS_PER_FILM} readers.", remedy="Give votes of 1, 2 or 3.")
@@ -101,7 +106,10 @@ def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bo
         raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     simulated = marker(root / "SIMULATED")
     frames = {paths[image]: frame for image, frame in _frames(root, folder, headers).items() if image in paths}
-    return Source("vindr", release, folder, cases, dict(+notes), {}, simulated, frames=frames)
+    frames = frames_of_copies(frames, copies)
+    return Source(
+        "vindr", release, folder, cases, dict(+notes), {}, simulated, {}, frames, validation_share=VALIDATION_SHARE
+    )
 
 
 def _tables(root: Path, notes: Counter[str]) -> tuple[dict[str, _Film], str]:
