@@ -79,11 +79,16 @@ def nearest_folder(root: Path, names: Sequence[str], notes: Counter[str]) -> Pat
 
 def _rank(folder: Path, names: Sequence[str]) -> int | None:
     """Index of the first of the names that the folder holds; None where it holds none, or cannot be listed."""
-    try:
-        present = {name.lower().removesuffix(".gz") for name in os.listdir(folder)}
-    except OSError:
-        return None
+    present = {name.lower().removesuffix(".gz") for name in _names(folder)}
     return next((index for index, name in enumerate(names) if name.lower() in present), None)
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder in alphabetical order; none where it cannot be listed."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _levels(root: Path) -> Iterator[list[Path]]:
@@ -104,18 +109,18 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _refuse_archives(folder: Path, remedy: str) -> None:
-    archives = sorted(name for name in os.listdir(folder) if name.lower().endswith(ARCHIVES) and not is_clutter(name))
+    archives = [name for name in _names(folder) if name.lower().endswith(ARCHIVES) and not is_clutter(name)]
     if archives:
-        what = f"the archive {archives[0]} is not unpacked, and nothing else of the data set is here."
+        what = f"the tables are not here, and the archive {archives[0]} is not unpacked."
         raise SourceError(what, where=folder, remedy=f"Unpack it (unzip, tar xf). {remedy}")
 
 
 def named(folder: Path, name: str) -> Path:
     """The file or folder of this name, in any case of letters; as it should be called where there is none."""
     exact = folder / name
-    if exact.exists() or not folder.is_dir():
+    if exact.exists():
         return exact
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)
+    return next((folder / other for other in _names(folder) if other.lower() == name.lower()), exact)
 
 
 def films_below(folder: Path, endings: Sequence[str], notes: Counter[str]) -> dict[str, str]:
