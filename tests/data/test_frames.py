@@ -13,7 +13,7 @@ from PIL import Image
 
 from intervalchange.data import run_length
 from intervalchange.data.film_files import read_film
-from intervalchange.data.frames import OTHER_SHAPE, SCALED, TOO_SMALL, lies_beside, same_shape, scaled
+from intervalchange.data.frames import OTHER_SHAPE, SCALED, TOO_SMALL, lies_beside, same_shape, scaled, too_many
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers.source import Frame
@@ -270,6 +270,17 @@ def test_a_box_lies_beside_a_film_where_its_middle_does() -> None:
     assert not lies_beside((60, 0, 130, 80), 80, 100)
     assert lies_beside((90, 0, 130, 80), 80, 100)
     assert lies_beside((0, 70, 10, 100), 80, 100)
+
+
+@pytest.mark.parametrize(
+    ("beside", "films", "refused"),
+    [
+        *((0, 0, False), (0, 9, False), (1, 1, True), (1, 4, False), (2, 4, True), (4, 100, False), (5, 100, True)),
+        *((100, 5000, False), (101, 5000, True)),
+    ],
+)
+def test_how_many_boxes_beside_their_films_are_no_typing_errors(beside: int, films: int, refused: bool) -> None:
+    assert too_many(beside, films) == refused
 
 
 def test_a_mask_too_small_to_be_seen_leaves_its_box() -> None:

@@ -23,8 +23,11 @@ from intervalchange.data.readers.source import Frame, Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
-BESIDE = 0.25
-"""Share of the films of unknown frame whose boxes may lie beside them: more is no typing error but another size."""
+BESIDE, BESIDE_OF_MANY, MANY = 0.25, 0.02, 5
+"""Share of the films with boxes that may have some beside them: more is no typing error but another size.
+
+From MANY such films on the smaller share counts.
+"""
 LOOKED_AT = 100
 """Films of which the size is looked at before all are decoded."""
 REMEDY = (
@@ -58,7 +61,7 @@ class _Doubts:
         if self.framed and len(self.other_shape) == self.framed:
             what = f"none of {self.framed} films with boxes has the shape of the films that the boxes were drawn on"
             raise SourceError(f"{what}, e.g. {self.other_shape[0]}.", where=where, remedy=REMEDY)
-        if len(self.beside) > BESIDE * self.unframed:
+        if too_many(len(self.beside), self.unframed):
             what = f"{len(self.beside)} of {self.unframed} films with boxes are too small for them"
             raise SourceError(f"{what}, e.g. {self.beside[0]}.", where=where, remedy=REMEDY)
 
@@ -77,6 +80,11 @@ def same_shape(frame: Frame, height: int, width: int) -> bool:
 def lies_beside(box: Box, height: int, width: int) -> bool:
     """Whether the middle of a box is not on a film of this size."""
     return box[0] + box[2] > 2 * width or box[1] + box[3] > 2 * height
+
+
+def too_many(beside: int, films: int) -> bool:
+    """Whether so many of these films have boxes or masks beside them that they are copies of another size."""
+    return beside > (BESIDE if beside < MANY else BESIDE_OF_MANY) * films
 
 
 def scaled(region: Region, frame: Frame, height: int, width: int) -> Region:

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from intervalchange.data import run_length
-from intervalchange.data.frames import BESIDE, lies_beside
+from intervalchange.data.frames import lies_beside, too_many
 from intervalchange.data.png_jpeg import size_of_file
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import marker, number, plain_or_gzip, read_table
@@ -152,7 +152,7 @@ def _refuse_copies(folder: Path, films: Mapping[str, list[Shape] | None], sizes:
     """
     with_objects = [name for name, shapes in films.items() if shapes and name in sizes]
     beside = [name for name in with_objects if _beside(films[name] or [], sizes[name])]
-    if len(beside) > BESIDE * len(with_objects):
+    if too_many(len(beside), len(with_objects)):
         size = sizes[beside[0]]
         what = (
             f"of {len(with_objects)} films with objects {len(beside)} are too small for them, "

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from intervalchange.data import run_length
-from intervalchange.data.frames import BESIDE
+from intervalchange.data.frames import too_many
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import marker, need_columns, plain_or_gzip, read_table
 from intervalchange.data.readers.folders import data_folder, films_below
@@ -148,7 +148,7 @@ def _sizes(rows: Mapping[str, list[str]], headers: Mapping[str, FilmHeader], sid
     texts = [(text, own[image]) for image, several in rows.items() for text in several if own[image] != (side, side)]
     unfit = [text for text, size in texts if not _fits(text, *size, False) and not _fits(text, *size, True)]
     fit_square = [text for text in unfit if _fits(text, side, side, False) or _fits(text, side, side, True)]
-    return dict.fromkeys(rows, (side, side)) if len(fit_square) > BESIDE * len(texts) else own
+    return dict.fromkeys(rows, (side, side)) if too_many(len(fit_square), len(texts)) else own
 
 
 def _absolute(rows: Mapping[str, list[str]], sizes: Mapping[str, tuple[int, int]]) -> bool:

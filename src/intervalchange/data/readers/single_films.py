@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intervalchange.data.dicom import FRONTAL
-from intervalchange.data.frames import BESIDE, lies_beside
+from intervalchange.data.frames import lies_beside, too_many
 from intervalchange.data.readers.files import progress, years
 from intervalchange.data.readers.folders import films_by_name, is_clutter
 from intervalchange.data.readers.source import Frame
@@ -168,7 +168,7 @@ def drawn_on(boxes: Mapping[str, Sequence[Box]], headers: Mapping[str, FilmHeade
     boxed = [image for image, several in boxes.items() if several and image in sizes]
     beside = sum(any(lies_beside(box, sizes[i].height, sizes[i].width) for box in boxes[i]) for i in boxed)
     published = Frame(side, side)
-    copies = beside > BESIDE * len(boxed)
+    copies = too_many(beside, len(boxed))
     return {image: published if copies else sizes.get(image, published) for image in boxes}
 
 
