@@ -28,7 +28,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("out", type=Path, metavar="OUT", help="prepared folder to write")
     verb.add_argument("--pixels", type=positive, default=512, help="side of the stored square films")
     verb.add_argument(
-        "--split", default="official", help="official, patient (8:1:1 by patient), or a CSV of patient_id,split"
+        "--split",
+        default="official",
+        help="official, lists (official, and no validation part is cut where its lists have none), "
+        "patient (8:1:1 by patient), or a CSV of patient_id,split",
     )
     for name, content in PATHS.items():
         verb.add_argument(f"--{name}", type=Path, help=f"folder of the {content}, where it is not under ROOT")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+HEAD_BYTES = 65_536
+"""Read of a file at first, to learn the size of the film."""
 ONE_FILM = "Give one film as PNG, JPEG or DICOM."
 
 
@@ -39,6 +41,18 @@ def size_from_header(data: bytes) -> tuple[int, int] | None:
         else:
             offset += 2 + max(2, int.from_bytes(data[offset + 2 : offset + 4], "big"))
     return None
+
+
+def size_of_file(path: Path) -> tuple[int, int] | None:
+    """(width, height) that a PNG or JPEG file claims; None where it cannot be read, is neither, or does not say."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(HEAD_BYTES)
+            if not data.startswith((PNG, JPEG)):
+                return None
+            return size_from_header(data) or size_from_header(data + file.read())
+    except (OSError, ValueError):  # ValueError: no file has this name
+        return None
 
 
 def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:

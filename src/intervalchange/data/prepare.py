@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from intervalchange.atomic_files import UNFINISHED, write_durably
-from intervalchange.data import doctor, tables
+from intervalchange.data import doctor, frames, tables
 from intervalchange.data.film_files import read_film
 from intervalchange.data.film_records import FilmRecord, ReadFilm
 from intervalchange.data.films import film_from_file, fit
@@ -66,6 +66,8 @@ class Contents:
     splits: list[str]
     studies: list[tuple[str, Study]]
     """(patient_id, study), in the order of the studies table."""
+    notes: Mapping[str, int]
+    """What the sizes of the films changed."""
 
 
 def prepare(
@@ -96,6 +98,7 @@ def prepare(
     if dry_run:
         manifest = _describe(selection, _contents(selection, {}), {}, pixels)
     else:
+        frames.look_before(selection.source)
         plan = _plan(selection, pixels)
         if _begin(out, plan):
             _close(out)
@@ -115,7 +118,7 @@ def prepare(
 
 def _select(source: Source, split: str, root: str | Path) -> Selection:
     """The cases of a source that have a split."""
-    splits, split_how, notes = assign(source.cases, split)
+    splits, split_how, notes = assign(source.cases, split, source.validation_share)
     cases = [case for case, name in zip(source.cases, splits, strict=True) if name]
     if not cases:
         raise SourceError("no case has a split.", where=root, remedy="Use --split patient.")
@@ -179,7 +182,7 @@ def _store_films(out: Path, source: Source, pixels: int, workers: Workers, progr
 
     films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
     # Tasks on other machines carry what reads a film; the cases stay here.
-    records = make("pixels", films, pixels, partial(_read_film, replace(source, cases=[]), pixels), "films")
+    records = make("pixels", films, pixels, partial(_read_film, replace(source, cases=[], frames={}), pixels), "films")
     mapped = [image for image in films if image in source.maps]
     if mapped:
         for record in make("opacity", mapped, MAP_PIXELS, partial(_read_map, source.maps), "opacity maps"):
@@ -256,7 +259,8 @@ def _contents(selection: Selection, films: Mapping[str, FilmRecord]) -> Contents
         raise SourceError("no case has all of its films.", where=source.image_root, remedy="Check --images.")
     cases = [case for case, _ in usable]
     studies = [(patient, _with_header(study, films)) for patient, study in tables.distinct_studies(cases)]
-    return Contents(cases, [split for _, split in usable], studies)
+    studies, notes = frames.on_films(studies, source, films)
+    return Contents(cases, [split for _, split in usable], studies, notes)
 
 
 def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
@@ -269,7 +273,7 @@ def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
 
 def _describe(selection: Selection, contents: Contents, films: Mapping[str, FilmRecord], pixels: int) -> dict[str, Any]:
     """The manifest, but for what only a written folder has: its plan and the hashes of its files."""
-    source = selection.source
+    source = replace(selection.source, notes={**selection.source.notes, **contents.notes})
     return {
         "format": FORMAT,
         "source": source.name,

@@ -12,6 +12,7 @@ import pandas as pd
 from intervalchange.errors import SourceError
 from intervalchange.records import Case
 
+CUT = "training patients taken to validate on, for the official lists have no such part (--split lists: none are)"
 NAMES = ("train", "val", "test")
 FORM = (
     "A split file is JSON {'train': [ids], 'val': [ids], 'test': [ids]} or CSV with patient_id or case_id, and split."
@@ -24,17 +25,34 @@ def by_patient(patient_id: str) -> str:
     return NAMES[max(0, tenth - 7)]
 
 
-def assign(cases: Sequence[Case], how: str) -> tuple[list[str], str, dict[str, int]]:
+def validating(patients: Iterable[str], share: float) -> set[str]:
+    """About this share of training patients, by a hash of each, which is the same in every part of a data set.
+
+    At least one of two patients or more, for a set that is small.
+    """
+    ranks = {
+        patient: int.from_bytes(hashlib.sha256(f"validation {patient}".encode()).digest()[:8], "big") / 2**64
+        for patient in patients
+    }
+    chosen = {patient for patient, rank in ranks.items() if rank < share}
+    return chosen or ({min(ranks, key=ranks.__getitem__)} if len(ranks) > 1 else set())
+
+
+def assign(cases: Sequence[Case], how: str, validation_share: float = 0.0) -> tuple[list[str], str, dict[str, int]]:
     """Split of each case ("" = not used), how it was made, and notes for the doctor.
 
-    how: `official` (as the source says; by patient where it says nothing), `patient`, or the path of a split file.
+    how: `official` (as the source says, with a validation part from its training patients where it has none; by patient
+    where it says nothing), `lists` (as the source says, nothing added), `patient`, or the path of a split file.
+    validation_share: of the training patients, for a source whose lists have no validation part; 0: none is cut.
     A patient found in several splits keeps only its test cases, or else its val cases.
     """
     notes: dict[str, int] = {}
+    if how == "lists" and not any(case.split for case in cases):
+        raise SourceError("the source has no splits.", where=how, remedy="Use --split patient.")
     if how == "official" and not any(case.split for case in cases):
         how = "patient"
         notes["the source has no splits: patients were split 8:1:1 by hash"] = len({c.patient_id for c in cases})
-    if how == "official":
+    if how in ("official", "lists"):
         splits = [case.split for case in cases]
     elif how == "patient":
         splits = [by_patient(case.patient_id) for case in cases]
@@ -54,6 +72,11 @@ def assign(cases: Sequence[Case], how: str) -> tuple[list[str], str, dict[str, i
     if several:
         notes["patients in several splits (only their test, or else val, cases are kept)"] = len(several)
         notes["cases dropped because their patient is in several splits"] = kept.count("") - unsplit
+    if how == "official" and validation_share and "val" not in kept:
+        cut = validating({c.patient_id for c, s in zip(cases, kept, strict=True) if s == "train"}, validation_share)
+        if cut:
+            kept = ["val" if s == "train" and c.patient_id in cut else s for c, s in zip(cases, kept, strict=True)]
+            notes[CUT] = len(cut)
     return kept, how, notes
 
 

@@ -251,8 +251,10 @@ def test_a_changed_label_without_a_word_is_tagged(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither train\.csv nor valid\.csv.*CheXpert-v1\.0-small.*stanford"):
-        read_source("chexpert", tmp_path)
+        read_source("chexpert", empty)
     folder = tree / "CheXpert-v1.0"
     assert read_source("chexpert", folder).release == "v1.0"
     shutil.copytree(folder, tree / SMALL)
@@ -273,3 +275,99 @@ def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> Non
     (folder / "test_labels.csv").unlink()
     with pytest.raises(SourceError, match="no frontal film could be used"):
         read_source("chexpert", tree, tables_only=True)
+
+
+# --- as AIMI and CheXlocalize hand it out ----------------------------------------------------------------------------
+
+BATCH_OF = {"valid": "CheXpert-v1.0 batch 1 (validate & csv)", "patient90001": "CheXpert-v1.0 batch 2 (train 1)"}
+BATCH_OF |= {"patient90002": "CheXpert-v1.0 batch 3 (train 2)", "patient90003": "CheXpert-v1.0 batch 4 (train 3)"}
+
+
+def as_aimi(tree: Path, out: Path) -> Path:
+    """The same films and tables in AIMI's batches; the test set in CheXlocalize's folder beside them."""
+    folder = tree / "CheXpert-v1.0"
+    for name in ("patient90001", "patient90002", "patient90003"):
+        shutil.copytree(folder / "train" / name, out / BATCH_OF[name] / name)
+    shutil.copytree(folder / "valid", out / BATCH_OF["valid"] / "valid")
+    shutil.copytree(folder / "test", out / "CheXpert" / "test")
+    for name in ("train.csv", "valid.csv"):
+        shutil.copy(folder / name, out / BATCH_OF["valid"])
+    shutil.copy(folder / "test_labels.csv", out / "CheXpert")
+    (out / "README.md").write_text("by AIMI")
+    return out
+
+
+def facts(root: Path) -> dict[str, tuple[object, ...]]:
+    source = read_source("chexpert", root)
+    assert all((source.image_root / case.current.image).is_file() for case in source.cases)
+    return {case.case_id: (case.patient_id, case.split, case.answer, case.current.findings) for case in source.cases}
+
+
+@pytest.mark.parametrize("inner", ["", BATCH_OF["valid"], ".."])
+def test_the_batches_of_aimi(inner: str, tree: Path, tmp_path: Path) -> None:
+    """ROOT is the folder of the batches, the batch with the tables, or a folder above."""
+    batches = as_aimi(tree, tmp_path / "aimi" / "chexpertchestxrays-u20210408")
+    found, published = facts(batches / inner), facts(tree)
+    assert found == published
+    assert {split for _, split, *_ in found.values()} == {"train", "val", "test"}
+
+
+def test_a_batch_within_a_folder_of_its_name(tree: Path, tmp_path: Path) -> None:
+    batches = as_aimi(tree, tmp_path / "aimi")
+    for name in BATCH_OF.values():
+        (batches / name).rename(tmp_path / "moved")
+        (batches / name).mkdir()
+        (tmp_path / "moved").rename(batches / name / name)
+    assert facts(batches) == facts(tree)
+
+
+def test_the_first_batch_alone_is_refused(tree: Path, tmp_path: Path) -> None:
+    batches = as_aimi(tree, tmp_path / "aimi")
+    alone = tmp_path / "alone" / BATCH_OF["valid"]
+    shutil.copytree(batches / BATCH_OF["valid"], alone)
+    for root in (alone, alone.parent):
+        with pytest.raises(SourceError, match=r"none of the films that train\.csv names.*batch 1.*batch 4.*move train"):
+            read_source("chexpert", root)
+    (alone / "train.csv").unlink()
+    assert {case.split for case in read_source("chexpert", alone).cases} == {"val"}
+
+
+def test_a_part_of_the_training_films_is_enough(tree: Path, tmp_path: Path) -> None:
+    batches = as_aimi(tree, tmp_path / "aimi")
+    shutil.rmtree(batches / BATCH_OF["patient90002"])
+    manifest = prepare("chexpert", batches, tmp_path / "out", pixels=32, workers=1, progress=False)
+    assert manifest["doctor"]["films"]["bad"] == 2
+    assert manifest["doctor"]["splits"]["train"]["cases"] > 0
+
+
+@pytest.mark.parametrize("inner", ["", "CheXpert"])
+def test_chexlocalize(inner: str, tree: Path, tmp_path: Path) -> None:
+    folder, local = tree / "CheXpert-v1.0", tmp_path / "chexlocalize" / "CheXpert"
+    shutil.copytree(folder / "valid", local / "val")
+    shutil.copytree(folder / "test", local / "test")
+    shutil.copy(folder / "valid.csv", local / "val_labels.csv")
+    shutil.copy(folder / "test_labels.csv", local)
+    found, published = facts(local.parent / inner), facts(tree)
+    assert found.keys() == {"patient90003-study4-film", "patient90004-study1-film", "patient90004-study2-film"} | {
+        name for name in published if name.endswith("-difference") and "patient90004" in name
+    }
+    assert all(found[name] == published[name] for name in found if "patient90004" in name)
+    assert found["patient90003-study4-film"][1] == "val"
+
+
+def test_the_labels_of_the_test_studies(tree: Path) -> None:
+    """`groundtruth.csv` names studies: each of their frontal films has its labels, no lateral one."""
+    folder = tree / "CheXpert-v1.0"
+    wanted = facts(tree)
+    (folder / "test_labels.csv").unlink()
+    study = folder / "test" / "patient90004" / "study1"
+    save(chest(64, 52, 91), study / "view2_frontal.jpg")
+    save(chest(64, 52, 92), study / "view3_lateral.jpg")
+    labels = ["Study,Cardiomegaly,Lung Opacity", "CheXpert-v1.0/test/patient90004/study1,0,1"]
+    labels += ["CheXpert-v1.0/test/patient90004/study2,1,0", "CheXpert-v1.0/test/somebody/study2,1,0"]
+    (folder / "groundtruth.csv").write_text("\n".join(labels) + "\n")
+    found = facts(tree)
+    more = found.pop("patient90004-study1-view2_frontal-film")
+    assert found == wanted
+    assert more[3] == {"cardiomegaly": 0, "lung opacity": 1}
+    assert read_source("chexpert", tree).notes["rows whose path names no film (skipped)"] == 2

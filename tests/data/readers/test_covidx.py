@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from film_files import chest, save
 from simulated_tree import write_with_truth
@@ -12,6 +13,7 @@ from simulated_tree import write_with_truth
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.covidx import FINDINGS_OF, CovidxRow, parse
+from intervalchange.data.splits import CUT
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.simulation.layouts.covidx import VISITS, illness, names_of_film
 from intervalchange.simulation.records import SimulatedPatient
@@ -203,8 +205,10 @@ def test_versions_and_binary_lists(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither train_COVIDx9A.txt nor test_COVIDx9A.txt.*lindawangg/COVID-Net"):
-        read_source("covidx", tmp_path)
+        read_source("covidx", empty)
     with pytest.raises(SourceError, match=r"neither train_COVIDx7B.txt"):
         read_source("covidx", tree, version="7B")
     with pytest.raises(ConfigError, match=r"no version 'Sev'.*9A, 9B"):
@@ -224,3 +228,28 @@ def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> Non
         (tree / f"{part}_COVIDx9A.txt").write_text("9 a.jpg level1 cohen\n")
     with pytest.raises(SourceError, match=r"no film could be used.*skipped"):
         read_source("covidx", tree)
+
+
+def test_a_fifth_of_the_training_patients_validates_where_no_list_says_who(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for part, count in (("train", 40), ("test", 5)):
+        for number in range(count):
+            save(chest(64, 64, number), root / part / f"{part}{number}.png")
+        lines = "".join(f"{part}-{n // 2} {part}{n}.png normal rsna\n" for n in range(count))
+        (root / f"{part}_COVIDx9A.txt").write_text(lines)
+    manifests = {
+        split: prepare("covidx", root, tmp_path / split, pixels=32, split=split, workers=1, progress=False)["doctor"]
+        for split in ("official", "lists")
+    }
+    official, lists = manifests["official"], manifests["lists"]
+    assert 2 <= official["splits"]["val"]["patients"] <= 7
+    assert official["notes"][CUT] == official["splits"]["val"]["patients"]
+    assert official["splits"]["test"] == lists["splits"]["test"] == {"cases": 5, "patients": 3}
+    assert lists["splits"]["val"]["cases"] == 0 and lists["splits"]["train"]["cases"] == 40
+    assert CUT not in lists["notes"]
+    cases = pd.read_parquet(tmp_path / "official" / "cases.parquet")
+    assert (cases.groupby("patient_id")["split"].nunique() == 1).all(), "no patient is in two parts"
+    (root / "val_COVIDx9A.txt").write_text("v1 train0.png normal rsna\n")
+    manifest = prepare("covidx", root, tmp_path / "with a list", pixels=32, workers=1, progress=False)["doctor"]
+    assert CUT not in manifest["notes"]
+    assert manifest["splits"]["val"]["cases"] == 1

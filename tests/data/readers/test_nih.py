@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from film_files import chest, save
+from PIL import Image
 from simulated_tree import write_with_truth
 
+from intervalchange.data.frames import SCALED
 from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.nih import FINDING_OF_LABEL
+from intervalchange.data.readers.source import Frame
+from intervalchange.data.splits import CUT, NAMES, assign
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import NOTHING, render
@@ -90,7 +96,7 @@ def compare_boxes(case: Case, study: SimulatedStudy) -> int:
     assert [region.name for region in case.current.regions] == [names.get(r.name, r.name) for r in regions]
     for found, true in zip(case.current.regions, regions, strict=True):
         assert found.kind == "finding"
-        assert found.box == pytest.approx(true.box, abs=0.01)
+        assert [edge * PIXELS / 1024 for edge in found.box] == pytest.approx(true.box, abs=0.01)
     return len(regions)
 
 
@@ -197,21 +203,30 @@ def test_follow_up_is_the_order_and_every_defect_is_counted(tree: Path) -> None:
         "boxes that leave the film (clipped)",
         "boxes without an area on the film (left out)",
         "boxes of findings that the labels of the film do not name (kept)",
-        "films with boxes that are not 1024 x 1024 (their boxes are scaled)",
         "train_val_list.txt is not there: the official split is unknown",
     ):
         assert part in notes, part
 
 
-def test_boxes_are_in_pixels_of_the_copy(tree: Path) -> None:
+def test_boxes_are_in_pixels_of_the_copy(tree: Path, tmp_path: Path) -> None:
     films = films_of(read_source("nih", tree).cases)
     (effusion,) = films["00000101_000"].current.regions
     assert (effusion.name, effusion.box) == ("pleural effusion", pytest.approx((210.1235, 530.5, 300.3735, 611.25)))
-    infiltration, pneumonia = films["00000101_002"].current.regions
-    assert (infiltration.name, infiltration.box) == ("infiltration", (62.5, 32, 64, 40))
-    assert (pneumonia.name, pneumonia.box) == ("pneumonia", (32, 32, 48, 48))
-    tables = films_of(read_source("nih", tree, tables_only=True).cases)
-    assert tables["00000101_002"].current.regions[1].box == (512, 512, 768, 768)
+    infiltration, _ = films["00000101_002"].current.regions
+    assert (infiltration.name, infiltration.box) == ("infiltration", (1000, 512, 1024, 640)), "the frame of the table"
+    manifest = prepare("nih", tree, tmp_path / "out", pixels=32, workers=1, progress=False)
+    assert manifest["doctor"]["notes"][SCALED] == 1
+    boxes = boxes_of(Prepared(tmp_path / "out"))
+    assert boxes["00000101_000"] == [("pleural effusion", pytest.approx((210.1235, 530.5, 300.3735, 611.25)))]
+    assert boxes["00000101_002"] == [("infiltration", (62.5, 32, 64, 40)), ("pneumonia", (32, 32, 48, 48))]
+
+
+def boxes_of(prepared: Prepared) -> dict[str, list[tuple[str, tuple[float, ...]]]]:
+    """Study -> names and boxes of its regions, in pixels of the film on disk."""
+    return {
+        str(prepared.studies.iloc[row]["study_id"]): [(region.name, region.box) for region in regions]
+        for row, regions in prepared.regions_of.items()
+    }
 
 
 def old_table(tree: Path, rows: str) -> None:
@@ -249,8 +264,10 @@ def test_a_patient_in_both_lists_is_test(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"Data_Entry_2017_v2020\.csv.*nihcc\.app\.box\.com"):
-        read_source("nih", tmp_path)
+        read_source("nih", empty)
     (tree / "BBox_List_2017.csv").unlink()
     assert "BBox_List_2017.csv is not there: no boxes" in read_source("nih", tree).notes
     for place in FILMS:
@@ -275,3 +292,52 @@ def test_one_film_only_has_no_pair_and_nothing_changed_is_said(tree: Path) -> No
     assert [case.kind for case in cases if case.patient_id == "103"] == ["abnormality"]
     (pair,) = pairs_of(cases).values()
     assert pair.answer == NOTHING
+
+
+# --- JPEG copies -----------------------------------------------------------------------------------------------------
+
+
+def test_jpeg_copies_are_read_as_the_png_of_the_tables(tree: Path, tmp_path: Path) -> None:
+    tables = films_of(read_source("nih", tree).cases)
+    for number, path in enumerate(sorted(path for place in FILMS for path in (tree / place).iterdir())):
+        Image.open(path).resize((320, 320)).convert("L").save(path.with_suffix((".jpg", ".jpeg", ".JPG")[number % 3]))
+        path.unlink()
+    copies = films_of(read_source("nih", tree).cases)
+    assert copies.keys() == tables.keys()
+    for name, case in copies.items():
+        assert (case.answer, case.split, case.current.regions) == (
+            tables[name].answer,
+            tables[name].split,
+            tables[name].current.regions,
+        )
+    prepare("nih", tree, tmp_path / "out", pixels=32, workers=1, progress=False)
+    boxes = boxes_of(Prepared(tmp_path / "out"))
+    assert boxes["00000101_002"] == [
+        ("infiltration", pytest.approx((312.5, 160, 320, 200))),
+        ("pneumonia", pytest.approx((160, 160, 240, 240))),
+    ]
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_lists_name_films_by_either_ending(ending: str, tree: Path) -> None:
+    (tree / "train_val_list.txt").write_text(f"00000101_000{ending}\n00000101_001{ending}\n00000101_002{ending}\n")
+    (tree / "test_list.txt").write_text(f"00000102_000{ending}\n")
+    splits = {case.patient_id: case.split for case in read_source("nih", tree).cases}
+    assert (splits["101"], splits["102"]) == ("train", "test")
+
+
+def test_the_shared_films_png_and_jpeg(shared: Path) -> None:
+    root = shared / "data" / "nih_films"
+    source = read_source("nih", root)
+    endings = Counter(Path(film.current.image).suffix for film in films_of(source.cases).values())
+    assert min(endings[".png"], endings[".jpg"]) > 2000
+    splits, how, notes = assign(source.cases, "official", source.validation_share)
+    patients = {name: {c.patient_id for c, s in zip(source.cases, splits, strict=True) if s == name} for name in NAMES}
+    assert how == "official"
+    assert 0.1 < len(patients["val"]) / len(patients["train"] | patients["val"]) < 0.15
+    assert notes[CUT] == len(patients["val"])
+    assert not (patients["train"] | patients["val"]) & patients["test"]
+    in_boxes = {line.split(",")[0][:-4] for line in (root / "BBox_List_2017.csv").read_text().splitlines()[1:]}
+    boxed = {name for name, case in films_of(source.cases).items() if case.current.regions}
+    assert boxed == in_boxes
+    assert {source.frames[case.current.image] for case in source.cases if case.current.regions} == {Frame(1024, 1024)}

@@ -189,8 +189,10 @@ def test_one_object_as_text() -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither train.csv nor dev.csv.*archived copy"):
-        read_source("object_cxr", tmp_path)
+        read_source("object_cxr", empty)
     (tree / "dev.csv").unlink()
     source = read_source("object_cxr", tree)
     assert source.notes["dev.csv is not there: none of its films is read"] == 1

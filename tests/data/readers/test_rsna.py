@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -13,7 +14,9 @@ from simulated_tree import write_with_truth
 
 from intervalchange.data import run_length
 from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
+from intervalchange.data.splits import by_patient
 from intervalchange.errors import SourceError
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 from intervalchange.simulation.layouts.rsna import image_id
@@ -221,8 +224,10 @@ def test_a_match_table_makes_patients(tree: Path, tmp_path: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"stage_2_train_labels.csv.*kaggle.com"):
-        read_source("rsna", tmp_path)
+        read_source("rsna", empty)
     (tree / CLASSES).unlink()
     source = read_source("rsna", tree)
     assert any("which films are normal is unknown" in note for note in source.notes)
@@ -238,3 +243,49 @@ def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> Non
     (tree / LABELS).write_text("patientId,x,y,width,height,Target\n")
     with pytest.raises(SourceError, match="no film could be used"):
         read_source("rsna", tree, tables_only=True)
+
+
+# --- RSNA's own mapping ----------------------------------------------------------------------------------------------
+
+MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+PAIRS = [("one", "00000013_005.png"), ("two", "00000013_006.png"), ("three", "00000014_000.PNG"), ("four", "unknown")]
+
+
+def mapping(root: Path) -> Path:
+    rows = [{"subset_img_id": image, "img_id": file, "orig_labels": ["Pneumonia"]} for image, file in PAIRS]
+    (root / MAPPING).write_text(json.dumps(rows))
+    return root / MAPPING
+
+
+@pytest.mark.parametrize("where", ["in ROOT", "as an option"])
+def test_films_of_one_person_are_one_patient_by_the_official_mapping(where: str, tree: Path, tmp_path: Path) -> None:
+    path = mapping(tree if where == "in ROOT" else tmp_path)
+    source = read_source("rsna", tree, match=None if where == "in ROOT" else str(path))
+    patients = {case.current.study_id: case.patient_id for case in source.cases}
+    assert (patients["one"], patients["two"], patients["three"]) == ("13", "13", "14")
+    assert patients["four"] == "four"
+    assert source.notes["films without a match at NIH (their person is unknown)"] == 5
+    manifest = prepare("rsna", tree, tmp_path / "out", pixels=32, workers=1, progress=False, match=path)
+    split_of = {by_patient(patients[name]) for name in ("one", "two")}
+    assert len(split_of) == 1
+    assert manifest["split"] == "patient"
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", '{"a": 1}', "[1]", '[{"subset_img_id": "one"}]', "null", '"x"'])
+def test_a_mapping_that_is_none_is_refused(text: str, tree: Path) -> None:
+    (tree / MAPPING).write_text(text)
+    with pytest.raises(SourceError, match=r"not RSNA's mapping.*subset_img_id"):
+        read_source("rsna", tree)
+
+
+# --- copies of another size -----------------------------------------------------------------------------------------
+
+
+def test_dicom_of_a_smaller_copy_is_known_by_its_boxes(tree: Path, tmp_path: Path) -> None:
+    """Boxes of the square of 1024 on DICOM of 80 pixels: most of them lie beside such films."""
+    big = ROWS.replace("one,10.0,20.0,30.0,40.0", "one,512.0,256.0,128.0,256.0").replace("60.0,50.0,", "768.0,640.0,")
+    (tree / LABELS).write_text(big)
+    prepare("rsna", tree, tmp_path / "out", pixels=64, workers=1, progress=False)
+    folder = Prepared(tmp_path / "out")
+    boxes = {folder.studies.iloc[row]["study_id"]: [r.box for r in rs] for row, rs in folder.regions_of.items()}
+    assert boxes["one"] == [(40, 20, 50, 40), (60, 50, pytest.approx(62.34375), pytest.approx(53.125))]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_files import chest
+from film_files import chest, save
 from simulated_tree import write_with_truth
 
 from intervalchange.data import run_length
 from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Case
@@ -214,8 +215,10 @@ def test_both_meanings_of_a_start(tmp_path: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither stage_2_train.csv nor train-rle.csv.*kaggle.com"):
-        read_source("siim", tmp_path)
+        read_source("siim", empty)
     root = write_tree(tmp_path / "root", ["a.1, -1"])
     shutil.move(root / "dicom-images-train", tmp_path / "films")
     assert read_source("siim", root, images=tmp_path / "films").image_root == tmp_path / "films"
@@ -228,3 +231,31 @@ def test_missing_pieces_say_where_to_get_them(tmp_path: Path) -> None:
     (root / "train-rle.csv").write_text("ImageId, EncodedPixels\n")
     with pytest.raises(SourceError, match="no film could be used"):
         read_source("siim", root)
+
+
+def test_png_copies_beside_a_folder_of_masks(tmp_path: Path) -> None:
+    """As Kaggle's copies of 1024 and 512 pixels lie: films and masks under the same names; the film is taken."""
+    root = tmp_path / "root"
+    square = np.zeros((1024, 1024), bool)
+    square[256:512, 128:384] = True
+    save(chest(64, 64, 1), root / "train" / "a.1.png")
+    save(chest(64, 64, 2), root / "train" / "a.2.png")
+    for name in ("a.1", "a.2"):
+        save(np.zeros((64, 64)), root / "masks" / f"{name}.png")
+    (root / "train-rle.csv").write_text(f"ImageId, EncodedPixels\na.1, {run_length.encode_gaps(square)}\na.2, -1\n")
+    assert [case.current.image for case in read_source("siim", root).cases] == ["train/a.1.png", "train/a.2.png"]
+    prepare("siim", root, tmp_path / "out", pixels=64, workers=1, progress=False)
+    folder = Prepared(tmp_path / "out")
+    ((region,),) = folder.regions_of.values()
+    assert region.box == (8, 16, 24, 32)
+    mask = run_length.decode(region.rle or "", 64, 64)
+    assert mask[16:32, 8:24].all() and mask.sum() == 256
+
+
+def test_dicom_of_a_smaller_copy_is_known_by_its_masks(tmp_path: Path) -> None:
+    square = np.zeros((1024, 1024), bool)
+    square[256:512, 640:896] = True
+    root = write_tree(tmp_path / "root", [f"a.1, {run_length.encode_gaps(square)}", "a.2, -1"])
+    prepare("siim", root, tmp_path / "out", pixels=64, workers=1, progress=False)
+    ((region,),) = Prepared(tmp_path / "out").regions_of.values()
+    assert region.box == tuple(edge * SIDE / 1024 for edge in (640, 256, 896, 512))

@@ -305,8 +305,10 @@ def test_votes(tree: Path) -> None:
 
 
 def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SourceError, match=r"neither annotations/ nor train.csv.*physionet.org"):
-        read_source("vindr", tmp_path)
+        read_source("vindr", empty)
     root = tree / "1.0.0"
     for name in ("train", "test"):
         shutil.move(root / name, tmp_path / "films" / name)

@@ -13,8 +13,10 @@ copy (one of them is read); the order of the labels, which is not that of MIMIC-
 the number of the study. Patients of the 5x200 test set, which are patients of train, are kept out of it.
 **Not handled.** An age of 90 stands for 90 and more. There are no dates and no reports here, so intervals are unknown.
 
-ROOT holds train.csv and train/, or a folder `CheXpert-v1.0` or `CheXpert-v1.0-small` that does. The test set is read
-where `test_labels.csv` or `test.csv` is beside train.csv, and `chexpert_5x200.csv` too, there or in ROOT.
+ROOT holds train.csv and train/, or a folder `CheXpert-v1.0` or `CheXpert-v1.0-small` that does; or AIMI's folders
+`batch 1 (validate & csv)` to `batch 4 (train 3)`; or CheXlocalize's `CheXpert/` (val_labels.csv, test_labels.csv, val/,
+test/). The test set is read where `test_labels.csv`, `test.csv` or, by study, `groundtruth.csv` is beside the others,
+and `chexpert_5x200.csv` too, there or in ROOT.
 """
 
 from __future__ import annotations
@@ -22,11 +24,22 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intervalchange.data.readers.cases import change_cases, film_case
+from intervalchange.data.readers.chexpert_folders import (
+    NO_TRAINING,
+    TABLES,
+    TRAIN,
+    VALID,
+    WHERE,
+    Layout,
+    Patients,
+    layout,
+    need_films,
+)
 from intervalchange.data.readers.files import SPLITS, marker, need_columns, number, plain_or_gzip, read_table
 from intervalchange.data.readers.label_states import findings_of, uncertain_value
 from intervalchange.data.readers.source import Source
@@ -34,10 +47,6 @@ from intervalchange.errors import SourceError
 from intervalchange.findings import CHEXPERT
 from intervalchange.records import Case, Study
 
-WHERE = "Fetch it from https://stanfordmlgroup.github.io/competitions/chexpert/ (registration)."
-COPIES = ("CheXpert-v1.0", "CheXpert-v1.0-small")
-"""Names of the folder, the better one first."""
-TABLES = ("train.csv", "valid.csv", "test_labels.csv", "test.csv")
 FIVE_BY_200 = "chexpert_5x200.csv"
 FIVE_BY_200_TAG = "chexpert_5x200"
 LABELS = (*CHEXPERT, "Airspace Opacity")
@@ -52,7 +61,7 @@ class FilmName:
     root: str
     """The folder that it begins with; empty where it has none."""
     image: str
-    """From train/, valid/ or test/ on, whatever the root was called."""
+    """From train/, valid/ or test/ on, whatever the root was called, and wherever the film is on disk."""
     split: str
     patient: str
     study: int
@@ -73,75 +82,90 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
     """
     policy = uncertain_value(uncertain)
     notes: Counter[str] = Counter()
-    folder = _folder(root, notes)
-    held_out = _five_by_200(folder, root, notes)
+    found = layout(root, notes)
+    folder = images or found.top
+    patients = Patients(folder)
+    held_out = _five_by_200(found, root, notes)
     series: dict[str, list[_Film]] = {}
     seen: set[str] = set()
     for table in TABLES:
-        for film in _films(folder, table, policy, notes):
+        films = list(_films(found, table, patients, policy, notes))
+        if not tables_only and table == TRAIN:
+            need_films(folder, [film.study.image for film in films], table, f"{NO_TRAINING} {WHERE}")
+        for film in films:
             if film.name.image in seen:
                 notes["films given twice (the first is kept)"] += 1
                 continue
             seen.add(film.name.image)
             series.setdefault(film.name.patient, []).append(film)
-    films = [film for several in series.values() for film in several]
-    _need_films(images or folder, films, tables_only)
     cases = [case for patient, several in series.items() for case in _cases(patient, several, held_out, notes)]
     if not cases:
         raise SourceError("no frontal film could be used.", where=folder, remedy=f"Noted: {dict(notes)}.")
-    release = next((film.name.root for film in films if film.name.root), folder.name).removeprefix("CheXpert-")
-    simulated = marker(root / "SIMULATED") or marker(folder / "SIMULATED") or marker(folder.parent / "SIMULATED")
-    return Source("chexpert", release, images or folder, cases, dict(+notes), {}, simulated)
-
-
-def _folder(root: Path, notes: Counter[str]) -> Path:
-    """The folder that holds train.csv: ROOT, or one of the copies in it."""
-    folders = (root, *(root / copy for copy in COPIES))
-    complete = [folder for folder in folders if any(plain_or_gzip(folder, name) for name in TABLES[:2])]
-    if not complete:
-        what = f"neither train.csv nor valid.csv is here, nor in {' or '.join(COPIES)}."
-        raise SourceError(what, where=root, remedy=WHERE)
-    if len(complete) > 1:
-        notes[f"two copies are here, which hold the same films: {complete[0].name} is read (give ROOT/{COPIES[1]})"] = 1
-    return complete[0]
+    if not tables_only:
+        need_films(folder, [case.current.image for case in cases], "any table", WHERE)
+    everyone = (film for several in series.values() for film in several)
+    release = next((film.name.root for film in everyone if film.name.root), found.tables[0].name)
+    tables = found.tables[0]
+    simulated = marker(root / "SIMULATED") or marker(tables / "SIMULATED") or marker(tables.parent / "SIMULATED")
+    return Source("chexpert", release.removeprefix("CheXpert-"), folder, cases, dict(+notes), {}, simulated)
 
 
 # --- films -----------------------------------------------------------------------------------------------------------
 
 
-def _films(folder: Path, name: str, policy: float, notes: Counter[str]) -> Iterator[_Film]:
+def _films(found: Layout, name: str, patients: Patients, policy: float, notes: Counter[str]) -> Iterator[_Film]:
     """The frontal films of one table; none, with a note, where it is not there."""
-    path = plain_or_gzip(folder, name)
+    path = found.table(name)
     if path is None:
-        if name in TABLES[:2]:
+        if name in (TRAIN, VALID):
             notes[f"{name} is not there"] = 1
         return
     table = read_table(path, WHERE)
-    need_columns(table, ("Path", "Cardiomegaly"), path, WHERE)
+    by_study = "Study" in table.columns and "Path" not in table.columns
+    need_columns(table, ("Study" if by_study else "Path", "Cardiomegaly"), path, WHERE)
     labels = [label for label in LABELS if label in table.columns]
     optional = table.reindex(columns=VIEWS, fill_value="")
-    columns = (table["Path"], *(optional[column] for column in VIEWS), *(table[label] for label in labels))
+    names = table["Study"] if by_study else table["Path"]
+    columns = (names, *(optional[column] for column in VIEWS), *(table[label] for label in labels))
     for text, sex, age, plane, view, *cells in zip(*columns, strict=True):
-        named = film_name(text)
-        if named is None:
-            notes["rows whose path names no film (skipped)"] += 1
-        elif (plane.strip().lower() or ("frontal" if named.frontal else "lateral")) != "frontal":
-            notes["lateral films (left out)"] += 1
-        elif view.strip() not in ("", "AP", "PA"):
-            notes["frontal films that are called LL or RL (left out)"] += 1
-        else:
-            findings = findings_of(dict(zip(labels, cells, strict=True)), policy, notes)
-            yield _Film(named, _study(named, sex, age, view.strip(), findings, notes))
+        films = films_of_study(text, patients) if by_study else [film_name(text)]
+        for named in films:
+            if named is None:
+                notes["rows whose path names no film (skipped)"] += 1
+            elif (plane.strip().lower() or ("frontal" if named.frontal else "lateral")) != "frontal":
+                notes["lateral films (left out)"] += 1
+            elif view.strip() not in ("", "AP", "PA"):
+                notes["frontal films that are called LL or RL (left out)"] += 1
+            else:
+                findings = findings_of(dict(zip(labels, cells, strict=True)), policy, notes)
+                yield _Film(named, _study(named, patients, sex, age, view.strip(), findings, notes))
 
 
-def _study(name: FilmName, sex: str, age: str, view: str, findings: Mapping[str, float], notes: Counter[str]) -> Study:
+def films_of_study(study: str, patients: Patients) -> list[FilmName | None]:
+    """The frontal films of a study that is named without them, as `CheXpert-v1.0/test/patient64741/study1`."""
+    match = re.search(r"(train|valid|val|test)/(patient\d+)/study(\d+)$", study.strip().rstrip("/").replace("\\", "/"))
+    if match is None:
+        return [None]
+    views = patients.frontal_views(SPLITS[match[1]], match[2], int(match[3]))
+    return [film_name(f"{study.strip().rstrip('/')}/{view}") for view in views]
+
+
+def _study(
+    name: FilmName,
+    patients: Patients,
+    sex: str,
+    age: str,
+    view: str,
+    findings: Mapping[str, float],
+    notes: Counter[str],
+) -> Study:
     years = number(age)
     if years == 0:
         notes["ages of 0 (unknown)"] += 1
         years = math.nan
     return Study(
         study_id=f"{name.patient}-study{name.study}",
-        image=name.image,
+        image=f"{patients.folder(name.split, name.patient)}/{name.image.split('/', 2)[2]}",
         view=view,
         order=float(name.study),
         findings=findings,
@@ -153,25 +177,19 @@ def _study(name: FilmName, sex: str, age: str, view: str, findings: Mapping[str,
 def film_name(path: str) -> FilmName | None:
     """`CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg`, with any root or none."""
     match = re.search(
-        r"^(?:.*?([^/]*)/)?((train|valid|test)/(patient\d+)/study(\d+)/view\d+_(frontal|lateral)\.(?:jpe?g|png))$",
+        r"^(?:.*?([^/]*)/)?((train|valid|val|test)/(patient\d+)/study(\d+)/view\d+_(frontal|lateral)\.(?:jpe?g|png))$",
         path.strip().replace("\\", "/"),
     )
     if match is None:
         return None
     root, image, split, patient, study, plane = match.groups()
+    image = f"{'valid' if split == 'val' else split}/{image.partition('/')[2]}"
     return FilmName(root or "", image, SPLITS[split], patient, int(study), plane == "frontal")
 
 
-def _need_films(folder: Path, films: Sequence[_Film], tables_only: bool) -> None:
-    """Raise SourceError where none of some two hundred films is on disk."""
-    probed = films[:: max(1, len(films) // 200)]
-    if probed and not tables_only and not any((folder / film.name.image).is_file() for film in probed):
-        raise SourceError("none of the films that the tables name is here.", where=folder, remedy=WHERE)
-
-
-def _five_by_200(folder: Path, root: Path, notes: Counter[str]) -> frozenset[str]:
+def _five_by_200(found: Layout, root: Path, notes: Counter[str]) -> frozenset[str]:
     """The patients of the 5x200 test set, whose films are in train.csv too; none where its table is not there."""
-    path = plain_or_gzip(folder, FIVE_BY_200) or plain_or_gzip(root, FIVE_BY_200)
+    path = found.table(FIVE_BY_200) or plain_or_gzip(root, FIVE_BY_200)
     if path is None:
         return frozenset()
     table = read_table(path, "It has a column Path, as train.csv.")

@@ -12,8 +12,9 @@ is rsna; films that a list repeats, that two lists share, or that have two class
 all others of rsna. It is counted, and a tag of each case, `source=rsna`. The patient id of rsna names a film: one
 person has several. There is no order in time.
 
-ROOT holds `train_COVIDx9A.txt`, `test_COVIDx9A.txt`, `train/` and `test/`. Beside the class nothing is known of a film:
-pneumonia means another than that of COVID-19, so whether a film of COVID-19 shows one is unknown.
+Without a list of films to validate on (only CXR-4 has one), a fifth of the training patients is taken. ROOT holds
+`train_COVIDx9A.txt`, `test_COVIDx9A.txt`, `train/` and `test/`. Beside the class nothing is known of a film: pneumonia
+means another than that of COVID-19, so whether a film of COVID-19 shows one is unknown.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import marker
+from intervalchange.data.readers.folders import MASKS, data_folder, named, walk
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Case, Study
@@ -42,6 +44,8 @@ LIST_FOLDERS = ("", "labels")
 """Folders of ROOT that may hold the lists: those of the repository are in `labels/`."""
 PARTS = ("train", "val", "test")
 """Splits, by the names of lists and folders. A film of several is of the last."""
+VALIDATION_SHARE = 0.2
+"""Of the training patients, where there is no list of films to validate on: the 80/20 of published work."""
 ENDINGS = (".png", ".jpg", ".jpeg")
 COVID = "covid-19"
 FINDINGS_OF: Mapping[str, Mapping[str, float]] = {
@@ -77,6 +81,7 @@ def read(root: Path, images: Path | None = None, version: str | None = None, tab
     where it is there.
     """
     notes: Counter[str] = Counter()
+    root = data_folder(root, _list_names(version), notes, WHERE)
     release, lists = _lists(root, version)
     films = _films(lists, notes)
     folder = images or root
@@ -85,10 +90,17 @@ def read(root: Path, images: Path | None = None, version: str | None = None, tab
     if not cases:
         raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     _note_sources([films[name] for name in paths], notes)
-    return Source("covidx", release, folder, cases, dict(+notes), {}, marker(root / "SIMULATED"))
+    simulated = marker(root / "SIMULATED")
+    return Source("covidx", release, folder, cases, dict(+notes), {}, simulated, validation_share=VALIDATION_SHARE)
 
 
 # --- the lists -----------------------------------------------------------------------------------------------------
+
+
+def _list_names(version: str | None) -> tuple[str, ...]:
+    """The names of the lists of a version, or of any, the default first; and the folder that may hold them."""
+    endings = [LISTS[version]] if version in LISTS else list(dict.fromkeys(LISTS.values()))
+    return *(f"{part}{ending}.txt" for ending in endings for part in PARTS), "labels"
 
 
 def _lists(root: Path, version: str | None) -> tuple[str, dict[str, Path]]:
@@ -99,7 +111,7 @@ def _lists(root: Path, version: str | None) -> tuple[str, dict[str, Path]]:
         )
     for name in LISTS if version is None else (version,):
         for folder in LIST_FOLDERS:
-            paths = {part: root / folder / f"{part}{LISTS[name]}.txt" for part in PARTS}
+            paths = {part: named(root / folder, f"{part}{LISTS[name]}.txt") for part in PARTS}
             lists = {part: path for part, path in paths.items() if path.is_file()}
             if lists:
                 # The lists of Kaggle all have the same names, which do not tell which of the three they are.
@@ -164,20 +176,36 @@ def _paths(folder: Path, films: Sequence[CovidxRow], tables_only: bool, notes: C
     """
     if tables_only:
         return {film.name: f"{film.split}/{film.name}" for film in films}
-    prefixes = {part: f"{part}/" for part in PARTS} | {"": ""}
     on_disk = {
         part: {path.name for path in (folder / part).iterdir()} if (folder / part).is_dir() else set()
-        for part in prefixes
+        for part in ("", *PARTS)
     }
     paths = {}
     for film in films:
         part = next((part for part in (film.split, "", *PARTS) if film.name in on_disk[part]), None)
-        if part is None:
+        if part is not None:
+            paths[film.name] = f"{part}/{film.name}" if part else film.name
+    if len(paths) < len(films):
+        paths = _elsewhere(folder, films) | paths
+    for film in films:
+        if film.name not in paths:
             notes[f"films of {film.source or 'no named source'} that are not on disk (left out)"] += 1
-        else:
-            paths[film.name] = prefixes[part] + film.name
     if films and not paths:
         raise SourceError("none of the films that the lists name is here.", where=folder, remedy=WHERE)
+    return paths
+
+
+def _elsewhere(folder: Path, films: Sequence[CovidxRow]) -> dict[str, str]:
+    """The same for films in other folders, or whose name is in other letters; rather of its own split."""
+    below: dict[str, list[str]] = {}
+    for path in sorted(walk(folder, MASKS)):
+        below.setdefault(path.rpartition("/")[2].lower(), []).append(path)
+    paths = {}
+    for film in films:
+        found = below.get(film.name.lower(), [])
+        own = [path for path in found if film.split in path.lower().split("/")]
+        if found:
+            paths[film.name] = (own or found)[0]
     return paths
 
 

@@ -37,7 +37,7 @@ from intervalchange.data.readers.cases import film_case, tagged_change_case
 from intervalchange.data.readers.files import need_columns, number, read_table
 from intervalchange.data.readers.nih import NO_FINDING, LabelCells
 from intervalchange.data.readers.single_films import within_film
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Frame, Source
 from intervalchange.errors import ImageError, SourceError
 from intervalchange.records import Case, Region, Study
 
@@ -77,7 +77,9 @@ def read(root: Path, tables_only: bool = False) -> Source:
         release, cases = "cases", _published_cases(root, films, notes, tables_only)
     if not cases:
         raise SourceError("no film could be used.", where=path, remedy=f"Noted: {dict(notes)}.")
-    return Source("cxr_longitudinal", release, root, cases, dict(+notes))
+    sizes = {row["file"]: Frame.known(*reversed(_size(row))) for row in films.values()}
+    frames = {file: frame for file, frame in sizes.items() if frame is not None}
+    return Source("cxr_longitudinal", release, root, cases, dict(+notes), frames=frames)
 
 
 def _rows(table: pd.DataFrame) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import warnings
 import zlib
@@ -47,8 +48,12 @@ def folder_with(folder: Path, *expected: str) -> Path:
 
 
 def plain_or_gzip(folder: Path, name: str) -> Path | None:
-    """The table as it is named, or gzipped, or None."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """The table as it is named, or gzipped, in any case of letters; or None."""
+    wanted = (name.lower(), f"{name.lower()}.gz")
+    exact = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    if exact is not None or not (folder.is_dir() and os.access(folder, os.R_OK)):
+        return exact
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() in wanted and path.is_file()), None)
 
 
 def marker(path: Path) -> dict[str, Any]:

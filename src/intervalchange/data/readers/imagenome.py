@@ -26,10 +26,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intervalchange.data.readers import mimic_files, mimic_studies
-from intervalchange.data.readers.files import folder_with, iso, moment, read_table, version_of
-from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, read_graphs, regions_of
+from intervalchange.data.readers.files import iso, moment, read_table, version_of
+from intervalchange.data.readers.folders import family_root
+from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -52,15 +53,18 @@ def read(
     reports: Path | None = None,
     graphs: Path | None = None,
     report_part: str = "body",
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the graphs, the lists and the MIMIC tables (and the report texts, unless tables_only).
 
     images, reports, graphs: where these are, if not in ROOT. report_part: body (findings and impression), flat, whole.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
-    paths = mimic_files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
-    folder = folder_with(graphs or root / "chest-imagenome", "silver_dataset")
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = mimic_files.locate_films(root, images, reports, expected="chest-imagenome and mimic-cxr-jpg")
+    folder = graph_folder(graphs or root / "chest-imagenome")
     graph_of = read_graphs(folder, notes)
     splits = _splits(folder, graph_of, notes)
     films = _films(paths, graph_of, notes)
@@ -78,7 +82,16 @@ def read(
     notes["pairs of studies that are compared and are not neighbours in time (left out)"] = len(relations.keys() - used)
     cases = [_gold(case, splits.gold) for case in cases]
     release = version_of(folder) or "1.0.0"
-    return Source("imagenome", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
+    frames = mimic_studies.frames_of(films, studies)
+    return Source(
+        "imagenome",
+        release,
+        paths.images,
+        cases,
+        dict(+notes),
+        simulated=paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ import zipfile
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from intervalchange.data.readers.files import progress
+from intervalchange.data.readers.folders import data_folder, is_clutter, walk
 from intervalchange.data.readers.mimic_files import plain_id
 from intervalchange.errors import SourceError
 from intervalchange.findings import RANKED_LEVELS
@@ -255,6 +256,11 @@ def _share(one: Box, other: Box) -> float:
     return max(across, 0.0) * max(down, 0.0) / ((one[2] - one[0]) * (one[3] - one[1]))
 
 
+def graph_folder(folder: Path) -> Path:
+    """The folder that holds `silver_dataset`: this one, or the nearest below it."""
+    return data_folder(folder, ("silver_dataset",), Counter(), WHERE)
+
+
 def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None = None) -> dict[str, SceneGraph]:
     """dicom_id -> graph of the `wanted` films, of all where None; what cannot be read is counted.
 
@@ -276,10 +282,14 @@ def read_graphs(folder: Path, notes: Counter[str], wanted: Container[str] | None
 def _graph_files(folder: Path, wanted: Container[str] | None) -> Iterator[bytes]:
     """The bytes of every wanted graph, from the folder or else from the archive."""
     silver = folder / "silver_dataset"
-    paths = sorted((silver / "scene_graph").glob(f"*{ENDING}"))
+    unpacked = silver / "scene_graph"
+    # Unzipped into a folder of the archive's name, they are in one of the same name in it.
+    paths = [unpacked / path for path in sorted(walk(unpacked)) if path.endswith(ENDING)]
 
     def is_wanted(name: str) -> bool:
-        return name.endswith(ENDING) and (wanted is None or Path(name).name.removesuffix(ENDING) in wanted)
+        plain = PurePosixPath(name).name
+        of_graph = plain.endswith(ENDING) and not is_clutter(plain)
+        return of_graph and (wanted is None or plain.removesuffix(ENDING) in wanted)
 
     if paths:
         paths = [path for path in paths if is_wanted(path.name)]

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from intervalchange.data.readers import mimic_files, mimic_studies
 from intervalchange.data.readers.files import plain_or_gzip, read_table, version_of
+from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.label_states import findings_of, uncertain_value
 from intervalchange.data.readers.mimic_files import FilmPaths
 from intervalchange.data.readers.source import Source
@@ -53,8 +54,8 @@ def read(
     images, reports: where these are, if not in ROOT. labels: chexpert or negbio. uncertain: what an uncertain label
     becomes: unknown, absent or present. report_part: body (findings and impression), flat, or whole.
     """
-    paths = mimic_files.locate_films(root, images, reports)
     notes: Counter[str] = Counter()
+    paths = mimic_files.locate_films(family_root(root, notes), images, reports)
     films = mimic_studies.frontal(mimic_studies.need_metadata(paths, notes), notes)
     findings, checked = study_findings(paths, labels, uncertain, notes)
     studies = mimic_studies.as_studies(paths, films, notes, tables_only, report_part)
@@ -69,7 +70,8 @@ def read(
     cases = [_tagged(case, checked, truth.same_state) for case in cases]
     maps = {studies[dicom].image: path for dicom, path in truth.maps.items()}
     release = version_of(paths.images) or ("2.1.0" if checked else "2.0.0")
-    return Source("mimic_cxr", release, paths.images, cases, dict(+notes), maps, paths.simulated)
+    frames = mimic_studies.frames_of(films, studies)
+    return Source("mimic_cxr", release, paths.images, cases, dict(+notes), maps, paths.simulated, frames=frames)
 
 
 def study_findings(

@@ -31,8 +31,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from intervalchange.data.readers.files import folder_with, iso, moment, need_columns, read_table
-from intervalchange.data.readers.imagenome_graphs import read_graphs, regions_of
+from intervalchange.data.readers.files import iso, moment, need_columns, read_table
+from intervalchange.data.readers.folders import family_root
+from intervalchange.data.readers.imagenome_graphs import graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import (
     FRONTAL,
     OFFICIAL_SPLITS,
@@ -47,7 +48,7 @@ from intervalchange.data.readers.mimic_files import (
     with_reports,
     with_truth,
 )
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import parse, reverse
@@ -79,15 +80,18 @@ def read(
     reports: Path | None = None,
     questions: Path | None = None,
     graphs: Path | None = None,
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the tables (and the report texts, unless tables_only).
 
     images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
     where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
-    paths = locate(root, images, reports, questions)
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = locate(root, images, reports, questions)
     films = _films(paths, notes)
     key_findings = _key_findings(paths, notes)
     rows = list(_rows(paths, films, notes))
@@ -106,7 +110,18 @@ def read(
     as_old = notes["difference rows with the main film earlier (turned round)"] > 0.25 * max(1, differences)
     release = paths.release or ("as 1.0.0" if as_old else "as 1.0.1")
     maps = {studies[study].image: path for study, path in truth.maps.items()}
-    return Source("mimic_diff_vqa", release, paths.images, cases, dict(notes), maps, paths.simulated)
+    sizes = {study.image: Frame.known(films[name].height, films[name].width) for name, study in studies.items()}
+    frames = {image: frame for image, frame in sizes.items() if frame is not None}
+    return Source(
+        "mimic_diff_vqa",
+        release,
+        paths.images,
+        cases,
+        dict(notes),
+        maps,
+        paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 @dataclass(frozen=True)
@@ -229,7 +244,7 @@ def _with_regions(
     folder: Path, required: bool, films: Mapping[str, MimicFilm], studies: Mapping[str, Study], notes: Counter[str]
 ) -> dict[str, Study]:
     """The studies with the regions of their scene graphs. required: it is an error where there are none."""
-    folder = folder_with(folder, "silver_dataset")
+    folder = graph_folder(folder)
     if not required and not (folder / "silver_dataset").is_dir():
         return dict(studies)
     of_dicom = {films[study].dicom: study for study in studies}

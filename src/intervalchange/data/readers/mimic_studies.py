@@ -14,6 +14,7 @@ from intervalchange.data.readers.cases import change_case, film_case, known_find
 from intervalchange.data.readers.files import plain_or_gzip, read_table
 from intervalchange.data.readers.mimic_files import FilmIds, FilmMetadata, FilmPaths
 from intervalchange.data.readers.mimic_sections import part_of
+from intervalchange.data.readers.source import Frame
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
 
@@ -75,6 +76,12 @@ def frontal(films: Films, notes: Counter[str]) -> dict[str, FilmMetadata]:
         else:
             notes["films without a subject or a study (left out)"] += 1
     return frontal
+
+
+def frames_of(films: Films, studies: Mapping[str, Study]) -> dict[str, Frame]:
+    """Image -> size of the original film by the metadata, where they say it. studies: by dicom_id."""
+    frames = {study.image: Frame.known(films[dicom].height, films[dicom].width) for dicom, study in studies.items()}
+    return {image: frame for image, frame in frames.items() if frame is not None}
 
 
 def as_studies(

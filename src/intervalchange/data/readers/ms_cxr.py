@@ -26,7 +26,8 @@ from typing import Any
 
 from intervalchange.data.readers import mimic_files, mimic_studies
 from intervalchange.data.readers.files import need_columns, newest_table, number, read_table
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.folders import family_root
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
@@ -48,6 +49,8 @@ class Phrase:
     boxes: tuple[Box, ...]
     split: str
     """train, val, test, or empty where the release does not say."""
+    frame: Frame | None = None
+    """Size of the film that the boxes were drawn on, where the table says it."""
 
 
 def read(
@@ -55,14 +58,17 @@ def read(
     images: Path | None = None,
     reports: Path | None = None,
     report_part: str = "body",
+    copies: str = "scaled",
     tables_only: bool = False,
 ) -> Source:
     """Read the table (and the report texts, unless tables_only).
 
     images, reports: where these are, if not in ROOT. report_part: body (findings and impression), flat, or whole.
+    copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
     """
-    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr and mimic-cxr-jpg")
     phrases = read_phrases(root, notes)
     ids = {phrase.dicom: (phrase.subject, phrase.study) for phrase in phrases}
     films = mimic_studies.named_films(paths, ids, notes)
@@ -80,7 +86,18 @@ def read(
     if not cases:
         raise SourceError("no frontal film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
     release = _table(root).stem.removeprefix(TABLE)
-    return Source("ms_cxr", release, paths.images, cases, dict(+notes), simulated=paths.simulated)
+    drawn_on = {phrase.dicom: phrase.frame for phrase in reversed(phrases) if phrase.frame is not None}
+    frames = mimic_studies.frames_of(films, studies)
+    frames |= {studies[dicom].image: frame for dicom, frame in drawn_on.items() if dicom in studies}
+    return Source(
+        "ms_cxr",
+        release,
+        paths.images,
+        cases,
+        dict(+notes),
+        simulated=paths.simulated,
+        frames=frames_of_copies(frames, copies),
+    )
 
 
 def _with_phrases(study: Study, phrases: Sequence[Phrase]) -> Study:
@@ -115,7 +132,7 @@ def read_phrases(root: Path, notes: Counter[str] | None = None) -> list[Phrase]:
         elif box is not None:
             finding, text = row["category_name"].strip().lower(), " ".join(row["label_text"].split())
             split = mimic_files.OFFICIAL_SPLITS.get(row.get("split", "").strip().lower(), "")
-            known = grouped.get((ids[2], finding, text)) or Phrase(*ids, finding, text, (), split)
+            known = grouped.get((ids[2], finding, text)) or Phrase(*ids, finding, text, (), split, _frame(row))
             if box in known.boxes:
                 notes["boxes given twice (kept once)"] += 1
                 continue
@@ -164,6 +181,10 @@ def _json_row(annotation: Mapping[str, Any], image: Mapping[str, Any], names: Ma
     return row | {"split": annotation.get("split") or ""}
 
 
+def _frame(row: Mapping[str, str]) -> Frame | None:
+    return Frame.known(*(number(row.get(name, "")) for name in ("image_height", "image_width")))
+
+
 def _box(row: Mapping[str, str], notes: Counter[str]) -> Box | None:
     """x, y, width, height -> corners inside the film."""
     try:
@@ -172,8 +193,8 @@ def _box(row: Mapping[str, str], notes: Counter[str]) -> Box | None:
         notes["boxes that are not numbers (skipped)"] += 1
         return None
     drawn = (x, y, x + width, y + height)
-    sides = (number(row.get(name, "")) for name in ("image_width", "image_height"))
-    right, bottom = (side if side > 0 else math.inf for side in sides)
+    frame = _frame(row)
+    right, bottom = (math.inf, math.inf) if frame is None else (frame.width, frame.height)
     box = (max(x, 0.0), max(y, 0.0), min(drawn[2], right), min(drawn[3], bottom))
     if not (box[2] > box[0] and box[3] > box[1]):
         notes["boxes that are empty or beside the film (skipped)"] += 1

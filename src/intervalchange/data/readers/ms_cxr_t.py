@@ -26,6 +26,7 @@ from pathlib import Path
 from intervalchange.data.readers import mimic_files, mimic_studies
 from intervalchange.data.readers.cases import change_case, known_findings
 from intervalchange.data.readers.files import need_columns, newest_table, plain_or_gzip, read_table
+from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.mimic_cxr import LABELLERS, Findings, study_findings
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
 from intervalchange.data.readers.source import Source
@@ -82,8 +83,9 @@ def read(
 
     images, reports: where these are, if not in ROOT. labels, uncertain, report_part: as for `mimic_cxr`.
     """
-    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
     notes: Counter[str] = Counter()
+    root = family_root(root, notes)
+    paths = mimic_files.locate_films(root, images, reports, expected="ms-cxr-t and mimic-cxr-jpg")
     path = newest_table(root / "ms-cxr-t", PAIRS, (".csv", ".csv.gz"), WHERE)
     pairs = _pairs(path, notes)
     ids = {dicom: (pair.subject, study) for pair in pairs for study, dicom in (pair.prior, pair.current)}

@@ -11,12 +11,13 @@ acknowledgement of the NIH Clinical Center, and the citation.
 for 3,154 patients; `Data_Entry_2017_v2020.csv` has it right, and is read where both are there. Time is `Follow-up #`,
 never the number of the file, and no pair is made of a patient whose age falls along it. Headers with commas in
 brackets, a comma at the end of each line, `Patient Gender` or `Patient Sex`, ages such as `058Y`, rows in no order,
-`Infiltrate` in the list of boxes, whose header has three fields more than its rows; copies of films of another size.
+`Infiltrate` in the list of boxes, whose header has three fields more than its rows; copies of films as JPEG or of
+another size, to which boxes are scaled; no list of films to validate on: an eighth of the training patients is taken.
 **Not handled.** Noise of the labels, drains beside pneumothoraces, a few films that are lateral, rotated or inverted.
 The same films are in RSNA and COVIDx under other names.
 
 ROOT holds one of the two tables and, where they are there, BBox_List_2017.csv, train_val_list.txt and test_list.txt;
-the films are in `images/` or in `images_001/images/` to `images_012/images/`.
+the films, PNG or JPEG, are anywhere below, as in `images/` or in `images_001/images/` to `images_012/images/`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from intervalchange.data.png_jpeg import size_from_header
 from intervalchange.data.readers.cases import change_cases, film_case
 from intervalchange.data.readers.files import OLDEST, PER_YEAR, marker, need_columns, number, plain_or_gzip, read_table
+from intervalchange.data.readers.folders import data_folder, films_below, named
 from intervalchange.data.readers.single_films import within_film
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Frame, Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Case, Region, Study
 
@@ -63,30 +64,36 @@ FINDING_OF_LABEL = MappingProxyType(
 NO_FINDING = "no finding"
 FRAME = 1024
 """Side, in pixels, of the films that the boxes were drawn on."""
+VALIDATION_SHARE = 1 / 8
+"""Of the patients of train_val_list.txt: Wang et al. took 70 % of all to train, 10 % to validate, 20 % to test."""
+ENDINGS = (".png", ".jpg", ".jpeg")
 _BY_NAME = {label.lower().replace("_", " "): name for label, name in FINDING_OF_LABEL.items()}
 _BY_NAME |= {"infiltrate": "infiltration", "no finding": NO_FINDING}
 
 
 def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
-    """Read the tables, and of films with boxes the size that the file claims, unless tables_only.
+    """Read the tables, and the names of the films on disk unless tables_only. Boxes are in the frame of 1024 pixels.
 
     images: folder that holds the films, or `images/` or `images_0NN/`, if not ROOT.
     """
     notes: Counter[str] = Counter()
+    root = data_folder(root, tuple(TABLES), notes, WHERE)
     path, release = _table(root, notes)
     series = _films(path, notes)
     folder = images or root
-    paths = _paths(folder, tables_only)
+    paths = _paths(folder, tables_only, notes)
     boxes = _boxes(root, notes)
     split_of_film = _lists(root, notes)
     cases: list[Case] = []
     for patient, films in series.items():
         films.sort(key=lambda film: (film.order, film.study_id))
-        films = [_with_film(film, paths, boxes, None if tables_only else folder, notes) for film in films]
+        films = [_with_film(film, paths, boxes, notes) for film in films]
         cases += _patient_cases(patient, films, _split(films, split_of_film, notes), notes)
     if not cases:
         raise SourceError("no film could be used.", where=path, remedy=f"Noted: {dict(notes)}.")
-    return Source("nih", release, folder, cases, dict(+notes), {}, marker(root / "SIMULATED"))
+    frames = {case.current.image: Frame(FRAME, FRAME) for case in cases if case.current.regions}
+    simulated = marker(root / "SIMULATED")
+    return Source("nih", release, folder, cases, dict(+notes), {}, simulated, {}, frames, VALIDATION_SHARE)
 
 
 def _table(root: Path, notes: Counter[str]) -> tuple[Path, str]:
@@ -127,11 +134,17 @@ def _films(path: Path, notes: Counter[str]) -> dict[str, list[Study]]:
         else:
             seen.add(image)
             gender = gender.strip().upper()[:1]
-            stem = image.removesuffix(".png")
+            stem = _stem(image)
             sex = gender if gender in ("F", "M") else ""
             study = Study(stem, image, view, order=order, findings=findings, age=_years(age, notes), sex=sex)
             series.setdefault(patient, []).append(study)
     return series
+
+
+def _stem(image: str) -> str:
+    """The name of a film without its ending, which differs between copies."""
+    name, dot, ending = image.strip().rpartition(".")
+    return name if dot and f".{ending.lower()}" in ENDINGS else image.strip()
 
 
 class LabelCells:
@@ -174,22 +187,19 @@ def _years(text: str, notes: Counter[str]) -> float:
     return years
 
 
-def _paths(folder: Path, tables_only: bool) -> dict[str, str]:
-    """Name of a film -> its path under the folder, for every film on disk. Raises SourceError where there is none."""
-    inside = [folder / "images", *sorted(folder.glob("images_[0-9]*/images")), *sorted(folder.glob("images_[0-9]*"))]
-    paths = {
-        path.name: path.relative_to(folder).as_posix()
-        for candidate in (*inside, folder)
-        if candidate.is_dir()
-        for path in candidate.glob("*.png")
-    }
+def _paths(folder: Path, tables_only: bool, notes: Counter[str]) -> dict[str, str]:
+    """Name of a film without ending -> its path under the folder, wherever below it the film is.
+
+    Raises SourceError where there is none.
+    """
+    paths = {} if tables_only else films_below(folder, ENDINGS, notes)
     if not paths and not tables_only:
         raise SourceError("no film is here, neither in images/ nor in images_0NN/images/.", where=folder, remedy=WHERE)
     return paths
 
 
 def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
-    """Name of a film -> (finding, x1, y1, x2, y2 in the frame of 1024 pixels)."""
+    """Name of a film without ending -> (finding, x1, y1, x2, y2 in the frame of 1024 pixels)."""
     path = plain_or_gzip(root, BOXES)
     if path is None:
         notes[f"{BOXES} is not there: no boxes"] = 1
@@ -205,53 +215,33 @@ def _boxes(root: Path, notes: Counter[str]) -> dict[str, list[tuple[str, Box]]]:
         if not name or name == NO_FINDING:
             notes["boxes of an unknown label (left out)"] += 1
         elif box is not None:
-            boxes.setdefault(image.strip(), []).append((name, box))
+            boxes.setdefault(_stem(image), []).append((name, box))
     return boxes
 
 
 def _with_film(
-    film: Study,
-    paths: Mapping[str, str],
-    boxes: Mapping[str, Iterable[tuple[str, Box]]],
-    folder: Path | None,
-    notes: Counter[str],
+    film: Study, paths: Mapping[str, str], boxes: Mapping[str, Iterable[tuple[str, Box]]], notes: Counter[str]
 ) -> Study:
-    """The film with its path and its boxes, in its own pixels where the folder is given."""
-    image = paths.get(film.image, f"images/{film.image}")
-    if film.image not in boxes:
-        return replace(film, image=image)
-    wide, high = _scales(folder / image, notes) if folder is not None else (1.0, 1.0)
+    """The film with its path, and its boxes in the frame of 1024 pixels."""
+    image = paths.get(film.study_id, f"images/{film.image}")
     regions = []
-    for name, (x1, y1, x2, y2) in boxes[film.image]:
-        regions.append(Region("finding", name, (x1 * wide, y1 * high, x2 * wide, y2 * high)))
+    for name, box in boxes.get(film.study_id, ()):
+        regions.append(Region("finding", name, box))
         if film.findings[name] != 1:
             notes["boxes of findings that the labels of the film do not name (kept)"] += 1
     return replace(film, image=image, regions=tuple(regions))
 
 
-def _scales(path: Path, notes: Counter[str]) -> tuple[float, float]:
-    """How much smaller a copy of a film is than the frame of the boxes, across and down."""
-    try:
-        with path.open("rb") as file:
-            size = size_from_header(file.read(64))
-    except OSError:
-        size = None
-    if size is None or size == (FRAME, FRAME):
-        return 1.0, 1.0
-    notes[f"films with boxes that are not {FRAME} x {FRAME} (their boxes are scaled)"] += 1
-    return size[0] / FRAME, size[1] / FRAME
-
-
 def _lists(root: Path, notes: Counter[str]) -> dict[str, str]:
-    """Name of a film -> train or test of the official lists; empty, with a note, where one is not there."""
+    """Film without ending -> train or test of the official lists; empty, with a note, where one is not there."""
     split = {}
     for name, word in ((TRAIN, "train"), (TEST, "test")):
-        path = root / name
+        path = named(root, name)
         if not path.is_file():
             notes[f"{name} is not there: the official split is unknown"] = 1
             return {}
         lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
-        split.update(dict.fromkeys(lines, word))
+        split.update(dict.fromkeys(map(_stem, lines), word))
     return split
 
 
@@ -259,12 +249,12 @@ def _split(films: Iterable[Study], split_of_film: Mapping[str, str], notes: Coun
     """The split of a patient: test where any film is in the list of test films."""
     if not split_of_film:
         return ""
-    named = {split_of_film.get(Path(film.image).name, "") for film in films}
-    if {"train", "test"} <= named:
+    lists = {split_of_film.get(film.study_id, "") for film in films}
+    if {"train", "test"} <= lists:
         notes["patients in both official lists (taken as test)"] += 1
-    if named == {""}:
+    if lists == {""}:
         notes["patients in neither official list (no split)"] += 1
-    return "test" if "test" in named else "train" if "train" in named else ""
+    return "test" if "test" in lists else "train" if "train" in lists else ""
 
 
 def _patient_cases(patient: str, films: list[Study], split: str, notes: Counter[str]) -> list[Case]:

@@ -8,7 +8,8 @@ are not annotated.
 **Cite.** JF Healthcare, "object-CXR: automatic detection of foreign objects on chest X-rays", MIDL 2020.
 **Defects handled.** `image_path` where the table should say `image_name`; corners in any order; outlines that leave the
 film (clipped); objects without an area, or that cannot be read; a film in several rows.
-**Not handled.** Nothing says who a film is of, when it was taken, or its view: every film counts as a patient.
+**Not handled.** Nothing says who a film is of, when it was taken, or its view: every film counts as a patient. Nothing
+says how large a film was, so objects cannot be scaled to a copy of another size: it is refused.
 
 ROOT holds `train.csv`, `dev.csv`, `train/*.jpg` and `dev/*.jpg`; dev becomes `val`. The finding is "foreign object". No
 answer has a word for it, and nothing else is known of a film, so all answers are empty.
@@ -18,16 +19,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from intervalchange.data import run_length
-from intervalchange.data.png_jpeg import size_from_header
+from intervalchange.data.frames import lies_beside, too_many
+from intervalchange.data.png_jpeg import size_of_file
 from intervalchange.data.readers.cases import film_case
-from intervalchange.data.readers.files import PROBED, marker, number, plain_or_gzip, read_table
-from intervalchange.data.readers.single_films import within_film
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.files import marker, number, plain_or_gzip, read_table
+from intervalchange.data.readers.folders import data_folder
+from intervalchange.data.readers.single_films import film_paths, within_film
+from intervalchange.data.readers.source import Frame, Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Box, Region, Study
 
@@ -36,9 +40,8 @@ FINDING = "foreign object"
 PARTS = {"train": "train", "dev": "val"}
 """Table and folder -> split."""
 NAMES = ("image_name", "image_path")
+ENDINGS = (".jpg", ".jpeg", ".png")
 RECTANGLE, ELLIPSE, POLYGON = "0", "1", "2"
-HEAD_BYTES = 65_536
-"""Read of a film at first, to learn its size."""
 FARTHEST = 100_000.0
 """Pixels; what lies further from the corner of the film is a typing error that would take minutes to draw."""
 
@@ -52,6 +55,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     images: the folder that holds `train/` and `dev/`, or all films, if it is not ROOT.
     """
     notes: Counter[str] = Counter()
+    root = data_folder(root, tuple(f"{part}.csv" for part in PARTS), notes, WHERE)
     folder = images or root
     tables = {part: path for part in PARTS if (path := plain_or_gzip(root, f"{part}.csv")) is not None}
     if not tables:
@@ -61,12 +65,14 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     cases = []
     for part, path in tables.items():
         films = _films(path, notes)
-        prefix = _prefix(folder, part, list(films), tables_only)
+        stems = {name: f"{part}/{Path(name).stem}" for name in films}
+        paths = film_paths(folder, stems, ENDINGS, tables_only, WHERE, f"{part}.csv")
+        sizes = {} if tables_only else _sizes(folder, paths, notes)
+        _refuse_copies(folder, films, sizes)
         for name, shapes in films.items():
-            image = prefix + name
-            size = None if tables_only else _size(folder / image, notes)
+            image = paths[name]
             study_id = f"{part}-{Path(name).stem}"
-            regions = tuple(_regions(shapes, size, notes))
+            regions = tuple(_regions(shapes, sizes.get(name), notes))
             findings = {FINDING: float(shapes is not None)}
             study = Study(study_id, image, findings=findings, regions=regions)
             cases.append(film_case(study, study_id, PARTS[part], normal=False))
@@ -127,39 +133,50 @@ def parse(text: str) -> Shape | None:
 # --- the films -----------------------------------------------------------------------------------------------------
 
 
-def _prefix(folder: Path, part: str, names: list[str], tables_only: bool) -> str:
-    """`train/` or empty: how films are named under the folder. Raises SourceError where none is there."""
-    probed = names[:: max(1, len(names) // PROBED)]
-    for prefix in (f"{part}/", ""):
-        if any((folder / f"{prefix}{name}").is_file() for name in probed):
-            return prefix
-    if names and not tables_only:
-        raise SourceError(f"none of the films of {part}.csv is here.", where=folder, remedy=WHERE)
-    return f"{part}/"
+def _sizes(folder: Path, paths: Mapping[str, str], notes: Counter[str]) -> dict[str, Frame]:
+    """File name -> size as the head of the file says; those where it cannot be read are counted."""
+    sizes = {}
+    for name, path in paths.items():
+        size = size_of_file(folder / path)
+        if size is None:
+            notes["films that are missing or whose size cannot be read (their objects have no masks)"] += 1
+        else:
+            sizes[name] = Frame(size[1], size[0])
+    return sizes
 
 
-def _size(path: Path, notes: Counter[str]) -> tuple[int, int] | None:
-    """(height, width) as the head of the file says; None, and counted, where it cannot be read."""
-    size = None
-    try:
-        with path.open("rb") as file:
-            data = file.read(HEAD_BYTES)
-            size = size_from_header(data) or size_from_header(data + file.read())
-    except (OSError, ValueError):  # ValueError: no file has this name
-        pass  # counted below; prepare says what is wrong with the film
-    if size is None:
-        notes["films that are missing or whose size cannot be read (their objects have no masks)"] += 1
-        return None
-    return size[1], size[0]
+def _refuse_copies(folder: Path, films: Mapping[str, list[Shape] | None], sizes: Mapping[str, Frame]) -> None:
+    """Raise SourceError where many objects lie beside their films.
+
+    No table says how large the films were, so that it cannot be said how far a copy was scaled.
+    """
+    with_objects = [name for name, shapes in films.items() if shapes and name in sizes]
+    beside = [name for name in with_objects if _beside(films[name] or [], sizes[name])]
+    if too_many(len(beside), len(with_objects)):
+        size = sizes[beside[0]]
+        what = (
+            f"of {len(with_objects)} films with objects {len(beside)} are too small for them, "
+            f"e.g. {beside[0]}, {size.width} x {size.height} pixels: this is a copy of another size."
+        )
+        raise SourceError(what, where=folder, remedy=f"Give the films as published; no table says their size. {WHERE}")
 
 
-def _regions(shapes: list[Shape] | None, size: tuple[int, int] | None, notes: Counter[str]) -> list[Region]:
+def _beside(shapes: Iterable[Shape], size: Frame) -> bool:
+    return any(lies_beside(box_of(points), size.height, size.width) for _, points in shapes)
+
+
+def box_of(points: Iterable[tuple[float, float]]) -> Box:
+    """The box around the corners of a shape."""
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _regions(shapes: list[Shape] | None, size: Frame | None, notes: Counter[str]) -> list[Region]:
     """Objects that have an area on the film. Masks only where its size is known."""
-    height, width = size or (0, 0)
+    height, width = (0, 0) if size is None else (size.height, size.width)
     regions = []
     for kind, points in shapes or ():
-        xs, ys = zip(*points, strict=True)
-        box = within_film((min(xs), min(ys), max(xs), max(ys)), height, width, notes)
+        box = within_film(box_of(points), height, width, notes)
         if box is None:
             continue
         rle = None if size is None else mask_of(kind, points, box, height, width)

@@ -27,6 +27,7 @@ from xml.etree import ElementTree
 from intervalchange.data.readers import openi_mesh
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import PROBED, marker, need_columns, plain_or_gzip, read_table
+from intervalchange.data.readers.folders import data_folder, films_by_name
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
@@ -38,9 +39,12 @@ XML, TABLE, KAGGLE, PROJECTIONS = (
     "indiana_reports.csv",
     "indiana_projections.csv",
 )
+UNPACKED = "NLMCXR_reports"
 SECTIONS = ("INDICATION", "COMPARISON", "FINDINGS", "IMPRESSION")
 FOLDERS = ("NLMCXR_png", "images/images_normalized", "images_normalized", "images", ".")
 NAMES = ("{id}.png", "{plain}.dcm.png", "{plain}.png", "{id}.jpg", "{id}.dcm", "{plain}.dcm")
+PATTERNS = tuple(name if inner == "." else f"{inner}/{name}" for inner in FOLDERS for name in NAMES)
+ENDINGS = (".png", ".jpg", ".jpeg", ".dcm")
 LARGEST = 2**20
 """Bytes of one report; real ones have a few thousand."""
 NOT_A_LABEL = frozenset({"normal", openi_mesh.NOT_CODED, "technical quality of image unsatisfactory"})
@@ -66,20 +70,24 @@ class Report:
 def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
     """Read the reports. images: the folder of the films, if not under ROOT."""
     notes: Counter[str] = Counter()
+    if root.is_dir() and not any(root.glob("[!.]*.xml")):
+        root = data_folder(root, (XML, UNPACKED, TABLE, KAGGLE), notes, WHERE)
     folder = root if root.is_dir() else root.parent
     all_reports = reports(root, notes)
     projections = _projections(folder, notes)
-    pattern = _pattern(images, folder, [image for report in all_reports for image in report.images], tables_only)
+    paths = _paths(images, folder, [image for report in all_reports for image in report.images], tables_only)
     cases: list[Case] = []
     for report in all_reports:
-        cases += _cases(report, projections, pattern, notes)
+        cases += _cases(report, projections, paths, notes)
     if not cases:
         raise SourceError("no report has a frontal film.", where=root, remedy=f"Noted: {dict(notes)}. {WHERE}")
     simulated = marker(folder / "SIMULATED")
     return Source("openi", "NLMCXR", images or folder, cases, dict(+notes), {}, simulated)
 
 
-def _cases(report: Report, projections: Mapping[str, str], pattern: str, notes: Counter[str]) -> Iterable[Case]:
+def _cases(
+    report: Report, projections: Mapping[str, str], paths: Mapping[str, str], notes: Counter[str]
+) -> Iterable[Case]:
     """One case for each frontal film of a report."""
     if not report.images:
         notes["reports without a film (left out)"] += 1
@@ -88,7 +96,7 @@ def _cases(report: Report, projections: Mapping[str, str], pattern: str, notes: 
     if not coded:
         notes["reports that were not coded (their findings are unknown)"] += 1
     for image in _frontal(report.images, projections, notes):
-        study = Study(image, file_name(pattern, image), report=report.text, findings=labels_of(report.labels))
+        study = Study(image, paths[image], report=report.text, findings=labels_of(report.labels))
         normal = coded and any(label.strip().lower() == "normal" for label in report.labels)
         yield film_case(study, report.report_id, normal=normal)
 
@@ -133,17 +141,32 @@ def file_name(pattern: str, image: str) -> str:
     return pattern.format(id=image, plain=_plain(image))
 
 
-def _pattern(images: Path | None, folder: Path, ids: Sequence[str], tables_only: bool) -> str:
-    """How the films are named under the image root; the first that are found decide."""
+def _paths(images: Path | None, folder: Path, ids: Sequence[str], tables_only: bool) -> dict[str, str]:
+    """Film -> its path under the image root: as the collection names it, else wherever below a film of its name is."""
     root = images or folder
+    pattern = _pattern(root, ids)
+    paths = {image: file_name(pattern or (PATTERNS[0] if images is None else NAMES[0]), image) for image in ids}
+    if tables_only or not ids or all((root / path).is_file() for path in paths.values()):
+        return paths
+    below = films_by_name(root, ENDINGS)
+    elsewhere = {
+        image: below[stem][0]
+        for image in ids
+        for stem in (f"{_plain(image)}.dcm", _plain(image), image)
+        if stem in below and not (root / paths[image]).is_file()
+    }
+    if not pattern and not elsewhere:
+        raise SourceError("none of the films that the reports name is here.", where=root, remedy=WHERE)
+    return paths | elsewhere
+
+
+def _pattern(root: Path, ids: Sequence[str]) -> str:
+    """How the films are named under the image root, by the first that are found; empty where none is."""
     step = max(1, len(ids) // PROBED)
-    patterns = [name if inner == "." else f"{inner}/{name}" for inner in FOLDERS for name in NAMES]
-    for pattern in patterns:
+    for pattern in PATTERNS:
         if any((root / file_name(pattern, image)).is_file() for image in ids[::step]):
             return pattern
-    if ids and not tables_only:
-        raise SourceError("none of the films that the reports name is here.", where=root, remedy=WHERE)
-    return patterns[0] if images is None else NAMES[0]
+    return ""
 
 
 def _projections(folder: Path, notes: Counter[str]) -> dict[str, str]:
@@ -174,7 +197,7 @@ def reports(root: Path, notes: Counter[str] | None = None) -> list[Report]:
     if root.is_file():
         found = _from_kaggle(root) if root.name.startswith("indiana") else _from_table(root)
     else:
-        xml = next((p for p in (root / XML, root / "NLMCXR_reports" / XML, root) if any(p.glob("*.xml"))), None)
+        xml = next((p for p in (root / XML, root / UNPACKED / XML, root) if any(p.glob("[!.]*.xml"))), None)
         table, kaggle = plain_or_gzip(root, TABLE), plain_or_gzip(root, KAGGLE)
         if xml is not None:
             found = _from_xml(xml, notes)
@@ -197,7 +220,7 @@ def reports(root: Path, notes: Counter[str] | None = None) -> list[Report]:
 
 def _from_xml(folder: Path, notes: Counter[str]) -> list[Report]:
     found = []
-    for path in sorted(folder.glob("*.xml")):
+    for path in sorted(folder.glob("[!.]*.xml")):
         try:
             data = path.read_bytes()
             if len(data) > LARGEST or b"<!ENTITY" in data:

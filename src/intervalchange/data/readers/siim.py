@@ -13,8 +13,9 @@ stage 1 and flat in stage 2.
 **Not handled.** There is no patient and no order in time: a person may have several films, and the same ones are in
 NIH ChestX-ray14 and in RSNA under other names.
 
-ROOT holds `stage_2_train.csv` or `train-rle.csv`, and the films anywhere below it. Of a film without pneumothorax
-nothing else is known: its answer is empty.
+ROOT holds `stage_2_train.csv` or `train-rle.csv`, and the films anywhere below it, also behind links: DICOM, or PNG or
+JPEG copies of any size, to which the masks are scaled (pictures in a folder `masks` are not films). Of a film without
+pneumothorax nothing else is known: its answer is empty.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from pathlib import Path
 import numpy as np
 
 from intervalchange.data import run_length
+from intervalchange.data.frames import too_many
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import marker, need_columns, plain_or_gzip, read_table
-from intervalchange.data.readers.single_films import frontal, read_headers
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.folders import data_folder, films_below
+from intervalchange.data.readers.single_films import FilmHeader, frontal, read_headers
+from intervalchange.data.readers.source import Frame, Source
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Region, Study
 
@@ -40,6 +43,7 @@ STARTS = ("detect", "relative", "absolute")
 SIDE = 1024
 """Pixels of every film of the real set."""
 NONE = "-1"
+ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
 def read(root: Path, images: Path | None = None, starts: str = "detect", tables_only: bool = False) -> Source:
@@ -51,17 +55,18 @@ def read(root: Path, images: Path | None = None, starts: str = "detect", tables_
     if starts not in STARTS:
         raise ConfigError(f"unknown starts '{starts}' of runs.", remedy=f"Choose one of: {', '.join(STARTS)}.")
     notes: Counter[str] = Counter()
+    root = data_folder(root, tuple(TABLES), notes, WHERE)
     path, release = _table(root)
     rows = _rows(path, notes)
     folder = images or root
-    paths = _films(folder, notes)
+    paths = films_below(folder, ENDINGS, notes)
     if not tables_only:
         rows = _on_disk(rows, paths, folder, notes)
     simulated = marker(root / "SIMULATED")
     side = int(simulated.get("pixels") or SIDE)
     headers = {} if tables_only else read_headers(folder, {image: paths[image] for image in rows}, notes)
-    sizes = {image: (header.height or side, header.width or side) for image, header in headers.items()}
-    absolute = starts == "absolute" or (starts == "detect" and _absolute(rows, sizes, side))
+    sizes = _sizes(rows, headers, side)
+    absolute = starts == "absolute" or (starts == "detect" and _absolute(rows, sizes))
     if absolute:
         notes["masks whose runs start at their place on the film, not after the run before"] = sum(
             map(len, rows.values())
@@ -74,7 +79,7 @@ def read(root: Path, images: Path | None = None, starts: str = "detect", tables_
             image=paths.get(image, f"{image}.dcm"),
             view=header.view,
             findings={"pneumothorax": float(bool(texts))},
-            regions=_regions(texts, *sizes.get(image, (side, side)), absolute, notes),
+            regions=_regions(texts, *sizes[image], absolute, notes),
             age=header.age,
             sex=header.sex,
         )
@@ -84,7 +89,8 @@ def read(root: Path, images: Path | None = None, starts: str = "detect", tables_
     notes["films without pneumothorax (nothing else is known of them: their answer is left empty)"] = sum(
         not case.answer for case in cases
     )
-    return Source("siim", release, folder, cases, dict(+notes), {}, simulated)
+    frames = {paths[image]: Frame(*size) for image, size in sizes.items() if image in paths}
+    return Source("siim", release, folder, cases, dict(+notes), {}, simulated, frames=frames)
 
 
 def _table(root: Path) -> tuple[Path, str]:
@@ -119,16 +125,6 @@ def _rows(path: Path, notes: Counter[str]) -> dict[str, list[str]]:
     return rows
 
 
-def _films(folder: Path, notes: Counter[str]) -> dict[str, str]:
-    """Image id -> path under the folder, wherever it is."""
-    paths: dict[str, str] = {}
-    for path in sorted(folder.rglob("*.dcm")):
-        if path.stem in paths:
-            notes["films that are there twice (the first is taken)"] += 1
-        paths.setdefault(path.stem, path.relative_to(folder).as_posix())
-    return paths
-
-
 def _on_disk(
     rows: Mapping[str, list[str]], paths: Mapping[str, str], folder: Path, notes: Counter[str]
 ) -> dict[str, list[str]]:
@@ -141,7 +137,21 @@ def _on_disk(
     return present
 
 
-def _absolute(rows: Mapping[str, list[str]], sizes: Mapping[str, tuple[int, int]], side: int) -> bool:
+def _sizes(rows: Mapping[str, list[str]], headers: Mapping[str, FilmHeader], side: int) -> dict[str, tuple[int, int]]:
+    """Image id -> height and width of the film that its masks were drawn on.
+
+    A DICOM of another size than the published square is a film of its own, unless the masks of the set do not fit such
+    films and fit the square: then these are smaller copies.
+    """
+    sizes = {image: (header.height or side, header.width or side) for image, header in headers.items()}
+    own = {image: sizes.get(image, (side, side)) for image in rows}
+    texts = [(text, own[image]) for image, several in rows.items() for text in several if own[image] != (side, side)]
+    unfit = [text for text, size in texts if not _fits(text, *size, False) and not _fits(text, *size, True)]
+    fit_square = [text for text in unfit if _fits(text, side, side, False) or _fits(text, side, side, True)]
+    return dict.fromkeys(rows, (side, side)) if too_many(len(fit_square), len(texts)) else own
+
+
+def _absolute(rows: Mapping[str, list[str]], sizes: Mapping[str, tuple[int, int]]) -> bool:
     """Whether the table makes sense only if runs start at absolute positions on the film.
 
     Gaps always ascend, and their sum with the runs stays on the film. Positions read as gaps soon add up to more than
@@ -150,7 +160,7 @@ def _absolute(rows: Mapping[str, list[str]], sizes: Mapping[str, tuple[int, int]
     positions = False
     for image, texts in rows.items():
         for text in texts:
-            fits = [_fits(text, *sizes.get(image, (side, side)), absolute) for absolute in (False, True)]
+            fits = [_fits(text, *sizes[image], absolute) for absolute in (False, True)]
             if fits == [True, False]:
                 return False
             positions = positions or fits == [False, True]

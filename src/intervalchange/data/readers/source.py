@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from intervalchange.errors import ConfigError
 from intervalchange.records import Case
+
+COPIES = ("scaled", "stretched")
+"""How films of another size were made: with their shape kept, or each side by itself, as to fill a square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size, in pixels, of the film that boxes and masks were drawn on."""
+
+    height: int
+    width: int
+    stretched: bool = False
+    """Whether the film on disk is a copy whose sides were scaled each by itself; else it keeps the shape."""
+
+    @classmethod
+    def known(cls, height: float, width: float) -> Frame | None:
+        """None where a side is unknown: 0 or NaN."""
+        return cls(int(height), int(width)) if height >= 1 and width >= 1 else None
+
+
+def frames_of_copies(frames: Mapping[str, Frame], copies: str) -> dict[str, Frame]:
+    """The frames, where the user says how the films on disk were made of the originals: scaled or stretched."""
+    if copies not in COPIES:
+        raise ConfigError(f"unknown copies '{copies}'.", remedy=f"Choose one of: {', '.join(COPIES)}.")
+    return {image: replace(frame, stretched=copies == "stretched") for image, frame in frames.items()}
 
 
 @dataclass(frozen=True)
@@ -25,3 +51,7 @@ class Source:
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Study.image -> the file itself, where its name must not be kept; nor is then the date in its header."""
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    """Study.image -> what its regions were drawn on, where known; `prepare` scales them to the film on disk."""
+    validation_share: float = 0.0
+    """Of the training patients, where the official lists have no validation part and one is to be cut from these."""

@@ -13,9 +13,10 @@ blank or `000Y`. Polarity (MONOCHROME1 and 2) and bit depth are seen to when the
 are of one person, and there are no dates: no pairs can be made.
 
 ROOT holds `annotations/`, `train/` and `test/`, or for Kaggle `train.csv` and `train/`. Boxes are in pixels of the
-original film, so a copy that was scaled down cannot be used with them. A label is named as in the tables, in lower
-case; `fracture` is present where one of the clavicle or of a rib is. Where neither a finding we know by name nor
-`No finding` has its votes, the answer is empty.
+original film; of a copy as PNG or JPEG its size is read from `train_meta.csv` (image_id, dim0, dim1), or from columns
+`height` and `width`, and boxes are scaled. A tenth of the training films is taken to validate on. A label is named as
+in the tables, in lower case; `fracture` is present where one of the clavicle or of a rib is. Where neither a finding we
+know by name nor `No finding` has its votes, the answer is empty.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ import pandas as pd
 
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import (
-    folder_with,
     marker,
     need_columns,
     number,
@@ -38,14 +38,17 @@ from intervalchange.data.readers.files import (
     read_table,
     version_of,
 )
+from intervalchange.data.readers.folders import data_folder
 from intervalchange.data.readers.single_films import FilmHeader, film_paths, frontal, read_headers, within_film
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Box, Case, Region, Study
 
 WHERE = "Fetch it from https://physionet.org/content/vindr-cxr/ (credentialed) or from Kaggle's VinBigData competition."
 KAGGLE = "train.csv"
 READERS_PER_FILM = 3
+VALIDATION_SHARE = 0.1
+"""Of the training films, for PhysioNet names none to validate on."""
 NO_FINDING = "no finding"
 OTHER_NAMES = {"other diseases": "other disease"}
 FRACTURES = ("clavicle fracture", "rib fracture")
@@ -56,7 +59,10 @@ KAGGLE_LABELS = (
 )
 """In the order of their class_id."""
 CORNERS = ("x_min", "y_min", "x_max", "y_max")
-ENDINGS = (".dicom", ".dcm", ".png", ".jpg")
+ENDINGS = (".dicom", ".dcm", ".png", ".jpg", ".jpeg")
+SIZE_TABLES = ("train_meta.csv", "test_meta.csv", KAGGLE)
+SIZE_COLUMNS = (("dim0", "dim1"), ("height", "width"), ("img_height", "img_width"), ("rows", "columns"))
+"""Height and width of the original film, as copies of another size name them."""
 CONSENSUS = ""
 """The reader of a table without `rad_id`."""
 
@@ -74,19 +80,23 @@ class _Film:
     """Label and x1, y1, x2, y2, of every reader."""
 
 
-def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bool = False) -> Source:
+def read(
+    root: Path, images: Path | None = None, votes: int = 2, copies: str = "scaled", tables_only: bool = False
+) -> Source:
     """Read the tables, and the headers of the films unless tables_only.
 
     images: folder that holds `train/` and `test/`, if not ROOT. votes: how many of the three readers must see a label
-    for it to be present; the consensus of the test films counts as it is.
+    for it to be present; the consensus of the test films counts as it is. copies: how PNG or JPEG of another size were
+    made: scaled (with their shape kept), or stretched (as Kaggle's squares of 256, 512 and 1024 pixels mostly are).
     """
     if not 1 <= votes <= READERS_PER_FILM:
         raise ConfigError(f"{votes} votes of {READERS_PER_FILM} readers.", remedy="Give votes of 1, 2 or 3.")
     notes: Counter[str] = Counter()
-    root = folder_with(root, "annotations", KAGGLE)
+    root = data_folder(root, ("annotations", KAGGLE), notes, WHERE)
     films, release = _tables(root, notes)
     folder = images or root
-    paths = film_paths(folder, {i: f"{film.folder}/{i}" for i, film in films.items()}, ENDINGS, tables_only, WHERE)
+    stems = {image: f"{film.folder}/{image}" for image, film in films.items()}
+    paths = film_paths(folder, stems, ENDINGS, tables_only, WHERE)
     headers = {} if tables_only else read_headers(folder, paths, notes)
     cases = [
         _case(image, paths[image], films[image], votes, header, notes)
@@ -94,7 +104,12 @@ def read(root: Path, images: Path | None = None, votes: int = 2, tables_only: bo
     ]
     if not cases:
         raise SourceError("no film could be used.", where=root, remedy=f"Noted: {dict(notes)}.")
-    return Source("vindr", release, folder, cases, dict(+notes), {}, marker(root / "SIMULATED"))
+    simulated = marker(root / "SIMULATED")
+    frames = {paths[image]: frame for image, frame in _frames(root, folder, headers).items() if image in paths}
+    frames = frames_of_copies(frames, copies)
+    return Source(
+        "vindr", release, folder, cases, dict(+notes), {}, simulated, {}, frames, validation_share=VALIDATION_SHARE
+    )
 
 
 def _tables(root: Path, notes: Counter[str]) -> tuple[dict[str, _Film], str]:
@@ -126,6 +141,25 @@ def _tables(root: Path, notes: Counter[str]) -> tuple[dict[str, _Film], str]:
             elif image not in films:
                 notes["boxes of films without labels (left out)"] += 1
     return films, version_of(root) or "1.0.0"
+
+
+def _frames(root: Path, folder: Path, headers: Mapping[str, FilmHeader]) -> dict[str, Frame]:
+    """Image id -> size of the film its boxes were drawn on: of its DICOM, else as a table of a scaled copy says.
+
+    Copies as PNG or JPEG come with `train_meta.csv` (dim0 rows, dim1 columns), or with width and height in train.csv.
+    """
+    frames: dict[str, Frame] = {}
+    tables = [plain_or_gzip(place, name) for place in dict.fromkeys((root, folder)) for name in SIZE_TABLES]
+    for path in dict.fromkeys(path for path in tables if path is not None):
+        table = read_table(path, WHERE)
+        columns = next((both for both in SIZE_COLUMNS if {"image_id", *both} <= set(table.columns)), None)
+        if columns is not None:
+            for image, *sides in zip(table["image_id"], *(table[name] for name in columns), strict=True):
+                frame = Frame.known(*(number(side) for side in sides))
+                if frame is not None:
+                    frames.setdefault(image.strip(), frame)
+    own = {image: Frame.known(header.height, header.width) for image, header in headers.items()}
+    return frames | {image: frame for image, frame in own.items() if frame is not None}
 
 
 def _name(label: str) -> str:
