@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "intervalchange"
 
 LAYERS = {
     "records": 0, "findings": 0, "answer_reader": 0, "question_reader": 0, "grammar": 0,
-    "errors": 0,
+    "errors": 0, "cells": 0,
     "atomic_files": 0, "policy": 0, "extras": 0, "report.page": 0,
     "registry": 1, "config": 1, "data": 1, "simulation": 1, "evaluation": 1,
     "blocks": 2, "losses": 2,
@@ -23,7 +23,7 @@ LAYERS = {
     "inference": 5, "runs": 5,
     "report": 6, "consistency": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
-FOUNDATION = {"records", "findings", "answer_reader", "question_reader", "grammar", "errors", "atomic_files", "policy"}
+FOUNDATION = {"records", "findings", "answer_reader", "question_reader", "grammar", "errors", "cells", "atomic_files", "policy"}
 PAGE = "report.page"
 """The base template of every page: below evaluation, unlike the rest of `report` (decision 008)."""
 HEAVY = {"torch", "transformers", "torchvision", "timm", "fastapi", "gradio"}

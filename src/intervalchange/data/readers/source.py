@@ -25,3 +25,5 @@ class Source:
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Study.image -> the file itself, where its name must not be kept; nor is then the date in its header."""
+    order_open: frozenset[str] = frozenset()
+    """Cases of two films of which the tables do not say which is the earlier one: headers may."""
