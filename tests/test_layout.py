@@ -23,7 +23,17 @@ LAYERS = {
     "inference": 5, "runs": 5,
     "report": 6, "consistency": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
-FOUNDATION = {"records", "findings", "answer_reader", "question_reader", "grammar", "errors", "cells", "atomic_files", "policy"}
+FOUNDATION = {
+    "records",
+    "findings",
+    "answer_reader",
+    "question_reader",
+    "grammar",
+    "errors",
+    "cells",
+    "atomic_files",
+    "policy",
+}
 PAGE = "report.page"
 """The base template of every page: below evaluation, unlike the rest of `report` (decision 008)."""
 HEAVY = {"torch", "transformers", "torchvision", "timm", "fastapi", "gradio"}

@@ -117,7 +117,9 @@ def _header(path: Path) -> _Header | None:
     except Exception:  # a foreign parser fails in every way there is; whether the film is read is decided elsewhere
         return None
     sex = texts["PatientSex"].upper()
-    return _Header(_times(texts), texts["PatientID"].upper(), texts["PatientBirthDate"], sex if sex in ("F", "M") else "")
+    return _Header(
+        _times(texts), texts["PatientID"].upper(), texts["PatientBirthDate"], sex if sex in ("F", "M") else ""
+    )
 
 
 def _times(texts: Mapping[str, str]) -> dict[str, Moment]:

@@ -131,6 +131,7 @@ def read_table(path: Path, remedy: str) -> pd.DataFrame:
 
 
 _MISSING_CELLS = sorted({form for word in MISSING for form in (word, word.upper(), word.capitalize())} | {"NaN", "NaT"})
+_MISSING_CELLS.remove("")  # An empty cell too many at the end of a row would pass for none.
 """As they stand in files; one with blanks around it is left to `cells.present`."""
 _WORKBOOKS = {
     b"PK\x03\x04": "an Excel workbook (.xlsx) or a zip archive",

@@ -108,7 +108,8 @@ def _on_one_clock(first: Moment, second: Moment) -> tuple[Moment, Moment]:
 
 def _in_utc(moment: Moment) -> Moment:
     east, west = (EAST, WEST) if math.isnan(moment.ahead) else (moment.ahead, -moment.ahead)
-    return replace(moment, earliest=moment.earliest - east, latest=moment.latest + west)
+    # To the millisecond: 10:00 and 11:00+01:00 are one.
+    return replace(moment, earliest=round(moment.earliest - east, 8), latest=round(moment.latest + west, 8))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
