@@ -79,8 +79,8 @@ def newest_table(folder: Path, name: str, endings: Sequence[str], remedy: str) -
 
 def film_path(folder: Path, cell: str) -> str:
     """The path of a film below a folder. Backslashes are those of Windows where the film is there with slashes."""
-    slashed = cell.replace("\\", "/")
-    return slashed if slashed != cell and not isfile(folder / cell) and isfile(folder / slashed) else cell
+    slashed = cell.replace("\\", "/").removeprefix("./")
+    return slashed if "\\" in cell and not isfile(folder / cell) and isfile(folder / slashed) else cell
 
 
 def progress(items: Iterable[Item], label: str, total: int, least: int = 5000) -> Iterable[Item]:
@@ -150,6 +150,7 @@ def _form(path: Path) -> tuple[str, str]:
             raise SourceError(f"this is {name}.", where=path, remedy="Save the table as CSV (UTF-8) and give that.")
     encoding = "utf-16" if opening[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     first = (opening.decode(encoding, "ignore").splitlines() or [""])[0]
+    first = re.sub(r'"[^"]*"', "", first)
     separators = {mark: first.count(mark) for mark in (",", ";", "\t")}
     return encoding, max(separators, key=separators.__getitem__)
 

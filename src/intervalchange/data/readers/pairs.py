@@ -198,7 +198,7 @@ def _study(film: str, value: Callable[[str], str], taken: Moment, folder: Path, 
 def _order(prior: Moment, current: Moment, days: float, notes: Counter[str]) -> str:
     """What the dates of a row, or else the days between, say of its order in time."""
     known = later(prior, current)
-    between = 0 if math.isnan(days) else (days > 0) - (days < 0)
+    between = 0 if not math.isfinite(days) else (days > 0) - (days < 0)
     if known and between and known != between:
         notes["rows whose dates and days_between disagree (the dates count)"] += 1
     order = known or between
@@ -232,6 +232,9 @@ def named_findings(cell: str, notes: Counter[str] | None = None) -> dict[str, fl
 def _names(cell: str) -> Iterator[str]:
     """The names of a cell, in lower case. One that holds a comma itself stays whole where it is known."""
     text = present(cell)
+    if re.search(r"""['"]\s*:""", text):  # An object says which are present and which absent: no list of names.
+        yield text
+        return
     if text[:1] in "[({" and text[-1:] in "])}":
         text = text[1:-1]
         quoted = re.findall(r"""'([^']*)'|"([^"]*)\"""", text)

@@ -321,7 +321,7 @@ def _note_patients(table: ReferenceTable) -> None:
 
 def _coco(path: Path) -> ReferenceTable:
     plain = document(path)
-    annotations = plain.get("annotations") if isinstance(plain, dict) else plain
+    annotations = plain.get("annotations") if isinstance(plain, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(row, dict) for row in annotations):
         keyed = keyed_rows(plain, path)
         if keyed is not None:
@@ -331,11 +331,9 @@ def _coco(path: Path) -> ReferenceTable:
             where=path,
             remedy='It holds {"images": [...], "annotations": [...]}, or {"1": ["..."]}: id and reference.',
         )
-    listed = plain.get("images", []) if isinstance(plain, dict) else []
-    images = {row.get("id"): row for row in listed if isinstance(row, dict)}
+    images = {row.get("id"): row for row in plain.get("images", []) if isinstance(row, dict)}
     rows = []
     for number, row in enumerate(annotations, start=1):
         row = {**images.get(row.get("image_id"), {}), **row}
-        named = {"case_id": row.get("image_id")} if isinstance(plain, dict) or "image_id" in row else {}
-        rows.append((f"{path}, annotation {number}", {**row, **named}))
+        rows.append((f"{path}, annotation {number}", {**row, "case_id": row.get("image_id")}))
     return _records(path, rows)
