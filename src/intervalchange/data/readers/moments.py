@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from intervalchange.cells import present
@@ -132,7 +133,11 @@ def moment(cell: object, days_first: bool | None = None) -> Moment:
     13/02/2019, whose order of day and month the column decides (days_first), every ISO date-time with or without a
     zone, and plain numbers of fewer than eight digits.
     """
-    text = present(str(cell))
+    return _moment(present(str(cell)), days_first)
+
+
+@lru_cache(maxsize=1 << 16)
+def _moment(text: str, days_first: bool | None) -> Moment:
     if not text:
         return Moment()
     if _NUMBER.fullmatch(text):
@@ -142,7 +147,8 @@ def moment(cell: object, days_first: bool | None = None) -> Moment:
     span = _days(day, days_first)
     if span is None:
         return _other_iso(text)
-    return at_time(Moment("calendar", *span), time)
+    taken = Moment("calendar", *span)
+    return at_time(taken, time) if time else taken
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -204,7 +210,7 @@ def at_time(day: Moment, cell: str, digits: Digits = "dicom") -> Moment:
     if not text or day.latest - day.earliest != 1:
         return day  # An ambiguous day is not made clearer by its time.
     ahead = math.nan
-    if match := _ZONE.fullmatch(text):
+    if not text.replace(".", "", 1).isdigit() and (match := _ZONE.fullmatch(text)):
         text, ahead = match[1], 0.0 if match[2] else _zone(match[3], match[4], match[5])
     clock = _clock(text, digits)
     if clock is None or ahead < -WEST or ahead > EAST:

@@ -29,6 +29,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -220,18 +221,24 @@ def named_findings(cell: str, notes: Counter[str] | None = None) -> dict[str, fl
 
     Read are names joined by | ; , / "and" or line ends, and lists as Python, NumPy and JSON write them.
     """
-    names = set(_names(cell)) - NOTHING_FOUND
-    known = names & VOCABULARY
-    if notes is not None and names and not known:
+    findings, unknown = _named(present(cell))
+    if notes is not None and unknown and not findings:
         notes["cells of findings that name nothing known"] += 1
-    elif notes is not None and names != known:
-        notes["names of findings that are not known (left out)"] += len(names - known)
-    return {finding: 1.0 for finding, others in ALIASES.items() if known & {finding, *others}}
+    elif notes is not None and unknown:
+        notes["names of findings that are not known (left out)"] += unknown
+    return dict.fromkeys(findings, 1.0)
 
 
-def _names(cell: str) -> Iterator[str]:
+@lru_cache(maxsize=1 << 14)
+def _named(cell: str) -> tuple[tuple[str, ...], int]:
+    """The findings of a cell, and how many of its names are not known."""
+    names = set(_names(cell)) - NOTHING_FOUND
+    findings = tuple(finding for finding, others in ALIASES.items() if names & {finding, *others})
+    return findings, len(names - VOCABULARY)
+
+
+def _names(text: str) -> Iterator[str]:
     """The names of a cell, in lower case. One that holds a comma itself stays whole where it is known."""
-    text = present(cell)
     if re.search(r"""['"]\s*:""", text):  # An object says which are present and which absent: no list of names.
         yield text
         return
