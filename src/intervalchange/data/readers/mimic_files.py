@@ -170,8 +170,9 @@ def film_metadata(paths: FilmPaths, notes: Counter[str]) -> dict[str, FilmMetada
     for dicom, position, meaning, date, time, *ids, rows, columns in zip(*(table[n] for n in wanted), strict=True):
         view = position.strip() if position.strip() in ("PA", "AP") else meaning.strip() or position.strip()
         day = moment(date)
-        taken = at_time(day, time, digits) if day else day
-        if not day:
+        taken = at_time(day, time, digits)
+        if not day.iso:
+            day = taken = Moment()
             notes["metadata dates that cannot be read"] += 1
         elif taken == day:
             notes["films without a StudyTime (only their day is known)"] += 1
