@@ -501,4 +501,5 @@ def test_two_files_are_not_compared_by_what_is_undefined(tmp_path: Path) -> None
     reference = references_of(tmp_path, texts)
     found = score([tmp_path / "a.json", tmp_path / "b.json"], reference=reference, replicates=20, meteor=False)
     assert found.paired["b.json"]["text.cider_d"] is None
+    assert found.files[0].metrics["floors.blank.text.cider_d"] == "not run"
     assert found.paired["b.json"]["text.rouge_l_coco"] is not None

@@ -37,7 +37,7 @@ _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{4})(\d\d)(\d\d
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
 _MONTH = re.compile(r"(\d{4})[-/](\d{1,2})", re.ASCII)
 _NUMBER = re.compile(r"[-+]?\d{1,7}(?:\.\d*)?", re.ASCII)
-_COLONS = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?", re.ASCII)
+_COLONS = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?:\s*([ap])\.?m\.?)?", re.ASCII | re.IGNORECASE)
 _DIGITS = re.compile(r"(\d+)(\.\d*)?", re.ASCII)
 _ZONE = re.compile(r"(.*?)\s*(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)?)", re.ASCII | re.IGNORECASE)
 
@@ -204,7 +204,7 @@ def _other_iso(text: str) -> Moment:
 def at_time(day: Moment, cell: str, digits: Digits = "dicom") -> Moment:
     """The moment of a day with the time of a cell, and its zone.
 
-    Read are HH:MM, HH:MM:SS and digits. A time that is missing or cannot be read leaves the day.
+    Read are HH:MM, HH:MM:SS, both with AM or PM, and digits. A time that is missing or cannot be read leaves the day.
     """
     text = present(cell)
     if not text or day.latest - day.earliest != 1:
@@ -234,8 +234,9 @@ def digits_of(cells: Iterable[str]) -> Digits:
 
 def _clock(text: str, digits: Digits) -> tuple[float, float] | None:
     """Seconds since midnight, and how many the text leaves open."""
+    half = ""
     if match := _COLONS.fullmatch(text):
-        parts = [match[1], match[2], match[3]]
+        *parts, half = match.groups(default="")
     elif (match := _DIGITS.fullmatch(text)) and len(match[1]) <= 6:
         whole, rest = match[1], match[2] or ""
         incomplete = len(whole) % 2 == 1 or (len(whole) < 6 and rest)
@@ -247,6 +248,8 @@ def _clock(text: str, digits: Digits) -> tuple[float, float] | None:
     else:
         return None
     hours, minutes, seconds = int(parts[0] or 0), int(parts[1] or 0), float((parts[2] or "0").replace(",", "."))
+    if half:  # Of the clock of twelve hours: 12 is its nought.
+        hours = hours % 12 + 12 * (half in "pP") if 1 <= hours <= 12 else 24
     if hours > 23 or minutes > 59 or seconds >= 61:
         return None
     step = 0 if parts[2] else 60 if parts[1] else 3600

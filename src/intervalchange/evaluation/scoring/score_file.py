@@ -183,7 +183,8 @@ def _withhold_undefined(scores: FileScores, frequency: text.DocumentFrequency) -
     """Metrics of text that the references cannot give, of answers and floors, are None, and a note says why."""
     for metric, why in text.undefined(scores.references, scores.counts, frequency).items():
         for name in scores.metrics:
-            if name.removesuffix(".low").removesuffix(".high").endswith(f"text.{metric}"):
+            of_metric = name.removesuffix(".low").removesuffix(".high").endswith(f"text.{metric}")
+            if of_metric and isinstance(scores.metrics[name], float):
                 scores.metrics[name] = None
         scores.notes.append(f"text.{metric} is not defined: {why}")
 
