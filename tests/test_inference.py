@@ -197,3 +197,40 @@ def test_mistakes_on_the_command_line(arguments: list[str], tmp_path: Path, monk
     assert cli.main(arguments) == 2
     said = capsys.readouterr().err
     assert f"intervalchange {arguments[0]}: " in said and "Traceback" not in said
+
+
+def test_headers_against_the_order_and_another_patient_are_said(model: Predictor, tmp_path: Path) -> None:
+    def film(name: str, seed: int, **header: object) -> Path:
+        return film_files.dicom(tmp_path / name, np.rint(film_files.chest(seed=seed) * 4095), 12, **header)
+
+    old, new = film("2019.dcm", 1, StudyDate="20190110"), film("2020.dcm", 2, StudyDate="20200110")
+    other = film("other.dcm", 2, StudyDate="20210110", PatientID="OTHER")
+    png = film_files.save(film_files.chest(seed=5), tmp_path / "a.png")
+    for prior, current, said in (
+        (old, new, ""),
+        (old, png, ""),
+        (png, old, ""),
+        (new, old, "the prior is the later film"),
+        (old, other, "different PatientIDs"),
+        (png, png, "prior and current are the same film"),
+        (new, film("again.dcm", 2, StudyDate="20200110"), "prior and current are the same film"),
+    ):
+        warnings = " ".join(model.answer(prior, current).warnings)
+        assert said in warnings
+        assert bool(said) == any(word in warnings for word in ("later film", "PatientIDs", "same film"))
+        assert "OTHER" not in warnings
+
+
+def test_the_command_line_says_what_the_headers_say(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = np.rint(film_files.chest(seed=1) * 4095)
+    old = film_files.dicom(tmp_path / "old.dcm", stored, 12, StudyDate="20190110")
+    new = film_files.dicom(tmp_path / "new.dcm", stored[::-1], 12, StudyDate="20200110")
+    page = tmp_path / "page.html"
+    arguments = ["answer", str(run), "--prior", str(new), "--current", str(old), "--json", "--report", str(page)]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "later film" in json.loads(printed.out)["warnings"][-1]
+    assert "later film" in printed.err
+    assert "later film" in page.read_text(encoding="utf-8")

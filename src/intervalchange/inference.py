@@ -15,6 +15,7 @@ from intervalchange import grammar
 from intervalchange.config import TrainConfig
 from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
+from intervalchange.data.film_headers import compare_headers
 from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
@@ -109,6 +110,10 @@ class Predictor:
         batch = self.batch_of([(squares.get("prior"), squares["current"], question)])
         (prediction,) = self.model.answer(batch, evidence=True)
         warnings = [f"{side}: {text}" for side, film in films.items() for text in film.warnings]
+        if prior is not None:
+            warnings += compare_headers(prior, current).warnings
+            if np.array_equal(squares["prior"], squares["current"]):
+                warnings.append("prior and current are the same film")
         prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
         shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
         return Answered(prediction, shown.get("prior"), shown["current"])

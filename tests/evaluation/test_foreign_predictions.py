@@ -362,3 +362,144 @@ def test_a_table_of_weights_that_is_none(content: str, reference: Path, tmp_path
     table.write_text(content)
     with pytest.raises(SourceError):
         scored(coco(tmp_path / "a.json", wanted()), reference, idf=table)
+
+
+# --- forms of the COCO tools, and metrics that references cannot give -------------------------------------------------
+
+PERFECT = {"1": EDEMA, "2": HERNIA}
+
+
+def references_of(tmp_path: Path, texts: dict[str, str] = PERFECT) -> Path:
+    table = [{"case_id": name, "patient_id": f"p{name}", "reference": text} for name, text in texts.items()]
+    return write_csv(tmp_path / "references.csv", table)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        PERFECT,
+        {"1": [EDEMA], "2": [HERNIA]},
+        {"1": [{"caption": EDEMA}], "2": [{"caption": HERNIA}]},
+        {"1.0": EDEMA, "2": HERNIA},
+        {"annotations": [{"image_id": 1, "caption": EDEMA}, {"image_id": 2, "caption": HERNIA}], "images": []},
+        {
+            "images": [{"id": 7}],
+            "annotations": [{"image_id": 1, "caption": [EDEMA]}, {"image_id": 2, "answer": HERNIA}],
+        },
+        {"results": [{"question_id": 1, "answer": EDEMA}, {"question_id": 2, "answer": HERNIA}]},
+        [{"image_id": 1, "caption": [EDEMA]}, {"image_id": 2.0, "caption": HERNIA}],
+        [{"image_id": "1", "id": 9, "caption": EDEMA}, {"image_id": "2", "id": 8, "caption": HERNIA}],
+    ],
+)
+def test_the_forms_of_the_coco_tools(plain: Any, indent: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(plain, indent=indent), encoding="utf-8")
+    scores = score(path, reference=references_of(tmp_path), replicates=20, meteor=False).files[0]
+    assert scores.metrics["change.exact.accuracy"] == 1
+    assert scores.metrics["text.bleu4"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        PERFECT,
+        {"1": [EDEMA], "2": [HERNIA]},
+        {"annotations": [{"image_id": 1, "caption": EDEMA}, {"image_id": 2, "caption": [HERNIA]}]},
+    ],
+)
+def test_references_in_the_forms_of_the_coco_tools(plain: Any, tmp_path: Path) -> None:
+    (tmp_path / "references.json").write_text(json.dumps(plain), encoding="utf-8")
+    (tmp_path / "answers.json").write_text(json.dumps(PERFECT), encoding="utf-8")
+    found = score(tmp_path / "answers.json", reference=tmp_path / "references.json", replicates=20, meteor=False)
+    assert found.files[0].metrics["change.exact.accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("plain", "said"),
+    [
+        ({"1": [EDEMA, HERNIA], "2": [HERNIA]}, "id 1: the answer is a list of 2 texts"),
+        ([{"image_id": 1, "caption": []}], "result 1: the answer is a list of 0 texts"),
+        ({"1": [None]}, "a missing value"),
+        ([{"image_id": 1, "caption": 3}], "the answer is 3, not text"),
+        ([{"image_id": 1, "caption": "nan"}], "a missing value"),
+        ({"1": {"text": EDEMA}}, "not a COCO result file.*annotations"),
+    ],
+)
+def test_what_a_document_may_not_hold(plain: Any, said: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text(json.dumps(plain), encoding="utf-8")
+    with pytest.raises(SourceError, match=f"(?s){said}"):
+        score(tmp_path / "answers.json", reference=references_of(tmp_path), meteor=False)
+
+
+def test_several_references_are_refused_by_their_case(tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text(json.dumps(PERFECT), encoding="utf-8")
+    (tmp_path / "references.json").write_text(json.dumps({"1": [EDEMA, NOTHING], "2": [HERNIA]}), encoding="utf-8")
+    with pytest.raises(SourceError, match="id 1: the reference is a list of 2 texts"):
+        read_reference(tmp_path / "references.json")
+
+
+def test_a_document_read_as_lines_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text(json.dumps(PERFECT), encoding="utf-8")
+    with pytest.raises(SourceError, match="--format coco"):
+        read_answers(tmp_path / "answers.json", "jsonl")
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "NULL", "<NA>", "N/A", " ", "-"])
+def test_missing_words_are_no_ids(word: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text(json.dumps([{"image_id": word, "caption": EDEMA}]), encoding="utf-8")
+    with pytest.raises(SourceError, match="result 1: the id is"):
+        read_answers(tmp_path / "answers.json")
+
+
+@pytest.mark.parametrize(
+    ("texts", "undefined"),
+    [
+        ({"1": EDEMA}, {"cider_d"}),
+        ({"1": EDEMA, "2": EDEMA, "3": EDEMA}, {"cider_d"}),
+        ({"1": NOTHING, "2": NOTHING}, {"cider_d", "bleu4"}),
+        ({"1": EDEMA, "2": EDEMA, "3": HERNIA}, set()),
+        ({"1": NOTHING, "2": EDEMA}, set()),
+    ],
+)
+@pytest.mark.parametrize("right", [True, False])
+def test_what_references_cannot_give_is_no_number(
+    texts: dict[str, str], undefined: set[str], right: bool, tmp_path: Path
+) -> None:
+    answers = texts if right else dict.fromkeys(texts, "there is a new rib fracture")
+    (tmp_path / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    how: dict[str, Any] = {"reference": references_of(tmp_path, texts), "replicates": 20, "meteor": False}
+    scores = score(tmp_path / "answers.json", **how)
+    metrics = scores.files[0].metrics
+    for name in ("bleu1", "bleu4", "cider_d", "rouge_l_coco"):
+        assert (metrics[f"text.{name}"] is None) == (name in undefined)
+        assert any(f"text.{name} is not defined" in note for note in scores.files[0].notes) == (name in undefined)
+    for ending in ("md", "html", "tex"):
+        cli.main(["score", str(tmp_path / "answers.json"), "--reference", str(how["reference"]), "--no-meteor",
+                  "--replicates", "20", "--out", str(tmp_path / f"table.{ending}")])  # fmt: skip
+        text = (tmp_path / f"table.{ending}").read_text(encoding="utf-8")
+        assert ("is not defined" in text) == bool(undefined)
+
+
+def test_a_frozen_table_gives_one_case_its_weights(tmp_path: Path) -> None:
+    two = {"1": EDEMA, "2": HERNIA}
+    (tmp_path / "answers.json").write_text(json.dumps(two), encoding="utf-8")
+    table = tmp_path / "idf.json"
+    how: list[str] = ["--no-meteor", "--replicates", "20"]
+    cli.main(["score", str(tmp_path / "answers.json"), "--reference", str(references_of(tmp_path, two)), *how,
+              "--save-idf", str(table)])  # fmt: skip
+    (tmp_path / "answers.json").write_text(json.dumps({"1": EDEMA}), encoding="utf-8")
+    reference = references_of(tmp_path, {"1": EDEMA})
+    found = score(tmp_path / "answers.json", reference=reference, replicates=20, meteor=False, idf=table)
+    assert found.files[0].metrics["text.cider_d"] == pytest.approx(10)
+
+
+def test_two_files_are_not_compared_by_what_is_undefined(tmp_path: Path) -> None:
+    texts = {"1": EDEMA, "2": EDEMA}
+    for name, answers in (("a", texts), ("b", {"1": EDEMA, "2": HERNIA})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(answers), encoding="utf-8")
+    reference = references_of(tmp_path, texts)
+    found = score([tmp_path / "a.json", tmp_path / "b.json"], reference=reference, replicates=20, meteor=False)
+    assert found.paired["b.json"]["text.cider_d"] is None
+    assert found.files[0].metrics["floors.blank.text.cider_d"] == "not run"
+    assert found.paired["b.json"]["text.rouge_l_coco"] is not None

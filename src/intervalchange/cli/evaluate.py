@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,12 @@ def run(options: argparse.Namespace) -> None:
     metrics = evaluate(
         options.run_folder, options.data, split=options.split, zero_shot=zero_shot, batch_size=options.batch_size
     )
-    text = json.dumps(metrics, indent=1)
+    # What is not defined (the AUROC of one class) is null: NaN is no JSON.
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in metrics.items()
+    }
+    text = json.dumps(plain, indent=1)
     if options.out is not None:
         write_text(options.out, text + "\n")
     print(text)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from intervalchange.data.film_records import FilmRecord
+from intervalchange.data.missing_films import suggestion
+from intervalchange.data.pair_checks import DATES_AGAINST_ORDER
 from intervalchange.data.readers.source import Source
 from intervalchange.data.splits import NAMES as SPLITS
 from intervalchange.findings import FINDINGS
@@ -60,23 +62,28 @@ def _prevalence(studies: Sequence[Study]) -> dict[str, dict[str, int]]:
 
 def _films(source: Source, cases: Sequence[Case], films: Mapping[str, FilmRecord]) -> dict[str, Any]:
     """Films that could not be read, are stored twice, or carry a warning or a date against the order of the cases."""
-    bad = [f"{image}: {record.error}" for image, record in films.items() if record.error]
+    bad = [image for image, record in films.items() if record.error]
     by_digest: dict[str, list[str]] = {}
     for image, record in films.items():
         if record.digest:
             by_digest.setdefault(record.digest, []).append(image)
     identical = [" = ".join(images) for images in by_digest.values() if len(images) > 1]
-    dates = [(films[c.prior.image].date, films[c.current.image].date) for c in cases if c.prior is not None]
     return {
         "read": len(films) - len(bad),
         "bad": len(bad),
-        "bad_examples": bad[:LISTED],
+        "bad_examples": [_bad(source, image, films[image].error) for image in bad[:LISTED]],
         "cases_lost": len(source.cases) - len(cases),
         "identical": len(identical),
         "identical_examples": identical[:LISTED],
         "warnings": _counted(warning for record in films.values() for warning in record.warnings),
-        "dates_against_order": sum(bool(prior and current and current < prior) for prior, current in dates),
+        "dates_against_order": sum(DATES_AGAINST_ORDER in case.tags for case in cases),
     }
+
+
+def _bad(source: Source, image: str, error: str) -> str:
+    path = source.files.get(image)
+    hint = "" if path is not None else suggestion(source.image_root, image)
+    return f"{image}: {error} {hint}".strip()
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

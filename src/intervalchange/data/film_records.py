@@ -22,6 +22,8 @@ class FilmRecord:
     """First digits of the SHA-256 of the stored pixels: the same film under two names has the same."""
     view: str = ""
     date: str = ""
+    dicom: bool = False
+    """Whether it has a header that can be compared with another's."""
     warnings: tuple[str, ...] = ()
     error: str = ""
 

@@ -29,6 +29,8 @@ from intervalchange.data import doctor, frames, tables
 from intervalchange.data.film_files import read_film
 from intervalchange.data.film_records import FilmRecord, ReadFilm
 from intervalchange.data.films import film_from_file, fit
+from intervalchange.data.missing_films import remedy_of
+from intervalchange.data.pair_checks import checked_pairs
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.source import Source
@@ -67,7 +69,7 @@ class Contents:
     studies: list[tuple[str, Study]]
     """(patient_id, study), in the order of the studies table."""
     notes: Mapping[str, int]
-    """What the sizes of the films changed."""
+    """What the sizes and headers of the films changed, or say against the tables, and how often."""
 
 
 def prepare(
@@ -199,9 +201,8 @@ def _read_film(source: Source, pixels: int, image: str) -> ReadFilm:
         return ReadFilm(FilmRecord(image, error=error.what))
     digest = hashlib.sha256(film.pixels.tobytes()).hexdigest()[:16]
     date = "" if image in source.files else film.header.get("date", "")
-    return ReadFilm(
-        FilmRecord(image, film.geometry, digest, film.header.get("view", ""), date, film.warnings), film.pixels
-    )
+    view, dicom = film.header.get("view", ""), "modality" in film.header
+    return ReadFilm(FilmRecord(image, film.geometry, digest, view, date, dicom, film.warnings), film.pixels)
 
 
 def _read_map(maps: Mapping[str, Path], image: str) -> ReadFilm:
@@ -248,7 +249,7 @@ def _contents(selection: Selection, films: Mapping[str, FilmRecord]) -> Contents
         raise SourceError(
             f"none of {len(films)} films could be read; {image}: {error}",
             where=source.image_root,
-            remedy="Check where the films are (--images).",
+            remedy=remedy_of(source, image),
         )
     usable = [
         (case, split)
@@ -256,11 +257,23 @@ def _contents(selection: Selection, films: Mapping[str, FilmRecord]) -> Contents
         if case.current.image not in bad and (case.prior is None or case.prior.image not in bad)
     ]
     if not usable:
-        raise SourceError("no case has all of its films.", where=source.image_root, remedy="Check --images.")
-    cases = [case for case, _ in usable]
+        image = next(image for case in source.cases for image in _images(case) if image in bad)
+        raise SourceError(
+            f"no case has all of its films; {image}: {bad[image]}",
+            where=source.image_root,
+            remedy=remedy_of(source, image),
+        )
+    checked, notes = checked_pairs(usable, source, films)
+    cases = [case for case, _ in checked]
+    if not cases:
+        raise SourceError("no case is left.", where=source.image_root, remedy=f"Noted: {dict(notes)}.")
     studies = [(patient, _with_header(study, films)) for patient, study in tables.distinct_studies(cases)]
-    studies, notes = frames.on_films(studies, source, films)
-    return Contents(cases, [split for _, split in usable], studies, notes)
+    studies, scaled = frames.on_films(studies, source, films)
+    return Contents(cases, [split for _, split in checked], studies, {**notes, **scaled})
+
+
+def _images(case: Case) -> list[str]:
+    return [study.image for study in (case.prior, case.current) if study is not None]
 
 
 def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from intervalchange.cells import plain_id
 from intervalchange.errors import SourceError
 from intervalchange.records import Case
 
@@ -58,7 +59,7 @@ def assign(cases: Sequence[Case], how: str, validation_share: float = 0.0) -> tu
         splits = [by_patient(case.patient_id) for case in cases]
     else:
         table = _read(Path(how))
-        splits = [table.get(case.case_id, table.get(case.patient_id, "")) for case in cases]
+        splits = [table.get(plain_id(case.case_id), table.get(plain_id(case.patient_id), "")) for case in cases]
         how = f"file {Path(how).name}"
     unsplit = splits.count("")
     if unsplit:
@@ -100,7 +101,10 @@ def _read(path: Path) -> dict[str, str]:
             table = dict(zip(rows[key], rows["split"], strict=True))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise SourceError("this split file cannot be read.", where=path, remedy=FORM) from error
-    table = {name: "val" if split in ("validate", "valid", "validation") else split for name, split in table.items()}
+    table = {
+        plain_id(name): "val" if split in ("validate", "valid", "validation") else split
+        for name, split in table.items()
+    }
     unknown = sorted(set(table.values()) - set(NAMES))
     if unknown:
         raise SourceError(f"unknown splits {unknown}.", where=path, remedy=FORM)

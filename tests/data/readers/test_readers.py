@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
@@ -15,7 +14,7 @@ from film_files import chest, save
 from mimic_tree import AREA, EDEMA, EFFUSION, GAINED, dicom_id, film, write_tree
 
 from intervalchange.data.readers import READERS, read_source, reader_options, sources
-from intervalchange.data.readers.files import iso, moment, read_table
+from intervalchange.data.readers.files import read_table
 from intervalchange.data.splits import assign, by_patient, split_hash
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, parse
@@ -300,17 +299,6 @@ def test_unknown_source_and_options(tmp_path: Path) -> None:
 
 
 # --- dates and splits ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", ["2019-02-13", "20190213", "20190213.0", "2019/02/13", "2019-02-13T00:00:00"])
-def test_moments_agree(text: str) -> None:
-    assert moment(text) == moment("2019-02-12") + 1
-    assert iso(moment(text)) == "2019-02-13"
-
-
-@pytest.mark.parametrize("text", ["", "nan", "soon", "2019-13-40", None, float("nan")])
-def test_no_moment(text: object) -> None:
-    assert math.isnan(moment(text))
 
 
 def case_of(patient: str, split: str, number: int) -> Case:

@@ -13,9 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from intervalchange.findings import FINDINGS
-from intervalchange.grammar import DIFFERENCE_QUESTION, render
+from intervalchange.grammar import DIFFERENCE_QUESTION, render, reverse
 from intervalchange.records import Case, Change, Study
 
+ORDER_UNKNOWN = "order_unknown"
+"""Tag of a pair of which nobody can tell which film is the earlier one: it stands as its table has it."""
+SWAPPED_ROW = "swapped_row"
+"""Tag of a pair that its table names the other way round: turned, with its answer, to read forward in time."""
 FILM_QUESTION = "what abnormalities are seen in this image?"
 NOTHING_SEEN = "no abnormality"
 OTHER_LABELS_CHANGED = "other_labels_changed"
@@ -79,6 +83,18 @@ def change_cases(
             notes["neighbouring studies without a finding known on both (no pair is made)"] += 1
         else:
             yield tagged_change_case(prior, current, patient, split, notes, tags)
+
+
+def turned(case: Case) -> Case:
+    """The pair with prior and current exchanged, and its answer about what has changed read backwards in time.
+
+    Raises ValueError where the answer cannot be read.
+    """
+    assert case.prior is not None
+    difference = case.kind == "difference" and case.answer
+    answer = reverse(case.answer) if difference else case.answer
+    tags = [tag for tag in case.tags if tag != ORDER_UNKNOWN]
+    return replace(case, prior=case.current, current=case.prior, answer=answer, tags=(*tags, SWAPPED_ROW))
 
 
 def known_findings(study: Study) -> set[str]:

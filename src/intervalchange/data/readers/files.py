@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -10,12 +11,13 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from os.path import isfile
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
+from intervalchange.cells import MISSING
 from intervalchange.errors import SourceError
 
 Item = TypeVar("Item")
@@ -80,6 +82,12 @@ def newest_table(folder: Path, name: str, endings: Sequence[str], remedy: str) -
     raise SourceError(f"there is no {name}*{' or '.join(endings)}.", where=folder, remedy=remedy)
 
 
+def film_path(folder: Path, cell: str) -> str:
+    """The path of a film below a folder. Backslashes are those of Windows where the film is there with slashes."""
+    slashed = cell.replace("\\", "/").removeprefix("./")
+    return slashed if "\\" in cell and not isfile(folder / cell) and isfile(folder / slashed) else cell
+
+
 def progress(items: Iterable[Item], label: str, total: int, least: int = 5000) -> Iterable[Item]:
     """The items, with a bar on standard error where there are at least so many."""
     from rich.console import Console
@@ -92,34 +100,78 @@ def progress(items: Iterable[Item], label: str, total: int, least: int = 5000) -
 
 
 def read_table(path: Path, remedy: str) -> pd.DataFrame:
-    """A CSV, gzipped or not, all cells as strings, "" where empty; column names stripped, unnamed columns dropped.
+    """A table of text, gzipped or not, all cells as strings, "" where one is missing (`cells.MISSING`); column names
+    stripped, unnamed columns dropped.
 
-    Of columns with the same name the first is kept. remedy: what to do where it cannot be read.
+    Commas, semicolons or tabs part the cells, as the first line has them; UTF-8, or UTF-16 as Excel writes "Unicode
+    text". Of columns with the same name the first is kept. remedy: what to do where it cannot be read.
     """
     if not path.is_file():
         raise SourceError("no such file.", where=path, remedy=remedy)
     try:
+        encoding, separator = _form(path)
         with warnings.catch_warnings():
             # Left to itself pandas takes the first cell of rows that are too long for their name, and all others shift.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, index_col=False
-            )
+                path,
+                dtype=str,
+                keep_default_na=False,
+                na_values=_MISSING_CELLS,
+                encoding=encoding,
+                sep=separator,
+                skipinitialspace=True,
+                index_col=False,
+            ).fillna("")
     except pd.errors.ParserWarning as error:
         what = "its rows have more cells than its first line has names (a comma at the end of a row begins a cell)."
         raise SourceError(what, where=path, remedy=remedy) from error
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        OSError,
-        EOFError,
-        zlib.error,
-    ) as error:
-        raise SourceError("this is not a CSV in UTF-8.", where=path, remedy=remedy) from error
+    except pd.errors.EmptyDataError as error:
+        raise SourceError("the table is empty.", where=path, remedy=remedy) from error
+    except (pd.errors.ParserError, UnicodeError, OSError, EOFError, zlib.error) as error:
+        raise SourceError(_why_unread(error), where=path, remedy=remedy) from error
     table.columns = [str(name).strip() for name in table.columns]
     table = table.loc[:, ~table.columns.duplicated()]
     return table[[name for name in table.columns if name and not name.startswith("Unnamed:")]]
+
+
+_MISSING_CELLS = sorted({form for word in MISSING for form in (word, word.upper(), word.capitalize())} | {"NaN", "NaT"})
+_MISSING_CELLS.remove("")  # An empty cell too many at the end of a row would pass for none.
+"""As they stand in files; one with blanks around it is left to `cells.present`."""
+_WORKBOOKS = {
+    b"PK\x03\x04": "an Excel workbook (.xlsx) or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+}
+_WORKBOOKS |= {b"PAR1": "a Parquet file", b"<htm": "a web page", b"<!DO": "a web page"}
+"""First bytes -> what was given for a table."""
+
+
+def _form(path: Path) -> tuple[str, str]:
+    """The encoding of a table, and what parts its cells. Raises SourceError where it is no text."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        opening = file.read(65_536)
+    for magic, name in _WORKBOOKS.items():
+        if opening.startswith(magic):
+            raise SourceError(f"this is {name}.", where=path, remedy="Save the table as CSV (UTF-8) and give that.")
+    encoding = "utf-16" if opening[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    first = (opening.decode(encoding, "ignore").splitlines() or [""])[0]
+    first = re.sub(r'"[^"]*"', "", first)
+    separators = {mark: first.count(mark) for mark in (",", ";", "\t")}
+    return encoding, max(separators, key=separators.__getitem__)
+
+
+def _why_unread(error: Exception) -> str:
+    """What is wrong with a table that cannot be read."""
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+    if ragged:
+        names, line, cells = ragged.groups()
+        return (
+            f"line {line} has {cells} cells, and its first line {names} names: text that holds the mark between cells "
+            "stands in quotation marks."
+        )
+    if isinstance(error, UnicodeError):
+        return "this is not a CSV in UTF-8 (save it as such: other encodings lose letters)."
+    return "this is not a CSV in UTF-8."
 
 
 def need_columns(table: pd.DataFrame, columns: Iterable[str], path: Path, remedy: str) -> None:
@@ -134,9 +186,18 @@ def named_columns(
 ) -> dict[str, str]:
     """Meaning -> the column that carries it: the first of its spellings that is there.
 
-    Upper and lower case, spaces, dashes and underscores are all the same. Raises SourceError where a needed one lacks.
+    Upper and lower case, spaces, dashes and underscores are all the same. Raises SourceError where a needed one lacks,
+    or two columns of one name disagree.
     """
-    plain = {re.sub(r"[\s\-]+", "_", name.lower()): name for name in table.columns}
+    plain: dict[str, str] = {}
+    for name in table.columns:
+        # pandas calls the second of two equal names `name.1`.
+        repeated = re.sub(r"\.\d+$", "", name)
+        spelling = re.sub(r"[\s\-]+", "_", (repeated if repeated in table.columns else name).lower())
+        known = plain.setdefault(spelling, name)
+        used = any(spelling in names for names in spellings.values())
+        if used and not table[known].equals(table[name]):
+            raise SourceError(f"two columns are called {known}.", where=path, remedy="Rename or remove one of them.")
     columns = {
         meaning: plain[name] for meaning, names in spellings.items() for name in reversed(names) if name in plain
     }
@@ -156,32 +217,6 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def moment(text: object) -> float:
-    """A date, or date with time, as a sortable number of days; NaN where it is empty or cannot be read.
-
-    Takes YYYY-MM-DD, YYYYMMDD (also as a number: 20190213.0), YYYY/MM/DD, ISO date-times, and plain numbers of days
-    of fewer than eight digits.
-    """
-    plain = str(text).strip()
-    if plain.endswith(".0"):
-        plain = plain[:-2]
-    if not plain or plain.lower() in ("nan", "nat", "none"):
-        return math.nan
-    try:
-        if len(plain) < 8:
-            return float(plain)
-        when = datetime.fromisoformat(plain.replace("/", "-")).replace(tzinfo=None)
-    except ValueError:
-        return math.nan
-    return when.toordinal() + (when.hour * 3600 + when.minute * 60 + when.second + when.microsecond / 1e6) / 86400
-
-
-def iso(days: float) -> str:
-    """The inverse of `moment`, to the second."""
-    when = datetime.min + timedelta(seconds=round((days - 1) * 86400))
-    return when.date().isoformat() if days == int(days) else when.isoformat()
 
 
 def years(text: str, notes: Counter[str]) -> float:

@@ -19,17 +19,17 @@ unpacked (`silver_dataset/scene_graph/`) or still in `silver_dataset/scene_graph
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intervalchange.data.readers import mimic_files, mimic_studies
-from intervalchange.data.readers.files import iso, moment, read_table, version_of
+from intervalchange.data.readers.files import read_table, version_of
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.imagenome_graphs import WHERE, SceneGraph, graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
+from intervalchange.data.readers.moments import Moment, moment
 from intervalchange.data.readers.source import Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
@@ -124,15 +124,12 @@ def _films(paths: FilmPaths, graphs: Mapping[str, SceneGraph], notes: Counter[st
     metadata = mimic_files.film_metadata(paths, notes)
     films = {}
     for dicom, graph in graphs.items():
-        film = metadata.get(dicom) or FilmMetadata(graph.subject, graph.study, "", math.nan, "", 0, 0)
-        days, when = film.days, film.acquired_at
-        if math.isnan(days):
-            days = moment(graph.when)
-            when = "" if math.isnan(days) else iso(days)
+        film = metadata.get(dicom) or FilmMetadata(graph.subject, graph.study, "", Moment(), 0, 0)
         if not film.height:
             notes["films of unknown size (boxes are not cut at their edges)"] += 1
         view = graph.view or film.view
-        films[dicom] = replace(film, subject=graph.subject, study=graph.study, view=view, days=days, acquired_at=when)
+        taken = film.taken or moment(graph.when)
+        films[dicom] = replace(film, subject=graph.subject, study=graph.study, view=view, taken=taken)
     return mimic_studies.frontal(films, notes)
 
 

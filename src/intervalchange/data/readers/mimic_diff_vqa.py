@@ -24,14 +24,14 @@ case and are counted as duplicates; of several, the one in the test split (else 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from intervalchange.data.readers.files import iso, moment, need_columns, read_table
+from intervalchange.data.readers.cases import ORDER_UNKNOWN
+from intervalchange.data.readers.files import need_columns, read_table
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.imagenome_graphs import graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import (
@@ -48,6 +48,7 @@ from intervalchange.data.readers.mimic_files import (
     with_reports,
     with_truth,
 )
+from intervalchange.data.readers.moments import Moment, later, moment
 from intervalchange.data.readers.source import Frame, Source, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
@@ -65,10 +66,9 @@ class MimicFilm:
     subject: str
     dicom: str
     view: str
-    days: float
-    """Time as a number of days, NaN where unknown."""
-    order: float
-    acquired_at: str
+    taken: Moment
+    rank: Moment
+    """Its place in the order of study_order, where only that is known."""
     height: int
     """Pixels of the film; 0 where unknown."""
     width: int
@@ -121,6 +121,7 @@ def read(
         maps,
         paths.simulated,
         frames=frames_of_copies(frames, copies),
+        order_open=frozenset(case.case_id for case in cases if ORDER_UNKNOWN in case.tags),
     )
 
 
@@ -153,22 +154,20 @@ def _films(paths: DiffVqaPaths, notes: Counter[str]) -> dict[str, MimicFilm]:
             continue
         known = metadata.get(dicom.strip())
         word = view.strip().lower() or (known.view.lower() if known else "")
-        days, when = (known.days, known.acquired_at) if known else (math.nan, "")
-        if math.isnan(days):
-            days = moment(date)
-            when = "" if math.isnan(days) or days < 100_000 else iso(days)
-            if math.isnan(days) and date.strip():
+        taken = known.taken if known else Moment()
+        if not taken:
+            taken = moment(date)
+            if taken.unread:
                 notes["study dates that cannot be read"] += 1
         if not word:
             notes["studies without a view"] += 1
-        rank = moment(order) if len(order.strip()) < 8 else math.nan
+        rank = moment(order)
         films[plain_id(study)] = MimicFilm(
             plain_id(subject),
             dicom.strip(),
             FRONTAL.get(word, word),
-            days,
-            rank,
-            when,
+            taken,
+            rank if rank.scale == "number" else Moment(),
             known.height if known else 0,
             known.width if known else 0,
         )
@@ -237,7 +236,7 @@ def _finding_state(entity: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, f
 def _study(study: str, film: MimicFilm, pattern: str, key_findings: Mapping[str, Any]) -> Study:
     findings, levels = key_findings.get(study, ({}, {}))
     image = pattern.format(top=film.subject[:2], subject=film.subject, study=study, dicom=film.dicom)
-    return Study(study, image, film.view, film.acquired_at, film.order, findings=findings, levels=levels)
+    return Study(study, image, film.view, film.taken.iso, film.rank.order, findings=findings, levels=levels)
 
 
 def _with_regions(
@@ -299,17 +298,17 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFil
     """A difference row as a case that reads forward in time."""
     notes["difference rows"] += 1
     tags = []
-    later = _later(films[row.study], films[row.reference])
-    if later == 0:
+    order = _order(films[row.study], films[row.reference])
+    if order == 0:
         notes["difference rows whose order in time is unknown (kept as they stand)"] += 1
-        tags.append("order_unknown")
-    current, prior = (row.study, row.reference) if later >= 0 else (row.reference, row.study)
+        tags.append(ORDER_UNKNOWN)
+    current, prior = (row.study, row.reference) if order >= 0 else (row.reference, row.study)
     main = row.study
     if _agreement(row.answer, studies[row.study], studies[row.reference]) < 0:
         notes["difference rows whose answer is about ref_id as the main film"] += 1
         tags.append("answer_reversed")
         main = row.reference
-    if later < 0:
+    if order < 0:
         notes["difference rows with the main film earlier (turned round)"] += 1
         tags.append("swapped_row")
     answer = row.answer
@@ -324,12 +323,9 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFil
     return Case(case_id, row.subject, *films_of, row.question, answer, "difference", row.split, tuple(tags))
 
 
-def _later(main: MimicFilm, reference: MimicFilm) -> int:
+def _order(main: MimicFilm, reference: MimicFilm) -> int:
     """1 where `main` was taken after `reference`, -1 before, 0 where it cannot be told."""
-    for time, reference_time in ((main.days, reference.days), (main.order, reference.order)):
-        if not (math.isnan(time) or math.isnan(reference_time)) and time != reference_time:
-            return 1 if time > reference_time else -1
-    return 0
+    return later(reference.taken, main.taken) or later(reference.rank, main.rank)
 
 
 def _agreement(answer: str, main: Study, reference: Study) -> int:

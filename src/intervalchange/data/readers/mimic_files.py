@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,18 +12,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from intervalchange import cells
 from intervalchange.data.readers.files import (
     PROBED,
     folder_with,
-    iso,
     marker,
-    moment,
     need_columns,
     plain_or_gzip,
     progress,
     read_table,
     version_of,
 )
+from intervalchange.data.readers.moments import Moment, at_time, digits_of, moment
 from intervalchange.errors import SourceError
 from intervalchange.records import Region, Study
 
@@ -125,7 +124,7 @@ def locate_films(
 
 def plain_id(text: object) -> str:
     """69990002, "69990002", "69990002.0" and "s69990002" are one id."""
-    plain = str(text).strip().removesuffix(".0")
+    plain = cells.plain_id(str(text))
     return plain[1:] if plain[:1] in ("s", "p") and plain[1:].isdigit() else plain
 
 
@@ -150,9 +149,7 @@ class FilmMetadata:
     subject: str
     study: str
     view: str
-    days: float
-    """Time as a number of days, NaN where unknown."""
-    acquired_at: str
+    taken: Moment
     height: int
     """Pixels of the film; 0 where unknown."""
     width: int
@@ -169,33 +166,26 @@ def film_metadata(paths: FilmPaths, notes: Counter[str]) -> dict[str, FilmMetada
     wanted += ["subject_id", "study_id", "Rows", "Columns"]
     table = table.reindex(columns=wanted, fill_value="")
     films = {}
+    digits = digits_of(table["StudyTime"])
     for dicom, position, meaning, date, time, *ids, rows, columns in zip(*(table[n] for n in wanted), strict=True):
         view = position.strip() if position.strip() in ("PA", "AP") else meaning.strip() or position.strip()
-        days = moment(date)
-        clock = _clock(time)
-        if math.isnan(days):
+        day = moment(date)
+        taken = at_time(day, time, digits)
+        if not day.iso:
+            day = taken = Moment()
             notes["metadata dates that cannot be read"] += 1
-        elif clock is not None:
-            days += clock / 86400
+        elif taken == day:
+            notes["films without a StudyTime (only their day is known)"] += 1
+        elif taken.unread:
+            notes["StudyTimes that cannot be read (only the day is known)"] += 1
         subject, study = (plain_id(cell) for cell in ids)
-        acquired_at = "" if math.isnan(days) else iso(days)
-        films[dicom.strip()] = FilmMetadata(subject, study, view, days, acquired_at, _pixels(rows), _pixels(columns))
+        films[dicom.strip()] = FilmMetadata(subject, study, view, taken, _pixels(rows), _pixels(columns))
     return films
 
 
 def _pixels(text: str) -> int:
     plain = text.strip().removesuffix(".0")
     return int(plain) if plain.isdigit() else 0
-
-
-def _clock(text: str) -> float | None:
-    """StudyTime, HHMMSS.fff with its leading zeros lost -> seconds."""
-    try:
-        padded = f"{float(text):010.3f}"
-    except ValueError:
-        return None
-    hours, minutes, seconds = int(padded[:2]), int(padded[2:4]), float(padded[4:])
-    return hours * 3600 + minutes * 60 + seconds if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
 def film_pattern(paths: FilmPaths, ids: Sequence[tuple[str, str, str]], tables_only: bool) -> str:

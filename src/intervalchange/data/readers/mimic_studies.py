@@ -14,6 +14,7 @@ from intervalchange.data.readers.cases import change_case, film_case, known_find
 from intervalchange.data.readers.files import plain_or_gzip, read_table
 from intervalchange.data.readers.mimic_files import FilmIds, FilmMetadata, FilmPaths
 from intervalchange.data.readers.mimic_sections import part_of
+from intervalchange.data.readers.moments import Moment, later
 from intervalchange.data.readers.source import Frame
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
@@ -39,7 +40,7 @@ def named_films(paths: FilmPaths, ids: Mapping[str, tuple[str, str]], notes: Cou
     known = mimic_files.film_metadata(paths, notes)
     films = {}
     for dicom, (subject, study) in ids.items():
-        film = known.get(dicom) or FilmMetadata(subject, study, "", math.nan, "", 0, 0)
+        film = known.get(dicom) or FilmMetadata(subject, study, "", Moment(), 0, 0)
         view = mimic_files.FRONTAL.get(film.view.strip().lower(), "")
         if film.view.strip() and not view:
             notes["lateral and other films that are not frontal (left out)"] += 1
@@ -95,7 +96,7 @@ def as_studies(
             film.study,
             pattern.format(top=film.subject[:2], subject=film.subject, study=film.study, dicom=dicom),
             film.view,
-            film.acquired_at,
+            film.taken.iso,
         )
         for dicom, film in films.items()
     }
@@ -119,22 +120,25 @@ def neighbours(films: Films, notes: Counter[str]) -> Iterator[tuple[str, str]]:
     """(prior, current) dicom_id of neighbouring studies of each patient, in the order of date and time.
 
     A study with several frontal films is shown by its PA film, else the first by dicom_id. Studies without a date
-    have no neighbour, and of two at the same time neither is the prior of the other: both are counted.
+    have no neighbour, and of two at the same time, or of which one has no time, neither is the prior of the other: both
+    are counted.
     """
     shown: dict[tuple[str, str], str] = {}
     for dicom in sorted(films, key=lambda dicom: (films[dicom].view != "PA", dicom)):
         shown.setdefault((films[dicom].subject, films[dicom].study), dicom)
-    dated = [dicom for dicom in shown.values() if not math.isnan(films[dicom].days)]
+    dated = [dicom for dicom in shown.values() if films[dicom].taken]
     if len(dated) < len(shown):
         notes["studies without a date (no pair is made with them)"] += len(shown) - len(dated)
-    dated.sort(key=lambda dicom: (films[dicom].subject, films[dicom].days, films[dicom].study))
+    dated.sort(key=lambda dicom: (films[dicom].subject, films[dicom].taken.order, films[dicom].study))
     for prior, current in itertools.pairwise(dated):
         if films[prior].subject != films[current].subject:
             continue
-        if films[prior].days == films[current].days:
+        if films[prior].taken == films[current].taken:
             notes["neighbouring studies at the same time (no pair is made)"] += 1
-            continue
-        yield prior, current
+        elif later(films[prior].taken, films[current].taken) <= 0:
+            notes["neighbouring studies whose order in time is unknown (no pair is made)"] += 1
+        else:
+            yield prior, current
 
 
 def film_cases(

@@ -29,6 +29,7 @@ from intervalchange.data.readers.files import need_columns, newest_table, plain_
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.mimic_cxr import LABELLERS, Findings, study_findings
 from intervalchange.data.readers.mimic_files import FilmMetadata, FilmPaths
+from intervalchange.data.readers.moments import later
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.records import Case, Study
@@ -121,7 +122,7 @@ def _known_findings(paths: FilmPaths, labels: str, uncertain: str, notes: Counte
 
 def _forward(pair: Pair, films: Mapping[str, FilmMetadata], notes: Counter[str]) -> Pair:
     """The pair read forward in time, by the metadata where they tell."""
-    if not films[pair.current[1]].days < films[pair.prior[1]].days:
+    if later(films[pair.prior[1]].taken, films[pair.current[1]].taken) >= 0:
         return pair
     notes["pairs whose previous film is the later one (turned round)"] += 1
     turned = {finding: BACKWARDS[word] for finding, word in pair.progression.items()}

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from intervalchange.cells import plain_id
 from intervalchange.data.readers import openi_mesh
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import PROBED, marker, need_columns, plain_or_gzip, read_table
@@ -268,13 +269,13 @@ def _from_kaggle(path: Path) -> list[Report]:
         names = read_table(projections, WHERE)
         need_columns(names, ("uid", "filename"), projections, WHERE)
         for number, name in zip(names["uid"], names["filename"], strict=True):
-            films.setdefault(number.strip(), []).append(f"CXR{_plain(name.strip())}")
+            films.setdefault(plain_id(number), []).append(f"CXR{_plain(name.strip())}")
     return [
         Report(
-            f"CXR{row['uid'].strip()}",
+            f"CXR{plain_id(row['uid'])}",
             {name: str(row.get(name.lower(), "")).strip() for name in SECTIONS},
             _split(row["MeSH"], ";"),
-            tuple(films.get(row["uid"].strip(), ())),
+            tuple(films.get(plain_id(row["uid"]), ())),
         )
         for row in table.to_dict("records")
     ]

@@ -31,10 +31,12 @@ from pathlib import Path
 
 import numpy as np
 
+from intervalchange.cells import plain_id, present
 from intervalchange.data.extraction import questions, statements
 from intervalchange.data.extraction.account import Account
 from intervalchange.data.extraction.labels import account_of
-from intervalchange.data.readers.files import SPLITS, marker, moment, named_columns, read_table
+from intervalchange.data.readers.files import SPLITS, film_path, marker, named_columns, read_table
+from intervalchange.data.readers.moments import Moment, counted, day_first, later, moment
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
@@ -75,6 +77,7 @@ class _Row:
 
     patient: str
     study: Study
+    taken: Moment
     split: str
 
 
@@ -86,17 +89,19 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     path = _table(root)
     notes: Counter[str] = Counter()
     cases = []
-    for patient, rows in _patients(path, notes).items():
+    folder = images or path.parent
+    for patient, rows in _patients(path, folder, notes).items():
         cases += list(_of_patient(patient, rows, notes))
     if not cases:
         raise SourceError("no row could be used.", where=path, remedy=f"Noted: {dict(notes)}." if notes else EXAMPLE)
     simulated = marker(path.parent / "SIMULATED")
-    return Source("reports", path.name, images or path.parent, cases, dict(+notes), {}, simulated)
+    return Source("reports", path.name, folder, cases, dict(+notes), {}, simulated)
 
 
 def reasons(root: Path) -> Iterator[Reason]:
     """Every statement that the rules read, for every study of the CSV, in the order of the questions."""
-    for rows in _patients(_table(root), Counter()).values():
+    path = _table(root)
+    for rows in _patients(path, path.parent, Counter()).values():
         for row in rows:
             for statement in statements(row.study.report):
                 if statement.finding in FINDINGS:
@@ -114,24 +119,32 @@ def _of_patient(patient: str, rows: Sequence[_Row], notes: Counter[str]) -> Iter
         for kind, question, answer in questions.ask(_random(patient, row.study.study_id), account):
             name = f"{patient}-{row.study.study_id}-{kind}"
             yield Case(name, patient, account.study, None, question, answer, kind, row.split)
-    for (_, prior), (row, current) in itertools.pairwise(zip(rows, accounts, strict=True)):
-        if _follow(prior, current, notes):
+    for (earlier, prior), (row, current) in itertools.pairwise(zip(rows, accounts, strict=True)):
+        if _follow(earlier.taken, row.taken, notes) and _shared(prior, current, notes):
             pair = f"{current.study.study_id}-{prior.study.study_id}"
             kind, question, answer = questions.ask_difference(_random(patient, pair), prior, current)
             name = f"{patient}-{pair}-{kind}"
             yield Case(name, patient, current.study, prior.study, question, answer, kind, row.split)
 
 
-def _follow(prior: Account, current: Account, notes: Counter[str]) -> bool:
-    """Whether a change can be told between two neighbours."""
-    if math.isnan(prior.study.order) or math.isnan(current.study.order):
+def _follow(prior: Moment, current: Moment, notes: Counter[str]) -> bool:
+    """Whether the second of two neighbours is certainly the later one."""
+    if not (prior and current):
         notes["neighbouring studies without a date (no pair)"] += 1
-    elif prior.study.order == current.study.order:
+    elif prior == current:
         notes["neighbouring studies at the same time (no pair)"] += 1
-    elif not prior.study.findings.keys() & current.study.findings.keys():
-        notes["neighbouring studies of which nothing is known on both (no pair)"] += 1
+    elif later(prior, current) <= 0:
+        notes["neighbouring studies whose order in time is unknown (no pair)"] += 1
     else:
         return True
+    return False
+
+
+def _shared(prior: Account, current: Account, notes: Counter[str]) -> bool:
+    """Whether a finding is known of both."""
+    if prior.study.findings.keys() & current.study.findings.keys():
+        return True
+    notes["neighbouring studies of which nothing is known on both (no pair)"] += 1
     return False
 
 
@@ -147,14 +160,15 @@ def _table(root: Path) -> Path:
     return root / "reports.csv" if root.is_dir() else root
 
 
-def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
+def _patients(path: Path, folder: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
     """Patient -> usable rows in time order, those without a date last."""
     patients: dict[str, list[_Row]] = {}
     seen: set[tuple[str, str]] = set()
     table = read_table(path, "Give the CSV of reports itself. " + EXAMPLE)
     columns = named_columns(table, COLUMNS, NEEDED, path, EXAMPLE)
+    days_first = day_first(table[columns["date"]]) if "date" in columns else None
     for cells in table.to_dict("records"):
-        row = _row({meaning: cells[name].strip() for meaning, name in columns.items()}, notes)
+        row = _row({meaning: present(cells[name]) for meaning, name in columns.items()}, folder, days_first, notes)
         if row is None:
             continue
         if (row.patient, row.study.study_id) in seen:
@@ -163,11 +177,11 @@ def _patients(path: Path, notes: Counter[str]) -> dict[str, list[_Row]]:
         seen.add((row.patient, row.study.study_id))
         patients.setdefault(row.patient, []).append(row)
     for rows in patients.values():
-        rows.sort(key=lambda row: (math.inf if math.isnan(row.study.order) else row.study.order, row.study.study_id))
+        rows.sort(key=lambda row: (not row.taken, row.taken.scale, row.taken.order, row.study.study_id))
     return patients
 
 
-def _row(value: Mapping[str, str], notes: Counter[str]) -> _Row | None:
+def _row(value: Mapping[str, str], folder: Path, days_first: bool | None, notes: Counter[str]) -> _Row | None:
     """One row, or None with the reason counted."""
     if not all(value[name] for name in NEEDED):
         notes["rows without patient, study, report or image (skipped)"] += 1
@@ -180,18 +194,16 @@ def _row(value: Mapping[str, str], notes: Counter[str]) -> _Row | None:
     if split not in SPLITS:
         notes["rows with an unknown split (used without one)"] += 1
     date = value.get("date", "")
-    order = moment(date)
-    if date and math.isnan(order):
-        notes["dates that cannot be read"] += 1
+    taken = counted(moment(date, days_first), notes)
     age, sex = value.get("age", ""), value.get("sex", "").upper()[:1]
     study = Study(
-        study_id=value["study"],
-        image=value["image"],
+        study_id=plain_id(value["study"]),
+        image=film_path(folder, value["image"]),
         view=FRONTAL[view],
-        acquired_at="" if math.isnan(order) else date,
-        order=order,
+        acquired_at=taken.written(date),
+        order=taken.order,
         report=value["report"],
         age=float(age) if re.fullmatch(r"\d{1,3}(?:\.\d+)?", age) else math.nan,
         sex=sex if sex in ("F", "M") else "",
     )
-    return _Row(value["patient"], study, SPLITS.get(split, ""))
+    return _Row(plain_id(value["patient"]), study, taken, SPLITS.get(split, ""))

@@ -55,3 +55,5 @@ class Source:
     """Study.image -> what its regions were drawn on, where known; `prepare` scales them to the film on disk."""
     validation_share: float = 0.0
     """Of the training patients, where the official lists have no validation part and one is to be cut from these."""
+    order_open: frozenset[str] = frozenset()
+    """Cases of two films of which the tables do not say which is the earlier one: headers may."""

@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.evaluation.answers.json_lines import json_line, lines
-from intervalchange.evaluation.answers.predictions import AnsweredKeys, Provenance, prediction_of, provenance_of
+from intervalchange.evaluation.answers.json_lines import LONGEST_LINE, decoded, json_line, json_value, lines
+from intervalchange.evaluation.answers.predictions import (
+    OPENINGS,
+    AnsweredKeys,
+    Provenance,
+    prediction_of,
+    provenance_of,
+)
 from intervalchange.evaluation.answers.reference_table import (
     ID_FIELDS,
+    REFERENCE_FIELDS,
     ReferenceCase,
     ReferenceTable,
     document,
     first_of,
     identifier,
+    keyed_rows,
+    one_text,
     pair_name,
     table_rows,
 )
@@ -41,6 +50,10 @@ ANSWER_FIELDS = (
 """Fields of the answer, in this order: where a file has both `prediction` and `answer`, the latter is the reference."""
 OUR_FIELDS = ("condition", "confidence", "change", "warnings", "tags", "facts")
 """Fields of our own lines that an answer keeps."""
+COCO_FORMS = (
+    'It holds [{"image_id": 1, "caption": "..."}], the same under "annotations", or {"1": ["..."]}; JSON with one '
+    "answer a line is read with --format jsonl."
+)
 SHOWN = 5
 """Ids that an error names."""
 
@@ -69,9 +82,25 @@ def form_of(path: Path, form: Form = "auto") -> Form:
     try:
         with path.open("rb") as file:
             opening = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+            file.seek(0)
+            document = opening.startswith(b"[") or (
+                opening.startswith(b"{") and not _is_line(file.readline(LONGEST_LINE), path.suffix.lower() == ".json")
+            )
     except OSError:
         return "jsonl"  # Its reader says what is wrong.
-    return "coco" if opening.startswith(b"[") else "jsonl"
+    return "coco" if document else "jsonl"
+
+
+def _is_line(first: bytes, spread: bool) -> bool:
+    """Whether the first line of a file is an answer of ours or anyone's, not the beginning of one JSON document."""
+    if first.lstrip(b"\xef\xbb\xbf").startswith(OPENINGS):
+        return True
+    try:
+        plain = json_value(decoded(first, ""), "")
+    except SourceError:
+        return not spread  # Torn: the reader of lines says so.
+    known = {"provenance", "study_id", *ID_FIELDS, *ANSWER_FIELDS, *REFERENCE_FIELDS}
+    return isinstance(plain, dict) and bool(known & plain.keys())
 
 
 def read_answers(path: str | Path, form: Form = "auto") -> tuple[Provenance | None, list[ForeignAnswer]]:
@@ -105,11 +134,13 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _coco_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     plain = document(path)
-    rows = plain.get("annotations") if isinstance(plain, dict) else plain
+    rows = _listed(plain) if isinstance(plain, dict) else plain
     if not isinstance(rows, list):
-        raise SourceError(
-            "is not a COCO result file.", where=path, remedy='It holds [{"image_id": 1, "caption": "..."}].'
-        )
+        keyed = keyed_rows(plain, path)
+        if keyed is None:
+            raise SourceError("is not a COCO result file.", where=path, remedy=COCO_FORMS)
+        yield from keyed
+        return
     for number, row in enumerate(rows, start=1):
         where = f"{path}, result {number}"
         if not isinstance(row, dict):
@@ -117,6 +148,19 @@ def _coco_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if "image_id" in row:  # A result's own `id` is a running number.
             row = {**row, "case_id": row["image_id"]}
         yield where, row
+
+
+def _listed(plain: Mapping[str, Any]) -> Any:
+    """The results of a document that has them under a name: `annotations`, or any but `images` that lists ids."""
+    lists = (
+        rows
+        for name, rows in plain.items()
+        if name != "images"
+        and isinstance(rows, list)
+        and rows
+        and all(isinstance(row, dict) and any(field in row for field in ID_FIELDS) for row in rows)
+    )
+    return plain["annotations"] if "annotations" in plain else next(lists, None)
 
 
 def _name(row: Mapping[str, Any], where: str) -> str:
@@ -137,12 +181,13 @@ def _answer(row: Mapping[str, Any], where: str) -> str:
         raise SourceError(
             f"no answer among {', '.join(row) or 'no fields'}.",
             where=where,
-            remedy=f"Name it {' or '.join(ANSWER_FIELDS)}.",
+            remedy=f"Name it {' or '.join(ANSWER_FIELDS)}. One JSON document, as of the COCO tools, is read with "
+            "--format coco.",
         )
-    answer = first_of(row, ANSWER_FIELDS)
+    answer = one_text(first_of(row, ANSWER_FIELDS), "answer", where)
     if not isinstance(answer, str) or answer.strip() in ("nan", "NaN", "<NA>"):
         raise SourceError(
-            f"the answer is {answer!r}, a missing value.",
+            f"the answer is {answer!r}, {'not text' if isinstance(answer, int | list | dict) else 'a missing value'}.",
             where=where,
             remedy="An answer is text; write an empty answer as an empty text. It counts as unreadable.",
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intervalchange.cells import plain_id, present
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.json_lines import decoded, json_line, json_value, lines
 from intervalchange.evaluation.metrics.change import read
@@ -86,16 +87,38 @@ def identifier(value: Any, where: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not text or text.lower() in ("nan", "none", "<na>"):
+    if not present(text):
         raise SourceError(
             f"the id is {value!r}.", where=where, remedy="Give every answer the id of its case, as text or number."
         )
-    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
+    return plain_id(text)
 
 
 def first_of(row: Row, names: Sequence[str]) -> Any:
     """The value of the first of these fields that the row has; None where it has none."""
     return next((row[name] for name in names if name in row), None)
+
+
+def one_text(value: Any, what: str, where: str) -> Any:
+    """The text of a list of one, as the COCO tools write a caption: ["..."] or [{"caption": "..."}]; any other value as
+    it is. Raises SourceError for a list of several."""
+    if not isinstance(value, list):
+        return value
+    if len(value) != 1:
+        raise SourceError(
+            f"the {what} is a list of {len(value)} texts.",
+            where=where,
+            remedy=f"Give one {what} per case, as text or as a list of one: only one is scored.",
+        )
+    text = value[0]
+    return first_of(text, ("caption", "text", "answer")) if isinstance(text, dict) else text
+
+
+def keyed_rows(plain: Any, path: Path) -> list[tuple[str, dict[str, Any]]] | None:
+    """(where, row) of pycocoevalcap's own form, {"1": ["..."]}: id -> text, or list of texts. None for another form."""
+    if not isinstance(plain, dict) or not plain or not all(isinstance(text, str | list) for text in plain.values()):
+        return None
+    return [(f"{path}, id {name}", {"case_id": name, "caption": text}) for name, text in plain.items()]
 
 
 def pair_name(row: Row, where: str) -> str | None:
@@ -263,7 +286,7 @@ def _records(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
     for where, row in rows:
         written = first_of(row, ID_FIELDS)
         case_id = pair_name(row, where) if written is None else identifier(written, where)
-        reference = first_of(row, REFERENCE_FIELDS)
+        reference = one_text(first_of(row, REFERENCE_FIELDS), "reference", where)
         if case_id is None or not isinstance(reference, str):
             raise SourceError(
                 "has no id or no reference.",
@@ -300,8 +323,13 @@ def _coco(path: Path) -> ReferenceTable:
     plain = document(path)
     annotations = plain.get("annotations") if isinstance(plain, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(row, dict) for row in annotations):
+        keyed = keyed_rows(plain, path)
+        if keyed is not None:
+            return _records(path, keyed)
         raise SourceError(
-            "is not a COCO caption file.", where=path, remedy='It holds {"images": [...], "annotations": [...]}.'
+            "is not a COCO caption file.",
+            where=path,
+            remedy='It holds {"images": [...], "annotations": [...]}, or {"1": ["..."]}: id and reference.',
         )
     images = {row.get("id"): row for row in plain.get("images", []) if isinstance(row, dict)}
     rows = []

@@ -73,12 +73,17 @@ def facts_of(case: Case) -> dict[str, str | float]:
 
 
 def _days_between(prior: str, current: str) -> float | None:
-    """Days with two decimals; whole days where one of the two has no time. None where one is not an ISO date."""
+    """Days with two decimals; whole days where one of the two has no time. None where one is not an ISO date.
+
+    Zones count where both have one; else both are read by the clock on the wall.
+    """
     whole = "T" not in prior or "T" not in current
     try:
-        dates = [datetime.fromisoformat(text[:10] if whole else text).replace(tzinfo=None) for text in (prior, current)]
+        dates = [datetime.fromisoformat(text[:10] if whole else text) for text in (prior, current)]
     except ValueError:
         return None
+    if any(date.tzinfo is None for date in dates):
+        dates = [date.replace(tzinfo=None) for date in dates]
     return round((dates[1] - dates[0]).total_seconds() / 86400, 2)
 
 

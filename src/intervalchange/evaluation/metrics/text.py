@@ -276,6 +276,20 @@ def measures(sums: Counts) -> dict[str, Array]:
     return found
 
 
+def undefined(references: Sequence[str], counts: Counts, frequency: DocumentFrequency) -> dict[str, str]:
+    """Metric -> why these references cannot give it, whatever the answers: it has a number all the same, which is that
+    of pycocoevalcap and means nothing.
+
+    counts: a `tally` of answers against the references.
+    """
+    longest = int(np.max(counts["text_reference_words"], initial=0))
+    reasons = {f"bleu{n}": f"no reference has {n} words" for n in range(longest + 1, ORDER + 1)}
+    # Against itself a reference scores 0 only where none of its n-grams has a weight.
+    if not np.any(counts["text_cider"]) and not np.any(tally(references, references, frequency)["text_cider"]):
+        reasons["cider_d"] = "every n-gram of the references is in all of them, so that none has a weight"
+    return reasons
+
+
 def text_scores(
     hypotheses: Sequence[str], references: Sequence[str], frequency: DocumentFrequency | None = None
 ) -> dict[str, float]:

@@ -122,6 +122,9 @@ def _compare(first: FileScores, second: FileScores, settings: Settings) -> dict[
         if name == "text.cider_d" and not same_cases:
             differences[name] = f"{NOT_RUN}: other references, other weights"
             continue
+        if first.metrics.get(name) is None or second.metrics.get(name) is None:
+            differences[name] = None
+            continue
         difference = found[name]
         for ending in ("", ".low", ".high", ".p"):
             differences[name + ending] = defined(getattr(difference, ending.removeprefix(".") or "value"))

@@ -60,6 +60,8 @@ def score_predictions(
         for case in (*cases.difference, *cases.others)
     ]
     score_floors(scores, provenance, asked, cases.by_condition, frequency, settings)
+    if frequency is not None:
+        _withhold_undefined(scores, frequency)
     _score_consistency(scores, cases.by_condition, settings)
     return scores
 
@@ -175,6 +177,16 @@ def _score_difference(
     _score_finding_confidence(scores, settings)
     scores.metrics |= calibration.selective_metrics(predictions, counts, settings.replicates, settings.seed)
     scores.metrics |= confounders.confounder_metrics(predictions, counts, settings.replicates, settings.seed)
+
+
+def _withhold_undefined(scores: FileScores, frequency: text.DocumentFrequency) -> None:
+    """Metrics of text that the references cannot give, of answers and floors, are None, and a note says why."""
+    for metric, why in text.undefined(scores.references, scores.counts, frequency).items():
+        for name in scores.metrics:
+            of_metric = name.removesuffix(".low").removesuffix(".high").endswith(f"text.{metric}")
+            if of_metric and isinstance(scores.metrics[name], float):
+                scores.metrics[name] = None
+        scores.notes.append(f"text.{metric} is not defined: {why}")
 
 
 def _put_findings(scores: FileScores, sums: Counts) -> None:
