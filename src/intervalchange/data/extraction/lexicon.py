@@ -264,6 +264,16 @@ DENIES_WHAT_PRECEDES: tuple[str, ...] = (
     r"free",
 )
 
+_PERCEIVED = r"(?:seen|identified|noted|present|evident|visible|detected|found)"
+ABSENT_AFTER = (
+    rf"none(?: {_PERCEIVED})?|nil|absent|negative|(?:has |have )?not (?:yet )?developed|no(?=$| ?[;,])|not {_PERCEIVED}|free"
+)
+IN_DOUBT_AFTER = (
+    r"questionable|equivocal|possible|unlikely|indeterminate|doubtful|uncertain"
+    r"|not (?:assessed|evaluated|assessable|well seen|well visuali[sz]ed|applicable)|n/a|unknown"
+)
+"""Words right after a name, at the end of a clause, that deny or doubt it without a verb: "pneumothorax none"."""
+
 DOUBTS_WHAT_FOLLOWS: tuple[str, ...] = (
     r"possib(?:le|ly|ility of)",
     r"(?:may|might|could|can)(?: \w+)? (?:represent|reflect|be|indicate|relate|suggest|signify|also|partly|have)"
