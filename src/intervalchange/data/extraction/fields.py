@@ -23,6 +23,12 @@ _NEUTRAL = frozenset(
     parenchymal airspace hiatal tension basal significant definite detected no without & / , - ; s""".split()
 ) | {*" ".join(PRE_LOCATIONS).split(), "bilateral", "both", "apical", "sided", "side", "hemithorax"}
 _DENYING = frozenset({"no", "without"})
+_PLACES = frozenset("lobe upper lower middle lingula retrocardiac perihilar apical base".split())
+_STATES = re.compile(r"there (?:is|are|was)\b")
+_GROUPS: tuple[tuple[Literal["absent", "uncertain"], re.Pattern[str]], ...] = (
+    ("absent", re.compile(r"(?:pertinent )?negatives?(?: findings)?|absent|none|not (?:seen|present|identified)|excluded|ruled out|resolved")),
+    ("uncertain", re.compile(r"possible|questionable|uncertain|suspected|equivocal|unlikely|not (?:assessed|evaluated)|cannot exclude")),
+)
 
 REGIONS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(rf"\b(?:{words})\b"), findings)
@@ -62,6 +68,8 @@ class Subject:
     """For a part of the chest: the findings that it has not where it is normal."""
     denying: bool = False
     """ "No pneumothorax: yes"."""
+    placed: bool = False
+    """ "Right lower lobe opacity": more than a name and a side, hence a statement."""
 
 
 @lru_cache(maxsize=20_000)
@@ -75,7 +83,9 @@ def subject_of(label: str) -> Subject | None:
     if names:
         if len(names) < len(hidden) or not all(word in _NEUTRAL for word in rest):
             return None
-        return Subject(text, tuple(names), denying=not _DENYING.isdisjoint(rest))
+        if _STATES.match(text) and "?" not in label:
+            return None
+        return Subject(text, tuple(names), denying=not _DENYING.isdisjoint(rest), placed=not _PLACES.isdisjoint(rest))
     return _region(text)
 
 
@@ -88,6 +98,16 @@ def _region(text: str) -> Subject | None:
     if not spans or any(word not in _REGION_WORDS for word in _SPLIT.findall(_without(text, spans))):
         return None
     return Subject(text, region=tuple(dict.fromkeys(findings)))
+
+
+def is_heart(subject: Subject) -> bool:
+    """Whether a label is about the size of the heart."""
+    return subject.region is not None and "cardiomegaly" in subject.region
+
+
+def group_label(label: str) -> Literal["absent", "uncertain", ""]:
+    """What the label of a list of findings says of each: "Negatives: effusion, edema"; empty where it says nothing."""
+    return next((said for said, pattern in _GROUPS if pattern.fullmatch(plain(label))), "")
 
 
 def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:

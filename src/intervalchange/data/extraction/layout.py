@@ -63,7 +63,7 @@ def units(text: str) -> Iterator[str]:
 
 def _joined(text: str) -> Iterator[str]:
     """Lines joined to units, each label with the value under it."""
-    lines = tables.flattened(text.split("\n")) if "\n" in text or "|" in text or "\t" in text else [text]
+    lines = tables.flattened(text.split("\n")) if "\n" in text or tables.GAP.search(text) else [text]
     unit, after_blank = "", False
     shouts = text.isupper()
     for index, line in enumerate(lines):
@@ -116,7 +116,7 @@ def _continues(unit: str, line: str, after_blank: bool, shouts: bool) -> bool:
         return False
     if _is_value_below(unit, line):
         return True
-    if BULLET.match(stripped) or _MARKUP.match(stripped) or _begins(stripped):
+    if BULLET.match(stripped) or _MARKUP.match(stripped) or _begins(stripped) or _is_another(unit, stripped):
         return False
     return not (stripped[0].isupper() and len(unit) < SHORT_LINE and not _UNFINISHED.search(unit))
 
@@ -149,6 +149,15 @@ def _belongs(label: str, unit: str, line: str, after_blank: bool, shouts: bool) 
     return bool(findings & inside) if inside else subject.region is not None or values.read(body) is not None
 
 
+def _is_another(unit: str, line: str) -> bool:
+    """Whether a line names another finding than the complete "name: value" before it."""
+    label, colon, value = unit.partition(":")
+    subject = subject_of(BULLET.sub("", label)) if colon else None
+    if subject is None or not subject.names or values.read(value) is None:
+        return False
+    return not {name for _, _, name in subject.names}.intersection(name for _, _, name in named(plain(line))[0]) and bool(named(plain(line))[0])
+
+
 def _is_value_below(unit: str, line: str) -> bool:
     """Whether a line is one more line of a value: an indented one, a box or one side of the chest."""
     mark = _MARK.search(unit)
@@ -176,9 +185,7 @@ def fields(line: str) -> list[str]:
         if mark.start() < position:
             continue
         label, begin = _label_before(line, position, mark)
-        if begin < 0:
-            continue
-        if label is None:  # one side of the finding before it
+        if label is None or not _separates(label, mark, line):
             continue
         if line[start:begin].strip(" ,;"):
             found.append(line[start:begin].strip(" ,;"))
@@ -189,23 +196,38 @@ def fields(line: str) -> list[str]:
     return [_sides(one) for one in found]
 
 
+def _separates(label: str, mark: re.Match[str], line: str) -> bool:
+    """Whether a mark stands between a label and its value: a dash only before a value that can be read."""
+    if "-" not in mark.group() or ">" in mark.group():
+        return True
+    subject = subject_of(label)
+    value = re.split(r"[.;] ", line[mark.end() :])[0]
+    return subject is not None and (subject.region is not None or values.read(value) is not None or not value.strip(" -"))
+
+
 def _label_before(line: str, position: int, mark: re.Match[str]) -> tuple[str | None, int]:
-    """The label that ends at a mark and where it begins; -1 where there is none, no label for one side of the chest."""
+    """The label that ends at a mark and where it begins; none where there is none, or only one side of the chest."""
     text = line[position : mark.start()]
-    last = max((found.end() for found in re.finditer(r"[.;,!](?:\s+|$)", text)), default=0)
-    whole = text[last:].strip()
-    begin = position + last + len(text[last:]) - len(text[last:].lstrip())
+    stop = max((found.end() for found in re.finditer(r"[.;!](?:\s+|$)", text)), default=0)
+    last = max((found.end() for found in re.finditer(r",(?:\s+|$)", text)), default=0)
+    if last > stop and not ((position == 0 or stop) and subject_of(text[stop:])):  # not "effusion, edema and hernia: none"
+        stop = last
+    whole = text[stop:].strip()
+    begin = position + stop + len(text[stop:]) - len(text[stop:].lstrip())
     if not whole:
         return None, -1
     if _SIDES.fullmatch(whole):
-        return None, begin
-    if subject_of(whole) or (position == 0 and last == 0 and mark.group() == ":"):
+        return None, -1
+    ends_a_value = position > 0 and not stop and re.match(r"(?:no|without)\b", whole, re.IGNORECASE)
+    if (subject_of(whole) and not ends_a_value) or (position == 0 and stop == 0 and mark.group() == ":"):
         return whole, begin
     for start in _START.finditer(whole, 1):
         if subject_of(suffix := whole[start.start() :]) and not _takes_a_side(whole, start.start(), suffix):
             return suffix, begin + start.start()
     generic = _GENERIC.search(whole)
-    return (generic.group(), begin + generic.start()) if generic and mark.group() == ":" else (None, -1)
+    if generic and mark.group() == ":" and values.read(generic.group()) is None:
+        return generic.group(), begin + generic.start()
+    return None, -1
 
 
 def _takes_a_side(whole: str, start: int, suffix: str) -> bool:

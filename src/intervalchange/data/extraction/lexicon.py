@@ -38,13 +38,13 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             rf"{_HEART}{_IS}{_DEGREE} (?:enlarged|large)",
             rf"enlarged{_DEGREE} (?:heart|cardiac size)",
             rf"enlargement of{_DEGREE} heart",
-            r"heart enlargement",
+            rf"{_HEART}{_DEGREE} enlargement",
             rf"{_HEART} size{_IS}{_DEGREE} increased",
         ),
         "enlargement of the cardiac silhouette": (
             rf"{_SILHOUETTE}{_IS}{_DEGREE} (?:enlarged|large|widened)",
             rf"(?:enlarged|enlargement of){_DEGREE} {_SILHOUETTE}",
-            rf"{_SILHOUETTE} enlargement",
+            rf"{_SILHOUETTE}{_DEGREE} enlargement",
         ),
         "edema": (r"(?:o?edema|o?edematous)",),
         "hernia": (

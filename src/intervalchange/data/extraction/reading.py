@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 
-from intervalchange.data.extraction import lexicon, values
+from intervalchange.data.extraction import fields, lexicon, values
 from intervalchange.data.extraction.account import Attributes
 from intervalchange.data.extraction.attributes import attributes_of
 from intervalchange.data.extraction.fields import Subject, field_of, subject_of
@@ -68,6 +68,9 @@ def in_sentence(sentence: str) -> tuple[Statement, ...]:
             return _of_finding(sentence, subject, field[1])
         if subject is not None:
             return _of_region(sentence, subject, field[1])
+        if label := fields.group_label(field[0]):
+            said = _of_prose(sentence, plain(field[1]))
+            return tuple(replace(one, label=label, rule=f"under: {field[0]}") if one.label == "present" else one for one in said)
     return _of_prose(sentence, plain(sentence))
 
 
@@ -97,6 +100,8 @@ def _of_finding(sentence: str, subject: Subject, value: str) -> tuple[Statement,
     said = _of_prose(sentence, plain(values.ticked(value)))
     again = {statement.finding for statement in said}
     reading = values.read(value)
+    if reading is None and said and subject.placed:  # "Right lower lobe opacity: likely atelectasis"
+        return _of_prose(sentence, plain(sentence))
     found = []
     for start, end, finding in subject.names:
         if finding in again:
@@ -137,7 +142,7 @@ def _of_region(sentence: str, subject: Subject, value: str) -> tuple[Statement, 
     label: Label | None = None
     if values.healthy(value):
         label, rule, stated = "absent", f"health: {value}", True
-    elif values.not_assessed(value):
+    elif values.not_assessed(value) or (fields.is_heart(subject) and value and not said):
         label, rule, stated = "uncertain", f"{NO_VALUE}: {value}", False
     return (*said, *(Statement(finding, label, Attributes(), sentence, rule, stated) for finding in left if label))
 
@@ -258,6 +263,8 @@ def _label(plain: str, start: int, end: int) -> tuple[Label | None, str]:
     after = _rest_of_clause(masked, end)
     if (denial := cues.denies_last.search(after)) and not _restarts(after[: denial.start()]):
         return "absent", f"gone: {denial.group()}"
+    if masked[:start].endswith(("?", "? ")):
+        return "uncertain", "in doubt: ?"
     if doubted := _reaching(cues.doubts_next, masked, start, _doubt_ends):
         return "uncertain", f"in doubt: {doubted}"
     if (doubt := cues.doubts_last.search(after)) and not _restarts(after[: doubt.start()]):

@@ -10,9 +10,9 @@ from intervalchange.data.extraction.fields import subject_of
 _RULE = re.compile(r"[\s|:=+_*-]*$")
 GAP = re.compile(r"\s*\|\s*|\t+|\s{3,}|\s*\.{3,}\s*")
 _HEAD = re.compile(r"(?:findings?|observations?|features?|abnormalit(?:y|ies)|signs?|structures?|patholog(?:y|ies)|items?|names?|labels?"
-                   r"|categor(?:y|ies)|regions?|conditions?|diagnos[ie]s|parameters?|anatomy|organs?|site|disease|#|no\.?)$", re.IGNORECASE)
+                   r"|categor(?:y|ies)|regions?|conditions?|diagnos[ie]s|parameters?|anatomy|organs?|site|disease|#|no\.)$", re.IGNORECASE)
 _EARLIER = re.compile(r"prior|previous|baseline|earlier|old|last|before", re.IGNORECASE)
-_NUMBERS = re.compile(r"score|confidence|prob|code|#|no\.?$|id$", re.IGNORECASE)
+_NUMBERS = re.compile(r"score|confidence|prob|code|#|no\.$|id$", re.IGNORECASE)
 _SIDE = re.compile(r"(?:right|left)$", re.IGNORECASE)
 _TICK = re.compile(r"(?:\[?[xX\u2713\u2714\u2611\u2612]\]?|\[?\*\]?|\u25cf)$")
 _NOTHING = re.compile(r"(?:-+|\[ ?\]|\u2610|/|\.)?$")

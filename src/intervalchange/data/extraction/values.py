@@ -30,7 +30,7 @@ _SEEN = (
 )
 
 NOT_STATED = re.compile(
-    r"(?:n ?/ ?a|n\.a\.?|na|nan|null|nil reported|unknown|undetermined|pending|tbd|deferred|unavailable|not yet|\W*)$"
+    r"(?:n ?/ ?a|n\.a\.?|na|nan|null|nil reported|unknown|undetermined|pending|tbd|deferred|unavailable|not yet|[^\w+?]*)$"
     r"|(?:yes|y|present|positive|normal|\+) ?(?:/|or) ?(?:no|n|absent|negative|abnormal|-)\b"
     r"|(?:no|n|absent|negative|none) ?(?:/|or) ?(?:yes|y|present|positive)\b"
     r"|.*\b(?:not|cannot be|can't be|could not be|unable to be)(?: \w+)?? (?:assess|evaluat|applicable|available|examin|report|mention"
@@ -62,7 +62,7 @@ _GONE = re.compile(
     rf"|none|not? {_SEEN})\b"
 )
 _HEALTHY = re.compile(
-    r"(?:(?:is|are|within|the|grossly|essentially|entirely|appears?|stable|still|size|now|remains?|both|all|well aerated and) )*"
+    r"(?:(?:is|are|within|the|top|upper limits? of|limits of|grossly|essentially|entirely|appears?|stable|still|size|now|remains?|both|all|well aerated and) )*"
     r"(?:normal|unremarkable|clear|wnl|ok|intact|free|sharp|preserved|no(?: \w+)? (?:abnormalit\w+|disease|findings?|process)"
     r"|not enlarged|negative|nad)\b(?! (?:of|from|variant|except))"
 )
@@ -85,7 +85,7 @@ _SAME = re.compile(r"\b(?:unchanged|stable|same|similar|since|compared|than|from
 _NOW = re.compile(r"\b(?:now|today|currently|current|on (?:the )?current)\b")
 _SIDE = re.compile(r"\b(?:left|right)\b")
 _CLAUSE = re.compile(
-    r"\s*(?:[,;()]|\.(?!\d)|(?<=\s)-+(?=\s)|\b(?:but|however|although|though|while|whereas|except(?: for)?)\b"
+    r"\s*(?:[,;()]|(?<!\d):(?!\d)|\.(?!\d)|(?<=\s)-+(?=\s)|\b(?:but|however|although|though|while|whereas|except(?: for)?)\b"
     r"|\band(?= (?:on |the |none |no |is |now )*(?:left|right|none|no longer|resolved)\b))\s*"
 )
 _CONNECTIVE = re.compile(r"\b(?:with|and|or|associated|causing|due to|secondary|plus|from|adjacent|overlying|related)\b")
