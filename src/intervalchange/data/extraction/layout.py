@@ -63,7 +63,7 @@ def units(text: str) -> Iterator[str]:
 
 def _joined(text: str) -> Iterator[str]:
     """Lines joined to units, each label with the value under it."""
-    lines = tables.flattened(text.split("\n")) if "\n" in text or tables.GAP.search(text) else [text]
+    lines = tables.flattened(text.split("\n")) if tables.MAY_BE.search(text) else text.split("\n")
     unit, after_blank = "", False
     shouts = text.isupper()
     for index, line in enumerate(lines):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from intervalchange.data.extraction import values
 from intervalchange.data.extraction.fields import field_of, subject_of
@@ -22,75 +24,105 @@ _MADE = (
 )
 """Headings of how the film was taken, of other films, and of what to do next."""
 _BODY = "findings?|impressions?|conclusions?|reports?|opinions?|interpretation|results?|findings (?:and|/) impression"
-_LOUD = "FINDINGS?|IMPRESSION|CONCLUSION|INDICATION|HISTORY|TECHNIQUE|COMPARISON|Findings?|Impression|Conclusion"
-"""Headings that are one inside a line, too."""
-_BARE = re.compile(r"(?:technique|comparison|recommendation)s?$", re.IGNORECASE)
-"""Headings of `_MADE` that are one without a colon, alone on a line."""
-_HEADING = re.compile(
-    r"(?:(?P<line>^|(?<=\n))[ \t]*(?:[#*_>]+[ \t]*)?|(?<=[.] )[ \t]*"
-    rf"|(?<= )(?=(?:{_LOUD}):))"
-    rf"(?:(?P<told>(?i:{_TOLD}))|(?P<made>(?i:{_MADE}))|(?P<body>(?i:{_BODY}))"
-    r"|(?P<capitals>[A-Z][A-Z ,/()&-]+)|(?P<words>[A-Z][a-z]+(?:[ /,&-]+[a-zA-Z][a-z]*){0,4}))"
-    r"[ \t]*[*_]*(?P<mark>:[*_]*|-+(?=[ \t])|=|(?=\n|$))"
+_KNOWN = rf"(?:(?P<told>{_TOLD})|(?P<made>{_MADE})|(?P<body>{_BODY}))"
+_MARKUP = r"[ \t]*(?:[#*_>]+[ \t]*)?"
+_WITH_COLON = re.compile(
+    rf"{_MARKUP}(?:(?i:{_KNOWN})|(?P<capitals>[A-Z][A-Z ,/()&-]+)|(?P<words>[A-Z][a-z]+(?:[ /,&-]+[a-zA-Z][a-z]*){{0,4}}))[ \t]*[*_]*:[*_]*"
 )
+_ALONE = re.compile(
+    rf"{_MARKUP}(?:(?P<told>{_TOLD})|(?P<made>(?:technique|comparison|recommendation)s?)|(?P<body>{_BODY}))"
+    r"[ \t]*[*_]*[ \t]*(?:$|-+(?=[ \t])|=)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A heading on a line of its own, or before a dash."""
+_LOUD = re.compile(
+    r"(?<= )(?:(?P<body>FINDINGS?|IMPRESSION|CONCLUSION|Findings?|Impression|Conclusion)|(?P<told>INDICATION|HISTORY)"
+    r"|(?P<made>TECHNIQUE|COMPARISON)):"
+)
+"""A heading inside a line."""
 _LATER = re.compile(r"(?:^|(?<=\s))(?:(?P<findings>findings?|reports?|results?)|impressions?|conclusions?)[ \t*_]*(?::|\n|- )", re.I)
 _END = re.compile(
     r"(?<=[.;!?])(?<![Dd]r\.)(?<!\bvs\.)(?<!i\.e\.)(?<!e\.g\.)[\"')]*\s+(?=\S)|(?<=[a-z])[.](?=[A-Z][a-z])"
 )
-_LEAST_LETTERS = 2
+_TWO_LETTERS = re.compile(r"[^\W\d_].*?[^\W\d_]")
+_STOP = re.compile(r"(?<!\d):|:(?!\d)|\n|$")
 _WORDS_MORE = 5
 """The longest sentence, in words, that only goes on with the value before it: "Effusion: left. Small."."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Where a part of a report begins."""
+
+    start: int
+    end: int
+    kind: str
+    """told, made or body; label: of an observation; other."""
+    label: str
+    begins_line: bool
 
 
 def observations(report: str) -> str:
     """The report without the parts under headings such as HISTORY or TECHNIQUE; all of it where it has no heading."""
     text = typography(report)
     parts, start, aside = [], 0, ""
-    for heading in _HEADING.finditer(text):
-        kind = _kind(heading)
-        if not kind or (kind == "label" and not aside):
+    for heading in _headings(text):
+        if heading.kind == "label" and not (aside and _leaves(aside, text[start : heading.start], heading, text)):
             continue
-        between = text[start : heading.start()]
-        if kind == "label" and not _leaves(aside, between, heading, text):
-            continue
-        parts.append(_lines_of_the_film(aside, between, text[heading.start() :]) if aside else between)
-        start, aside = heading.end(), kind if kind in ("told", "made") else ""
-        if kind == "label":
-            start = heading.start()  # "Heart: enlarged" is an observation
+        between = text[start : heading.start]
+        parts.append(_lines_of_the_film(aside, between, text[heading.start :]) if aside else between)
+        # "Heart: enlarged" is an observation
+        start = heading.start if heading.kind == "label" else heading.end
+        aside = heading.kind if heading.kind in ("told", "made") else ""
     parts.append(_lines_of_the_film(aside, text[start:], "") if aside else text[start:])
     return "\n\n".join(part.strip("\n") for part in parts)
 
 
-def _kind(heading: re.Match[str]) -> str:
-    """told, made or body, label of an observation, other; empty where it is not a heading."""
-    known = next((kind for kind in ("told", "made", "body") if heading[kind]), "")
-    if not heading["mark"].startswith(":"):
-        bare = heading["line"] is not None and (not heading["made"] or _BARE.match(heading["made"]))
-        return known if bare else ""
-    if known:
-        return known
-    text = heading["capitals"] or heading["words"]
-    if subject_of(text) or (heading["capitals"] and named(plain(text))[0]):
-        return "label"
-    return "other" if heading["capitals"] else "" if " " in text else "label"
+def _headings(text: str) -> Iterator[Heading]:
+    line, start = 0, 0  # where the line and the sentence begin
+    for stop in _STOP.finditer(text):
+        colon = stop.group() == ":"
+        if colon:
+            start = max(start, text.rfind(". ", start, stop.start()) + 2 if ". " in text[start : stop.start()] else start)
+            match = _WITH_COLON.match(text, start, stop.end() + 2) or _LOUD.search(text, start, stop.end())
+        else:
+            match = _ALONE.match(text, line, stop.start()) if start == line and stop.start() > line else None
+        if match and (not colon or match.end() >= stop.end()):
+            kind, label = _kind(match)
+            if kind:
+                yield Heading(match.start(), match.end(), kind, label, match.start() == line)
+        start = stop.end()
+        line = line if colon else start
 
 
-def _leaves(aside: str, between: str, heading: re.Match[str], text: str) -> bool:
+def _kind(match: re.Match[str]) -> tuple[str, str]:
+    """told, made, body, label or other, and the text of a label; empty where it is not a heading."""
+    groups = match.groupdict()
+    for known in ("told", "made", "body"):
+        if groups[known]:
+            return known, ""
+    text = groups["capitals"] or groups["words"]
+    if subject_of(text) or (groups["capitals"] and named(plain(text))[0]):
+        return "label", text
+    return ("other", "") if groups["capitals"] else ("", "") if " " in text else ("label", text)
+
+
+def _leaves(aside: str, between: str, heading: Heading, text: str) -> bool:
     """Whether the label of an observation ends an aside: "HISTORY: edema: yes" is history throughout."""
-    if aside == "made" or not subject_of(heading["capitals"] or heading["words"]):
+    if aside == "made" or not subject_of(heading.label):
         return True
     apart = bool(re.search(r"\n[ \t]*\n[ \t]*$", between))
     if not apart and (not between.strip() or ":" in between):
         return False
-    later = [match["findings"] is not None for match in _LATER.finditer(text, heading.end())]
-    return not any(later) and (heading["line"] is not None or not later)
+    later = [match["findings"] is not None for match in _LATER.finditer(text, heading.end)]
+    return not any(later) and (heading.begins_line or not later)
 
 
 def _lines_of_the_film(aside: str, between: str, rest: str) -> str:
     """The lines of an aside from the first "Effusion - small" or row of a table on; empty where there is none."""
     lines = between.split("\n")
     for index, line in enumerate(lines[1:], start=1):
-        if labelled_line(line) and (aside == "made" or not _told_on(lines[:index], rest)):
+        if line.strip() and labelled_line(line) and (aside == "made" or not _told_on(lines[:index], rest)):
             return "\n".join(lines[index:])
     return ""
 
@@ -109,7 +141,7 @@ def sentences(report: str) -> list[str]:
             sentence = _trimmed(piece)
             if open_field and _goes_on(sentence):
                 kept[-1] += f"; {sentence}"
-            elif sum(letter.isalpha() for letter in sentence) >= _LEAST_LETTERS:
+            elif _TWO_LETTERS.search(sentence):
                 kept.append(sentence)
                 open_field = ":" in sentence and _is_finding_field(sentence)
     return kept

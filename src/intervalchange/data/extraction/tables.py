@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from intervalchange.data.extraction.fields import subject_of
 
 _RULE = re.compile(r"[\s|:=+_*-]*$")
+MAY_BE = re.compile(r"[|\t]| {3}|\.{3}")
+"""Text without this has no table."""
 GAP = re.compile(r"\s*\|\s*|\t+|\s{3,}|\s*\.{3,}\s*")
 _HEAD = re.compile(r"(?:findings?|observations?|features?|abnormalit(?:y|ies)|signs?|structures?|patholog(?:y|ies)|items?|names?|labels?"
                    r"|categor(?:y|ies)|regions?|conditions?|diagnos[ie]s|parameters?|anatomy|organs?|site|disease|#|no\.)$", re.IGNORECASE)
