@@ -23,6 +23,8 @@ from intervalchange.findings import FINDINGS
 Label = Literal["present", "absent", "uncertain"]
 _STRENGTH = {"absent": 1, "uncertain": 2, "present": 3}
 NO_VALUE = "no value"
+_HEALTH = re.compile("normal|unremarkable|clear|enlarged|free|sharp|preserved|maintained")
+"""One of these words is in each phrase of `lexicon.NORMAL`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _of_prose(sentence: str, text: str) -> tuple[Statement, ...]:
         if label is not None:
             attributes = Attributes() if label == "absent" else attributes_of(text, start, end, others)
             found.append(Statement(finding, label, attributes, sentence, rule))
-    for pattern, findings in _normal():
+    for pattern, findings in _normal() if _HEALTH.search(text) else ():
         for match in pattern.finditer(text):
             if not any(begin < match.end() and match.start() < stop for begin, stop in hidden):
                 found += [Statement(f, "absent", Attributes(), sentence, f"health: {match.group()}") for f in findings]
@@ -205,7 +207,7 @@ def _cues() -> Cues:
         elsewhere=_any_of(lexicon.NOT_THIS_FILM),
         was=_any_of(lexicon.WAS),
         scope_ends=re.compile(rf"(?<!\w)(?:{'|'.join(lexicon.SCOPE_ENDS)})(?!\w)|;"),
-        told_after=re.compile(rf"\b(?:{lexicon.ABSENT_AFTER})|\b(?:{lexicon.IN_DOUBT_AFTER})|[?]"),
+        told_after=re.compile("none|nil|absent|negative|no|free|question|equivoc|possib|unlikely|indeterm|doubt|uncert|n/a|unknown|[?]"),
         told_right_after=re.compile(
             rf" ?[;,-]? ?(?:(?:is|are|was|were|has been) )?(?:(?P<absent>(?:{lexicon.ABSENT_AFTER}))|{lexicon.IN_DOUBT_AFTER})"
             r"(?= ?(?:$|[;,.]|and\b|but\b))|[?]"
@@ -249,10 +251,16 @@ def _listed(text: str, spans: Sequence[tuple[int, int, str]], last: int) -> list
     return names
 
 
+@lru_cache(maxsize=1)
+def _stays(plain: str) -> list[re.Match[str]]:
+    """Kept for the other names of the sentence."""
+    return list(_cues().stays.finditer(plain))
+
+
 def _label(plain: str, start: int, end: int) -> tuple[Label | None, str]:
     """The label of the finding named at [start, end), and the rule; None where the words are not about this film."""
     cues = _cues()
-    stays = [match for match in cues.stays.finditer(plain) if match.end() <= start or end <= match.start()]
+    stays = [match for match in _stays(plain) if match.end() <= start or end <= match.start()]
     masked = plain
     for match in stays:
         masked = masked[: match.start()] + "_" * len(match.group()) + masked[match.end() :]
