@@ -17,6 +17,7 @@ from intervalchange.data.extraction.names import named, plain
 from intervalchange.findings import PRE_LOCATIONS
 
 _ASKED = re.compile(r"[(\[](?:y ?/ ?n|yes ?/ ?no|present ?/ ?absent|\?|circle|tick)[)\]]|\b(?:yes/no|y/n)\b", re.IGNORECASE)
+_SCALE = re.compile(r"[(\[]?\b0 ?(?:-|to|/) ?\d\b[)\]]?|\b(?:grade|score|severity)\b", re.IGNORECASE)
 _NEUTRAL = frozenset(
     """is are was were there a an any the of for and or nor evidence presence sign signs status finding findings present
     seen identified visible evident noted acute focal new pulmonary pleural lung lungs lobar rib ribs bony osseous
@@ -25,9 +26,13 @@ _NEUTRAL = frozenset(
 _DENYING = frozenset({"no", "without"})
 _PLACES = frozenset("lobe upper lower middle lingula retrocardiac perihilar apical base".split())
 _STATES = re.compile(r"there (?:is|are|was)\b")
+_OF = r"(?:\s*(?:pertinent|relevant|findings?|features?|abnormalities|signs)\s*)*"
 _GROUPS: tuple[tuple[Literal["absent", "uncertain"], re.Pattern[str]], ...] = (
-    ("absent", re.compile(r"(?:pertinent )?negatives?(?: findings)?|absent|none|not (?:seen|present|identified)|excluded|ruled out|resolved")),
-    ("uncertain", re.compile(r"possible|questionable|uncertain|suspected|equivocal|unlikely|not (?:assessed|evaluated)|cannot exclude")),
+    ("absent", re.compile(rf"{_OF}(?:negatives?|absent|none|no|not (?:seen|present|identified|found)|excluded|ruled out|resolved){_OF}")),
+    (
+        "uncertain",
+        re.compile(rf"{_OF}(?:possible|questionable|uncertain|unsure|suspected|equivocal|unlikely|not (?:assessed|evaluated)|cannot exclude){_OF}"),
+    ),
 )
 
 REGIONS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
@@ -50,6 +55,7 @@ REGIONS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
 )
 """A part of the chest -> the findings that "normal" or "clear" after its name denies."""
 _REGION_WORDS = frozenset("and the of right left size both & / , bilateral upper lower".split())
+_BRACKETED = re.compile(r"^\[([^\[\]]{2,})\]$")
 _SPLIT = re.compile(r"[^\s,/&;]+|[,/&;]")
 _COLON = re.compile(r"(?<!\d):|:(?!\d)")
 
@@ -66,6 +72,8 @@ class Subject:
     """(start, end, finding) in `text`."""
     region: tuple[str, ...] | None = None
     """For a part of the chest: the findings that it has not where it is normal."""
+    scaled: bool = False
+    """Whether its value is a grade: "Edema (0-3)"."""
     denying: bool = False
     """ "No pneumothorax: yes"."""
     placed: bool = False
@@ -77,7 +85,7 @@ def subject_of(label: str) -> Subject | None:
     """What a label is about; None where it is not a label of findings or of a part of the chest, but prose or neither."""
     if len(label) > values.LONGEST_LABEL:
         return None
-    text = plain(_ASKED.sub(" ", label).replace("_", " ")).strip(" ?-*#.")
+    text = plain(_SCALE.sub(" ", _ASKED.sub(" ", label)).replace("_", " ")).strip(" ?-*#.")
     names, hidden = named(text)
     rest = _SPLIT.findall(_without(text, hidden))
     if names:
@@ -85,7 +93,7 @@ def subject_of(label: str) -> Subject | None:
             return None
         if _STATES.match(text) and "?" not in label:
             return None
-        return Subject(text, tuple(names), denying=not _DENYING.isdisjoint(rest), placed=not _PLACES.isdisjoint(rest))
+        return Subject(text, tuple(names), denying=not _DENYING.isdisjoint(rest), placed=not _PLACES.isdisjoint(rest), scaled=bool(_SCALE.search(label)))
     return _region(text)
 
 
@@ -119,4 +127,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
 def field_of(sentence: str) -> tuple[str, str] | None:
     """(label, value) of a sentence with a colon, whatever they are; None where it has none."""
     mark = _COLON.search(sentence)
-    return (sentence[: mark.start()].strip(), sentence[mark.end() :].strip()) if mark else None
+    if not mark:
+        return None
+    value = sentence[mark.end() :].strip()
+    return sentence[: mark.start()].strip(), _BRACKETED.sub(r"\1", value)

@@ -10,13 +10,19 @@ import re
 from collections.abc import Iterator
 
 from intervalchange.data.extraction import tables, values
-from intervalchange.data.extraction.fields import subject_of
+from intervalchange.data.extraction.fields import group_label, subject_of
 from intervalchange.data.extraction.names import named, plain
 
 BULLET = re.compile(r"^(?:[(]?\d{1,2}[.)]|[-*+>\u2022\u00b7\u2023\u25aa\u25cf\u25e6\u2219]|[a-hA-H][)])[ \t]+(?=[A-Za-z_\[(\u2610-\u2612])")
 _NUMBER = re.compile(r"(?<=\s)[(]?\d{1,2}[.)][ \t]+(?=[A-Za-z_])")
 """The number of an item inside a line."""
 _MARKUP = re.compile(r"^[ \t]*(?:#{1,6}[ \t]*|\*\*|__)(?=\w)")
+_BREAK = re.compile(r"<br ?/?>|</(?:p|div|li|tr|h\d)>", re.IGNORECASE)
+_CELL = re.compile(r"</t[dh]>\s*(?=<t[dh])", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:b|i|u|p|div|span|li|ul|ol|t[dhr]|table|tbody|thead|strong|em|h\d|font|html|body)(?: [^<>]*)?/?>", re.IGNORECASE)
+_ASKING = re.compile(r"\bQ(?:uestion)?[:.]\s*|(?<=\?)\s*A(?:nswer)?[:.](?=\s)")
+_TITLE = re.compile(r"^(?:(?:findings?|observation|abnormality|name|pathology)\s*[:=]\s*)?(?P<name>[^;,|:=]+?)\s*[;,|]\s*(?=(?:status|present|presence|result|value)\s*[:=])", re.IGNORECASE)
+"""What stands before a name that has its value in parts: "Finding: effusion; status: present"."""
 _TYPOGRAPHY = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
@@ -31,8 +37,8 @@ _TYPOGRAPHY = str.maketrans(
         **{"\uff0e": ".", "\u3002": ". ", "\u2192": "->", "\u21d2": "->", "\u2260": "not ", "\uff0b": "+", "\u00d8": "none"},
     }
 )
-_MARK = re.compile(r"(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)")
-_STRUCTURE = re.compile(r"[:=|\t\[?>\u2610-\u2612\u25a0-\u25ef]|\s-+\s|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b")
+_MARK = re.compile(r"(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s>>\s|\s~+\s|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)")
+_STRUCTURE = re.compile(r"[:=|\t\[?>~{\u2610-\u2612\u25a0-\u25ef]|\s-+\s|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b")
 _SIGN = re.compile(r"[ \t]*[(]([-+])(?:ve)?[)]")
 _START = re.compile(r"\b[\w(]")
 _SIDES = re.compile(r"(?:on the |the )?(?:right|left|both|bilateral)(?: (?:side|lung|hemithorax|base|apex|upper|mid|middle|lower|zone|lobe))*", re.IGNORECASE)
@@ -45,7 +51,9 @@ _WORDS_BELOW = 6
 
 
 def typography(report: str) -> str:
-    """The report with plain blanks, dashes, colons and line ends."""
+    """The report with plain blanks, dashes, colons and line ends, and without the tags of a web page."""
+    if "<" in report:
+        report = _TAG.sub("", _CELL.sub(" | ", _BREAK.sub("\n", report)))
     if "\r" in report:
         report = report.replace("\r\n", "\n").replace("\r", "\n")
     return report if report.isascii() and "\f" not in report and "\v" not in report else report.translate(_TYPOGRAPHY)
@@ -63,6 +71,8 @@ def units(text: str) -> Iterator[str]:
 
 def _joined(text: str) -> Iterator[str]:
     """Lines joined to units, each label with the value under it."""
+    if "Q" in text and "?" in text:
+        text = _ASKING.sub(" ", text)
     lines = tables.flattened(text.split("\n")) if tables.MAY_BE.search(text) else text.split("\n")
     unit, after_blank = "", False
     shouts = text.isupper()
@@ -73,8 +83,9 @@ def _joined(text: str) -> Iterator[str]:
             continue
         if unit and _continues(unit, line, after_blank, shouts):
             label = _open_label(unit, shouts)
-            body = BULLET.sub("", stripped) if label else stripped
-            unit = f"{label}: {body}" if label else f"{unit}{'; ' if _is_value_below(unit, line) else ' '}{body}"
+            below = not label and _is_value_below(unit, line)
+            body = BULLET.sub("", stripped) if label or below else stripped
+            unit = f"{label}: {body}" if label else f"{unit}{', ' if below else ' '}{body}"
         else:
             if unit:
                 yield _closed(unit, shouts)
@@ -99,7 +110,7 @@ def _open_label(unit: str, shouts: bool) -> str:
     if len(unit) > values.LONGEST_LABEL or unit.endswith((".", ";", ",")):
         return ""
     label = BULLET.sub("", _unmarked(unit.strip())).rstrip(" :=-*_#?")
-    return label if label and subject_of(label) else ""
+    return label if label and (subject_of(label) or (unit.endswith(":") and group_label(label))) else ""
 
 
 def _is_heading(unit: str, shouts: bool) -> bool:
@@ -111,7 +122,8 @@ def _continues(unit: str, line: str, after_blank: bool, shouts: bool) -> bool:
     """Whether a line goes on with the unit before it."""
     stripped = line.strip()
     if label := _open_label(unit, shouts):
-        return not _begins(BULLET.sub("", stripped)) and _belongs(label, unit, stripped, after_blank, shouts)
+        grouped = subject_of(label) is None
+        return (grouped or not _begins(BULLET.sub("", stripped))) and _belongs(label, unit, stripped, after_blank, shouts)
     if after_blank:
         return False
     if _is_value_below(unit, line):
@@ -128,7 +140,7 @@ def _begins(line: str) -> bool:
     mark = _MARK.search(line)
     if mark and mark.start() <= values.LONGEST_LABEL:
         label = line[: mark.start()].strip()
-        if _SIDES.fullmatch(label):
+        if _SIDES.fullmatch(label) or values.DETAIL.match(f"{label}:"):
             return False
         if subject_of(label) or (mark.group() == ":" and _GENERIC.match(label)):
             return True
@@ -140,10 +152,11 @@ def _belongs(label: str, unit: str, line: str, after_blank: bool, shouts: bool) 
     body = BULLET.sub("", line)
     if after_blank and len(body.split()) > _WORDS_BELOW:
         return False
-    if _is_heading(unit, shouts) or _SIDES.match(body) and ":" in body:
-        return True
     subject = subject_of(label)
-    assert subject is not None
+    if subject is None:  # a group
+        return not after_blank and not _MARK.search(body) and bool(named(plain(body))[1])
+    if _is_heading(unit, shouts) or _SIDES.match(body) and ":" in body or values.DETAIL.match(body):
+        return True
     findings = {finding for _, _, finding in subject.names}
     inside = {finding for _, _, finding in named(plain(body))[0]}
     return bool(findings & inside) if inside else subject.region is not None or values.read(body) is not None
@@ -161,11 +174,15 @@ def _is_another(unit: str, line: str) -> bool:
 def _is_value_below(unit: str, line: str) -> bool:
     """Whether a line is one more line of a value: an indented one, a box or one side of the chest."""
     mark = _MARK.search(unit)
-    if not mark or subject_of(unit[: mark.start()]) is None:
-        return False
     body = BULLET.sub("", line.strip())
+    label = BULLET.sub("", unit[: mark.start()]) if mark else ""
+    if label and group_label(label):
+        return (body != line.strip() or subject_of(body) is not None) and not _MARK.search(body)
+    if not label or subject_of(label) is None:
+        return False
     side = _SIDES.match(body)
-    return bool(values.BOX.match(body) and not named(plain(body))[1]) or bool(side and _MARK.match(body, side.end()))
+    part = values.DETAIL.match(body) or (side and _MARK.match(body, side.end()))
+    return bool(part) or bool(values.BOX.match(body) and not named(plain(body))[1])
 
 
 # --- fields in one line ---------------------------------------------------------------------------------------------
@@ -174,7 +191,8 @@ def _is_value_below(unit: str, line: str) -> bool:
 def fields(line: str) -> list[str]:
     """The "label: value" of a line, each alone; a line without labels, or prose, stays as it is."""
     if '":' in line:
-        line = line.replace('"', "").replace("{", "").replace("}", "")
+        line = line.replace('"', "")
+    line = _TITLE.sub(_titled, line.replace("{", "").replace("}", ""))
     if values.BOX.search(line):
         line = values.boxes(line)
         if line.lstrip().startswith("[") and named(plain(line))[1]:
@@ -194,6 +212,10 @@ def fields(line: str) -> list[str]:
             line = f"{line[: mark.start()]}{':':<{max(1, mark.end() - mark.start())}}{line[mark.end() :]}"
     found.append(line[start:].strip())
     return [_sides(one) for one in found]
+
+
+def _titled(match: re.Match[str]) -> str:
+    return f"{match['name']}: " if subject_of(match["name"]) else match.group()
 
 
 def _separates(label: str, mark: re.Match[str], line: str) -> bool:
@@ -216,7 +238,7 @@ def _label_before(line: str, position: int, mark: re.Match[str]) -> tuple[str | 
     begin = position + stop + len(text[stop:]) - len(text[stop:].lstrip())
     if not whole:
         return None, -1
-    if _SIDES.fullmatch(whole):
+    if _SIDES.fullmatch(whole) or (position and values.DETAIL.match(f"{whole}:")):
         return None, -1
     ends_a_value = position > 0 and not stop and re.match(r"(?:no|without)\b", whole, re.IGNORECASE)
     if (subject_of(whole) and not ends_a_value) or (position == 0 and stop == 0 and mark.group() == ":"):

@@ -102,6 +102,8 @@ def _of_finding(sentence: str, subject: Subject, value: str) -> tuple[Statement,
     said = _of_prose(sentence, plain(values.ticked(value)))
     again = {statement.finding for statement in said}
     reading = values.read(value)
+    if subject.scaled and re.fullmatch(r"[1-9](?: ?(?:/|of) ?\d)?", value):
+        reading = values.Reading("present")
     if reading is None and said and subject.placed:  # "Right lower lobe opacity: likely atelectasis"
         return _of_prose(sentence, plain(sentence))
     found = []
@@ -209,7 +211,7 @@ def _cues() -> Cues:
         scope_ends=re.compile(rf"(?<!\w)(?:{'|'.join(lexicon.SCOPE_ENDS)})(?!\w)|;"),
         told_after=re.compile("none|nil|absent|negative|no|free|question|equivoc|possib|unlikely|indeterm|doubt|uncert|n/a|unknown|[?]"),
         told_right_after=re.compile(
-            rf" ?[;,-]? ?(?:(?:is|are|was|were|has been) )?(?:(?P<absent>(?:{lexicon.ABSENT_AFTER}))|{lexicon.IN_DOUBT_AFTER})"
+            rf"[^\w.?+]{{0,6}}(?:(?:is|are|was|were|has been) )?(?:(?P<absent>(?:{lexicon.ABSENT_AFTER}))|{lexicon.IN_DOUBT_AFTER})"
             r"(?= ?(?:$|[;,.]|and\b|but\b))|[?]"
         ),
     )

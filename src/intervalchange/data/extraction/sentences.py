@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from intervalchange.data.extraction import values
-from intervalchange.data.extraction.fields import field_of, subject_of
+from intervalchange.data.extraction.fields import field_of, group_label, subject_of
 from intervalchange.data.extraction.layout import labelled_line, typography, units
 from intervalchange.data.extraction.names import named, plain
 
@@ -102,7 +102,7 @@ def _kind(match: re.Match[str]) -> tuple[str, str]:
         if groups[known]:
             return known, ""
     text = groups["capitals"] or groups["words"]
-    if subject_of(text) or (groups["capitals"] and named(plain(text))[0]):
+    if subject_of(text) or group_label(text) or (groups["capitals"] and named(plain(text))[0]):
         return "label", text
     return ("other", "") if groups["capitals"] else ("", "") if " " in text else ("label", text)
 

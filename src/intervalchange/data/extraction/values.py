@@ -43,7 +43,7 @@ NOT_STATED = re.compile(
 """The value says that there is none."""
 _ELSEWHERE = re.compile(r"(?:please )?(?:see|refer|compare|as)\b")
 _DENIES_BEFORE_DOUBT = re.compile(
-    rf"{_LEAD}(?:none|nil|no(?! (?:doubt|longer certain))|absent|negative|neg|nope|non|without|0(?:\.0+)?(?: ?(?:mm|cm|ml|%))?$|false"
+    rf"{_LEAD}(?:none|nil|no(?! (?:doubt|longer certain))|absent|negative|neg|nope|non|without|0(?:\.0+)?(?: ?(?:mm|cm|ml|%|(?:/|of) ?\d))?$|false"
     r"|nothing|never|not? (?:evidence|signs?)|free|grade 0\b|\(-\)|n$)(?![\w])"
 )
 _CHANGELESS = re.compile(
@@ -91,6 +91,15 @@ _CLAUSE = re.compile(
 _CONNECTIVE = re.compile(r"\b(?:with|and|or|associated|causing|due to|secondary|plus|from|adjacent|overlying|related)\b")
 
 
+DETAIL = re.compile(
+    r"\b(?P<name>present|presence|status|result|value|found|side|sides|laterality|location|position|site|size|severity|grade|degree|extent"
+    r"|change|trend|comparison|type|comments?|notes?)[ \t]*[:=](?P<value>[^;|,\n]*)[;|,]?",
+    re.IGNORECASE,
+)
+"""One part of a value that comes in parts: "status: present; side: left"."""
+_STATUS = re.compile(r"present|presence|status|result|value|found")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a value says, and the clauses that affirm: they hold level, location and type."""
@@ -102,7 +111,7 @@ class Reading:
 @lru_cache(maxsize=20_000)
 def read(value: str) -> Reading | None:
     """What the value of a finding says; None where it cannot be read."""
-    text = re.sub(r"\s+", " ", ticked(value).lower().replace("\u2019", "'").replace("|", ",")).strip(" .;,:!")
+    text = re.sub(r"\s+", " ", _detailed(ticked(value)).lower().replace("\u2019", "'").replace("|", ",")).strip(" .;,:!")
     text = {"(-)": "no", "(+)": "yes", "?": "possible"}.get(text, text)
     if NOT_STATED.match(text):
         return Reading("not stated")
@@ -115,6 +124,17 @@ def read(value: str) -> Reading | None:
         if clauses:
             return Reading(verdict, clauses if verdict == "present" else ())
     return None
+
+
+def _detailed(value: str) -> str:
+    """A value without the names of its parts: "present: false; side: n/a" -> "false"."""
+    return DETAIL.sub(lambda part: _part(part["name"].lower(), part["value"].strip()), value) if DETAIL.search(value) else value
+
+
+def _part(name: str, value: str) -> str:
+    if _STATUS.fullmatch(name):
+        return f"{value}, "
+    return "" if NOT_STATED.match(value.lower()) or _DENIES_BEFORE_DOUBT.match(value.lower()) else f"{value}, "
 
 
 def healthy(value: str) -> bool:
