@@ -37,8 +37,8 @@ _TYPOGRAPHY = str.maketrans(
         **{"\uff0e": ".", "\u3002": ". ", "\u2192": "->", "\u21d2": "->", "\u2260": "not ", "\uff0b": "+", "\u00d8": "none"},
     }
 )
-_MARK = re.compile(r"(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s>>\s|\s~+\s|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)")
-_STRUCTURE = re.compile(r"[:=|\t\[?>~{\u2610-\u2612\u25a0-\u25ef]|\s-+\s|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b")
+_MARK = re.compile(r";(?=\s*(?:none|absent|nil|negative|no)\s*(?:[;.,]|$))|(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s>>\s|\s~+\s|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)")
+_STRUCTURE = re.compile(r";\s*(?:none|absent|nil|negative|no)\b|[:=|\t\[?>~{\u2610-\u2612\u2713-\u2718\u25a0-\u25ef]|\s-+\s|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b")
 _SIGN = re.compile(r"[ \t]*[(]([-+])(?:ve)?[)]")
 _START = re.compile(r"\b[\w(]")
 _SIDES = re.compile(r"(?:on the |the )?(?:right|left|both|bilateral)(?: (?:side|lung|hemithorax|base|apex|upper|mid|middle|lower|zone|lobe))*", re.IGNORECASE)
@@ -46,6 +46,9 @@ _GENERIC = re.compile(r"(?:^|(?<=\s))[A-Z][\w/&]*(?: [a-z/&]+){0,3}$")
 _UNFINISHED = re.compile(r"(?:[,/&-]|\b(?:the|a|an|of|in|at|on|and|or|with|no|to|is|are|from|for|by|which|that|than|left|right|small|mild|moderate))$", re.IGNORECASE)
 SHORT_LINE = 45
 """Prose is wrapped at more characters than this; a shorter line before one that begins with a capital stands alone."""
+_JOINS = re.compile(r"(?:and|n?or)\b")
+_LOOK_BACK = 200
+"""How far before a mark, in characters, a label is looked for."""
 _WORDS_BELOW = 6
 """The longest value, in words, that may stand under its heading after an empty line."""
 
@@ -69,13 +72,15 @@ def units(text: str) -> Iterator[str]:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _joined(text: str) -> Iterator[str]:
+def _joined(text: str) -> list[str]:
     """Lines joined to units, each label with the value under it."""
     if "Q" in text and "?" in text:
         text = _ASKING.sub(" ", text)
     lines = tables.flattened(text.split("\n")) if tables.MAY_BE.search(text) else text.split("\n")
     unit, after_blank = "", False
     shouts = text.isupper()
+    closed: list[str] = []
+    headings = False  # whether names in capitals have a value under them
     for index, line in enumerate(lines):
         stripped = line.strip()
         if not stripped:
@@ -85,14 +90,14 @@ def _joined(text: str) -> Iterator[str]:
             label = _open_label(unit, shouts)
             below = not label and _is_value_below(unit, line)
             body = BULLET.sub("", stripped) if label or below else stripped
+            headings |= bool(label) and unit.isupper()
             unit = f"{label}: {body}" if label else f"{unit}{', ' if below else ' '}{body}"
         else:
-            if unit:
-                yield _closed(unit, shouts)
+            closed.append(unit)
             unit = stripped
         after_blank = False
-    if unit:
-        yield _closed(unit, shouts)
+    closed.append(unit)
+    return [_closed(unit, shouts or not headings) for unit in closed if unit]
 
 
 def _closed(unit: str, shouts: bool) -> str:
@@ -115,7 +120,7 @@ def _open_label(unit: str, shouts: bool) -> str:
 
 def _is_heading(unit: str, shouts: bool) -> bool:
     """Whether a label on a line of its own is typeset as a heading: it does not state the finding."""
-    return unit.rstrip(" *_").endswith((":", "=")) or bool(_MARKUP.match(unit)) or (unit.isupper() and not shouts)
+    return unit.rstrip(" *_").endswith((":", "=")) or bool(_MARKUP.match(unit)) or (unit.isupper() and not shouts and not BULLET.match(unit))
 
 
 def _continues(unit: str, line: str, after_blank: bool, shouts: bool) -> bool:
@@ -137,6 +142,8 @@ def _begins(line: str) -> bool:
     """Whether a line begins with a label, or is one."""
     if _MARKUP.match(line):
         return True
+    if _JOINS.match(line):
+        return False
     mark = _MARK.search(line)
     if mark and mark.start() <= values.LONGEST_LABEL:
         label = line[: mark.start()].strip()
@@ -166,7 +173,7 @@ def _is_another(unit: str, line: str) -> bool:
     """Whether a line names another finding than the complete "name: value" before it."""
     label, colon, value = unit.partition(":")
     subject = subject_of(BULLET.sub("", label)) if colon else None
-    if subject is None or not subject.names or values.read(value) is None:
+    if subject is None or not subject.names or values.read(value) is None or _JOINS.match(line):
         return False
     return not {name for _, _, name in subject.names}.intersection(name for _, _, name in named(plain(line))[0]) and bool(named(plain(line))[0])
 
@@ -197,6 +204,8 @@ def fields(line: str) -> list[str]:
         line = values.boxes(line)
         if line.lstrip().startswith("[") and named(plain(line))[1]:
             return [" ".join(part.split()) for part in re.split(r"(?=\[[x ]\])", line) if part.strip(" ,;")]
+        if (box := line.rstrip()).endswith("]") and subject_of(box[: -len(values.EMPTY)].rstrip(" :")):
+            line = f"{box[: -len(values.EMPTY)].rstrip(' :')}: {box[-len(values.EMPTY) :]}"
     line = _SIGN.sub(r": (\1)", " ".join(line.split()))
     found, start, position = [], 0, 0
     for mark in list(_MARK.finditer(line)):
@@ -229,6 +238,7 @@ def _separates(label: str, mark: re.Match[str], line: str) -> bool:
 
 def _label_before(line: str, position: int, mark: re.Match[str]) -> tuple[str | None, int]:
     """The label that ends at a mark and where it begins; none where there is none, or only one side of the chest."""
+    position = max(position, mark.start() - _LOOK_BACK)
     text = line[position : mark.start()]
     stop = max((found.end() for found in re.finditer(r"[.;!](?:\s+|$)", text)), default=0)
     last = max((found.end() for found in re.finditer(r",(?:\s+|$)", text)), default=0)

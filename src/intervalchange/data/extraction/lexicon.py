@@ -242,6 +242,7 @@ DENIES_WHAT_FOLLOWS: tuple[str, ...] = (
     r"denies",
     r"nor",
     r"neither",
+    r"none n?or",
     r"never had",
     r"(?:has|have) (?:excluded|ruled out)",
     r"(?:complete |interval |complete interval |full )*(?:resolution|clearing|disappearance) of",

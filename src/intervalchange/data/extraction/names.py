@@ -51,7 +51,7 @@ STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def plain(sentence: str) -> str:
     """Lower case, single blanks; brackets are the ends of clauses, colons and quotation marks are left out."""
-    text = re.sub(r"[()\[\]]", " ; ", sentence.lower().replace("\u2019", "'"))
+    text = re.sub(r"[()\[\]]", " ; ", sentence.lower().replace("\u2019", "'").replace("(no)", "no"))
     text = re.sub(r"[\":]|(?<=\s)-+(?=\s+[a-z_])", " ", text)
     return re.sub(r"\s+", " ", text.replace("-to-", " to ")).strip(" ;")
 

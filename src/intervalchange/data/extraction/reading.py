@@ -23,6 +23,8 @@ from intervalchange.findings import FINDINGS
 Label = Literal["present", "absent", "uncertain"]
 _STRENGTH = {"absent": 1, "uncertain": 2, "present": 3}
 NO_VALUE = "no value"
+_REGION = {"cardiac": "heart"}
+"""A label that is no noun -> the noun."""
 _HEALTH = re.compile("normal|unremarkable|clear|enlarged|free|sharp|preserved|maintained")
 """One of these words is in each phrase of `lexicon.NORMAL`."""
 
@@ -141,7 +143,7 @@ def _attributes_of_field(subject: Subject, start: int, end: int, clauses: Sequen
 
 def _of_region(sentence: str, subject: Subject, value: str) -> tuple[Statement, ...]:
     """The statements of "Heart: enlarged" or "Pleura: clear"."""
-    said = _of_prose(sentence, plain(f"{subject.text.replace('/', ' and ')} {value}"))
+    said = _of_prose(sentence, plain(f"{_REGION.get(subject.text) or subject.text.replace('/', ' and ')} {value}"))
     left = [finding for finding in subject.region or () if finding not in {one.finding for one in said}]
     label: Label | None = None
     if values.healthy(value):
@@ -153,8 +155,9 @@ def _of_region(sentence: str, subject: Subject, value: str) -> tuple[Statement, 
 
 def _of_box(sentence: str) -> tuple[Statement, ...]:
     """The statements of "[x] Effusion" and "[ ] Edema": an empty box denies what it names."""
-    rest = sentence[len(values.EMPTY) :].strip()
-    said = in_sentence(rest)
+    while sentence[len(values.EMPTY) :].lstrip().startswith((values.TICKED, values.EMPTY)):
+        sentence = sentence[len(values.EMPTY) :].lstrip()
+    said = in_sentence(sentence[len(values.EMPTY) :].lstrip())
     if sentence.startswith(values.TICKED):
         return tuple(replace(one, label="present", stated=True) if not one.stated else one for one in said)
     return tuple(

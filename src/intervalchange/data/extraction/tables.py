@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from intervalchange.data.extraction.fields import subject_of
+from intervalchange.data.extraction.names import named, plain
 
 _RULE = re.compile(r"[\s|:=+_*-]*$")
 MAY_BE = re.compile(r"[|\t]| {3}|\.{3}")
@@ -17,6 +18,7 @@ _EARLIER = re.compile(r"prior|previous|baseline|earlier|old|last|before", re.IGN
 _NUMBERS = re.compile(r"score|confidence|prob|code|#|no\.$|id$", re.IGNORECASE)
 _SIDE = re.compile(r"(?:right|left)$", re.IGNORECASE)
 _TICK = re.compile(r"(?:\[?[xX\u2713\u2714\u2611\u2612]\]?|\[?\*\]?|\u25cf)$")
+_WITH_WORD = re.compile(r"\D+ (?:yes|no|none|present|absent|positive|negative)", re.IGNORECASE)
 _NOTHING = re.compile(r"(?:-+|\[ ?\]|\u2610|/|\.)?$")
 
 
@@ -25,6 +27,9 @@ def flattened(lines: Sequence[str]) -> list[str]:
     out: list[str] = []
     header: list[str] = []
     for line in lines:
+        if pieces := _several(line):
+            out += pieces
+            continue
         cells = _cells(line)
         if not cells:
             if not ("|" in line and _RULE.match(line)):
@@ -55,9 +60,16 @@ def _cells(line: str) -> list[str]:
         cells = cells[1:]
     if len(cells) < 2 or ":" in cells[0].rstrip(" :"):
         return []
-    if ruled or _is_header(cells) or subject_of(cells[0].rstrip(" :")):
+    subject = subject_of(cells[0].rstrip(" :"))
+    if ruled or _is_header(cells) or (subject and not subject.denying):
         return [cells[0].rstrip(" :"), *cells[1:]]
     return []
+
+
+def _several(line: str) -> list[str]:
+    """The parts of "Edema NO   Effusion YES", each of them a name with its word; none where a line is not of that kind."""
+    cells = [cell for cell in re.split(r"\t+|\s{3,}", line.strip()) if cell]
+    return cells if len(cells) > 1 and all(_WITH_WORD.fullmatch(cell) and named(plain(cell))[1] for cell in cells) else []
 
 
 def _is_header(cells: Sequence[str]) -> bool:

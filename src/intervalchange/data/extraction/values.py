@@ -68,6 +68,7 @@ _HEALTHY = re.compile(
 )
 _AFFIRMS = re.compile(
     r"^(?:yes|y|present|positive|pos|true|1|p|abnormal|affirmative|checked|confirmed|definite(?:ly)?|there (?:is|are))(?!\w)"
+    r"|^(?:now |again |still |also |clearly |well |as )*(?:seen|noted|identified|visible|evident|detected|found|observed)\b"
     r"|^(?:[1-4]?\++|\+ve|grade [1-4iv]+)$"
     rf"|\b(?:{'|'.join(map(re.escape, sorted([*LEVEL_OF, *TYPES, *PRE_LOCATIONS], key=len, reverse=True)))})\b"
     r"|\b(?:left|right|bilateral\w*|unilateral|both|apex|apices|apical|biapical|basal|bibasal|bases|base|lobes?|lingula\w*|hilar|perihilar"
@@ -76,11 +77,14 @@ _AFFIRMS = re.compile(
     r"|\b(?:unchanged|unaltered|stable|same|similar|persist\w*|remains?|residual|increas\w+|decreas\w+|worse\w*|improv\w+|enlarg\w+|larger"
     r"|smaller|bigger|progress\w+|regress\w+|new|newly|recurrent|redemonstrated|again|(?:as|like) (?:before|prior|previous|on (?:the )?(?:prior|previous))|developing|evolving|reduced|reaccumulat\w+)\b"
     r"|\b(?:chronic|acute|subacute|old|healed|healing|remote|displaced|known|multiple|several|few|numerous|extensive|large|huge|big|gross"
-    r"|significant|dense|prominent|advanced|early|calcified|seen|noted|identified|visible|evident|detected|found|observed|some|one|two"
+    r"|significant|dense|prominent|advanced|early|calcified|some|one|two"
     r"|interstitial|alveolar|subsegmental|segmental|basilar|hiatal|low-?grade|high-?grade)\b"
     r"|\b\d+(?:\.\d+)? ?(?:mm|cm|ml|cc|%|percent)(?!\w)"
 )
 _PAST = re.compile(r"\b(?:previous(?:ly)?|formerly|earlier|on (?:the )?(?:prior|last)|was|were|had)\b")
+_BARE = re.compile(r"no|none|nil|n|absent|negative")
+_SINCE = re.compile(r"\b(?:since|prior|previous\w*|compared|improved?)\b")
+"""Marks a remark on an earlier film: "no (improved since prior)"."""
 _SAME = re.compile(r"\b(?:unchanged|stable|same|similar|since|compared|than|from|persist\w*|again)\b")
 _NOW = re.compile(r"\b(?:now|today|currently|current|on (?:the )?current)\b")
 _SIDE = re.compile(r"\b(?:left|right)\b")
@@ -117,6 +121,8 @@ def read(value: str) -> Reading | None:
         return Reading("not stated")
     told = [(clause, _clause(clause)) for clause in _CLAUSE.split(text) if clause]
     if any(verdict == "absent" and _over(clause) for clause, verdict in told):
+        return Reading("absent")
+    if told and told[0][1] == "absent" and _BARE.fullmatch(told[0][0]) and all(_SINCE.search(clause) for clause, _ in told[1:]):
         return Reading("absent")
     stands = [(clause, verdict) for clause, verdict in told if not (verdict == "present" and _past(clause))]
     for verdict in ("present", "uncertain", "absent", "not stated"):
@@ -194,7 +200,7 @@ def _past(clause: str) -> bool:
 # --- boxes to tick --------------------------------------------------------------------------------------------------
 
 TICKED, EMPTY = "[x]", "[ ]"
-BOX = re.compile(r"[\[(]\s*(?P<tick>[xX\u2713\u2714\u2717\u2718*]?)\s*[\])]|(?P<full>[\u2611\u2612\u2713\u2714\u25a0\u25c9])|(?P<empty>[\u2610\u25a1\u25cb\u25ef])")
+BOX = re.compile(r"[\[(][\s_]*(?P<tick>[xX\u2713\u2714\u2717\u2718*]?)[\s_]*[\])]|(?P<full>[\u2611\u2612\u2713\u2714\u25a0\u25c9])|(?P<empty>[\u2717\u2718\u2610\u25a1\u25cb\u25ef])")
 
 
 def boxes(text: str) -> str:
