@@ -1,7 +1,7 @@
 """A structured report's "name: value": what the name is about, and what the value says of it.
 
-"Pneumothorax: none" denies, "Effusion: small left" affirms, "Edema: possible" doubts, "Fracture: n/a" says nothing. A name
-with a value that cannot be read, or with none, is a label and not a statement.
+"Pneumothorax: none" denies, "Effusion: small left" affirms, "Edema: possible" doubts, "Fracture: n/a" says nothing. A
+name with a value that cannot be read, or with none, is a label and not a statement.
 """
 
 from __future__ import annotations
@@ -16,22 +16,44 @@ from intervalchange.data.extraction import values
 from intervalchange.data.extraction.names import named, plain
 from intervalchange.findings import PRE_LOCATIONS
 
-_ASKED = re.compile(r"[(\[](?:y ?/ ?n|yes ?/ ?no|present ?/ ?absent|\?|circle|tick)[)\]]|\b(?:yes/no|y/n)\b", re.IGNORECASE)
+_ASKED = re.compile(
+    r"[(\[](?:y ?/ ?n|yes ?/ ?no|present ?/ ?absent|\?|circle|tick)[)\]]|\b(?:yes/no|y/n)\b", re.IGNORECASE
+)
 _SCALE = re.compile(r"[(\[]?\b0 ?(?:-|to|/) ?\d\b[)\]]?|\b(?:grade|score|severity)\b", re.IGNORECASE)
-_NEUTRAL = frozenset(
-    """is are was were there a an any the of for and or nor evidence presence sign signs status finding findings present
+_BESIDE_NAMES = """
+    is are was were there a an any the of for and or nor evidence presence sign signs status finding findings present
     seen identified visible evident noted acute focal new pulmonary pleural lung lungs lobar rib ribs bony osseous
-    parenchymal airspace hiatal tension basal significant definite detected no without & / , - ; s""".split()
-) | {*" ".join(PRE_LOCATIONS).split(), "bilateral", "both", "apical", "sided", "side", "hemithorax"}
+    parenchymal airspace hiatal tension basal significant definite detected no without & / , - ; s
+"""
+"""What may stand in a label beside a name: "evidence of acute pulmonary edema"."""
+_NEUTRAL = {
+    *_BESIDE_NAMES.split(),
+    *" ".join(PRE_LOCATIONS).split(),
+    "bilateral",
+    "both",
+    "apical",
+    "sided",
+    "side",
+    "hemithorax",
+}
 _DENYING = frozenset({"no", "without"})
-_PLACES = frozenset("lobe upper lower middle lingula retrocardiac perihilar apical base".split())
+_PLACES = {"lobe", "upper", "lower", "middle", "lingula", "retrocardiac", "perihilar", "apical", "base"}
 _STATES = re.compile(r"there (?:is|are|was)\b")
 _OF = r"(?:\s*(?:pertinent|relevant|findings?|features?|abnormalities|signs)\s*)*"
 _GROUPS: tuple[tuple[Literal["absent", "uncertain"], re.Pattern[str]], ...] = (
-    ("absent", re.compile(rf"{_OF}(?:negatives?|absent|none|no|not (?:seen|present|identified|found)|excluded|ruled out|resolved){_OF}")),
+    (
+        "absent",
+        re.compile(
+            rf"{_OF}(?:negatives?|absent|none|no|not (?:seen|present|identified|found)|excluded|ruled out"
+            rf"|resolved){_OF}"
+        ),
+    ),
     (
         "uncertain",
-        re.compile(rf"{_OF}(?:possible|questionable|uncertain|unsure|suspected|equivocal|unlikely|not (?:assessed|evaluated)|cannot exclude){_OF}"),
+        re.compile(
+            rf"{_OF}(?:possible|questionable|uncertain|unsure|suspected|equivocal|unlikely|not (?:assessed"
+            rf"|evaluated)|cannot exclude){_OF}"
+        ),
     ),
 )
 
@@ -54,7 +76,7 @@ REGIONS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     )
 )
 """A part of the chest -> the findings that "normal" or "clear" after its name denies."""
-_REGION_WORDS = frozenset("and the of right left size both & / , bilateral upper lower".split())
+_REGION_WORDS = {"and", "the", "of", "right", "left", "size", "both", "&", "/", ",", "bilateral", "upper", "lower"}
 _BRACKETED = re.compile(r"^\[([^\[\]]{2,})\]$")
 _SPLIT = re.compile(r"[^\s,/&;]+|[,/&;]")
 _COLON = re.compile(r"(?<!\d):|:(?!\d)")
@@ -82,7 +104,7 @@ class Subject:
 
 @lru_cache(maxsize=20_000)
 def subject_of(label: str) -> Subject | None:
-    """What a label is about; None where it is not a label of findings or of a part of the chest, but prose or neither."""
+    """What a label is about; None where it is neither the name of findings nor that of a part of the chest."""
     if len(label) > values.LONGEST_LABEL:
         return None
     text = plain(_SCALE.sub(" ", _ASKED.sub(" ", label)).replace("_", " ")).strip(" ?-*#.")
@@ -93,12 +115,19 @@ def subject_of(label: str) -> Subject | None:
             return None
         if _STATES.match(text) and "?" not in label:
             return None
-        return Subject(text, tuple(names), denying=not _DENYING.isdisjoint(rest), placed=not _PLACES.isdisjoint(rest), scaled=bool(_SCALE.search(label)))
+        return Subject(
+            text,
+            tuple(names),
+            denying=not _DENYING.isdisjoint(rest),
+            placed=not _PLACES.isdisjoint(rest),
+            scaled=bool(_SCALE.search(label)),
+        )
     return _region(text)
 
 
 def _region(text: str) -> Subject | None:
-    spans, findings = [], []
+    spans: list[tuple[int, int]] = []
+    findings: list[str] = []
     for pattern, denied in REGIONS:
         if matches := list(pattern.finditer(text)):
             spans += [match.span() for match in matches]

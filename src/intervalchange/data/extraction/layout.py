@@ -1,7 +1,7 @@
-"""The lines of a report -> units in which sentences can be split: a line of prose, a "label: value", a row of a table.
+"""The lines of a report -> units in which sentences can be split: prose, a "label: value", a row of a table.
 
-Prose wraps, so its lines are joined. A structured report does not: a label begins a unit, and its value may stand on the
-same line, after a dash, in the next cell, or on the lines below. Each comes out as "label: value".
+Prose wraps, so its lines are joined. A structured report does not: a label begins a unit, and its value may stand on
+the same line, after a dash, in the next cell, or on the lines below. Each comes out as "label: value".
 """
 
 from __future__ import annotations
@@ -13,19 +13,30 @@ from intervalchange.data.extraction import tables, values
 from intervalchange.data.extraction.fields import group_label, subject_of
 from intervalchange.data.extraction.names import named, plain
 
-BULLET = re.compile(r"^(?:[(]?\d{1,2}[.)]|[-*+>\u2022\u00b7\u2023\u25aa\u25cf\u25e6\u2219]|[a-hA-H][)])[ \t]+(?=[A-Za-z_\[(\u2610-\u2612])")
+BULLET = re.compile(
+    r"^(?:[(]?\d{1,2}[.)]|[-*+>\u2022\u00b7\u2023\u25aa\u25cf\u25e6\u2219]"
+    r"|[a-hA-H][)])[ \t]+(?=[A-Za-z_\[(\u2610-\u2612])"
+)
 _NUMBER = re.compile(r"(?<=\s)[(]?\d{1,2}[.)][ \t]+(?=[A-Za-z_])")
 """The number of an item inside a line."""
 _MARKUP = re.compile(r"^[ \t]*(?:#{1,6}[ \t]*|\*\*|__)(?=\w)")
 _BREAK = re.compile(r"<br ?/?>|</(?:p|div|li|tr|h\d)>", re.IGNORECASE)
 _CELL = re.compile(r"</t[dh]>\s*(?=<t[dh])", re.IGNORECASE)
-_TAG = re.compile(r"</?(?:b|i|u|p|div|span|li|ul|ol|t[dhr]|table|tbody|thead|strong|em|h\d|font|html|body)(?: [^<>]*)?/?>", re.IGNORECASE)
+_TAG = re.compile(
+    r"</?(?:b|i|u|p|div|span|li|ul|ol|t[dhr]|table|tbody|thead|strong|em|h\d|font|html|body)(?: [^<>]*)?/?>",
+    re.IGNORECASE,
+)
 _ASKING = re.compile(r"\bQ(?:uestion)?[:.]\s*|(?<=\?)\s*A(?:nswer)?[:.](?=\s)")
-_TITLE = re.compile(r"^(?:(?:findings?|observation|abnormality|name|pathology)\s*[:=]\s*)?(?P<name>[^;,|:=]+?)\s*[;,|]\s*(?=(?:status|present|presence|result|value)\s*[:=])", re.IGNORECASE)
+_TITLE = re.compile(
+    r"^(?:(?:findings?|observation|abnormality|name|pathology)\s*[:=]\s*)?(?P<name>[^;,|:=]+?)\s*[;,|]\s*(?=(?:status|present|presence|result|value)\s*[:=])",
+    re.IGNORECASE,
+)
 """What stands before a name that has its value in parts: "Finding: effusion; status: present"."""
 _TYPOGRAPHY = str.maketrans(
     {
-        **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+        **dict.fromkeys(
+            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+        ),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"),
         **dict.fromkeys("\u2014\u2015", " - "),
@@ -33,17 +44,47 @@ _TYPOGRAPHY = str.maketrans(
         **dict.fromkeys("\u2502\uff5c\u00a6\u2503", "|"),
         **dict.fromkeys("\u2028\u2029\u0085\v\f", "\n"),
         **dict.fromkeys("\u2022\u2023\u25aa\u25cf\u2219\u00b7", "\n\u2022"),
-        **{"\uff1d": "=", "\u2026": "...", "\uff08": "(", "\uff09": ")", "\uff1f": "? ", "\uff0c": ", ", "\uff1b": "; "},
-        **{"\uff0e": ".", "\u3002": ". ", "\u2192": "->", "\u21d2": "->", "\u2260": "not ", "\uff0b": "+", "\u00d8": "none"},
+        **{
+            "\uff1d": "=",
+            "\u2026": "...",
+            "\uff08": "(",
+            "\uff09": ")",
+            "\uff1f": "? ",
+            "\uff0c": ", ",
+            "\uff1b": "; ",
+        },
+        **{
+            "\uff0e": ".",
+            "\u3002": ". ",
+            "\u2192": "->",
+            "\u21d2": "->",
+            "\u2260": "not ",
+            "\uff0b": "+",
+            "\u00d8": "none",
+        },
     }
 )
-_MARK = re.compile(r";(?=\s*(?:none|absent|nil|negative|no)\s*(?:[;.,]|$))|(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s>>\s|\s~+\s|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)")
-_STRUCTURE = re.compile(r";\s*(?:none|absent|nil|negative|no)\b|[:=|\t\[?>~{\u2610-\u2612\u2713-\u2718\u25a0-\u25ef]|\s-+\s|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b")
+_MARK = re.compile(
+    r";(?=\s*(?:none|absent|nil|negative|no)\s*(?:[;.,]|$))|(?<!\d):|:(?!\d)|\s*[-=]+>\s*|\s>>\s|\s~+\s"
+    r"|\s*=+\s*|\s-+\s|\?(?=\s)|-(?=(?:none|absent|no|nil|negative|present|yes|free)\b)"
+)
+_STRUCTURE = re.compile(
+    r";\s*(?:none|absent|nil|negative|no)\b|[:=|\t\[?>~{\u2610-\u2612\u2713-\u2718\u25a0-\u25ef]|\s-+\s"
+    r"|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b"
+)
 _SIGN = re.compile(r"[ \t]*[(]([-+])(?:ve)?[)]")
 _START = re.compile(r"\b[\w(]")
-_SIDES = re.compile(r"(?:on the |the )?(?:right|left|both|bilateral)(?: (?:side|lung|hemithorax|base|apex|upper|mid|middle|lower|zone|lobe))*", re.IGNORECASE)
+_SIDES = re.compile(
+    r"(?:on the |the )?(?:right|left|both|bilateral)(?: (?:side|lung|hemithorax|base|apex|upper|mid|middle"
+    r"|lower|zone|lobe))*",
+    re.IGNORECASE,
+)
 _GENERIC = re.compile(r"(?:^|(?<=\s))[A-Z][\w/&]*(?: [a-z/&]+){0,3}$")
-_UNFINISHED = re.compile(r"(?:[,/&-]|\b(?:the|a|an|of|in|at|on|and|or|with|no|to|is|are|from|for|by|which|that|than|left|right|small|mild|moderate))$", re.IGNORECASE)
+_UNFINISHED = re.compile(
+    r"(?:[,/&-]|\b(?:the|a|an|of|in|at|on|and|or|with|no|to|is|are|from|for|by|which|that|than|left|right|small"
+    r"|mild|moderate))$",
+    re.IGNORECASE,
+)
 SHORT_LINE = 45
 """Prose is wrapped at more characters than this; a shorter line before one that begins with a capital stands alone."""
 _JOINS = re.compile(r"(?:and|n?or)\b")
@@ -81,7 +122,7 @@ def _joined(text: str) -> list[str]:
     shouts = text.isupper()
     closed: list[str] = []
     headings = False  # whether names in capitals have a value under them
-    for index, line in enumerate(lines):
+    for line in lines:
         stripped = line.strip()
         if not stripped:
             after_blank = True
@@ -120,7 +161,11 @@ def _open_label(unit: str, shouts: bool) -> str:
 
 def _is_heading(unit: str, shouts: bool) -> bool:
     """Whether a label on a line of its own is typeset as a heading: it does not state the finding."""
-    return unit.rstrip(" *_").endswith((":", "=")) or bool(_MARKUP.match(unit)) or (unit.isupper() and not shouts and not BULLET.match(unit))
+    return (
+        unit.rstrip(" *_").endswith((":", "="))
+        or bool(_MARKUP.match(unit))
+        or (unit.isupper() and not shouts and not BULLET.match(unit))
+    )
 
 
 def _continues(unit: str, line: str, after_blank: bool, shouts: bool) -> bool:
@@ -128,7 +173,9 @@ def _continues(unit: str, line: str, after_blank: bool, shouts: bool) -> bool:
     stripped = line.strip()
     if label := _open_label(unit, shouts):
         grouped = subject_of(label) is None
-        return (grouped or not _begins(BULLET.sub("", stripped))) and _belongs(label, unit, stripped, after_blank, shouts)
+        return (grouped or not _begins(BULLET.sub("", stripped))) and _belongs(
+            label, unit, stripped, after_blank, shouts
+        )
     if after_blank:
         return False
     if _is_value_below(unit, line):
@@ -162,7 +209,7 @@ def _belongs(label: str, unit: str, line: str, after_blank: bool, shouts: bool) 
     subject = subject_of(label)
     if subject is None:  # a group
         return not after_blank and not _MARK.search(body) and bool(named(plain(body))[1])
-    if _is_heading(unit, shouts) or _SIDES.match(body) and ":" in body or values.DETAIL.match(body):
+    if _is_heading(unit, shouts) or (_SIDES.match(body) and ":" in body) or values.DETAIL.match(body):
         return True
     findings = {finding for _, _, finding in subject.names}
     inside = {finding for _, _, finding in named(plain(body))[0]}
@@ -175,7 +222,9 @@ def _is_another(unit: str, line: str) -> bool:
     subject = subject_of(BULLET.sub("", label)) if colon else None
     if subject is None or not subject.names or values.read(value) is None or _JOINS.match(line):
         return False
-    return not {name for _, _, name in subject.names}.intersection(name for _, _, name in named(plain(line))[0]) and bool(named(plain(line))[0])
+    return not {name for _, _, name in subject.names}.intersection(
+        name for _, _, name in named(plain(line))[0]
+    ) and bool(named(plain(line))[0])
 
 
 def _is_value_below(unit: str, line: str) -> bool:
@@ -233,7 +282,9 @@ def _separates(label: str, mark: re.Match[str], line: str) -> bool:
         return True
     subject = subject_of(label)
     value = re.split(r"[.;] ", line[mark.end() :])[0]
-    return subject is not None and (subject.region is not None or values.read(value) is not None or not value.strip(" -"))
+    return subject is not None and (
+        subject.region is not None or values.read(value) is not None or not value.strip(" -")
+    )
 
 
 def _label_before(line: str, position: int, mark: re.Match[str]) -> tuple[str | None, int]:
@@ -242,7 +293,9 @@ def _label_before(line: str, position: int, mark: re.Match[str]) -> tuple[str | 
     text = line[position : mark.start()]
     stop = max((found.end() for found in re.finditer(r"[.;!](?:\s+|$)", text)), default=0)
     last = max((found.end() for found in re.finditer(r",(?:\s+|$)", text)), default=0)
-    if last > stop and not ((position == 0 or stop) and subject_of(text[stop:])):  # not "effusion, edema and hernia: none"
+    if last > stop and not (
+        (position == 0 or stop) and subject_of(text[stop:])
+    ):  # not "effusion, edema and hernia: none"
         stop = last
     whole = text[stop:].strip()
     begin = position + stop + len(text[stop:]) - len(text[stop:].lstrip())
@@ -266,7 +319,11 @@ def _takes_a_side(whole: str, start: int, suffix: str) -> bool:
     """Whether a side before a label may end the value before it: "small left Effusion:"."""
     first = suffix.split()[0]
     rest = suffix[len(first) :].strip()
-    return bool(rest) and (first[0].islower() and rest[0].isupper() or bool(_SIDES.fullmatch(first))) and subject_of(rest) is not None
+    return (
+        bool(rest)
+        and ((first[0].islower() and rest[0].isupper()) or bool(_SIDES.fullmatch(first)))
+        and subject_of(rest) is not None
+    )
 
 
 def _sides(field: str) -> str:
@@ -274,7 +331,9 @@ def _sides(field: str) -> str:
     label, colon, value = field.partition(":")
     if not colon or ":" not in value:
         return field
-    return label + colon + re.sub(rf"(?:[.] +)?(?P<side>\b{_SIDES.pattern})\s*[:=] *", _side, value, flags=re.IGNORECASE)
+    return (
+        label + colon + re.sub(rf"(?:[.] +)?(?P<side>\b{_SIDES.pattern})\s*[:=] *", _side, value, flags=re.IGNORECASE)
+    )
 
 
 def _side(match: re.Match[str]) -> str:

@@ -21,7 +21,8 @@ _TORTUOUS = r"(?:tortuous|tortuosity|unfolded|unfolding|ectatic|ectasia|uncoiled
 _ANGLES = r"(?:costophrenic|costodiaphragmatic|cp)(?: (?:angles?|sulcus|sulci|recess(?:es)?|xxxx|___))?"
 _CALCIFIED = (
     r"(?:lymph (?:nodes?|xxxx)|nodes?|adenopathy|lymphadenopathy|aorta|aortic|arch|knob|mediastinal|hilar|hilum|hila"
-    r"|thoracic|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular|tracheobronchial"
+    r"|thoracic|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular"
+    r"|tracheobronchial"
     r"|bronchi|costal|cartilage)"
 )
 
@@ -60,9 +61,11 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             r"cephalization",
             r"congestion",
             r"(?:pulmonary )?(?:vascular|venous) prominence",
-            r"(?:prominent|increased|prominence of(?: the)?|distended)(?: (?:central|pulmonary|perihilar|lung|hilar))*"
+            r"(?:prominent|increased|prominence of(?: the)?|distended)(?: (?:central|pulmonary|perihilar|lung"
+            r"|hilar))*"
             r" (?:vascularity|vasculature|vascular markings)",
-            r"(?:vascularity|vasculature)(?: (?:is|are|appears?|\w+ly))* (?:increased|prominent|indistinct|distended)",
+            r"(?:vascularity|vasculature)(?: (?:is|are|appears?|\w+ly))* (?:increased|prominent|indistinct"
+            r"|distended)",
             r"(?:pulmonary (?:xxxx|vessels|vasculature) are) engorged",
             r"indistinct(?: \w+)? vascular margination",
         ),
@@ -208,7 +211,8 @@ NORMAL: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "blunting of the costophrenic angle",
         ),
         r"pleural spaces? (?:is|are)(?: \w+)? clear": ("pleural effusion", "pneumothorax"),
-        r"vascular(?:ity|ture)?(?: (?:is|are|appears?|within|the))* (?:normal|unremarkable)": ("vascular congestion",),
+        r"vascular(?:ity|ture)?(?: (?:is|are|appears?|within|the))* (?:normal"
+        r"|unremarkable)": ("vascular congestion",),
         r"vasculature(?: (?:is|are|appears?|within|the))* (?:normal|unremarkable)": ("vascular congestion",),
     }
 )
@@ -253,13 +257,15 @@ DENIES_WHAT_FOLLOWS: tuple[str, ...] = (
 )
 
 DENIES_WHAT_PRECEDES: tuple[str, ...] = (
-    r"(?:is|are|was|were|has|have)(?: been)?(?: \w+ly)? (?:no longer|resolved|cleared|disappeared|excluded|gone|absent"
+    r"(?:is|are|was|were|has|have)(?: been)?(?: \w+ly)? (?:no longer|resolved|cleared|disappeared|excluded|gone"
+    r"|absent"
     r"|ruled out)",
     r"(?:has|have)(?: now| since| completely| fully| nearly)* (?:resolved|cleared|disappeared)",
     r"no longer",
     r"within (?:the )?(?:normal limits|limits of normal)",
     r"(?:may|might|could) not be (?:\w+ly )?(?:demonstrated|visible|visualized|seen|detected|apparent|evident)",
-    r"not (?:seen|identified|visualized|visualised|evident|present|appreciated|demonstrated|apparent|visible|detected)",
+    r"not (?:seen|identified|visualized|visualised|evident|present|appreciated|demonstrated|apparent|visible"
+    r"|detected)",
     r"(?:is|are) (?:un)?likely excluded",
     r"resolved",
     r"free",
@@ -267,7 +273,8 @@ DENIES_WHAT_PRECEDES: tuple[str, ...] = (
 
 _PERCEIVED = r"(?:seen|identified|noted|present|evident|visible|detected|found)"
 ABSENT_AFTER = (
-    rf"none(?: {_PERCEIVED})?|nil|absent|negative|(?:has |have )?not (?:yet )?developed|no(?=$| ?[;,])|not {_PERCEIVED}|free"
+    rf"none(?: {_PERCEIVED})?|nil|absent|negative|(?:has |have )?not (?:yet )?developed|no(?=$| ?[;,])"
+    rf"|not {_PERCEIVED}|free"
 )
 IN_DOUBT_AFTER = (
     r"questionable|equivocal|possible|unlikely|indeterminate|doubtful|uncertain"
@@ -305,7 +312,8 @@ DOUBTS_WHAT_FOLLOWS: tuple[str, ...] = (
 DOUBTS_WHAT_PRECEDES: tuple[str, ...] = (
     r"(?:cannot|can not|could not|not)(?: \w+)*? (?:be )?(?:entirely |completely |definitively )?"
     r"(?:excluded|ruled out)",
-    r"(?:is|are|not|would be|seems?|felt)(?: \w+)? (?:possible|questioned|suspected|questionable|less likely|unlikely)",
+    r"(?:is|are|not|would be|seems?|felt)(?: \w+)? (?:possible|questioned|suspected|questionable|less likely"
+    r"|unlikely)",
     r"not excluded",
     r"(?:should|could|may|might|must)(?: also)? be considered",
     r"if any",

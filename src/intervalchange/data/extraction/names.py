@@ -10,7 +10,6 @@ from types import MappingProxyType
 from intervalchange.data.extraction import lexicon
 from intervalchange.findings import ALIASES, FINDINGS
 
-
 _WINDING = ("tortuo", "unfold", "ectatic", "ectasia", "uncoil")
 STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -46,7 +45,7 @@ STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "air collection": ("collection",),
     }
 )
-"""Finding -> letters of which each of its names in `lexicon` holds some: the names are looked for only where these are."""
+"""Finding -> letters; each of its names holds some of them, and they are looked for only where these are."""
 
 
 def plain(sentence: str) -> str:

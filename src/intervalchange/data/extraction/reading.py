@@ -74,7 +74,9 @@ def in_sentence(sentence: str) -> tuple[Statement, ...]:
             return _of_region(sentence, subject, field[1])
         if label := fields.group_label(field[0]):
             said = _of_prose(sentence, plain(field[1]))
-            return tuple(replace(one, label=label, rule=f"under: {field[0]}") if one.label == "present" else one for one in said)
+            return tuple(
+                replace(one, label=label, rule=f"under: {field[0]}") if one.label == "present" else one for one in said
+            )
     return _of_prose(sentence, plain(sentence))
 
 
@@ -132,12 +134,11 @@ def _verdict(reading: values.Reading | None, value: str, denying: bool) -> tuple
 def _attributes_of_field(subject: Subject, start: int, end: int, clauses: Sequence[str]) -> Attributes:
     """Level, location and type from the clauses of a value and from its label, as if they stood in one sentence."""
     found = [attributes_of(subject.text, start, end, ())]
+    name = subject.text[start:end]
     for clause in clauses:
-        if re.match(r"(?:in|at|on|within|along|over|of)\b", clause):
-            found.append(attributes_of(f"{subject.text[start:end]} {clause}", 0, end - start, ()))
-        else:
-            before = f"{clause} "
-            found.append(attributes_of(before + subject.text[start:end], len(before), len(before) + end - start, ()))
+        where = re.search(r"\b(?:in|at|on|within|along|over)\b", clause)
+        before, after = (clause[: where.start()], clause[where.start() :]) if where else (f"{clause} ", "")
+        found.append(attributes_of(f"{before}{name} {after}".rstrip(), len(before), len(before) + len(name), ()))
     return _merged(max(found, key=_filled), found)
 
 
@@ -212,9 +213,12 @@ def _cues() -> Cues:
         elsewhere=_any_of(lexicon.NOT_THIS_FILM),
         was=_any_of(lexicon.WAS),
         scope_ends=re.compile(rf"(?<!\w)(?:{'|'.join(lexicon.SCOPE_ENDS)})(?!\w)|;"),
-        told_after=re.compile("none|nil|absent|negative|no|free|question|equivoc|possib|unlikely|indeterm|doubt|uncert|n/a|unknown|[?]"),
+        told_after=re.compile(
+            "none|nil|absent|negative|no|free|question|equivoc|possib|unlikely|indeterm|doubt|uncert|n/a|unknown|[?]"
+        ),
         told_right_after=re.compile(
-            rf"[^\w.?+]{{0,6}}(?:(?:is|are|was|were|has been) )?(?:(?P<absent>(?:{lexicon.ABSENT_AFTER}))|{lexicon.IN_DOUBT_AFTER})"
+            rf"[^\w.?+]{{0,6}}(?:(?:is|are|was|were|has been) )?(?:(?P<absent>(?:{lexicon.ABSENT_AFTER}))"
+            rf"|{lexicon.IN_DOUBT_AFTER})"
             r"(?= ?(?:$|[;,.]|and\b|but\b))|[?]"
         ),
     )
@@ -248,7 +252,9 @@ def _listed(text: str, spans: Sequence[tuple[int, int, str]], last: int) -> list
     while names[-1] > 0:
         index = names[-1] - 1
         between = text[spans[index][1] : spans[names[-1]][0]]
-        if not re.fullmatch(rf"(?:{joined if len(names) == 1 else joined + '|, '})(?:(?:pulmonary|pleural|the|any) )*", between):
+        if not re.fullmatch(
+            rf"(?:{joined if len(names) == 1 else joined + '|, '})(?:(?:pulmonary|pleural|the|any) )*", between
+        ):
             break
         if attributes_of(text, spans[index][0], spans[index][1], ()).level:
             break

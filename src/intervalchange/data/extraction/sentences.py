@@ -12,14 +12,14 @@ from intervalchange.data.extraction.layout import labelled_line, typography, uni
 from intervalchange.data.extraction.names import named, plain
 
 _TOLD = (
-    "indications?|history|(?:clinical|patient|medical|relevant) (?:history|information|indications?|details|data|questions?"
-    "|context|notes?|presentation)|reasons?|reason for (?:the )?(?:exam|examination|study|request|referral)"
+    "indications?|history|(?:clinical|patient|medical|relevant) (?:history|information|indications?|details|data"
+    "|questions?|context|notes?|presentation)|reasons?|reason for (?:the )?(?:exam|examination|study|request|referral)"
     "|signs and symptoms|symptoms|(?:chief )?complaint|referral|request|anamnesis"
 )
 """Headings of what was known before the film was taken."""
 _MADE = (
-    "techniques?|comparisons?|comparison (?:exam|study|studies|film)|examination|exam|type of examination|study|procedure"
-    "|views?|recommendations?|recommendation[(]s[)]|notification|date|final report|attending"
+    "techniques?|comparisons?|comparison (?:exam|study|studies|film)|examination|exam|type of examination|study"
+    "|procedure|views?|recommendations?|recommendation[(]s[)]|notification|date|final report|attending"
     "|(?:prior|previous) (?:study|studies|exams?|examinations?|films?|imaging)"
 )
 """Headings of how the film was taken, of other films, and of what to do next."""
@@ -27,7 +27,8 @@ _BODY = "findings?|impressions?|conclusions?|reports?|opinions?|interpretation|r
 _KNOWN = rf"(?:(?P<told>{_TOLD})|(?P<made>{_MADE})|(?P<body>{_BODY}))"
 _MARKUP = r"[ \t]*(?:[#*_>]+[ \t]*)?"
 _WITH_COLON = re.compile(
-    rf"{_MARKUP}(?:(?i:{_KNOWN})|(?P<capitals>[A-Z][A-Z ,/()&-]+)|(?P<words>[A-Z][a-z]+(?:[ /,&-]+[a-zA-Z][a-z]*){{0,4}}))[ \t]*[*_]*:[*_]*"
+    rf"{_MARKUP}(?:(?i:{_KNOWN})|(?P<capitals>[A-Z][A-Z ,/()&-]+)"
+    r"|(?P<words>[A-Z][a-z]+(?:[ /,&-]+[a-zA-Z][a-z]*){0,4}))[ \t]*[*_]*:[*_]*"
 )
 _ALONE = re.compile(
     rf"{_MARKUP}(?:(?P<told>{_TOLD})|(?P<made>(?:technique|comparison|recommendation)s?)|(?P<body>{_BODY}))"
@@ -40,7 +41,9 @@ _LOUD = re.compile(
     r"|(?P<made>TECHNIQUE|COMPARISON)):"
 )
 """A heading inside a line."""
-_LATER = re.compile(r"(?:^|(?<=\s))(?:(?P<findings>findings?|reports?|results?)|impressions?|conclusions?)[ \t*_]*(?::|\n|- )", re.I)
+_LATER = re.compile(
+    r"(?:^|(?<=\s))(?:(?P<findings>findings?|reports?|results?)|impressions?|conclusions?)[ \t*_]*(?::|\n|- )", re.I
+)
 _END = re.compile(
     r"(?<=[.;!?])(?<![Dd]r\.)(?<!\bvs\.)(?<!i\.e\.)(?<!e\.g\.)[\"')]*\s+(?=\S)|(?<=[a-z])[.](?=[A-Z][a-z])"
 )
@@ -83,7 +86,9 @@ def _headings(text: str) -> Iterator[Heading]:
     for stop in _STOP.finditer(text):
         colon = stop.group() == ":"
         if colon:
-            start = max(start, text.rfind(". ", start, stop.start()) + 2 if ". " in text[start : stop.start()] else start)
+            start = max(
+                start, text.rfind(". ", start, stop.start()) + 2 if ". " in text[start : stop.start()] else start
+            )
             match = _WITH_COLON.match(text, start, stop.end() + 2) or _LOUD.search(text, start, stop.end())
         else:
             match = _ALONE.match(text, line, stop.start()) if start == line and stop.start() > line else None
@@ -129,7 +134,9 @@ def _lines_of_the_film(aside: str, between: str, rest: str) -> str:
 
 def _told_on(before: list[str], rest: str) -> bool:
     """Whether a history goes on after these lines."""
-    return any(match["findings"] for match in _LATER.finditer(rest)) or not (before[-1].strip() == "" and "".join(before).strip())
+    return any(match["findings"] for match in _LATER.finditer(rest)) or not (
+        before[-1].strip() == "" and "".join(before).strip()
+    )
 
 
 def sentences(report: str) -> list[str]:
@@ -166,4 +173,9 @@ def _is_finding_field(sentence: str) -> bool:
 
 def _goes_on(sentence: str) -> bool:
     """Whether a sentence is only more of the value before it."""
-    return len(sentence.split()) <= _WORDS_MORE and ":" not in sentence and not named(plain(sentence))[1] and values.read(sentence) is not None
+    return (
+        len(sentence.split()) <= _WORDS_MORE
+        and ":" not in sentence
+        and not named(plain(sentence))[1]
+        and values.read(sentence) is not None
+    )

@@ -12,8 +12,11 @@ _RULE = re.compile(r"[\s|:=+_*-]*$")
 MAY_BE = re.compile(r"[|\t]| {3}|\.{3}")
 """Text without this has no table."""
 GAP = re.compile(r"\s*\|\s*|\t+|\s{3,}|\s*\.{3,}\s*")
-_HEAD = re.compile(r"(?:findings?|observations?|features?|abnormalit(?:y|ies)|signs?|structures?|patholog(?:y|ies)|items?|names?|labels?"
-                   r"|categor(?:y|ies)|regions?|conditions?|diagnos[ie]s|parameters?|anatomy|organs?|site|disease|#|no\.)$", re.IGNORECASE)
+_HEAD = re.compile(
+    r"(?:findings?|observations?|features?|abnormalit(?:y|ies)|signs?|structures?|patholog(?:y|ies)|items?|names?|labels?"
+    r"|categor(?:y|ies)|regions?|conditions?|diagnos[ie]s|parameters?|anatomy|organs?|site|disease|#|no\.)$",
+    re.IGNORECASE,
+)
 _EARLIER = re.compile(r"prior|previous|baseline|earlier|old|last|before", re.IGNORECASE)
 _NUMBERS = re.compile(r"score|confidence|prob|code|#|no\.$|id$", re.IGNORECASE)
 _SIDE = re.compile(r"(?:right|left)$", re.IGNORECASE)
@@ -67,9 +70,11 @@ def _cells(line: str) -> list[str]:
 
 
 def _several(line: str) -> list[str]:
-    """The parts of "Edema NO   Effusion YES", each of them a name with its word; none where a line is not of that kind."""
+    """The parts of "Edema NO   Effusion YES", each a name with its word; none where a line is not of that kind."""
     cells = [cell for cell in re.split(r"\t+|\s{3,}", line.strip()) if cell]
-    return cells if len(cells) > 1 and all(_WITH_WORD.fullmatch(cell) and named(plain(cell))[1] for cell in cells) else []
+    return (
+        cells if len(cells) > 1 and all(_WITH_WORD.fullmatch(cell) and named(plain(cell))[1] for cell in cells) else []
+    )
 
 
 def _is_header(cells: Sequence[str]) -> bool:

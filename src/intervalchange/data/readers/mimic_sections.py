@@ -3,8 +3,8 @@
 A heading is a new line, one blank, capitals, a colon: ` FINDINGS:`. Spellings of a heading are put together. A few
 reports cannot be cut by rules; for these the official lists say what to take.
 
-Differs: a heading that names a finding or a part of the chest ("PLEURAL EFFUSION:") is an observation with its text, where
-the official rules make it a section that nothing reads; outside findings and impression it begins the findings.
+Differs: a heading that names a finding or a part of the chest ("PLEURAL EFFUSION:") is an observation with its text,
+where the official rules make it a section that nothing reads; outside findings and impression it begins the findings.
 """
 
 from __future__ import annotations
