@@ -19,6 +19,9 @@ from intervalchange.findings import PRE_LOCATIONS
 _ASKED = re.compile(
     r"[(\[](?:y ?/ ?n|yes ?/ ?no|present ?/ ?absent|\?|circle|tick)[)\]]|\b(?:yes/no|y/n)\b", re.IGNORECASE
 )
+_NOTE = re.compile(r"\([^()]*[a-z][^()]*\)", re.IGNORECASE)
+_LETTERS = {"L": "left", "Lt": "left", "LT": "left", "R": "right", "Rt": "right", "RT": "right"}
+_LETTER = re.compile(r"\b(?:L|R|L[tT]|R[tT])\b\.?")
 _SCALE = re.compile(r"[(\[]?\b0 ?(?:-|to|/) ?\d\b[)\]]?|\b(?:grade|score|severity)\b", re.IGNORECASE)
 _BESIDE_NAMES = """
     is are was were there a an any the of for and or nor evidence presence sign signs status finding findings present
@@ -44,7 +47,7 @@ _GROUPS: tuple[tuple[Literal["absent", "uncertain"], re.Pattern[str]], ...] = (
     (
         "absent",
         re.compile(
-            rf"{_OF}(?:negatives?|absent|none|no|not (?:seen|present|identified|found)|excluded|ruled out"
+            rf"{_OF}(?:negatives?|absent|none|no|none of (?:the following|these)|not (?:seen|present|identified|found)|excluded|ruled out"
             rf"|resolved){_OF}"
         ),
     ),
@@ -107,6 +110,7 @@ def subject_of(label: str) -> Subject | None:
     """What a label is about; None where it is neither the name of findings nor that of a part of the chest."""
     if len(label) > values.LONGEST_LABEL:
         return None
+    label = _NOTE.sub(lambda note: note.group() if named(plain(note.group()))[1] else " ", label)
     text = plain(_SCALE.sub(" ", _ASKED.sub(" ", label)).replace("_", " ")).strip(" ?-*#.")
     names, hidden = named(text)
     rest = _SPLIT.findall(_without(text, hidden))
@@ -159,4 +163,5 @@ def field_of(sentence: str) -> tuple[str, str] | None:
     if not mark:
         return None
     value = sentence[mark.end() :].strip()
+    value = _LETTER.sub(lambda side: _LETTERS[side.group().rstrip(".")], value)
     return sentence[: mark.start()].strip(), _BRACKETED.sub(r"\1", value)

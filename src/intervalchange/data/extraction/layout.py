@@ -70,8 +70,9 @@ _MARK = re.compile(
 )
 _STRUCTURE = re.compile(
     r";\s*(?:none|absent|nil|negative|no)\b|[:=|\t\[?>~{\u2610-\u2612\u2713-\u2718\u25a0-\u25ef]|\s-+\s"
-    r"|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b"
+    r"|[(\[][yY]|[(][-+xX ][)]|   |\.{3}|-(?:none|absent|no|nil|negative|present|yes|free)\b"
 )
+_ASKED = re.compile(r"\s*[(\[](?:y ?/ ?n|yes ?/ ?no)[)\]]\s*(?![:=?\s]|$)", re.IGNORECASE)
 _SIGN = re.compile(r"[ \t]*[(]([-+])(?:ve)?[)]")
 _START = re.compile(r"\b[\w(]")
 _SIDES = re.compile(
@@ -255,6 +256,7 @@ def fields(line: str) -> list[str]:
             return [" ".join(part.split()) for part in re.split(r"(?=\[[x ]\])", line) if part.strip(" ,;")]
         if (box := line.rstrip()).endswith("]") and subject_of(box[: -len(values.EMPTY)].rstrip(" :")):
             line = f"{box[: -len(values.EMPTY)].rstrip(' :')}: {box[-len(values.EMPTY) :]}"
+    line = _ASKED.sub(": ", line)
     line = _SIGN.sub(r": (\1)", " ".join(line.split()))
     found, start, position = [], 0, 0
     for mark in list(_MARK.finditer(line)):

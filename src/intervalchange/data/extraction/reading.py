@@ -22,9 +22,15 @@ from intervalchange.findings import FINDINGS
 
 Label = Literal["present", "absent", "uncertain"]
 _STRENGTH = {"absent": 1, "uncertain": 2, "present": 3}
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|there|shows?|demonstrates?|seen|compared|evaluat\w+|rule)\b", re.IGNORECASE
+)
+"""A label with a verb is a statement by itself."""
+_WORSE = re.compile(r"increas|worse|progress|larger|new ")
 NO_VALUE = "no value"
 _REGION = {"cardiac": "heart"}
 """A label that is no noun -> the noun."""
+_NONE_NEXT = re.compile(r" (?P<absent>none|nil) $")
 _HEALTH = re.compile("normal|unremarkable|clear|enlarged|free|sharp|preserved|maintained")
 """One of these words is in each phrase of `lexicon.NORMAL`."""
 
@@ -77,6 +83,8 @@ def in_sentence(sentence: str) -> tuple[Statement, ...]:
             return tuple(
                 replace(one, label=label, rule=f"under: {field[0]}") if one.label == "present" else one for one in said
             )
+        if said := _of_statement(sentence, *field):
+            return said
     return _of_prose(sentence, plain(sentence))
 
 
@@ -140,6 +148,20 @@ def _attributes_of_field(subject: Subject, start: int, end: int, clauses: Sequen
         before, after = (clause[: where.start()], clause[where.start() :]) if where else (f"{clause} ", "")
         found.append(attributes_of(f"{before}{name} {after}".rstrip(), len(before), len(before) + len(name), ()))
     return _merged(max(found, key=_filled), found)
+
+
+def _of_statement(sentence: str, label: str, value: str) -> tuple[Statement, ...]:
+    """The statements of "Pneumothorax after biopsy: none" or "Heart normal: no"; none where a colon is one of prose."""
+    reading = values.read(value)
+    if reading is None or reading.verdict == "present" or _VERB.search(label) or named(plain(value))[1]:
+        return ()
+    found = []
+    for one in _of_prose(sentence, plain(label)):
+        denied = reading.verdict == "absent" and one.label != "absent" and not _WORSE.search(label.lower())
+        stated = denied or reading.verdict == "uncertain"
+        rule = f"value: {value}" if stated else f"{NO_VALUE}: {value}"
+        found.append(Statement(one.finding, "absent" if denied else "uncertain", Attributes(), sentence, rule, stated))
+    return tuple(found)
 
 
 def _of_region(sentence: str, subject: Subject, value: str) -> tuple[Statement, ...]:
@@ -234,6 +256,8 @@ def _told_after(text: str, spans: Sequence[tuple[int, int, str]]) -> tuple[dict[
         return found, text
     for index in range(len(spans) - 1, -1, -1):
         match = _cues().told_right_after.match(text, spans[index][1])
+        if not match and index + 1 < len(spans):  # "pneumothorax none effusion small"
+            match = _NONE_NEXT.match(text, spans[index][1], spans[index + 1][0])
         if not match:
             continue
         label: Label = "absent" if match["absent"] else "uncertain"

@@ -20,7 +20,7 @@ _TOLD = (
 _MADE = (
     "techniques?|comparisons?|comparison (?:exam|study|studies|film)|examination|exam|type of examination|study"
     "|procedure|views?|recommendations?|recommendation[(]s[)]|notification|date|final report|attending"
-    "|(?:prior|previous) (?:study|studies|exams?|examinations?|films?|imaging)"
+    "|(?:prior|previous)(?: (?:study|studies|exams?|examinations?|films?|imaging))?"
 )
 """Headings of how the film was taken, of other films, and of what to do next."""
 _BODY = "findings?|impressions?|conclusions?|reports?|opinions?|interpretation|results?|findings (?:and|/) impression"
