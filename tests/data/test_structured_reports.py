@@ -212,6 +212,27 @@ Cardiomegaly - stable. => card=P
 Compared with prior: no pneumothorax. => ptx=A
 Right lower lobe opacity: likely atelectasis. => op=P atel=P
 Small effusion on the 10:30 film. => eff=P
+Pneumothorax (yes/no) no => ptx=A
+Pneumothorax (post procedure): none => ptx=A
+Pneumothorax after biopsy: none => ptx=A
+Cardiomegaly (CTR > 0.5): No => card=A
+Heart size (CTR): Normal => card=A sil=A
+Heart normal: no => card=U sil=U
+Heart enlarged: no => card=A
+Effusion: L small R none => eff=P
+R effusion: none; L effusion: small => eff=P
+Effusion: both sides clear => eff=A
+Increased effusion: no => eff=U
+None of the following: pneumothorax, effusion => ptx=A eff=A
+Pneumothorax none Effusion small Edema none => ptx=A eff=P ed=A
+Prior: small effusion. Current: no effusion. => eff=A
+Pneumothorax: none / Effusion: small / Edema: none => ptx=A eff=P ed=A
+- **Pneumothorax:** none\\n- **Effusion:** small => ptx=A eff=P
+Positive: effusion. Negative: pneumothorax. => eff=P ptx=A
+Pneumonia: rule out => pna=U
+Recommendation: follow-up of pneumothorax =>
+SUPPORT DEVICES: ETT in good position. No pneumothorax. => ptx=A
+The following: small effusion, no edema => eff=P ed=A
 """.strip().split("\n")  # fmt: skip
 
 
