@@ -47,7 +47,8 @@ _GROUPS: tuple[tuple[Literal["absent", "uncertain"], re.Pattern[str]], ...] = (
     (
         "absent",
         re.compile(
-            rf"{_OF}(?:negatives?|absent|none|no|none of (?:the following|these)|not (?:seen|present|identified|found)|excluded|ruled out"
+            rf"{_OF}(?:negatives?|absent|none|no|none of (?:the following|these)|not (?:seen|present|identified"
+            rf"|found)|excluded|ruled out"
             rf"|resolved){_OF}"
         ),
     ),

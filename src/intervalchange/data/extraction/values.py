@@ -47,7 +47,8 @@ NOT_STATED = re.compile(
 """The value says that there is none."""
 _ELSEWHERE = re.compile(r"(?:please )?(?:see|refer|compare|as)\b")
 _DENIES_BEFORE_DOUBT = re.compile(
-    rf"{_LEAD}(?:(?:none|no|nothing)(?: \w+)? to suggest|no (?:suspicious|suspected|concerning|possible)|neither|none|nil|no(?! (?:doubt|longer certain))|absent|negative|neg|nope|non|without"
+    rf"{_LEAD}(?:(?:none|no|nothing)(?: \w+)? to suggest|no (?:suspicious|suspected|concerning|possible)"
+    rf"|neither|none|nil|no(?! (?:doubt|longer certain))|absent|negative|neg|nope|non|without"
     rf"|0(?:\.0+)?(?: ?(?:mm|cm|ml|%|(?:/|of) ?\d))?$|false"
     r"|nothing|never|not? (?:evidence|signs?)|free|grade 0\b|\(-\)|n$)(?![\w])"
 )
@@ -73,7 +74,8 @@ _GONE = re.compile(
     rf"|none|not? {_SEEN})\b"
 )
 _HEALTHY = re.compile(
-    r"(?:(?:is|are|sides?|left|right|bases?|within|the|top|upper limits? of|limits of|grossly|essentially|entirely|appears?|stable|still"
+    r"(?:(?:is|are|sides?|left|right|bases?|within|the|top|upper limits? of|limits of|grossly|essentially"
+    r"|entirely|appears?|stable|still"
     r"|size|now|remains?|both|all|well aerated and) )*"
     r"(?:normal|unremarkable|clear|wnl|ok|intact|free|sharp|preserved|no(?: \w+)? (?:abnormalit\w+|disease"
     r"|findings?|process)"
@@ -112,7 +114,8 @@ _CLAUSE = re.compile(
     r"\s*(?:[,;()]|(?<!\d):(?!\d)|\.(?!\d)|(?<=\s)-+(?=\s)|\b(?:but|however|although|though|while|whereas"
     r"|except(?: for)?)\b"
     r"|\band(?= (?:on |the |none |no |is |now )*(?:left|right|none|no longer|resolved)\b)"
-    r"|(?<!\bon)(?<!\bthe)(?<!\bin)(?<!\bat)(?<!,)\s(?=(?:left|right) (?:none|no|nil|absent|small|mild|moderate|large|trace)\b))\s*"
+    r"|(?<!\bon)(?<!\bthe)(?<!\bin)(?<!\bat)(?<!,)\s(?=(?:left|right) (?:none|no|nil|absent|small|mild|moderate"
+    r"|large|trace)\b))\s*"
 )
 _CONNECTIVE = re.compile(
     r"\b(?:with|and|or|associated|causing|due to|secondary|plus|from|adjacent|overlying|related)\b"
