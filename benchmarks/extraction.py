@@ -7,6 +7,10 @@ once. A finding counts as read where the extractor says "present"; uncertain is 
 report that was not coded ("No Indexing") is left out. The table of labels, `openi_mesh.RULES`, was fixed before any
 score.
 
+Beside it the structured reports ("Pneumothorax: none", tables, boxes to tick), which we invented: sixty in the ten
+forms that the rules were written for, and twenty in forms that they were not, mended since. Their annotation names
+what is present, absent, and in doubt or not stated.
+
 Scored are the findings named by at least 30 coded reports of the whole collection; beside it stands the micro F1 over
 those with 30 in the half itself. Always saying "absent" has a recall and an F1 of 0; its accuracy is the floor shown.
 """
@@ -19,6 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import yaml
 from harness.command import Command, provenance, write_json
 
 from intervalchange.data.extraction import extract
@@ -26,6 +31,11 @@ from intervalchange.data.readers.openi import Report, reports
 from intervalchange.data.readers.openi_mesh import findings_of, is_coded
 from intervalchange.findings import FINDINGS
 
+LABELS = ("present", "absent", "uncertain")
+STRUCTURED = {
+    "structured": Path(__file__).parent / "structured_reports.yaml",
+    "structured_further": Path(__file__).parent / "structured_reports_further.yaml",
+}
 LEAST = 30
 TARGET = 0.85
 DRAWS = 2000
@@ -83,6 +93,22 @@ def score(chosen: list[Report], counts: Counter[str]) -> dict[str, object]:
     }
 
 
+def structured(path: Path) -> dict[str, object]:
+    """Invented structured reports: micro F1 over all findings, and how many of the labels are as annotated."""
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    read = [{finding: one.label for finding, one in extract(row["report"]).items()} for row in rows]
+    stated = [{finding: label for label in LABELS for finding in row.get(label, ())} for row in rows]
+    matrices = [np.array([[one.get(f) == "present" for f in FINDINGS] for one in some]) for some in (stated, read)]
+    right = sum(labels.get(f) == label for one, labels in zip(stated, read, strict=True) for f, label in one.items())
+    return {
+        "reports": len(rows),
+        "forms": len({row["form"] for row in rows}),
+        "micro": measures(*matrices),
+        "labels": sum(map(len, stated)),
+        "labels_as_annotated": right,
+    }
+
+
 def main() -> None:
     options = Command(__doc__)
     options.add_argument("--reports", type=Path, required=True, help="a folder that the source openi reads")
@@ -100,8 +126,11 @@ def main() -> None:
                 f"  {finding:36}"
                 + "  ".join(f"{key} {scores[key]}" for key in ("support", "precision", "recall", "f1"))
             )
+    invented = {name: structured(path) for name, path in STRUCTURED.items()}
+    for name, result in invented.items():
+        print(f"{name}: {result}")
     if chosen.half == "both":
-        text = {"target": TARGET, "claim": "odd", "tuning": "even", "least_reports": LEAST, **results}
+        text = {"target": TARGET, "claim": "odd", "tuning": "even", "least_reports": LEAST, **results, **invented}
         write_json(chosen.out, {**text, "provenance": provenance()})
 
 

@@ -21,7 +21,8 @@ _TORTUOUS = r"(?:tortuous|tortuosity|unfolded|unfolding|ectatic|ectasia|uncoiled
 _ANGLES = r"(?:costophrenic|costodiaphragmatic|cp)(?: (?:angles?|sulcus|sulci|recess(?:es)?|xxxx|___))?"
 _CALCIFIED = (
     r"(?:lymph (?:nodes?|xxxx)|nodes?|adenopathy|lymphadenopathy|aorta|aortic|arch|knob|mediastinal|hilar|hilum|hila"
-    r"|thoracic|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular|tracheobronchial"
+    r"|thoracic|pleural|plaques?|vessels|arteries|valve|annulus|annular|mitral|coronary|carotid|vascular"
+    r"|tracheobronchial"
     r"|bronchi|costal|cartilage)"
 )
 
@@ -38,13 +39,13 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             rf"{_HEART}{_IS}{_DEGREE} (?:enlarged|large)",
             rf"enlarged{_DEGREE} (?:heart|cardiac size)",
             rf"enlargement of{_DEGREE} heart",
-            r"heart enlargement",
+            rf"{_HEART}{_DEGREE} enlargement",
             rf"{_HEART} size{_IS}{_DEGREE} increased",
         ),
         "enlargement of the cardiac silhouette": (
             rf"{_SILHOUETTE}{_IS}{_DEGREE} (?:enlarged|large|widened)",
             rf"(?:enlarged|enlargement of){_DEGREE} {_SILHOUETTE}",
-            rf"{_SILHOUETTE} enlargement",
+            rf"{_SILHOUETTE}{_DEGREE} enlargement",
         ),
         "edema": (r"(?:o?edema|o?edematous)",),
         "hernia": (
@@ -60,9 +61,11 @@ TERMS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             r"cephalization",
             r"congestion",
             r"(?:pulmonary )?(?:vascular|venous) prominence",
-            r"(?:prominent|increased|prominence of(?: the)?|distended)(?: (?:central|pulmonary|perihilar|lung|hilar))*"
+            r"(?:prominent|increased|prominence of(?: the)?|distended)(?: (?:central|pulmonary|perihilar|lung"
+            r"|hilar))*"
             r" (?:vascularity|vasculature|vascular markings)",
-            r"(?:vascularity|vasculature)(?: (?:is|are|appears?|\w+ly))* (?:increased|prominent|indistinct|distended)",
+            r"(?:vascularity|vasculature)(?: (?:is|are|appears?|\w+ly))* (?:increased|prominent|indistinct"
+            r"|distended)",
             r"(?:pulmonary (?:xxxx|vessels|vasculature) are) engorged",
             r"indistinct(?: \w+)? vascular margination",
         ),
@@ -208,7 +211,8 @@ NORMAL: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "blunting of the costophrenic angle",
         ),
         r"pleural spaces? (?:is|are)(?: \w+)? clear": ("pleural effusion", "pneumothorax"),
-        r"vascular(?:ity|ture)?(?: (?:is|are|appears?|within|the))* (?:normal|unremarkable)": ("vascular congestion",),
+        r"vascular(?:ity|ture)?(?: (?:is|are|appears?|within|the))* (?:normal"
+        r"|unremarkable)": ("vascular congestion",),
         r"vasculature(?: (?:is|are|appears?|within|the))* (?:normal|unremarkable)": ("vascular congestion",),
     }
 )
@@ -242,6 +246,7 @@ DENIES_WHAT_FOLLOWS: tuple[str, ...] = (
     r"denies",
     r"nor",
     r"neither",
+    r"none n?or",
     r"never had",
     r"(?:has|have) (?:excluded|ruled out)",
     r"(?:complete |interval |complete interval |full )*(?:resolution|clearing|disappearance) of",
@@ -252,17 +257,30 @@ DENIES_WHAT_FOLLOWS: tuple[str, ...] = (
 )
 
 DENIES_WHAT_PRECEDES: tuple[str, ...] = (
-    r"(?:is|are|was|were|has|have)(?: been)?(?: \w+ly)? (?:no longer|resolved|cleared|disappeared|excluded|gone|absent"
+    r"(?:is|are|was|were|has|have)(?: been)?(?: \w+ly)? (?:no longer|resolved|cleared|disappeared|excluded|gone"
+    r"|absent"
     r"|ruled out)",
     r"(?:has|have)(?: now| since| completely| fully| nearly)* (?:resolved|cleared|disappeared)",
     r"no longer",
     r"within (?:the )?(?:normal limits|limits of normal)",
     r"(?:may|might|could) not be (?:\w+ly )?(?:demonstrated|visible|visualized|seen|detected|apparent|evident)",
-    r"not (?:seen|identified|visualized|visualised|evident|present|appreciated|demonstrated|apparent|visible|detected)",
+    r"not (?:seen|identified|visualized|visualised|evident|present|appreciated|demonstrated|apparent|visible"
+    r"|detected)",
     r"(?:is|are) (?:un)?likely excluded",
     r"resolved",
     r"free",
 )
+
+_PERCEIVED = r"(?:seen|identified|noted|present|evident|visible|detected|found)"
+ABSENT_AFTER = (
+    rf"none(?: {_PERCEIVED})?|nil|absent|negative|(?:has |have )?not (?:yet )?developed|no(?=$| ?[;,])"
+    rf"|not {_PERCEIVED}|free"
+)
+IN_DOUBT_AFTER = (
+    r"questionable|equivocal|possible|unlikely|indeterminate|doubtful|uncertain"
+    r"|not (?:assessed|evaluated|assessable|well seen|well visuali[sz]ed|applicable)|n/a|unknown"
+)
+"""Words right after a name, at the end of a clause, that deny or doubt it without a verb: "pneumothorax none"."""
 
 DOUBTS_WHAT_FOLLOWS: tuple[str, ...] = (
     r"possib(?:le|ly|ility of)",
@@ -294,7 +312,8 @@ DOUBTS_WHAT_FOLLOWS: tuple[str, ...] = (
 DOUBTS_WHAT_PRECEDES: tuple[str, ...] = (
     r"(?:cannot|can not|could not|not)(?: \w+)*? (?:be )?(?:entirely |completely |definitively )?"
     r"(?:excluded|ruled out)",
-    r"(?:is|are|not|would be|seems?|felt)(?: \w+)? (?:possible|questioned|suspected|questionable|less likely|unlikely)",
+    r"(?:is|are|not|would be|seems?|felt)(?: \w+)? (?:possible|questioned|suspected|questionable|less likely"
+    r"|unlikely)",
     r"not excluded",
     r"(?:should|could|may|might|must)(?: also)? be considered",
     r"if any",

@@ -2,12 +2,16 @@
 
 A heading is a new line, one blank, capitals, a colon: ` FINDINGS:`. Spellings of a heading are put together. A few
 reports cannot be cut by rules; for these the official lists say what to take.
+
+Differs: a heading that names a finding or a part of the chest ("PLEURAL EFFUSION:") is an observation with its text,
+where the official rules make it a section that nothing reads; outside findings and impression it begins the findings.
 """
 
 from __future__ import annotations
 
 import re
 
+from intervalchange.data.extraction.fields import subject_of
 from intervalchange.errors import ConfigError
 
 PARTS = ("body", "flat", "whole")
@@ -36,6 +40,7 @@ _VIEWS = (
     *("two views", "frontal view", "pa view", "ap view", "one view", "lateral view", "bone window", "frontal upright"),
     *("frontal semi-upright", "ribs", "pa and lat"),
 )
+_OBSERVED = ("findings", "impression", "wet read", "addendum")
 _FLAT = ("impression", "findings", "last_paragraph", "comparison")
 
 _ONE_SECTION = {
@@ -66,8 +71,11 @@ def sections(text: str) -> list[tuple[str, str]]:
     """(name, text) of each section in the order of the report, texts stripped; the first is the preamble."""
     parts, name, start, search = [], "preamble", 0, 0
     while match := _HEADING.search(text, search):
-        parts.append((name, text[start : match.start()].strip()))
-        name, start = _section(match.group(1).lower().strip()), match.end()
+        heading = _section(match.group(1).lower().strip())
+        observed = heading not in _SECTIONS and subject_of(heading) is not None
+        if not observed or name not in _OBSERVED:
+            parts.append((name, text[start : match.start()].strip()))
+            name, start = ("findings", match.start()) if observed else (heading, match.end())
         line = text.find("\n", match.end())
         search = line if line >= 0 else len(text)
     parts.append((name, text[start:].strip()))
