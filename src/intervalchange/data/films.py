@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.data.decoded_film import DecodedFilm
+from intervalchange.data.decoded_film import DecodedFilm, middle
+from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.data.film_files import read_film
 from intervalchange.records import Box
 
@@ -93,9 +94,15 @@ def film_square(film: DecodedFilm, size: int) -> FilmSquare:
     return FilmSquare(np.clip(np.rint(stretched), 0, 255).astype(np.uint8), geometry, film.warnings, film.header)
 
 
-def film_from_file(path: str | Path, stored_pixels: int, force: bool = False) -> FilmSquare:
+def film_from_file(
+    path: str | Path,
+    stored_pixels: int,
+    force: bool = False,
+    admitted: Admitted = NOTHING_MORE,
+    as_stored: bool = False,
+) -> FilmSquare:
     """File -> square film of this side. The one path for `prepare` and for inference, bit for bit."""
-    return film_square(read_film(path, force), stored_pixels)
+    return film_square(read_film(path, force, admitted, as_stored), stored_pixels)
 
 
 def resize(squares: np.ndarray, size: int) -> np.ndarray:
@@ -124,10 +131,6 @@ def resize(squares: np.ndarray, size: int) -> np.ndarray:
 
 GREY_LEVELS = 1024
 """Bins of the histogram of `standardise`."""
-MARGIN = 0.15
-"""Share of each side that its histogram leaves out."""
-BORDER = np.float32(4 / 255)
-"""Darker rows and columns are a black border."""
 
 
 def standardise(pixels: np.ndarray) -> np.ndarray:
@@ -144,15 +147,11 @@ def standardise(pixels: np.ndarray) -> np.ndarray:
     8-bit PNG: equalised JPEG at quality 95 0.9988 (0.9949), noisy 15-bit MONOCHROME1 DICOM with a window 1.0000
     (0.9999). Percentiles with a linear z-norm reached 0.956 (0.856) for the equalised JPEG. A blank film becomes zeros.
     """
-    rows = np.flatnonzero(pixels.max(axis=1) > BORDER)
-    columns = np.flatnonzero(pixels.max(axis=0) > BORDER)
-    if not len(rows) or not len(columns):
+    inner = middle(pixels)
+    if inner is None:
         return np.zeros(pixels.shape, np.float32)
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    dy, dx = int((bottom - top) * MARGIN), int((right - left) * MARGIN)
     grey = (pixels * np.float32(GREY_LEVELS - 1) + np.float32(0.5)).astype(np.int32)
-    middle = grey[top + dy : bottom - dy, left + dx : right - dx]
-    counts = np.bincount(middle.ravel(), minlength=GREY_LEVELS)[:GREY_LEVELS].astype(np.float64)
+    counts = np.bincount(grey[inner].ravel(), minlength=GREY_LEVELS)[:GREY_LEVELS].astype(np.float64)
     counts[:3] = 0
     total = counts.sum()
     if np.count_nonzero(counts) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,19 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 ONE_FILM = "Give one film as PNG, JPEG or DICOM."
 
 
-def size_from_header(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that a PNG or JPEG stream claims, without decoding; None where it does not say."""
-    if data.startswith(PNG):
-        return struct.unpack(">II", data[16:24]) if len(data) >= 24 and data[12:16] == b"IHDR" else None
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What a JPEG or JPEG-LS stream says of itself."""
+
+    marker: int
+    """0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless, 0xF7 JPEG-LS."""
+    bits: int
+    height: int
+    width: int
+
+
+def frame_header(data: bytes) -> FrameHeader | None:
+    """The frame header of a JPEG or JPEG-LS stream; None where there is none before the pixels."""
     offset = 2
     while offset + 9 <= len(data):
         if data[offset] != 0xFF:
@@ -34,11 +44,18 @@ def size_from_header(data: bytes) -> tuple[int, int] | None:
         elif marker in (0xD9, 0xDA):
             return None
         elif (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            height, width = struct.unpack(">HH", data[offset + 5 : offset + 9])
-            return width, height
+            return FrameHeader(marker, *struct.unpack(">BHH", data[offset + 4 : offset + 9]))
         else:
             offset += 2 + max(2, int.from_bytes(data[offset + 2 : offset + 4], "big"))
     return None
+
+
+def size_from_header(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that a PNG or JPEG stream claims, without decoding; None where it does not say."""
+    if data.startswith(PNG):
+        return struct.unpack(">II", data[16:24]) if len(data) >= 24 and data[12:16] == b"IHDR" else None
+    frame = frame_header(data)
+    return (frame.width, frame.height) if frame else None
 
 
 def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:

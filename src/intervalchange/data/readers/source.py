@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.records import Case
 
 
@@ -25,3 +26,5 @@ class Source:
     """What the file SIMULATED says, where the films are rendered and not taken of people."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Study.image -> the file itself, where its name must not be kept; nor is then the date in its header."""
+    admitted: Admitted = NOTHING_MORE
+    """What the headers of its DICOM films may say besides, for the user named it."""
