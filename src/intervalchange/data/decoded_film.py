@@ -52,6 +52,20 @@ def middle(pixels: np.ndarray) -> tuple[slice, slice] | None:
     return slice(top + dy, bottom - dy), slice(left + dx, right - dx)
 
 
+COARSE, SHAPE = 8, 0.2
+"""Blocks a side whose means tell a film from noise, and the share of its range that they span at least."""
+
+
+def has_shape(pixels: np.ndarray) -> bool:
+    """Whether there is more than noise in a film (h, w) or a part of it."""
+    from PIL import Image
+
+    film = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
+    means = np.asarray(film.resize((COARSE, COARSE), Image.Resampling.BOX))
+    low, high = np.percentile(pixels, (0.1, 99.9))
+    return bool(np.ptp(means) > SHAPE * (high - low))
+
+
 def check_size(path: Path, width: int, height: int) -> None:
     """Refuse what no detector makes, before it is decoded."""
     if width * height > MAX_PIXELS:

@@ -22,7 +22,7 @@ from intervalchange.data.dicom_stream import BIG_ENDIAN
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 POLARITY = {"INVERSE": "MONOCHROME1", "IDENTITY": "MONOCHROME2"}
 """PresentationLUTShape -> the photometric interpretation that goes with it."""
-LOST = 1 / 3
+LOST = 0.4
 """Share of the middle at the ends of a window or table from which on it does not fit. Air and abdomen may be there."""
 FEW_LEVELS = 32
 """Grey levels in the middle, below which a window or table that has fewer than half of what there is does not fit."""

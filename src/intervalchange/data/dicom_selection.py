@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+Kind = Literal["radiograph", "other", "unknown"]
+Part = Literal["chest", "other", "unknown", ""]
+View = Literal["PA", "AP", "frontal", "lateral", "either", ""]
+"""lateral: not frontal. either: it names a frontal view and another. Empty: not said in words that are known here."""
+
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "XR", "RX")
 """CR, DX and RG (digitised film) are terms of the standard; DR, XR and RX are what devices and archives write."""
 UNSAID = ("", "OT", "SC")
@@ -46,7 +51,7 @@ LATERAL = (
     r"|бок|[侧側]"
 )
 OBLIQUE = r"obliq|oblic|\bobl\b|schrag|\b[lr][ap]o\b|\b[lr]lo\b|\bmlo\b|\bskosn|косая|斜"
-VIEW_CODES = {
+VIEW_CODES: dict[str, View] = {
     **dict.fromkeys(("R-10214", "272479007"), "PA"),
     **dict.fromkeys(("R-10206", "399348003"), "AP"),
     **dict.fromkeys(("R-10232", "R-10236", "399198007", "399173006"), "lateral"),
@@ -75,11 +80,6 @@ OTHER_PARTS = (
     r"|\bknie|handgelenk|\bfuss|schulter|becken|wirbel|\b[hlb]ws\b|schadel|ellenbogen|\bhuft|unterschenkel|oberschenkel"
     r"|kolan|\breka\b|biodr|miednic|brzuch|kregos|живот|колен|таз|[膝手腹足肩頭头腰颈頸骨]"
 )
-
-Kind = Literal["radiograph", "other", "unknown"]
-Part = Literal["chest", "other", "unknown", ""]
-View = Literal["PA", "AP", "frontal", "lateral", "either", ""]
-"""lateral: not frontal. either: it names a frontal view and another. Empty: not said in words that are known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +231,10 @@ def _by_codes(header: Any, position: str) -> View:
 
 def _by_view_code(header: Any) -> View:
     codes = header.get("ViewCodeSequence")
-    view = named_view(_meaning(header, "ViewCodeSequence"))
-    return view or (VIEW_CODES.get(str(codes[0].get("CodeValue", "")).strip(), "") if codes else "")  # type: ignore[return-value]
+    if not codes:
+        return ""
+    named: View = VIEW_CODES.get(header_text(codes[0], "CodeValue"), "")
+    return named_view(_meaning(header, "ViewCodeSequence")) or named
 
 
 def _by_orientation(header: Any) -> View:

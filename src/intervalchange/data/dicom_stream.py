@@ -230,12 +230,13 @@ def decode_elsewhere(pixels_only: bytes, decoding: Decoding, path: Path) -> np.n
 def pixels_only(header: Any, decoding: Decoding) -> bytes:
     """A DICOM file of the pixels and what describes them, and of nothing else: what another process is given."""
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID
 
     film = Dataset()
     film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = decoding.syntax
-    film.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    film.file_meta.MediaStorageSOPInstanceUID = "2.25.1"
+    film.file_meta.TransferSyntaxUID = UID(decoding.syntax)
+    film.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+    film.file_meta.MediaStorageSOPInstanceUID = UID("2.25.1")
     for name in DESCRIPTION:
         if name in header:
             setattr(film, name, header[name].value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.data.decoded_film import MAX_FILE_BYTES, DecodedFilm
+from intervalchange.data.decoded_film import MAX_FILE_BYTES, DecodedFilm, has_shape
 from intervalchange.data.dicom import read_dicom
 from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.data.dicom_stream import is_dicom
@@ -89,8 +89,6 @@ FAINT = 0.02
 """Share of the grey levels of a file, below which a film may be blank. Ten bits in a file of 16 are as few."""
 FEW_LEVELS = 32
 """A faint film of fewer grey levels is blank: an empty film has some, of noise and uneven exposure."""
-COARSE, SHAPE = 8, 0.2
-"""Blocks a side whose means tell a film from noise, and the share of its range that they span at least."""
 
 
 def is_blank(pixels: np.ndarray) -> bool:
@@ -98,13 +96,7 @@ def is_blank(pixels: np.ndarray) -> bool:
     low, high = float(pixels.min()), float(pixels.max())
     if high - low >= FAINT or high <= low:
         return high <= low
-    if len(np.unique(pixels)) < FEW_LEVELS:
-        return True
-    from PIL import Image
-
-    means = np.asarray(Image.fromarray(pixels).resize((COARSE, COARSE), Image.Resampling.BOX))
-    inner = np.percentile(pixels, (0.1, 99.9))
-    return bool(np.ptp(means) <= SHAPE * np.ptp(inner))
+    return len(np.unique(pixels)) < FEW_LEVELS or not has_shape(pixels)
 
 
 def looks_inverted(pixels: np.ndarray) -> bool:

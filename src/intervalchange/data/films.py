@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.data.decoded_film import DecodedFilm, middle
+from intervalchange.data.decoded_film import DecodedFilm, has_shape, middle
 from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.data.film_files import read_film
 from intervalchange.records import Box
@@ -89,7 +89,7 @@ def film_square(film: DecodedFilm, size: int) -> FilmSquare:
     square, geometry = fit(film.pixels, size)
     rows, columns = _scaled_sides(geometry.height, geometry.width, size)
     top, left = geometry.offset_y, geometry.offset_x
-    low, high = _grey_range(square[top : top + rows, left : left + columns])
+    low, high = _shown_range(square[top : top + rows, left : left + columns])
     stretched = (square - low) * (255 / (high - low)) if high > low else square * 255
     return FilmSquare(np.clip(np.rint(stretched), 0, 255).astype(np.uint8), geometry, film.warnings, film.header)
 
@@ -129,6 +129,8 @@ def resize(squares: np.ndarray, size: int) -> np.ndarray:
     return out / np.float32(255)
 
 
+FEWEST = 16
+"""Grey levels of 256 that the middle of a film has at least, unless it has no more."""
 GREY_LEVELS = 1024
 """Bins of the histogram of `standardise`."""
 
@@ -159,6 +161,21 @@ def standardise(pixels: np.ndarray) -> np.ndarray:
     rank = (np.cumsum(counts) - counts / 2) / total
     standardised: np.ndarray = ((rank - 0.5) * math.sqrt(12)).astype(np.float32)[grey]
     return standardised
+
+
+def _shown_range(pixels: np.ndarray) -> tuple[float, float]:
+    """The range of a film; of its middle where that has less than a sixteenth of it.
+
+    Then a border far outside the grey levels of the film, which no header calls padding, would leave it hardly any.
+    """
+    low, high = _grey_range(pixels)
+    inner = middle(pixels)
+    if inner is None or high <= low:
+        return low, high
+    darkest, brightest = _grey_range(pixels[inner])
+    if FEWEST * (brightest - darkest) < high - low and brightest > darkest and has_shape(pixels[inner]):
+        return darkest, brightest
+    return low, high
 
 
 def _grey_range(pixels: np.ndarray) -> tuple[float, float]:

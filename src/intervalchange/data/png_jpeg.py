@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+FEW_LEVELS = 32
 ONE_FILM = "Give one film as PNG, JPEG or DICOM."
 
 
@@ -63,7 +64,8 @@ def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:
     from PIL import Image, ImageOps
 
     damaged = ImageError("the picture is damaged or cut short.", where=path, remedy="Fetch or export it again.")
-    size = size_from_header(path.read_bytes())
+    data = path.read_bytes()
+    size = size_from_header(data)
     if size is None:
         raise damaged
     check_size(path, *size)
@@ -72,12 +74,23 @@ def read_png_or_jpeg(path: Path, force: bool = False) -> DecodedFilm:
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError("the file holds several pictures.", where=path, remedy=ONE_FILM)
             image.load()
+            _check_deep_colour(data, image, path)
             pixels, bits, warnings = _grey(ImageOps.exif_transpose(image), path, force)
             return DecodedFilm(pixels, tuple(warnings), {"photometric": image.mode, "bits": str(bits)})
     except ImageError:
         raise
     except Exception as error:  # foreign decoders fail in every way there is
         raise damaged from error
+
+
+def _check_deep_colour(data: bytes, image: PIL.Image.Image, path: Path) -> None:
+    """Refuse channels of 16 bits with ten or fewer in them: Pillow keeps the high byte, where hardly anything is."""
+    if not data.startswith(PNG) or data[24] != 16 or image.mode.startswith("I"):
+        return
+    low, high = image.convert("L").getextrema()
+    if high - low < FEW_LEVELS:  # type: ignore[operator]
+        what = "its channels of 16 bits hold too few grey levels to be read in colour."
+        raise ImageError(what, where=path, remedy="Save it in grey, with 16 bits.")
 
 
 def _grey(image: PIL.Image.Image, path: Path, force: bool) -> tuple[np.ndarray, int, list[str]]:

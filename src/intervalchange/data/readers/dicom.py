@@ -63,9 +63,9 @@ def read(
     """Read the headers of every DICOM file below a folder.
 
     salt: the file of the secret, made where it is not there; see above. modalities, body_parts, views: words of
-    headers that are let in besides what is known to be a frontal chest film ("RF", "RIBS", "LATERAL", or "either" for
-    films that name a frontal view and another); they are taken as frontal chest films. tables_only: headers are read all the same,
-    for there are no tables; but no salt is made: where there is none yet, ids hold for this reading alone.
+    headers that are let in as frontal chest films, besides what is known to be one ("RF", "RIBS", "LATERAL"; the view
+    "either" is of films that name a frontal view and another). tables_only: headers are read all the same, for there
+    are no tables; but no salt is made: where there is none yet, ids hold for this reading alone.
     Raises SourceError where there is no such folder, no film in it, or the salt cannot be kept.
     """
     if not root.is_dir():
