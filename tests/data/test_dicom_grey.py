@@ -63,6 +63,7 @@ def signed(path: Path, stored: np.ndarray, bits: int = 16, **header: object) -> 
         {"WindowCenter": 2048, "WindowWidth": -4096},
         {"WindowCenter": "nan", "WindowWidth": 4096},
         {"WindowCenter": [512, 100], "WindowWidth": [1024, 50]},
+        {"WindowCenter": "2048,5", "WindowWidth": "4096,0"},
         {"WindowCenter": 512, "WindowWidth": 60, "VOILUTFunction": "SIGMOID"},
         {"WindowCenter": 512, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
         {"WindowCenter": 300, "WindowWidth": 600, "VOILUTFunction": "LINEAR_EXACT"},
@@ -123,6 +124,25 @@ def test_a_collimated_film_with_a_good_window_is_not_called_saturated(tmp_path: 
     image = read_film(path)
     assert image.warnings == ()
     assert np.abs(image.pixels - np.clip((border - 2000) / 3000 + 0.5, 0, 1)).max() < 1e-3
+
+
+def test_a_film_that_is_overexposed_itself_keeps_its_window(tmp_path: Path) -> None:
+    stored = np.minimum(np.rint(FILM * 6000), 4095)
+    assert 0.4 < np.mean(stored == 4095) < 0.9
+    image = read_film(dicom(tmp_path / "a.dcm", stored, WindowCenter=2048, WindowWidth=4096))
+    assert np.abs(image.pixels - stored / 4095).max() < 1e-5
+    assert image.warnings == ()
+
+
+def test_a_single_bright_pixel_changes_no_judgement(tmp_path: Path) -> None:
+    for window, fits in (
+        ({"WindowCenter": 512, "WindowWidth": 1024}, True),
+        ({"WindowCenter": 99, "WindowWidth": 200}, False),
+    ):
+        stored = np.rint(FILM * 1023)
+        stored[5, 5] = stored[9, 9] = 65535
+        image = read_film(dicom(tmp_path / "a.dcm", stored, 16, **window))
+        assert (NO_WINDOW not in image.warnings) == fits
 
 
 def test_air_beside_the_patient_does_not_make_a_window_fit(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_native_422_has_two_bytes_per_pixel(tmp_path: Path) -> None:
     short = dicom(tmp_path / "b.dcm", grey, 8, PixelData=words.tobytes()[:-100], **header)
     refused(short, "fewer pixels")
     full = np.stack([grey, np.full_like(grey, 128), np.full_like(grey, 128)], -1)
-    header["PhotometricInterpretation"] = "YBR_FULL"
+    header |= {"PhotometricInterpretation": "YBR_FULL", "PlanarConfiguration": None}
     assert (
         np.abs(
             read_film(dicom(tmp_path / "c.dcm", grey, 8, PixelData=full.tobytes(), **header)).pixels - grey / 255

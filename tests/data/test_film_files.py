@@ -15,6 +15,7 @@ from film_files import NAME, chest, dicom, encoded, png_claiming, same, save
 from mutations import HEAD, changed_bytes, lossless_jpeg, plain_films
 from PIL import Image as Pillow
 
+from intervalchange.data.dicom_selection import Admitted
 from intervalchange.data.film_files import looks_inverted, read_film
 from intervalchange.data.png_jpeg import PNG
 from intervalchange.errors import ImageError
@@ -365,6 +366,34 @@ def test_dicom_not_a_frontal_chest_is_refused_unless_forced(tmp_path: Path, head
     path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header)
     refused(path, "--force")
     assert any("--force" in text for text in read_film(path, force=True).warnings)
+
+
+@pytest.mark.parametrize(
+    ("header", "warning"),
+    [
+        ({"Modality": "DR", "ViewPosition": "PA ERECT", "BodyPartExamined": "TORAX"}, ""),
+        ({"ViewPosition": "FRONTAL"}, ""),
+        ({"ViewPosition": "UNKNOWN"}, "the header names a view that is not known here: taken as frontal"),
+        ({"ViewPosition": "AP LAT"}, "the header names a frontal view and another: taken as frontal"),
+        (
+            {"BodyPartExamined": "PORTABLE"},
+            "the header names a part of the body that is not known here: taken as the chest",
+        ),
+        ({"Modality": "DIGITAL"}, "the header does not say that this is a radiograph"),
+        ({"Modality": "OT"}, "the header does not say that this is a radiograph"),
+    ],
+)
+def test_dicom_of_a_frontal_chest_in_other_words(tmp_path: Path, header: dict[str, object], warning: str) -> None:
+    image = read_film(dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header))
+    assert image.warnings == ((warning,) if warning else ())
+
+
+def test_a_spot_film_is_read_when_forced_or_let_in(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, Modality="RF", ViewPosition="LAO")
+    refused(path, "modality RF")
+    assert len(read_film(path, force=True).warnings) == 2
+    assert read_film(path, admitted=Admitted(modalities=("RF",), views=("LAO",))).warnings == ()
+    refused(dicom(tmp_path / "b.dcm", chest() * 4095, 12, Modality="PX"), "modality PX", force=True)
 
 
 def test_dicom_lateral_by_view_code(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from intervalchange.data.dicom_selection import (
     view_of,
 )
 from intervalchange.data.dicom_stream import (
+    CONVERT,
     DAMAGED,
     ELSEWHERE,
     check_syntax,
@@ -50,8 +51,8 @@ PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", *COLOUR)
 NEEDED = ("Rows", "Columns", "BitsAllocated")
 UNREAD = ("PALETTE COLOR", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "HSV", "ARGB", "CMYK", "XYB")
 """What an error may name."""
-USUAL = {"SamplesPerPixel": 1, "PixelRepresentation": 0}
-"""What pydicom needs and some files leave out, for there is one thing that it can be."""
+USUAL = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PlanarConfiguration": 0}
+"""What pydicom needs and some files leave out: what it is in nearly all others."""
 
 _one_at_a_time = threading.Lock()
 """Python's warning filters are shared by all threads."""
@@ -111,6 +112,9 @@ def _guarded(path: Path, complaints: list[warnings.WarningMessage]) -> Iterator[
             yield
         except ImageError:
             raise
+        except NotImplementedError:
+            what = "it is stored in a way that is not read here."
+            raise ImageError(what, where=path, remedy=CONVERT) from None
         except Exception as error:  # foreign code fails in every way there is
             # Not chained: the message of a parser may quote the header.
             kind = type(error).__name__

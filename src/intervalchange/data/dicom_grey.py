@@ -23,7 +23,7 @@ COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 POLARITY = {"INVERSE": "MONOCHROME1", "IDENTITY": "MONOCHROME2"}
 """PresentationLUTShape -> the photometric interpretation that goes with it."""
 LOST = 0.4
-"""Share of the middle at the ends of a window or table from which on it does not fit. Air and abdomen may be there."""
+"""Share of the middle that a window or table may move to its ends and still fit: air and abdomen may be there."""
 FEW_LEVELS = 32
 """Grey levels in the middle, below which a window or table that has fewer than half of what there is does not fit."""
 SAMPLE = 512
@@ -195,7 +195,9 @@ class _Judge:
         step = max(1, math.ceil(max(values.shape) / SAMPLE))
         sample = values[::step, ::step]
         outside = np.zeros(sample.shape, bool) if padding is None else padding[::step, ::step]
-        shown = np.clip((sample - low) / max(high - low, 1e-6), 0, 1)
+        # Single pixels far above the film must not make all of it a border.
+        black, white = np.percentile(sample[~outside], (0.1, 99.9)) if not outside.all() else (low, high)
+        shown = np.clip((sample - black) / max(white - black, 1e-6), 0, 1)
         shown = 1 - shown if header.PhotometricInterpretation == "MONOCHROME1" else shown
         inner = middle(np.where(outside, 0, shown))
         if inner is None:
@@ -213,9 +215,10 @@ class _Judge:
     def fits(self, curve: Curve) -> bool:
         """Whether a curve leaves of the middle about what there is."""
         shown = curve.of(self.values)
-        ends = float(np.mean((shown <= curve.low) | (shown >= curve.high)))
+        ends = np.mean((shown <= curve.low) | (shown >= curve.high))
+        own = np.mean((self.values <= self.low) | (self.values >= self.high))
         levels = _levels(shown)
-        return ends <= LOST and (levels >= FEW_LEVELS or 2 * levels > _levels(self.values))
+        return bool(ends - own <= LOST) and (levels >= FEW_LEVELS or 2 * levels > _levels(self.values))
 
 
 def _levels(values: np.ndarray) -> int:

@@ -225,7 +225,7 @@ def _by_codes(header: Any, position: str) -> View:
     first, second = named_view(position), _by_view_code(header)
     if first == "frontal" and second in ("PA", "AP"):
         return second
-    definite = next((view for view in (first, second) if view not in ("", "either")), "")
+    definite: View = next((view for view in (first, second) if view not in ("", "either")), "")
     return definite or _by_orientation(header) or first or second
 
 
