@@ -63,7 +63,6 @@ def signed(path: Path, stored: np.ndarray, bits: int = 16, **header: object) -> 
         {"WindowCenter": 2048, "WindowWidth": -4096},
         {"WindowCenter": "nan", "WindowWidth": 4096},
         {"WindowCenter": [512, 100], "WindowWidth": [1024, 50]},
-        {"WindowCenter": "2048,5", "WindowWidth": "4096,0"},
         {"WindowCenter": 512, "WindowWidth": 60, "VOILUTFunction": "SIGMOID"},
         {"WindowCenter": 512, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
         {"WindowCenter": 300, "WindowWidth": 600, "VOILUTFunction": "LINEAR_EXACT"},
@@ -126,8 +125,16 @@ def test_a_collimated_film_with_a_good_window_is_not_called_saturated(tmp_path: 
     assert np.abs(image.pixels - np.clip((border - 2000) / 3000 + 0.5, 0, 1)).max() < 1e-3
 
 
+def test_a_window_that_is_no_number_is_left(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", TWELVE, WindowCenter="2048.5", WindowWidth="4096.0")
+    path.write_bytes(path.read_bytes().replace(b"2048.5", b"2048,5").replace(b"4096.0", b"4096,0"))
+    image = read_film(path)
+    assert np.abs(image.pixels - whole_range(TWELVE)).max() < 1e-5
+    assert NO_WINDOW in image.warnings
+
+
 def test_a_film_that_is_overexposed_itself_keeps_its_window(tmp_path: Path) -> None:
-    stored = np.minimum(np.rint(FILM * 6000), 4095)
+    stored = np.minimum(np.rint(FILM * 9000), 4095)
     assert 0.4 < np.mean(stored == 4095) < 0.9
     image = read_film(dicom(tmp_path / "a.dcm", stored, WindowCenter=2048, WindowWidth=4096))
     assert np.abs(image.pixels - stored / 4095).max() < 1e-5
@@ -293,6 +300,17 @@ def test_signed_padding_whatever_it_is_written_as(tmp_path: Path, value: int) ->
     image = read_film(padded_file(tmp_path / "a.dcm", stored % 65536, header))
     assert np.abs(image.pixels - expected()).max() < 1e-5
     assert not [text for text in image.warnings if "standard" not in text]
+
+
+def test_padding_of_all_bits_is_not_the_white_of_twelve(tmp_path: Path) -> None:
+    stored = TWELVE.copy()
+    stored[80:90, 60:90] = 4095
+    stored[:, :20] = 65535
+    image = read_film(
+        padded_file(tmp_path / "a.dcm", stored, {"PixelPaddingValue": -1, "BitsStored": 12, "HighBit": 11})
+    )
+    assert image.pixels[:, :20].max() == 0
+    assert image.pixels[80:90, 60:90].min() == 1
 
 
 def test_padding_between_the_grey_levels_counts_at_the_edge(tmp_path: Path) -> None:

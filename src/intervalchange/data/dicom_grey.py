@@ -26,7 +26,7 @@ LOST = 0.4
 """Share of the middle that a window or table may move to its ends and still fit: air and abdomen may be there."""
 FEW_LEVELS = 32
 """Grey levels in the middle, below which a window or table that has fewer than half of what there is does not fit."""
-SAMPLE = 512
+SAMPLE = 256
 """Pixels a side that are judged at most."""
 NO_WINDOW = "the window of the header does not fit the pixels: the whole range is shown"
 
@@ -76,19 +76,25 @@ def _padding(header: Any, stored: np.ndarray, notes: list[str]) -> np.ndarray | 
     padding, limit = (_integer(header, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
     if padding is None:
         return None
-    mask = np.zeros(stored.shape, bool)
-    for first, last in zip(
-        _as_stored(padding, header), _as_stored(padding if limit is None else limit, header), strict=True
-    ):
-        mask |= (stored >= min(first, last)) & (stored <= max(first, last))
-    if not mask.any():
-        return None
-    film = stored[~mask]
-    if film.size < 0.02 * stored.size:
-        notes.append("the padding value of the header covers the film: it is left out")
-        return None
-    padded = stored[mask]
-    return _reaching_the_edge(mask) if film.min() < padded.min() and padded.max() < film.max() else mask
+    ends = (_as_stored(value, header) for value in (padding, padding if limit is None else limit))
+    spans = [(min(span), max(span)) for span in zip(*ends, strict=True)]
+    darkest, brightest = int(stored.min()), int(stored.max())
+    for low, high in spans:
+        if high < darkest or low > brightest:
+            continue
+        mask = _within(stored, low, high)
+        count = np.count_nonzero(mask)
+        if count > 0.98 * stored.size:
+            notes.append("the padding value of the header covers the film: it is left out")
+            return None
+        if count:
+            return _reaching_the_edge(mask) if darkest < low and high < brightest else mask
+    return None
+
+
+def _within(stored: np.ndarray, low: int, high: int) -> np.ndarray:
+    mask: np.ndarray = stored == low if low == high else (stored >= low) & (stored <= high)
+    return mask
 
 
 def _integer(header: Any, name: str) -> int | None:
@@ -126,7 +132,9 @@ def _reaching_the_edge(mask: np.ndarray) -> np.ndarray | None:
 def _stored_values(header: Any, stored: np.ndarray, padding: np.ndarray | None, notes: list[str]) -> np.ndarray:
     """(h, w) integers. High bits are cut off where the header says that an overlay lives there."""
     bits = int(header.BitsStored)
-    if stored.dtype.kind != "u" or bits >= int(header.BitsAllocated) or _largest(stored, padding) < 1 << bits:
+    if stored.dtype.kind != "u" or bits >= int(header.BitsAllocated) or int(stored.max()) < 1 << bits:
+        return stored
+    if padding is not None and int(stored[~padding].max()) < 1 << bits:
         return stored
     if any(header.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2)):
         return stored & ((1 << bits) - 1)
@@ -135,11 +143,6 @@ def _stored_values(header: Any, stored: np.ndarray, padding: np.ndarray | None, 
         return stored >> low_bits
     notes.append(f"there are more grey levels than the {bits} bits of the header")
     return stored
-
-
-def _largest(stored: np.ndarray, padding: np.ndarray | None) -> int:
-    largest = int(stored.max())
-    return largest if padding is None else int(stored[~padding].max())
 
 
 def _rescaled(stored: np.ndarray, header: Any, padding: np.ndarray | None, notes: list[str]) -> np.ndarray:
@@ -161,21 +164,32 @@ def _rescaled(stored: np.ndarray, header: Any, padding: np.ndarray | None, notes
 
 def _shown(values: np.ndarray, padding: np.ndarray | None, header: Any, notes: list[str]) -> np.ndarray:
     """The first VOI look-up table, else the first window, that fits, else the whole range, onto [0, 1]."""
+    tables, windows = bool(header.get("VOILUTSequence")), _windows(header)
+    if not tables and not windows:
+        return _whole_range(values, padding)
     judge = _Judge.of(values, padding, header)
     if judge.low >= judge.high:
-        return judge.whole_range(values)
-    if header.get("VOILUTSequence"):
+        return _whole_range(values, padding)
+    if tables:
         table = _fitting(_tables(header, "VOILUTSequence"), judge)
         if table is not None:
             return table.of(values)
         notes.append("the look-up table of the header has no data or does not fit the pixels: it is left out")
-    windows = _windows(header)
     window = _fitting(windows, judge)
     if window is not None:
         return window.of(values)
     if windows:
         notes.append(NO_WINDOW)
-    return judge.whole_range(values)
+    return _whole_range(values, padding)
+
+
+def _whole_range(values: np.ndarray, padding: np.ndarray | None) -> np.ndarray:
+    """The film's lowest value black, its highest white."""
+    film = values if padding is None else values[~padding]
+    low, high = float(film.min()), float(film.max())
+    shown: np.ndarray = (values - low) / max(high - low, 1e-6)
+    # Only padding lies outside.
+    return shown if padding is None else np.clip(shown, 0, 1, out=shown)
 
 
 @dataclass(frozen=True)
@@ -183,34 +197,29 @@ class _Judge:
     """The middle of a film, on which windows and tables are judged."""
 
     low: float
-    """Of the film, padding left out."""
+    """Of the film's sample, padding left out."""
     high: float
     values: np.ndarray
     """(n,) of the middle."""
 
     @classmethod
     def of(cls, values: np.ndarray, padding: np.ndarray | None, header: Any) -> _Judge:
-        film = values if padding is None else values[~padding]
-        low, high = float(film.min()), float(film.max())
         step = max(1, math.ceil(max(values.shape) / SAMPLE))
         sample = values[::step, ::step]
-        outside = np.zeros(sample.shape, bool) if padding is None else padding[::step, ::step]
+        film = np.ones(sample.shape, bool) if padding is None else ~padding[::step, ::step]
+        if not film.any():
+            return cls(0, 0, sample.ravel())
         # Single pixels far above the film must not make all of it a border.
-        black, white = np.percentile(sample[~outside], (0.1, 99.9)) if not outside.all() else (low, high)
+        black, white = np.percentile(sample[film], (0.1, 99.9))
         shown = np.clip((sample - black) / max(white - black, 1e-6), 0, 1)
         shown = 1 - shown if header.PhotometricInterpretation == "MONOCHROME1" else shown
-        inner = middle(np.where(outside, 0, shown))
+        inner = middle(np.where(film, shown, 0))
         if inner is None:
             margins = tuple(slice(int(side * MARGIN), side - int(side * MARGIN)) for side in sample.shape)
             inner = margins[0], margins[1]
-        inside = sample[inner][~outside[inner]]
-        return cls(low, high, inside if inside.size else film.ravel()[:1])
-
-    def whole_range(self, values: np.ndarray) -> np.ndarray:
-        """The film's lowest value black, its highest white."""
-        shown: np.ndarray = (values - self.low) / max(self.high - self.low, 1e-6)
-        # Only padding lies outside.
-        return np.clip(shown, 0, 1, out=shown)
+        inside = sample[inner][film[inner]]
+        low, high = float(sample[film].min()), float(sample[film].max())
+        return cls(low, high, inside if inside.size else sample[film])
 
     def fits(self, curve: Curve) -> bool:
         """Whether a curve leaves of the middle about what there is."""

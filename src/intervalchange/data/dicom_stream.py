@@ -75,6 +75,8 @@ def _begins_group(head: bytes, group: int) -> bool:
 def with_preamble(data: bytes) -> bytes:
     """The file as the standard has it: a preamble, and a transfer syntax where neither is written."""
     if data[128:132] == b"DICM":
+        if _begins_group(data[132:264], 2):
+            return data
         body = data[132:]
     elif data.startswith(b"DICM"):
         body = data[4:]
