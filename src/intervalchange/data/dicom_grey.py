@@ -156,7 +156,8 @@ def _rescaled(stored: np.ndarray, header: Any, padding: np.ndarray | None, notes
     slope, intercept = (_number(header, name, usual) for name, usual in (("RescaleSlope", 1), ("RescaleIntercept", 0)))
     if not slope:
         slope = 1.0
-    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    values = stored.astype(np.float32)
+    return values if (slope, intercept) == (1, 0) else values * np.float32(slope) + np.float32(intercept)
 
 
 # --- values -> [0, 1] ----------------------------------------------------------------------------------------------
@@ -187,7 +188,8 @@ def _whole_range(values: np.ndarray, padding: np.ndarray | None) -> np.ndarray:
     """The film's lowest value black, its highest white."""
     film = values if padding is None else values[~padding]
     low, high = float(film.min()), float(film.max())
-    shown: np.ndarray = (values - low) / max(high - low, 1e-6)
+    shown: np.ndarray = values - low
+    shown /= max(high - low, 1e-6)
     # Only padding lies outside.
     return shown if padding is None else np.clip(shown, 0, 1, out=shown)
 

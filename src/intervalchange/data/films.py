@@ -172,9 +172,9 @@ def _shown_range(pixels: np.ndarray) -> tuple[float, float]:
     inner = middle(pixels)
     if inner is None or high <= low:
         return low, high
-    darkest, brightest = _grey_range(pixels[inner])
+    darkest, brightest = _grey_range(pixels[inner][::3, ::3])
     if FEWEST * (brightest - darkest) < high - low and brightest > darkest and has_shape(pixels[inner]):
-        return darkest, brightest
+        return _grey_range(pixels[inner])
     return low, high
 
 
