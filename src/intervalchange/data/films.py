@@ -169,12 +169,13 @@ def _shown_range(pixels: np.ndarray) -> tuple[float, float]:
     Then a border far outside the grey levels of the film, which no header calls padding, would leave it hardly any.
     """
     low, high = _grey_range(pixels)
-    inner = middle(pixels)
+    coarse = pixels[::4, ::4]
+    inner = middle(coarse)
     if inner is None or high <= low:
         return low, high
-    darkest, brightest = _grey_range(pixels[inner][::3, ::3])
-    if FEWEST * (brightest - darkest) < high - low and brightest > darkest and has_shape(pixels[inner]):
-        return _grey_range(pixels[inner])
+    darkest, brightest = _grey_range(coarse[inner])
+    if FEWEST * (brightest - darkest) < high - low and brightest > darkest and has_shape(coarse[inner]):
+        return darkest, brightest
     return low, high
 
 
