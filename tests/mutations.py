@@ -17,6 +17,7 @@ from intervalchange.data import run_length
 
 SYNTAX = "1.2.840.10008.1.2"
 JPEG_BASELINE, JPEG_2000, JPEG_LS = f"{SYNTAX}.4.50", f"{SYNTAX}.4.90", f"{SYNTAX}.4.80"
+JPEG_EXTENDED = f"{SYNTAX}.4.51"
 HEAD = 1200
 """Bytes at the start of a film file that hold most of its structure."""
 EXTREMES = (b"\0", b"\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80")
@@ -96,12 +97,13 @@ def plain_films(folder: Path) -> list[bytes]:
 
 
 def pngs() -> list[bytes]:
-    """Of every mode: 8 and 16 bits, colour, palette, transparency, two levels."""
+    """Of every mode: 8 and 16 bits, ten bits in 16, colour, palette, transparency, two levels."""
     film = chest(48, 40)
     grey = Pillow.fromarray(np.rint(film * 255).astype(np.uint8))
     deep = Pillow.fromarray(np.rint(film * 65535).astype(np.uint16))
     modes = [grey.convert(mode) for mode in ("L", "LA", "RGB", "RGBA", "P", "1")]
-    return [_saved(picture, "PNG") for picture in (*modes, deep)]
+    faint = Pillow.fromarray(np.rint(film * 1023).astype(np.uint16))
+    return [_saved(picture, "PNG") for picture in (*modes, deep, faint)]
 
 
 def jpegs() -> list[bytes]:
@@ -141,11 +143,34 @@ def dicoms(folder: Path) -> list[bytes]:
     header = dcmread(files[-1])
     header.compress(f"{SYNTAX}.5", encoding_plugin="pydicom")
     header.save_as(files[-1])
-    return [*plain_films(folder)[:2], *(path.read_bytes() for path in files)]
+    files += _doubtful(folder, film)
+    whole = [path.read_bytes() for path in files]
+    return [*plain_films(folder)[:2], *whole, whole[0][132:], whole[1][128:], whole[-2][132:]]
+
+
+def _doubtful(folder: Path, film: np.ndarray) -> list[Path]:
+    """Whose headers are judged on their pixels: windows, tables, padding, orientation, 4:2:2."""
+    from pydicom.dataset import Dataset
+
+    table, modality = Dataset(), Dataset()
+    for item, first, bits in ((table, 65000, 10), (modality, 0, 16)):
+        item.add_new(0x00283002, "US", [4096 % 65536, first, bits])
+        item.add_new(0x00283006, "US", list(range(4096)))
+    turned = {"PatientOrientation": ["H", "R"], "PresentationLUTShape": "INVERSE"}
+    padding = {"PixelPaddingValue": 2000, "PixelPaddingRangeLimit": 2100, "WindowCenter": [50, 2048]}
+    grey = np.rint(film * 255).astype(np.uint8)
+    words = np.stack([grey, np.full_like(grey, 128)], -1).tobytes()
+    ybr = {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL_422", "PlanarConfiguration": 0}
+    return [
+        dicom(folder / "tables.dcm", film * 4095, VOILUTSequence=[table], ModalityLUTSequence=[modality], **turned),
+        dicom(folder / "padding.dcm", film * 4095, WindowWidth=[9, 4096], VOILUTFunction="SIGMOID", **padding),
+        dicom(folder / "words.dcm", film * 4095, ViewPosition=None, BodyPartExamined="XYZ", StudyDescription="CHEST"),
+        dicom(folder / "ybr.dcm", film * 255, 8, PixelData=words, **ybr),
+    ]
 
 
 def dicoms_decoded_elsewhere(folder: Path) -> list[bytes]:
-    """JPEG lossless and JPEG-LS, whose decoders run in a process of their own."""
+    """JPEG lossless, JPEG of 12 bits and JPEG-LS, whose decoders run in a process of their own."""
     from pydicom import dcmread
 
     film = np.rint(chest(48, 40) * 4095)
@@ -153,11 +178,23 @@ def dicoms_decoded_elsewhere(folder: Path) -> list[bytes]:
     header = dcmread(path)
     header.compress(JPEG_LS, encoding_plugin="pyjpegls")
     header.save_as(path)
-    return [path.read_bytes(), lossless_jpeg(folder / "lossless.dcm", film).read_bytes()]
+    others = lossless_jpeg(folder / "lossless.dcm", film), extended_jpeg(folder / "extended.dcm", film)
+    return [path.read_bytes(), *(other.read_bytes() for other in others)]
 
 
 def lossless_jpeg(path: Path, stored: np.ndarray) -> Path:
     """A film of 12 bits as JPEG lossless, the usual form in a hospital archive."""
+    return _compressed(path, stored, "JPEGLosslessProcess14_1")
+
+
+def extended_jpeg(path: Path, stored: np.ndarray, syntax: str = JPEG_EXTENDED) -> Path:
+    """A film of 12 bits as JPEG extended; another syntax is written in its place."""
+    _compressed(path, stored, "JPEGExtendedProcess2_4")
+    path.write_bytes(path.read_bytes().replace(JPEG_EXTENDED.encode(), syntax.encode(), 1))
+    return path
+
+
+def _compressed(path: Path, stored: np.ndarray, syntax: str) -> Path:
     import gdcm
 
     dicom(path, stored, 12)
@@ -165,7 +202,7 @@ def lossless_jpeg(path: Path, stored: np.ndarray) -> Path:
     reader.SetFileName(str(path))
     assert reader.Read()
     change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
     change.SetInput(reader.GetImage())
     assert change.Change()
     writer = gdcm.ImageWriter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from film_files import NAME, chest, dicom, encoded, png_claiming, same, save
 from mutations import HEAD, changed_bytes, lossless_jpeg, plain_films
 from PIL import Image as Pillow
 
+from intervalchange.data.dicom_selection import Admitted
 from intervalchange.data.film_files import looks_inverted, read_film
+from intervalchange.data.png_jpeg import PNG
 from intervalchange.errors import ImageError
 
 JPEG_BASELINE, JPEG_2000 = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90"
@@ -88,6 +92,49 @@ def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
     assert same(image.pixels, film) > 0.98
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_few_bits_in_a_file_of_sixteen_are_not_blank(tmp_path: Path, bits: int) -> None:
+    film = np.rint(chest() * (2**bits - 1))
+    Pillow.fromarray(film.astype(np.uint16)).save(tmp_path / "a.png")
+    image = read_film(tmp_path / "a.png")
+    assert np.abs(image.pixels - film / 65535).max() < 1e-7
+    assert image.warnings == ()
+
+
+def test_an_empty_film_is_blank_in_any_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number, levels in enumerate((np.zeros((200, 160)), np.full((200, 160), 700), rng.integers(900, 930, (200, 160)),
+                                     rng.normal(30_000, 120, (200, 160)))):  # fmt: skip
+        Pillow.fromarray(levels.astype(np.uint16)).save(tmp_path / f"{number}.png")
+        assert read_film(tmp_path / f"{number}.png").warnings == ("the film is blank",), number
+    uneven = np.rint(np.linspace(100, 102, 160) + rng.normal(0, 0.3, (200, 160))) / 255
+    assert read_film(save(uneven, tmp_path / "u.png")).warnings == ("the film is blank",)
+    assert read_film(dicom(tmp_path / "a.dcm", np.full((64, 64), 900))).warnings == ("the film is blank",)
+
+
+def test_colour_of_sixteen_bits_with_few_in_it(tmp_path: Path) -> None:
+    """Pillow keeps the high bytes: full channels are read, ten bits in them would be lost."""
+    for top, readable in ((65535, True), (1023, False)):
+        levels = np.rint(chest() * top).astype(">u2")
+        rows = np.repeat(levels[..., None], 3, axis=2)
+        (tmp_path / "a.png").write_bytes(png_of_words(rows))
+        if readable:
+            assert np.abs(read_film(tmp_path / "a.png").pixels - chest()).max() < 0.01
+        else:
+            refused(tmp_path / "a.png", "too few grey levels")
+
+
+def png_of_words(rows: np.ndarray) -> bytes:
+    """A PNG of 16-bit RGB, which Pillow does not write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 16, 2, 0, 0, 0)
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    return PNG + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
 def test_content_warnings(tmp_path: Path) -> None:
     film = chest()
     assert any("negative" in text for text in read_film(save(1 - film, tmp_path / "n.png")).warnings)
@@ -119,8 +166,8 @@ def test_dicom_rescale_and_window(tmp_path: Path) -> None:
     )
     image = read_film(path)
     assert np.abs(image.pixels - film).max() < 0.002, "rescaled 0..4000, window 0..4000"
-    narrow = read_film(dicom(tmp_path / "n.dcm", stored, 12, WindowCenter=[1500, 9], WindowWidth=[500, 9])).pixels
-    assert np.abs(narrow - np.clip((stored - 1500 + 0.5) / 499 + 0.5, 0, 1)).max() < 1e-4
+    narrow = read_film(dicom(tmp_path / "n.dcm", stored, 12, WindowCenter=[1500, 9], WindowWidth=[1000, 9])).pixels
+    assert np.abs(narrow - np.clip((stored - 1500 + 0.5) / 999 + 0.5, 0, 1)).max() < 1e-4
     sigmoid = read_film(
         dicom(tmp_path / "s.dcm", stored, 12, WindowCenter=1500, WindowWidth=1500, VOILUTFunction="SIGMOID")
     ).pixels
@@ -321,6 +368,34 @@ def test_dicom_not_a_frontal_chest_is_refused_unless_forced(tmp_path: Path, head
     assert any("--force" in text for text in read_film(path, force=True).warnings)
 
 
+@pytest.mark.parametrize(
+    ("header", "warning"),
+    [
+        ({"Modality": "DR", "ViewPosition": "PA ERECT", "BodyPartExamined": "TORAX"}, ""),
+        ({"ViewPosition": "FRONTAL"}, ""),
+        ({"ViewPosition": "UNKNOWN"}, "the header names a view that is not known here: taken as frontal"),
+        ({"ViewPosition": "AP LAT"}, "the header names a frontal view and another: taken as frontal"),
+        (
+            {"BodyPartExamined": "PORTABLE"},
+            "the header names a part of the body that is not known here: taken as the chest",
+        ),
+        ({"Modality": "DIGITAL"}, "the header does not say that this is a radiograph"),
+        ({"Modality": "OT"}, "the header does not say that this is a radiograph"),
+    ],
+)
+def test_dicom_of_a_frontal_chest_in_other_words(tmp_path: Path, header: dict[str, object], warning: str) -> None:
+    image = read_film(dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header))
+    assert image.warnings == ((warning,) if warning else ())
+
+
+def test_a_spot_film_is_read_when_forced_or_let_in(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, Modality="RF", ViewPosition="LAO")
+    refused(path, "modality RF")
+    assert len(read_film(path, force=True).warnings) == 2
+    assert read_film(path, admitted=Admitted(modalities=("RF",), views=("LAO",))).warnings == ()
+    refused(dicom(tmp_path / "b.dcm", chest() * 4095, 12, Modality="PX"), "modality PX", force=True)
+
+
 def test_dicom_lateral_by_view_code(tmp_path: Path) -> None:
     from pydicom.dataset import Dataset
 
@@ -346,13 +421,18 @@ def test_dicom_lateral_by_view_code(tmp_path: Path) -> None:
         ({"SamplesPerPixel": 4}, "bits a pixel"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "photometric"),
         ({"Rows": None}, "damaged"),
-        ({"BitsStored": None}, "damaged"),
+        ({"BitsAllocated": None}, "BitsAllocated"),
+        ({"PhotometricInterpretation": None}, "PhotometricInterpretation"),
     ],
 )
 def test_dicom_refused(tmp_path: Path, header: dict[str, object], word: str) -> None:
     path = dicom(tmp_path / "a.dcm", chest() * 4095, 12, **header)
     assert NAME not in refused(path, word)
     refused(path, word, force=True)
+
+
+def test_bits_stored_that_are_not_said_are_those_allocated(tmp_path: Path) -> None:
+    assert same(read_film(dicom(tmp_path / "a.dcm", chest() * 65535, 16, BitsStored=None)).pixels, chest()) > 0.9999
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.201", "1.2.3.4"])

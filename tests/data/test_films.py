@@ -36,6 +36,23 @@ def test_stored_film_uses_all_grey_levels(tmp_path: Path) -> None:
     assert len(np.unique(stored.pixels)) > 150
 
 
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_border_far_outside_the_film_leaves_it_its_levels(tmp_path: Path, negative: bool) -> None:
+    """Ten bits with a border of 65535 that no header calls padding."""
+    levels = np.rint(chest(128, 128) * 1023)
+    for border in (0, 65535):
+        stored = levels.copy()
+        stored[:, :16] = stored[:, -16:] = border
+        if negative:
+            photometric = {"PhotometricInterpretation": "MONOCHROME1"}
+            dicom(tmp_path / f"{border}.dcm", np.where(stored == border, border, 1023 - stored), 16, **photometric)
+        else:
+            dicom(tmp_path / f"{border}.dcm", stored, 16)
+    plain, bordered = (film_from_file(tmp_path / f"{border}.dcm", 128).pixels[:, 20:-20] for border in (0, 65535))
+    assert len(np.unique(bordered)) > 200
+    assert same(bordered, plain) > 0.999
+
+
 @pytest.mark.parametrize("stored", [128, 96, 64])
 def test_resize_is_area_averaging(stored: int) -> None:
     films = np.rint(np.stack([chest(stored, stored, seed) for seed in range(3)]) * 255).astype(np.uint8)

@@ -217,7 +217,9 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module, place, plain)
     decoded: list[Path] = []
     monkeypatch.setattr(
-        preparing, "film_from_file", lambda path, side: decoded.append(path) or film_from_file(path, side)
+        preparing,
+        "film_from_file",
+        lambda path, side, **options: decoded.append(path) or film_from_file(path, side, **options),
     )
     quietly("pairs", csv, tmp_path / "out", pixels=64)
     assert fingerprint(tmp_path / "out") == fingerprint(tmp_path / "whole")

@@ -31,6 +31,41 @@ class DecodedFilm:
     """`view`, `date`, `photometric`, `modality`, `bits`: nothing that names a person leaves the reader."""
 
 
+MARGIN = 0.15
+"""Share of each side that is not the middle of a film."""
+BORDER = np.float32(4 / 255)
+"""Darker rows and columns are a black border."""
+
+
+def middle(pixels: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of the middle 70 % a side of what lies inside a black border; None for a black film.
+
+    pixels: (h, w) in [0, 1], white = dense. Where grey levels are judged: collimation, padding and the background
+    beside the patient are not in it.
+    """
+    rows = np.flatnonzero(pixels.max(axis=1) > BORDER)
+    columns = np.flatnonzero(pixels.max(axis=0) > BORDER)
+    if not len(rows) or not len(columns):
+        return None
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    dy, dx = int((bottom - top) * MARGIN), int((right - left) * MARGIN)
+    return slice(top + dy, bottom - dy), slice(left + dx, right - dx)
+
+
+COARSE, SHAPE = 8, 0.2
+"""Blocks a side whose means tell a film from noise, and the share of its range that they span at least."""
+
+
+def has_shape(pixels: np.ndarray) -> bool:
+    """Whether there is more than noise in a film (h, w) or a part of it."""
+    from PIL import Image
+
+    film = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
+    means = np.asarray(film.resize((COARSE, COARSE), Image.Resampling.BOX))
+    low, high = np.percentile(pixels, (0.1, 99.9))
+    return bool(np.ptp(means) > SHAPE * (high - low))
+
+
 def check_size(path: Path, width: int, height: int) -> None:
     """Refuse what no detector makes, before it is decoded."""
     if width * height > MAX_PIXELS:
@@ -47,10 +82,13 @@ def check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def refuse_unless(force: bool, path: Path, what: str) -> str:
+FORCE = "Give a frontal chest radiograph, or pass --force."
+
+
+def refuse_unless(force: bool, path: Path, what: str, remedy: str = FORCE) -> str:
     """Raise ImageError; when forced, return the warning that replaces it."""
     if not force:
-        raise ImageError(f"{what}.", where=path, remedy="Give a frontal chest radiograph, or pass --force.")
+        raise ImageError(f"{what}.", where=path, remedy=remedy)
     return f"{what}; read all the same because of --force"
 
 

@@ -1,4 +1,4 @@
-"""Run as a script by `dicom.decode_in_process`: a DICOM file on stdin, its pixels as .npy on stdout.
+"""Run as a script by `dicom_stream.decode_elsewhere`: a DICOM file on stdin, its pixels as .npy on stdout.
 
 In a process of its own, because these decoders abort on some damaged streams. argv: the name of pydicom's decoder.
 """

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.data.decoded_film import MAX_FILE_BYTES, DecodedFilm
+from intervalchange.data.decoded_film import MAX_FILE_BYTES, DecodedFilm, has_shape
 from intervalchange.data.dicom import read_dicom
+from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
+from intervalchange.data.dicom_stream import is_dicom
 from intervalchange.data.png_jpeg import JPEG, ONE_FILM, PNG, read_png_or_jpeg
 from intervalchange.errors import ImageError
 
@@ -27,16 +29,19 @@ FOREIGN = {
 }
 
 
-def read_film(path: str | Path, force: bool = False) -> DecodedFilm:
+def read_film(
+    path: str | Path, force: bool = False, admitted: Admitted = NOTHING_MORE, as_stored: bool = False
+) -> DecodedFilm:
     """Decode one film.
 
-    force: read a lateral view, another body part or a colour picture all the same, with a warning.
+    force: read a lateral view, another body part or a colour picture all the same, with a warning. admitted: what a
+    DICOM header may say besides. as_stored: a DICOM film that its header calls mirrored or turned is not turned.
     Raises ImageError, with the file and what to do, for everything else that is not one film.
     """
     path = Path(path)
     head = _first_bytes(path)
-    if head[128:132] == b"DICM":
-        film = read_dicom(path, force)
+    if is_dicom(head):
+        film = read_dicom(path, force, admitted, as_stored)
     elif head.startswith((PNG, JPEG)):
         film = read_png_or_jpeg(path, force)
     else:
@@ -70,7 +75,7 @@ def _first_bytes(path: Path) -> bytes:
 
 def _content_warnings(pixels: np.ndarray) -> list[str]:
     """What the pixels (h, w) themselves give away. Never a refusal: content is not proof."""
-    if float(pixels.max()) - float(pixels.min()) < 0.02:
+    if is_blank(pixels):
         return ["the film is blank"]
     warnings = []
     if max(pixels.shape) > 2.5 * min(pixels.shape):
@@ -78,6 +83,20 @@ def _content_warnings(pixels: np.ndarray) -> list[str]:
     if looks_inverted(pixels):
         warnings.append("the film looks like a negative (bone dark): check its polarity")
     return warnings
+
+
+FAINT = 0.02
+"""Share of the grey levels of a file, below which a film may be blank. Ten bits in a file of 16 are as few."""
+FEW_LEVELS = 32
+"""A faint film of fewer grey levels is blank: an empty film has some, of noise and uneven exposure."""
+
+
+def is_blank(pixels: np.ndarray) -> bool:
+    """Whether a film (h, w) has one grey level, or only noise about it: judged on its own range, not on the file's."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if high - low >= FAINT or high <= low:
+        return high <= low
+    return len(np.unique(pixels)) < FEW_LEVELS or not has_shape(pixels)
 
 
 def looks_inverted(pixels: np.ndarray) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from intervalchange.data.decoded_film import DecodedFilm
+from intervalchange.data.decoded_film import DecodedFilm, has_shape, middle
+from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.data.film_files import read_film
 from intervalchange.records import Box
 
@@ -88,14 +89,20 @@ def film_square(film: DecodedFilm, size: int) -> FilmSquare:
     square, geometry = fit(film.pixels, size)
     rows, columns = _scaled_sides(geometry.height, geometry.width, size)
     top, left = geometry.offset_y, geometry.offset_x
-    low, high = _grey_range(square[top : top + rows, left : left + columns])
+    low, high = _shown_range(square[top : top + rows, left : left + columns])
     stretched = (square - low) * (255 / (high - low)) if high > low else square * 255
     return FilmSquare(np.clip(np.rint(stretched), 0, 255).astype(np.uint8), geometry, film.warnings, film.header)
 
 
-def film_from_file(path: str | Path, stored_pixels: int, force: bool = False) -> FilmSquare:
+def film_from_file(
+    path: str | Path,
+    stored_pixels: int,
+    force: bool = False,
+    admitted: Admitted = NOTHING_MORE,
+    as_stored: bool = False,
+) -> FilmSquare:
     """File -> square film of this side. The one path for `prepare` and for inference, bit for bit."""
-    return film_square(read_film(path, force), stored_pixels)
+    return film_square(read_film(path, force, admitted, as_stored), stored_pixels)
 
 
 def resize(squares: np.ndarray, size: int) -> np.ndarray:
@@ -122,12 +129,10 @@ def resize(squares: np.ndarray, size: int) -> np.ndarray:
     return out / np.float32(255)
 
 
+FEWEST = 16
+"""Grey levels of 256 that the middle of a film has at least, unless it has no more."""
 GREY_LEVELS = 1024
 """Bins of the histogram of `standardise`."""
-MARGIN = 0.15
-"""Share of each side that its histogram leaves out."""
-BORDER = np.float32(4 / 255)
-"""Darker rows and columns are a black border."""
 
 
 def standardise(pixels: np.ndarray) -> np.ndarray:
@@ -144,15 +149,11 @@ def standardise(pixels: np.ndarray) -> np.ndarray:
     8-bit PNG: equalised JPEG at quality 95 0.9988 (0.9949), noisy 15-bit MONOCHROME1 DICOM with a window 1.0000
     (0.9999). Percentiles with a linear z-norm reached 0.956 (0.856) for the equalised JPEG. A blank film becomes zeros.
     """
-    rows = np.flatnonzero(pixels.max(axis=1) > BORDER)
-    columns = np.flatnonzero(pixels.max(axis=0) > BORDER)
-    if not len(rows) or not len(columns):
+    inner = middle(pixels)
+    if inner is None:
         return np.zeros(pixels.shape, np.float32)
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    dy, dx = int((bottom - top) * MARGIN), int((right - left) * MARGIN)
     grey = (pixels * np.float32(GREY_LEVELS - 1) + np.float32(0.5)).astype(np.int32)
-    middle = grey[top + dy : bottom - dy, left + dx : right - dx]
-    counts = np.bincount(middle.ravel(), minlength=GREY_LEVELS)[:GREY_LEVELS].astype(np.float64)
+    counts = np.bincount(grey[inner].ravel(), minlength=GREY_LEVELS)[:GREY_LEVELS].astype(np.float64)
     counts[:3] = 0
     total = counts.sum()
     if np.count_nonzero(counts) < 2:
@@ -160,6 +161,22 @@ def standardise(pixels: np.ndarray) -> np.ndarray:
     rank = (np.cumsum(counts) - counts / 2) / total
     standardised: np.ndarray = ((rank - 0.5) * math.sqrt(12)).astype(np.float32)[grey]
     return standardised
+
+
+def _shown_range(pixels: np.ndarray) -> tuple[float, float]:
+    """The range of a film; of its middle where that has less than a sixteenth of it.
+
+    Then a border far outside the grey levels of the film, which no header calls padding, would leave it hardly any.
+    """
+    low, high = _grey_range(pixels)
+    coarse = pixels[::4, ::4]
+    inner = middle(coarse)
+    if inner is None or high <= low:
+        return low, high
+    darkest, brightest = _grey_range(coarse[inner])
+    if FEWEST * (brightest - darkest) < high - low and brightest > darkest and has_shape(coarse[inner]):
+        return darkest, brightest
+    return low, high
 
 
 def _grey_range(pixels: np.ndarray) -> tuple[float, float]:

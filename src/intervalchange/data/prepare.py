@@ -183,8 +183,11 @@ def _store_films(out: Path, source: Source, pixels: int, workers: Workers, progr
             return make_shards(shards_of(out, name, images, side), read, workers, advance)
 
     films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
+    studies = (study for _, study in tables.distinct_studies(source.cases))
+    drawn_on = frozenset(study.image for study in studies if study.regions) | source.maps.keys()
     # Tasks on other machines carry what reads a film; the cases stay here.
-    records = make("pixels", films, pixels, partial(_read_film, replace(source, cases=[], frames={}), pixels), "films")
+    read = partial(_read_film, replace(source, cases=[], frames={}), pixels, drawn_on)
+    records = make("pixels", films, pixels, read, "films")
     mapped = [image for image in films if image in source.maps]
     if mapped:
         for record in make("opacity", mapped, MAP_PIXELS, partial(_read_map, source.maps), "opacity maps"):
@@ -193,10 +196,14 @@ def _store_films(out: Path, source: Source, pixels: int, workers: Workers, progr
     return {record.image: record for record in records}
 
 
-def _read_film(source: Source, pixels: int, image: str) -> ReadFilm:
-    """One film of a source. A date in the header is left out where its file must not be named."""
+def _read_film(source: Source, pixels: int, drawn_on: frozenset[str], image: str) -> ReadFilm:
+    """One film of a source. A date in the header is left out where its file must not be named.
+
+    drawn_on: films with regions or maps, which are in the frame of the stored pixels: these are not turned.
+    """
+    path = source.files.get(image, source.image_root / image)
     try:
-        film = film_from_file(source.files.get(image, source.image_root / image), pixels)
+        film = film_from_file(path, pixels, admitted=source.admitted, as_stored=image in drawn_on)
     except ImageError as error:
         return ReadFilm(FilmRecord(image, error=error.what))
     digest = hashlib.sha256(film.pixels.tobytes()).hexdigest()[:16]

@@ -227,6 +227,15 @@ def archive(tmp_path: Path) -> Archive:
         ({"view": "", "BodyPartExamined": "", "description": "KNEE 2 VIEWS"}, "films of another part of the body"),
         ({"BodyPartExamined": "HAND"}, "films of another part of the body"),
         ({"Modality": "CT"}, "DICOM files of another modality"),
+        ({"Modality": "RF"}, "DICOM files of another modality"),
+        ({"Modality": "PX"}, "DICOM files of another modality"),
+        ({"view": "LAO"}, "films that are not frontal (left out)"),
+        ({"view": "UNKNOWN", "SeriesDescription": "CHEST LAT"}, "films that are not frontal (left out)"),
+        ({"view": "", "PatientOrientation": ["F", "P"]}, "films that are not frontal (left out)"),
+        ({"view": "AP LAT"}, "films that may be frontal or lateral by their"),
+        ({"BodyPartExamined": "RODILLA"}, "films of another part of the body"),
+        ({"BodyPartExamined": "TSPINE"}, "films of another part of the body"),
+        ({"BodyPartExamined": "UNKNOWN", "description": "ABDOMEN"}, "films of another part of the body"),
         ({"NumberOfFrames": "12"}, "films of several frames"),
         ({"Rows": None}, "DICOM files without a picture"),
         ({"BurnedInAnnotation": "YES"}, "films with text burned into the pixels"),
@@ -259,6 +268,67 @@ def test_the_view_by_description(archive: Archive, salt: Path, header: dict[str,
     (case,) = views.values()
     assert (case.current.view, case.answer) == (view, f"{view} view" if view else "")
     assert notes.get("films whose view is not said (taken as frontal)", 0) == int(not view)
+
+
+@pytest.mark.parametrize(
+    ("header", "view", "note"),
+    [
+        ({"view": "AP SUPINE"}, "AP", ""),
+        ({"view": "POSTERO_ANTERIOR"}, "PA", ""),
+        ({"view": "pa erect"}, "PA", ""),
+        ({"view": "FRONTAL"}, "", "films whose view is not said (taken as frontal)"),
+        ({"view": "UNKNOWN"}, "", "films whose view is not known here (taken as frontal)"),
+        ({"view": "UNKNOWN", "description": "CHEST PA"}, "PA", ""),
+        ({"BodyPartExamined": "TORAX"}, "PA", ""),
+        ({"BodyPartExamined": "T\xd3RAX"}, "PA", ""),
+        ({"BodyPartExamined": "胸部".encode().decode("latin-1")}, "PA", ""),
+        (
+            {"BodyPartExamined": "PORTABLE"},
+            "PA",
+            "films of a part of the body that is not known here (taken as the chest)",
+        ),
+        ({"BodyPartExamined": "PORTABLE", "description": "THORAX"}, "PA", ""),
+        ({"Modality": "DR"}, "PA", ""),
+        ({"Modality": "RG"}, "PA", ""),
+        ({"Modality": "DIGITAL"}, "PA", "films whose modality is not known here (taken as radiographs)"),
+    ],
+)
+def test_a_frontal_chest_film_in_other_words(
+    archive: Archive, salt: Path, header: dict[str, object], view: str, note: str
+) -> None:
+    archive.add("a", **header)
+    views, notes = archive.read(salt)
+    (case,) = views.values()
+    assert case.current.view == view
+    assert notes == ({note: 1} if note else {})
+
+
+def test_films_without_the_preamble(archive: Archive, salt: Path) -> None:
+    for name, cut in (("a", 132), ("b", 128)):
+        path = archive.add(name, person=name)
+        path.write_bytes(path.read_bytes()[cut:])
+    views, notes = archive.read(salt)
+    assert len(views) == 2
+    assert notes == {"DICOM without its preamble (read)": 2}
+
+
+def test_named_words_are_let_in(archive: Archive, salt: Path, tmp_path: Path) -> None:
+    archive.add("plain")
+    archive.add("rf", date="20200205", Modality="RF", PatientOrientation=["R", "F"])
+    archive.add("ribs", date="20200305", BodyPartExamined="RIBS")
+    archive.add("lao", date="20200405", view="LAO")
+    archive.add("both", date="20200505", view="", description="CHEST PA AND LAT")
+    assert len(archive.read(salt)[0]) == 1
+    options = {"modalities": "rf", "body_parts": "RIBS, abdomen", "views": "LAO,either"}
+    source = read_source("dicom", archive.root, salt=salt, **options)
+    assert len(of_kind(source.cases, "view")) == 5
+    assert not [note for note in source.notes if "left out" in note]
+    manifest = prepare("dicom", archive.root, tmp_path / "out", pixels=64, workers=1, salt=salt, **options)
+    assert manifest["doctor"]["films"]["bad"] == 0, "what the reader lets in is read too"
+    assert manifest["doctor"]["studies"] == 5
+    (archive.root / "0001").unlink()
+    with pytest.raises(SourceError, match=r"--option modalities=RF"):
+        read_source("dicom", archive.root, salt=salt)
 
 
 def test_one_film_of_a_study(archive: Archive, salt: Path) -> None:

@@ -32,6 +32,7 @@ from functools import partial
 from pathlib import Path
 
 from intervalchange.data.dicom import silenced
+from intervalchange.data.dicom_selection import Admitted
 from intervalchange.data.readers.cases import change_case
 from intervalchange.data.readers.dicom_headers import NO_DICOM, DicomFilm, read_header
 from intervalchange.data.readers.files import marker, progress
@@ -47,41 +48,54 @@ READERS_AT_ONCE = 8
 files that take 5 ms to arrive, eight threads read 1,220 a second and one 150."""
 SAME_DAY_STEP = 1e-3
 """Days by which a later study of the same day is told from an earlier one, in place of the time."""
+LET_IN = "Named ones are let in by --option modalities=, body_parts= or views=, for instance --option modalities=RF."
 WHERE = "ROOT is a folder of DICOM files, at any depth."
 
 
-def read(root: Path, salt: Path | None = None, tables_only: bool = False) -> Source:
+def read(
+    root: Path,
+    salt: Path | None = None,
+    modalities: Sequence[str] = (),
+    body_parts: Sequence[str] = (),
+    views: Sequence[str] = (),
+    tables_only: bool = False,
+) -> Source:
     """Read the headers of every DICOM file below a folder.
 
-    salt: the file of the secret, made where it is not there; see above. tables_only: headers are read all the same,
-    for there are no tables; but no salt is made: where there is none yet, ids hold for this reading alone.
+    salt: the file of the secret, made where it is not there; see above. modalities, body_parts, views: words of
+    headers that are let in as frontal chest films, besides what is known to be one ("RF", "RIBS", "LATERAL"; the view
+    "either" is of films that name a frontal view and another). tables_only: headers are read all the same, for there
+    are no tables; but no salt is made: where there is none yet, ids hold for this reading alone.
     Raises SourceError where there is no such folder, no film in it, or the salt cannot be kept.
     """
     if not root.is_dir():
         raise SourceError("no such folder.", where=root, remedy=WHERE)
     notes: Counter[str] = Counter()
-    films = _usable_films(root, Pseudonyms.stored_in(salt, throwaway=tables_only), notes)
+    admitted = Admitted(tuple(modalities), tuple(body_parts), tuple(views))
+    films = _usable_films(root, Pseudonyms.stored_in(salt, throwaway=tables_only), admitted, notes)
     cases: list[Case] = []
     files: dict[str, Path] = {}
     for patient, own in itertools.groupby(sorted(films, key=lambda film: film.patient), lambda film: film.patient):
         studies = _studies(patient, list(own), files, notes)
         cases += _cases(patient, studies, notes)
     if not cases:
-        raise SourceError("there is no frontal chest film.", where=root, remedy=f"{WHERE} Noted: {dict(notes)}.")
-    return Source("dicom", "", root, cases, dict(+notes), {}, marker(root / "SIMULATED"), files)
+        raise SourceError(
+            "there is no frontal chest film.", where=root, remedy=f"{WHERE} Noted: {dict(notes)}. {LET_IN}"
+        )
+    return Source("dicom", "", root, cases, dict(+notes), {}, marker(root / "SIMULATED"), files, admitted=admitted)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _usable_films(root: Path, pseudonyms: Pseudonyms, notes: Counter[str]) -> list[DicomFilm]:
+def _usable_films(root: Path, pseudonyms: Pseudonyms, admitted: Admitted, notes: Counter[str]) -> list[DicomFilm]:
     """The usable films; why the others are not is counted."""
     paths = list(_files(root, notes))
     films: dict[str, DicomFilm] = {}
     with silenced(), ThreadPoolExecutor(READERS_AT_ONCE) as pool:
         # Not recorded either: a hundred thousand files complain a hundred thousand times.
         warnings.simplefilter("ignore")
-        headers = pool.map(partial(read_header, pseudonyms=pseudonyms), paths)
+        headers = pool.map(partial(read_header, pseudonyms=pseudonyms, admitted=admitted), paths)
         for film in progress(headers, "headers", len(paths), MANY):
             if isinstance(film, str):
                 notes[film] += 1

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from intervalchange.data.decoded_film import MAX_FILE_BYTES
-from intervalchange.data.dicom import CHEST, MODALITIES, PLUGINS, code, is_frontal, transfer_syntax, view_of
+from intervalchange.data.dicom import code
+from intervalchange.data.dicom_selection import (
+    NOTHING_MORE,
+    UNSAID,
+    Admitted,
+    kind_of,
+    modality_of,
+    part_of_body,
+    says_a_view,
+    view_of,
+)
+from intervalchange.data.dicom_stream import PLUGINS, is_dicom, lacks_preamble, transfer_syntax, with_preamble
 from intervalchange.data.readers.files import years
 from intervalchange.data.readers.pseudonyms import Pseudonyms
 
@@ -21,28 +32,28 @@ HEAD_BYTES = 65_536
 LAST_TAG = 0x0054_0220
 """View Code Sequence: nothing of a higher tag is asked for."""
 TAGS = (
-    *("ImageType", "SOPInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "StudyTime"),
+    *(
+        "SpecificCharacterSet",
+        "ImageType",
+        "SOPClassUID",
+        "AnatomicRegionSequence",
+        "SOPInstanceUID",
+        "StudyDate",
+        "SeriesDate",
+        "AcquisitionDate",
+        "ContentDate",
+        "StudyTime",
+    ),
     *("SeriesTime", "AcquisitionTime", "ContentTime", "Modality", "PresentationIntentType", "StudyDescription"),
     *("SeriesDescription", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "BodyPartExamined"),
     *("ProtocolName", "ViewPosition", "StudyInstanceUID", "SeriesNumber", "InstanceNumber", "PatientOrientation"),
     *("NumberOfFrames", "Rows", "Columns", "BurnedInAnnotation", "ViewCodeSequence"),
 )
-DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")
-"""Asked for the view in this order: the last is about all films of a study."""
-VIEW_WORDS = {
-    "PA": r"\bp\.?a\b|postero[- ]?anterior",
-    "AP": r"\ba\.?p\b|antero[- ]?posterior|portable|bedside|supine",
-    "lateral": r"\b(lat|lateral|ll|rl|seitlich|profil|profile)\b|oblique|\blao\b|\brao\b",
-}
-CHEST_WORDS = r"chest|thora|lung|\bcxr\b|pulmon"
-OTHER_PARTS = (
-    r"abdom|pelvi|\bhip|knee|hand\b|wrist|foot|ankle|should|elbow|spine|skull|femur|tibia|humer|forearm|finger|\btoe"
-    r"|sinus|cervic|lumb|mammo|\bleg\b|\barm\b|\bkub\b"
-)
 OLDEST_KEPT = 90
 """Years that stand for all ages above 89, which may point at a person."""
 
 NO_DICOM = "files that are not DICOM (left out)"
+WITHOUT_PREAMBLE = "DICOM without its preamble (read)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +81,10 @@ class DicomFilm:
     """To be counted."""
 
 
-def read_header(path: Path, pseudonyms: Pseudonyms) -> DicomFilm | str:
+def read_header(path: Path, pseudonyms: Pseudonyms, admitted: Admitted = NOTHING_MORE) -> DicomFilm | str:
     """What one file is, or in words why it is left out. Raises nothing: one bad file must not lose the rest.
+
+    admitted: what is let in although its header names something else.
 
     Called inside `silenced()`: pydicom's complaints quote the header.
     """
@@ -79,7 +92,7 @@ def read_header(path: Path, pseudonyms: Pseudonyms) -> DicomFilm | str:
         header = _header(path)
         if isinstance(header, str):
             return header
-        return _why_left_out(header) or _film(path, header, pseudonyms)
+        return _why_left_out(header, admitted) or _film(path, header, pseudonyms, admitted)
     except OSError:
         return "files that cannot be opened (left out)"
     except Exception:  # a foreign parser fails in every way there is
@@ -90,14 +103,16 @@ def _header(path: Path) -> Any:
     """The elements of TAGS, or why they are not read. Lengths in the file cannot make the parser allocate more."""
     with path.open("rb") as file:
         head = file.read(132)
-        if head[128:] != b"DICM":
+        if not is_dicom(head):
             return NO_DICOM
-        head += file.read(HEAD_BYTES - len(head))
+        bare = lacks_preamble(head)
+        head = with_preamble(head + file.read(HEAD_BYTES - len(head)))
         if transfer_syntax(head) not in PLUGINS:
             return "DICOM files in a transfer syntax that is not read here, or without one (left out)"
         header, complete = _parsed(head)
         if not complete:
             header, _ = _parsed(head + file.read(MAX_FILE_BYTES))
+    header.is_bare = bare
     return header
 
 
@@ -117,28 +132,21 @@ def _parsed(data: bytes) -> tuple[Any, bool]:
     return read_partial(io.BytesIO(data), beyond, specific_tags=tags), bool(passed)
 
 
-def _why_left_out(header: Any) -> str:
-    """Empty for a film that can be used, as `data.dicom` will judge it and, where headers are vague, more sternly."""
-    if code(header, "Modality") not in MODALITIES:
+def _why_left_out(header: Any, admitted: Admitted) -> str:
+    """Empty for a film that can be used, as `data.dicom` will judge it; but a film that may be lateral is left out."""
+    if kind_of(header, admitted) == "other":
         return "DICOM files of another modality than a radiograph (left out)"
     if int(header.get("NumberOfFrames") or 1) != 1:
         return "films of several frames (left out)"
     if not (header.get("Rows") and header.get("Columns")):
         return "DICOM files without a picture, or cut short (left out)"
-    body = code(header, "BodyPartExamined")
-    described = " ".join(_descriptions(header))
-    if body and not any(word in body for word in CHEST):
+    if part_of_body(header, admitted) == "other":
         return "films of another part of the body (left out)"
-    if not body and re.search(OTHER_PARTS, described) and not re.search(CHEST_WORDS, described):
-        return "films of another part of the body (left out)"
-    if not is_frontal(header):
+    view = view_of(header, admitted)
+    if view == "lateral":
         return "films that are not frontal (left out)"
-    if not (code(header, "ViewPosition") or view_of(header) or header.get("PatientOrientation")):
-        view = _described_view(header)
-        if view == "lateral":
-            return "films that are not frontal (left out)"
-        if view == "either":
-            return "films that may be frontal or lateral by their descriptions (left out)"
+    if view == "either":
+        return "films that may be frontal or lateral by their descriptions (left out)"
     if code(header, "BurnedInAnnotation") == "YES":
         return "films with text burned into the pixels, which may name the patient (left out)"
     if not _raw(header, "StudyInstanceUID") or not _raw(header, "SOPInstanceUID"):
@@ -146,33 +154,29 @@ def _why_left_out(header: Any) -> str:
     return ""
 
 
-def _descriptions(header: Any) -> list[str]:
-    """In lower case, with underscores as blanks."""
-    return [_text(header, name).lower().replace("_", " ") for name in DESCRIPTIONS]
-
-
-def _described_view(header: Any) -> str:
-    """PA, AP, lateral, `either` where a description names a frontal and a lateral view, or empty."""
-    for text in _descriptions(header):
-        named = [view for view, words in VIEW_WORDS.items() if re.search(words, text)]
-        if len(named) == 1:
-            return named[0]
-        if "lateral" in named:
-            return "either"
-    return ""
-
-
-def _film(path: Path, header: Any, pseudonyms: Pseudonyms) -> DicomFilm:
+def _doubts(header: Any, view: str, admitted: Admitted) -> Counter[str]:
+    """What is not known of a film that is taken, to be counted."""
     doubts: Counter[str] = Counter()
+    if header.is_bare:
+        doubts[WITHOUT_PREAMBLE] += 1
+    if kind_of(header, admitted) == "unknown" and modality_of(header) not in UNSAID:
+        doubts["films whose modality is not known here (taken as radiographs)"] += 1
+    if part_of_body(header, admitted) == "unknown":
+        doubts["films of a part of the body that is not known here (taken as the chest)"] += 1
+    if not view and says_a_view(header):
+        doubts["films whose view is not known here (taken as frontal)"] += 1
+    elif view not in ("PA", "AP"):
+        doubts["films whose view is not said (taken as frontal)"] += 1
+    return doubts
+
+
+def _film(path: Path, header: Any, pseudonyms: Pseudonyms, admitted: Admitted) -> DicomFilm:
+    view = view_of(header, admitted)
+    doubts = _doubts(header, view, admitted)
+    view = view if view in ("PA", "AP") else ""
     person, study = _raw(header, "PatientID"), _raw(header, "StudyInstanceUID")
     if not person:
         doubts["films without a PatientID (each study counts as a patient)"] += 1
-    view = view_of(header)
-    if not view:
-        described = _described_view(header)
-        view = described if described in ("PA", "AP") else ""
-    if not view:
-        doubts["films whose view is not said (taken as frontal)"] += 1
     day, clock = _moment(header, doubts)
     born, sex = _text(header, "PatientBirthDate"), _text(header, "PatientSex")
     return DicomFilm(

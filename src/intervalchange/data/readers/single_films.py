@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intervalchange.data.dicom import FRONTAL
+from intervalchange.data.dicom_selection import named_view
 from intervalchange.data.frames import lies_beside, too_many
 from intervalchange.data.readers.files import progress, years
 from intervalchange.data.readers.folders import films_by_name, is_clutter
@@ -148,10 +148,10 @@ def read_header(path: Path, notes: Counter[str]) -> FilmHeader:
         value = "" if item is None or item.value is None else item.value
         return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip("\0 ").upper()
 
-    view, sex = text("ViewPosition"), text("PatientSex")
+    view, sex = named_view(text("ViewPosition")), text("PatientSex")
     return FilmHeader(
-        view=view[:2] if view in FRONTAL and view[:2] in ("PA", "AP") else "",
-        frontal=view in FRONTAL,
+        view=view if view in ("PA", "AP") else "",
+        frontal=view != "lateral",
         height=int(data.get("Rows") or 0),
         width=int(data.get("Columns") or 0),
         age=years(text("PatientAge"), notes),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from intervalchange.data.dicom_selection import NOTHING_MORE, Admitted
 from intervalchange.errors import ConfigError
 from intervalchange.records import Case
 
@@ -57,3 +58,5 @@ class Source:
     """Of the training patients, where the official lists have no validation part and one is to be cut from these."""
     order_open: frozenset[str] = frozenset()
     """Cases of two films of which the tables do not say which is the earlier one: headers may."""
+    admitted: Admitted = NOTHING_MORE
+    """What the headers of its DICOM films may say besides, for the user named it."""
