@@ -90,7 +90,7 @@ def write_tree(root: Path, split_column: bool = True, side: int = 64) -> Path:
     keys = []
     for number, (study, (subject, view, position, date, time, order, entities)) in enumerate(STUDIES.items()):
         table.append(f"{subject},{study},1.0,,{dicom_id(study)},{view},train,{date},{order}")
-        metadata.append(f"{dicom_id(study)},{subject},{study},{position},{side},{side},{date},{time},")
+        metadata.append(f"{dicom_id(study)},{subject},{study},{position},{side},{side - 8},{date},{time},")
         entity = {name: {"entity_name": name, "level": [level] if level else None} for name, level in entities.items()}
         keys.append({"study_id": study, "subject_id": subject, "entity": entity, "no_entity": ["pneumothorax"]})
         if study != MISSING:
