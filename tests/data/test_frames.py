@@ -103,7 +103,11 @@ def prepared(source: str, root: Path, out: Path) -> tuple[dict[tuple[str, str], 
 WITH_BOXES = ("imagenome", "mimic_diff_vqa", "ms_cxr", "rsna", "siim", "nih")
 
 
-@pytest.mark.parametrize("change", [half, odd, twice])
+SLOW = pytest.mark.slow
+"""Each reader is tried fast in one way, and in all in `make slow`."""
+
+
+@pytest.mark.parametrize("change", [half, pytest.param(odd, marks=SLOW), pytest.param(twice, marks=SLOW)])
 @pytest.mark.parametrize("source", WITH_BOXES)
 def test_boxes_of_a_scaled_copy_are_where_they_were(
     source: str, change: Change, cohorts: Callable[[str], Path], tmp_path: Path
@@ -158,7 +162,9 @@ def test_masks_are_scaled_with_their_boxes(cohorts: Callable[[str], Path], tmp_p
     assert compared
 
 
-@pytest.mark.parametrize("source", ["imagenome", "mimic_diff_vqa", "ms_cxr", "vindr"])
+@pytest.mark.parametrize(
+    "source", ["vindr", *(pytest.param(name, marks=SLOW) for name in ("imagenome", "mimic_diff_vqa", "ms_cxr"))]
+)
 def test_films_said_to_be_stretched_are_scaled_side_by_side(
     source: str, cohorts: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_validation_is_kept_apart_by_source(run: Path) -> None:
     assert [line["known.answers"] for line in losses] == [32, 32, 32], "two steps of 16 cases"
 
 
+@pytest.mark.slow
 def test_shares_change_what_is_learnt(run: Path, folders: list[Path], tmp_path: Path) -> None:
     other = train(STAGE, folders, tmp_path / "other", "tiny", overrides=BRIEF, mix="2:1")
     assert read_json(other / "run.json")["steps"] == 10, "48 + 24 cases, twice"

@@ -135,8 +135,15 @@ EVERYWHERE = (
 )
 
 
-@pytest.mark.parametrize("change", EVERYWHERE)
-@pytest.mark.parametrize("source", SINGLE)
+@pytest.mark.parametrize(
+    ("source", "change"),
+    [
+        # Fast: each data set in one way and each way with one data set; all of them in `make slow`.
+        pytest.param(source, change, marks=[] if row % len(EVERYWHERE) == column else [pytest.mark.slow])
+        for row, source in enumerate(SINGLE)
+        for column, change in enumerate(EVERYWHERE)
+    ],
+)
 def test_the_same_cases_however_it_lies(
     source: str, change: Callable[[Path, Path], Path], cohort: Cohort, tmp_path: Path
 ) -> None:
