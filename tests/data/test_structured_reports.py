@@ -309,3 +309,18 @@ def test_stems_are_in_the_names() -> None:
 )
 def test_a_long_report_of_one_kind_is_read(text: str) -> None:
     assert isinstance(statements(text * 500), list)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Effusion - none - ", "absent"),
+        ("no effusion and ", "absent"),
+        ("effusion ", "present"),
+        ("Effusion: no, ", "absent"),
+    ],
+)
+def test_a_report_without_a_full_stop_is_read_in_time(text: str, label: str) -> None:
+    """100 kB each: read as one sentence, with the square of its length, each would take hours."""
+    (statement,) = extract(text * (100_000 // len(text))).values()
+    assert (statement.finding, statement.label) == ("pleural effusion", label)

@@ -91,6 +91,8 @@ SHORT_LINE = 45
 _JOINS = re.compile(r"(?:and|n?or)\b")
 _LOOK_BACK = 200
 """How far before a mark, in characters, a label is looked for."""
+_LOOK_AHEAD = 300
+"""How far after a dash, in characters, a value is."""
 _WORDS_BELOW = 6
 """The longest value, in words, that may stand under its heading after an empty line."""
 
@@ -283,7 +285,7 @@ def _separates(label: str, mark: re.Match[str], line: str) -> bool:
     if "-" not in mark.group() or ">" in mark.group():
         return True
     subject = subject_of(label)
-    value = re.split(r"[.;] ", line[mark.end() :])[0]
+    value = re.split(r"[.;] ", line[mark.end() : mark.end() + _LOOK_AHEAD])[0]
     return subject is not None and (
         subject.region is not None or values.read(value) is not None or not value.strip(" -")
     )

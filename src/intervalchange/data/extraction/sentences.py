@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from intervalchange.data.extraction import values
 from intervalchange.data.extraction.fields import field_of, group_label, subject_of
@@ -49,6 +51,8 @@ _END = re.compile(
 )
 _TWO_LETTERS = re.compile(r"[^\W\d_].*?[^\W\d_]")
 _STOP = re.compile(r"(?<!\d):|:(?!\d)|\n|$")
+_LONGEST = 2_000
+"""Characters of a sentence."""
 _WORDS_MORE = 5
 """The longest sentence, in words, that only goes on with the value before it: "Effusion: left. Small."."""
 
@@ -144,7 +148,7 @@ def sentences(report: str) -> list[str]:
     kept: list[str] = []
     for unit in units(observations(report)):
         open_field = False
-        for piece in _END.split(unit):
+        for piece in chain.from_iterable(map(_in_reach, _END.split(unit))):
             sentence = _trimmed(piece)
             if open_field and _goes_on(sentence):
                 kept[-1] += f"; {sentence}"
@@ -152,6 +156,11 @@ def sentences(report: str) -> list[str]:
                 kept.append(sentence)
                 open_field = ":" in sentence and _is_finding_field(sentence)
     return kept
+
+
+def _in_reach(sentence: str) -> list[str]:
+    """The sentence; one longer than anybody writes in pieces, for the time to read it grows with the square."""
+    return [sentence] if len(sentence) <= _LONGEST else textwrap.wrap(sentence, _LONGEST)
 
 
 def _trimmed(piece: str) -> str:
