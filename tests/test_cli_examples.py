@@ -112,9 +112,10 @@ def test_the_other_examples_run_in_order(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(folder)
     with Path("my_pairs.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["patient", "prior", "current", "answer"], ["P1", "a.png", "b.png", NOTHING]])
-    simulated = ["simulate", "cohorts/siim", "--layout", "siim", "--patients", "16", "--pixels", "64"]
-    assert cli.main(simulated) == 0
-    assert cli.main(["prepare", "siim", "cohorts/siim", "prepared/siim", "--pixels", "64", "--split", "patient"]) == 0
+    for source in ("siim", "nih"):
+        cohort, out = f"cohorts/{source}", f"prepared/{source}"
+        assert cli.main(["simulate", cohort, "--layout", source, "--patients", "16", "--pixels", "64"]) == 0
+        assert cli.main(["prepare", source, cohort, out, "--pixels", "64", "--split", "patient"]) == 0
     for line in [line for line in examples() if not is_quick(line)]:
         words = [SMALL.get(word, word) for word in shlex.split(line)[1:]]
         small = {"simulate": ["--pixels", "160"], "prepare": ["--pixels", "160"], "train": ["--train.max_steps", "4"]}
