@@ -158,6 +158,7 @@ def test_as_published_on_a_resnet() -> None:
     assert sum(parameter.numel() for parameter in head.parameters()) == wanted
 
 
+@pytest.mark.slow
 def test_it_learns_and_judges_each_film_by_itself(tmp_path: Path) -> None:
     model, test = tiny(), toy.film_batch(32, seed=9, names=NAMES)
     assert torch.allclose(model.head.branches[0].object.bias.sigmoid(), torch.full((3,), 0.01))

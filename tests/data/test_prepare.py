@@ -226,6 +226,7 @@ def test_stopped_at_every_stage_and_continued(tmp_path: Path, monkeypatch: pytes
     assert len(decoded) == (18 - 8 if place == "write_shard" else 0), "finished shards are not decoded again"
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment(tmp_path: Path) -> None:
     """The process is killed again and again, a little later each time, until it gets through."""
     csv = write_pairs(tmp_path / "in", patients=8, side=300)

@@ -187,6 +187,7 @@ def test_confidence_is_the_probability_of_the_answer() -> None:
         assert 0 < prediction.confidence["answer"] < 1
 
 
+@pytest.mark.slow
 def test_overfits_eight_pairs_to_exact_match() -> None:
     model, batch = tiny(alignment_weight=0.1), toy.batch(8, seed=3)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)

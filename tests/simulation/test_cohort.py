@@ -459,6 +459,7 @@ def test_seeds_share_no_identifier_and_no_pixel() -> None:
     assert len(set(films)) == len(films)
 
 
+@pytest.mark.slow
 def test_a_patient_is_the_same_every_time_in_every_process(tmp_path: Path) -> None:
     trees = []
     for workers in (1, 2):

@@ -146,6 +146,7 @@ def learnt(model: Probe, steps: int, size: int = 24) -> dict[str, float]:
     return scores
 
 
+@pytest.mark.slow
 def test_marks_are_classified_found_and_outlined() -> None:
     classification = learnt(tiny("tasks/classification"), 25)
     assert classification["labels.auroc.macro.low"] > 0.9

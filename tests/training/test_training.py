@@ -22,7 +22,7 @@ from intervalchange.errors import ConfigError, RunError
 from intervalchange.methods import method_class
 from intervalchange.methods.base.method import Method, MethodOutput, answer_scores
 from intervalchange.records import Prediction
-from intervalchange.training import list_stages, print_stages, train
+from intervalchange.training import Stage, list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
 from intervalchange.training.sources import refuse_evaluation_data
 from intervalchange.training.stage import start_from
@@ -177,16 +177,21 @@ def test_too_few_pixels_name_the_command(prepared: Path, tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_list_stages() -> None:
-    stage = next(stage for stage in list_stages() if stage.name == STAGE)
+@pytest.fixture(scope="module")
+def listed() -> list[Stage]:
+    return list_stages()
+
+
+def test_list_stages(listed: list[Stage]) -> None:
+    stage = next(stage for stage in listed if stage.name == STAGE)
     assert stage.sizes == ("tiny", "small", "paper")
     assert stage.parameters["tiny"] < 1_000_000
     assert stage.supervision == ("answers",)
     assert "ReAl" in stage.headers["paper"]["paper"]
 
 
-def test_stages_are_listed_in_running_order() -> None:
-    names = [stage.name for stage in list_stages()]
+def test_stages_are_listed_in_running_order(listed: list[Stage]) -> None:
+    names = [stage.name for stage in listed]
     methods = list(dict.fromkeys(name.split("/")[0] for name in names))
     assert methods == [*sorted(set(methods) - {"tasks"}), "tasks"], "methods in alphabetical order, tasks last"
     assert names[: names.index("c2f/answer") + 1] == ["c2f/anatomy", "c2f/diseases", "c2f/align", "c2f/answer"]
@@ -196,8 +201,8 @@ def test_stages_are_listed_in_running_order() -> None:
             assert not same_method or names.index(earlier) < names.index(name), f"{name} follows {earlier}"
 
 
-def test_a_stage_follows_what_its_presets_start_from() -> None:
-    for stage in list_stages():
+def test_a_stage_follows_what_its_presets_start_from(listed: list[Stage]) -> None:
+    for stage in listed:
         commands = [header["command"] for header in stage.headers.values()]
         sources = {command.split("--from ")[1].split()[0] for command in commands if "--from " in command}
         follows = method_class(stage.name).follows
