@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from intervalchange.data.films import Geometry
@@ -39,3 +41,14 @@ def test_many_parts_are_counted_not_drawn_and_none_leaves_no_room() -> None:
     assert parts.count("<figure>") == MOST_MAPS and "and 3 more" in parts
     assert "<details>" not in answer_page([Entry("t", answered({"change": np.eye(4)}))])
     assert "<details>" not in answer_page([Entry("t", answered(None))])
+
+
+def test_a_warning_stands_under_the_answer_and_above_the_films() -> None:
+    doubtful = answered(None)
+    doubtful = replace(doubtful, prediction=replace(doubtful.prediction, warnings=("prior <is> later",)))
+    document = answer_page([Entry("t", doubtful)])
+    answer, warning, films = (
+        document.index(text) for text in ("nothing has changed.", "prior &lt;is&gt; later", "<figure")
+    )
+    assert answer < warning < films
+    assert 'class="warning"' not in answer_page([Entry("t", answered(None))])
