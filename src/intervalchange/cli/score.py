@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         return
     from intervalchange.evaluation.scoring.score import score_command
 
-    gc.disable()  # Answers hold no circles, and looking for some among 100,000 takes a tenth of the time.
+    gc.disable()  # Answers hold no reference cycles; looking for some takes time.
     source = None
     if options.data is not None:
         from intervalchange.data.case_films import CaseFilms

@@ -79,7 +79,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         return len(self)
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self.patient_ids)
 
     def order(self, seed: int) -> np.ndarray:
         """(epoch_length,) the indices of this epoch, a function of (seed, epoch)."""
@@ -191,9 +191,6 @@ class PairDataset(FilmReader):
         self._tags = [tuple(tags) for tags in chosen["tags"]]
         self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
 
-    def __len__(self) -> int:
-        return len(self._tags)
-
     def __getitem__(self, index: int) -> dict[str, Any]:
         names = ["current"] + (["prior"] if self._studies["prior"][index] >= 0 else [])
         studies = [int(self._studies[name][index]) for name in names]
@@ -281,9 +278,6 @@ class FilmDataset(FilmReader):
         if need == "findings":
             return np.asarray(self.prepared.studies["findings"] != "{}")
         raise ValueError(f"unknown need {need!r}")
-
-    def __len__(self) -> int:
-        return len(self.studies)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         study, name = int(self.studies[index]), self.study_ids[index]

@@ -34,7 +34,7 @@ class Mixture(Dataset[dict[str, Any]]):
         self._starts = [0, *accumulate(map(len, self.parts))]
         lengths = np.array([len(part) for part in self.parts])
         weights = np.asarray(shares, float)
-        self.in_epoch = np.maximum(1, np.floor(weights * (lengths / weights).min()).astype(int))
+        self.in_epoch = np.maximum(1, np.floor(weights * (lengths / weights).min() + 1e-9).astype(int))
         """(parts,) items of each in an epoch."""
         self._blank = _blank_fields([part[0] for part in self.parts])
 

@@ -182,8 +182,8 @@ def _store_films(out: Path, source: Source, pixels: int, workers: Workers, progr
         with _bar(progress, called, len(images)) as advance:
             return make_shards(shards_of(out, name, images, side), read, workers, advance)
 
-    films = list(dict.fromkeys(study.image for _, study in tables.distinct_studies(source.cases)))
-    studies = (study for _, study in tables.distinct_studies(source.cases))
+    studies = [study for _, study in tables.distinct_studies(source.cases)]
+    films = list(dict.fromkeys(study.image for study in studies))
     drawn_on = frozenset(study.image for study in studies if study.regions) | source.maps.keys()
     # Tasks on other machines carry what reads a film; the cases stay here.
     read = partial(_read_film, replace(source, cases=[], frames={}), pixels, drawn_on)

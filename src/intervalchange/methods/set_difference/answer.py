@@ -27,6 +27,7 @@ from intervalchange import grammar
 from intervalchange.blocks.encoder_weights import imagenet_tensors
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid, LitePyramid
+from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS
 from intervalchange.losses.dense import inside_and_outside
 from intervalchange.losses.dense import opacity as opacity_loss
@@ -53,7 +54,7 @@ class SetDifferenceConfig(MethodConfig):
 
     trunk: Literal["residual", "efficientnet_lite0"] = "residual"
     """`residual`: small, made for this. `efficientnet_lite0`: has ImageNet weights."""
-    trunk_weights: str = ""
+    trunk_weights: Literal["", "imagenet"] = ""
     """`imagenet`: start `efficientnet_lite0` from the weights of the extra `imagenet`."""
     trunk_rate: float = 1.0
     """Learning rate of `efficientnet_lite0` relative to the rest."""
@@ -76,6 +77,14 @@ class SetDifferenceConfig(MethodConfig):
     max_false_change: float = 0.04
     """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Half of the
     8% aimed at, because .07 gave 13% on a test cohort (docs/log.md): many trials overfit a hundred pairs."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.trunk_weights and self.trunk != "efficientnet_lite0":
+            raise ConfigError(
+                f"model option 'trunk_weights' is {self.trunk_weights!r}, and the trunk is {self.trunk!r}.",
+                remedy="Set --model.trunk efficientnet_lite0.",
+            )
 
 
 class SetDifference(Method):
