@@ -55,6 +55,9 @@ class TrainConfig:
     """Processes that read data beside the training process."""
     augment: float = 1.0
     """Strength of the augmentation: 0 none, 1 the ranges of data/transforms.py."""
+    equalise: float = 0.0
+    """Blend a third of the films with themselves after histogram equalisation, by a weight up to this: films of other
+    makers."""
     kinds: tuple[str, ...] = ("difference",)
     """Question kinds to train on; an empty list for all. Stages over films ask nothing and ignore it."""
     share: float = 1.0
@@ -63,6 +66,8 @@ class TrainConfig:
     """Steps between checkpoints, each with a validation; 0 for once per epoch."""
     eval_cases: int = 500
     """Validation cases used for selection."""
+    average: float = 0.0
+    """Validate and keep the exponential moving average of the weights, with this decay a step (0.999); 0 for none."""
     patience: int = 0
     """Stop after so many validations without a better score; 0 for never."""
 
@@ -78,6 +83,9 @@ class TrainConfig:
             raise ConfigError(
                 f"train option 'warmup' is {self.warmup}.", remedy="It is a part of the training: 0 to 1."
             )
+        if self.average >= 1 or self.equalise > 1:
+            name = "average" if self.average >= 1 else "equalise"
+            raise ConfigError(f"train option {name!r} is {getattr(self, name)}.", remedy="It is from 0 up to 1.")
         if not 0 < self.share <= 1:
             raise ConfigError(f"train option 'share' is {self.share}.", remedy="It is above 0 and at most 1.")
         if not (self.epochs or self.max_steps or self.minutes):

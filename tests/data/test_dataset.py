@@ -14,11 +14,11 @@ from mimic_tree import dicom_id, film, write_tree
 from torch.utils.data import DataLoader
 
 from intervalchange.data.batch import Batch, collate
-from intervalchange.data.dataset import PairDataset, item_from_films
+from intervalchange.data.dataset import FilmDataset, PairDataset, item_from_films
 from intervalchange.data.films import film_from_file, standardise
 from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
-from intervalchange.data.transforms import Affine, Augment
+from intervalchange.data.transforms import Affine, Augment, _equalised
 from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS
 
@@ -233,3 +233,31 @@ def test_nothing_is_decoded_in_an_epoch(prepared: Prepared, monkeypatch: pytest.
     dataset = PairDataset(prepared, "all", pixels=48, augment=Augment())
     for index in range(len(dataset)):
         dataset[index]
+
+
+def test_lone_films_stand_beside_another_patients(prepared: Prepared) -> None:
+    cases = PairDataset(prepared, "all", ["difference"], 32, limit=1, answered=True)
+    both = PairDataset(prepared, "all", ["difference"], 32, seed=3, limit=1, answered=True, lone_films=True)
+    shown = {int(study) for name in ("current", "prior") for study in cases._studies[name] if study >= 0}
+    alone = set(FilmDataset(prepared, "all", 32).studies.tolist()) - shown
+    assert len(both) == len(cases) + len(alone) > len(cases) + 1
+    names = prepared.studies["study_id"]
+    assert {names[study] for study in alone} == {name.removeprefix("alone ") for name in both.case_ids[len(cases) :]}
+    drawn = []
+    for epoch in (0, 1):
+        both.set_epoch(epoch)
+        items = [both[row] for row in range(len(cases), len(both))]
+        assert all(item["has_prior"] and item["tags"] == ("strangers",) and item["answer"] == "" for item in items)
+        assert not any(np.array_equal(item["current"], item["prior"]) for item in items)
+        drawn.append(np.stack([item["prior"] for item in items]))
+    assert not np.array_equal(*drawn)
+
+
+def test_a_film_made_flat_keeps_its_order_and_its_black() -> None:
+    film = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(4, 0) ** 3
+    flat = _equalised(film)
+    assert flat.dtype == np.float32
+    assert (np.diff(flat, axis=1) >= 0).all()
+    assert (flat[:, film[0] < 1 / 512] == 0).all()
+    seen = flat[:, film[0] > 1 / 512]
+    assert abs(float(np.median(seen)) - 0.5) < 0.05 and flat.max() == 1

@@ -27,6 +27,7 @@ from intervalchange.training.run_folder import MARKER, RunFolder, read_json, wri
 from intervalchange.training.sources import refuse_evaluation_data
 from intervalchange.training.stage import start_from
 from intervalchange.training.trainer import EpochSampler, fastest_precision, rate_at
+from intervalchange.training.weights import AVERAGE
 
 STAGE = "real/answer"
 BRIEF = {"train.epochs": 2, "train.eval_every": 2, "train.batch_size": 16, "model.dropout": 0.1}
@@ -400,6 +401,27 @@ def test_killed_at_a_chosen_moment_ends_with_the_same_weights(
     assert there == here
     steps = [(line["step"], "loss" in line) for line in map(json.loads, (run / "log.jsonl").read_text().splitlines())]
     assert len(steps) == len(set(steps))
+
+
+@pytest.mark.slow
+def test_the_average_of_the_weights_is_taken_up_again(prepared: Path, tmp_path: Path) -> None:
+    overrides = {**LONGER, "train.average": 0.9}
+    averaged = train(STAGE, prepared, tmp_path / "averaged", "tiny", overrides=overrides)
+    killed_run(prepared, tmp_path / "run", "step", 8, overrides)
+    assert same(averaged, train(STAGE, prepared, tmp_path / "run", "tiny", overrides=overrides))
+
+
+def test_what_is_kept_is_the_average_of_the_weights(prepared: Path, tmp_path: Path) -> None:
+    overrides = {"train.epochs": 1, "train.average": 0.5, "train.eval_every": 1, "train.max_steps": 3}
+    run = train(STAGE, prepared, tmp_path / "run", "tiny", overrides=overrides)
+    plain = train(STAGE, prepared, tmp_path / "plain", "tiny", overrides={**overrides, "train.average": 0.0})
+    kept = load_file(run / "checkpoints" / "checkpoint-3" / AVERAGE)
+    steps = [load_file(run / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (2, 3)]
+    before = load_file(run / "checkpoints" / "checkpoint-2" / AVERAGE)
+    name = next(name for name, tensor in kept.items() if (steps[0][name] - steps[1][name]).abs().max() > 1e-6)
+    assert torch.allclose(kept[name], (before[name] + steps[1][name]) / 2, atol=1e-7)
+    # The weights that learn are the same with and without it.
+    assert torch.equal(load_file(plain / "checkpoints" / "checkpoint-3" / "model.safetensors")[name], steps[1][name])
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from intervalchange.data.masks import MaskReader, known_extents
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine, Augment
 from intervalchange.errors import ConfigError
+from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.records import Region
 
 STILL = Affine()
@@ -154,6 +155,9 @@ class PairDataset(FilmReader):
     """Cases of one split as dicts with the fields of `Batch`, without the batch dimension, arrays in NumPy.
 
     With `augment`, an item is a function of (seed, epoch, case_id), whatever the order or the worker.
+
+    With `lone_films`, the films that no chosen case shows follow, each beside another of them that is drawn anew in
+    every epoch: two patients, so no answer, but the labels of both films and what differs between them.
     """
 
     def __init__(
@@ -168,6 +172,7 @@ class PairDataset(FilmReader):
         answered: bool = False,
         share: float = 1.0,
         supervision: Collection[str] | None = None,
+        lone_films: bool = False,
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
@@ -190,10 +195,38 @@ class PairDataset(FilmReader):
         self.answers: list[str] = self._text["answer"]
         self._tags = [tuple(tags) for tags in chosen["tags"]]
         self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
+        self._lone = self._films_alone(split, share) if lone_films else np.empty(0, np.int64)
+        self._append_lone_films()
+
+    def _films_alone(self, split: str, share: float) -> np.ndarray:
+        """Rows of the studies table: the films of the split that none of the chosen cases shows."""
+        rows = _films_of(self.prepared, split)
+        rows = np.setdiff1d(rows, np.concatenate([*self._studies.values()]))
+        kept: np.ndarray = rows[share_of_patients(self.prepared.studies["patient_id"].to_numpy()[rows], share)]
+        return kept if len(kept) > 1 else kept[:0]
+
+    def _append_lone_films(self) -> None:
+        films = self.prepared.studies.iloc[self._lone]
+        self._text["case_id"] += [f"alone {study}" for study in films["study_id"]]
+        self._text["patient_id"] += films["patient_id"].tolist()
+        for name, value in (("kind", "difference"), ("question", DIFFERENCE_QUESTION), ("answer", "")):
+            self._text[name] += [value] * len(films)
+        self._tags += [("strangers",)] * len(films)
+        self._studies["current"] = np.append(self._studies["current"], self._lone)
+        self._studies["prior"] = np.append(self._studies["prior"], self._lone)
+
+    def _shown(self, index: int) -> list[int]:
+        """Rows of the studies table: the current film and, where there is one, the prior."""
+        current, prior = (int(self._studies[name][index]) for name in ("current", "prior"))
+        if current == prior and self._tags[index] == ("strangers",):
+            rng = np.random.default_rng([self.seed, self.epoch, _hash(f"beside {self.case_ids[index]}")])
+            others = self._lone[self._lone != current]
+            prior = int(others[rng.integers(len(others))])
+        return [current] if prior < 0 else [current, prior]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        names = ["current"] + (["prior"] if self._studies["prior"][index] >= 0 else [])
-        studies = [int(self._studies[name][index]) for name in names]
+        studies = self._shown(index)
+        names = ["current", "prior"][: len(studies)]
         item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
         item |= {"tags": self._tags[index], "has_prior": len(names) == 2}
         item |= self._fields(item["case_id"], names, studies)
@@ -238,9 +271,7 @@ class FilmDataset(FilmReader):
         if self._labels is not None and {"boxes", "masks"} & set(needs):
             self._labels = known_extents(prepared, labels, self._labels)
             self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None
-        cases = prepared.cases.iloc[prepared.case_rows(split)]
-        rows = np.unique(cases[["current", "prior"]].to_numpy(np.int64))
-        rows = rows[rows >= 0]
+        rows = _films_of(prepared, split)
         for need in needs:
             rows = rows[self._has(need)[rows]]
         patients = prepared.studies["patient_id"].to_numpy()
@@ -283,6 +314,14 @@ class FilmDataset(FilmReader):
         study, name = int(self.studies[index]), self.study_ids[index]
         item = {"case_id": name, "patient_id": self.patient_ids[index], "kind": "film", "has_prior": False}
         return item | self._fields(name, ["current"], [study])
+
+
+def _films_of(prepared: Prepared, split: str) -> np.ndarray:
+    """Rows of the studies table: the films of the cases of a split, each once."""
+    cases = prepared.cases.iloc[prepared.case_rows(split)]
+    rows = np.unique(cases[["current", "prior"]].to_numpy(np.int64))
+    films: np.ndarray = rows[rows >= 0]
+    return films
 
 
 def share_of_patients(patients: np.ndarray, share: float) -> np.ndarray:

@@ -87,11 +87,15 @@ class Augment:
     """Black bands on two opposite sides, up to this share of the side each, as an oblong film has in its square; half
     of the films."""
 
+    equalise: float = 0.0
+    """Up to this weight of the film with its histogram made flat; a third of the films."""
+
     @classmethod
-    def of_strength(cls, strength: float) -> Augment | None:
-        """All ranges times `strength`; None for 0."""
-        scaled = {entry.name: getattr(cls, entry.name) * strength for entry in fields(cls) if entry.name != "jitter"}
-        return cls(**scaled) if strength > 0 else None
+    def of_strength(cls, strength: float, equalise: float = 0.0) -> Augment | None:
+        """All ranges times `strength`, but for `jitter` and `equalise`; None where nothing is left."""
+        apart = ("jitter", "equalise")
+        scaled = {entry.name: getattr(cls, entry.name) * strength for entry in fields(cls) if entry.name not in apart}
+        return cls(**scaled, equalise=equalise) if strength > 0 or equalise > 0 else None
 
     def geometry(self, rng: np.random.Generator, films: int) -> list[Affine]:
         """One motion for each film: the shared one, then its own."""
@@ -104,6 +108,8 @@ class Augment:
 
     def exposure(self, film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(h, w) float32 in [0, 1] -> another exposure of the same film, same shape and range. Black stays black."""
+        if self.equalise and rng.random() < 1 / 3:
+            film = film + np.float32(rng.uniform(0, self.equalise)) * (_equalised(film) - film)
         low, high, gamma = rng.uniform((0, 1 - self.window, -self.gamma), (self.window, 1, self.gamma))
         out: np.ndarray = np.clip((film - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
         out = np.power(out, np.float32(math.exp(gamma)))
@@ -130,6 +136,15 @@ class Augment:
         x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :]
         shade: np.ndarray = 1 + along * y + across * x + twist * (y * x)
         return shade
+
+
+def _equalised(film: np.ndarray) -> np.ndarray:
+    """(h, w) in [0, 1] -> the same with a flat histogram of what is not black."""
+    levels = np.round(film * 255).astype(np.uint8)
+    counts = np.bincount(levels.ravel(), minlength=256)
+    counts[0] = 0
+    flat: np.ndarray = (np.cumsum(counts) / max(int(counts.sum()), 1)).astype(np.float32)[levels]
+    return flat
 
 
 def _blurred(film: np.ndarray) -> np.ndarray:

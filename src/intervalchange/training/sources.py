@@ -55,7 +55,7 @@ def refuse_evaluation_data(prepared: Prepared) -> None:
 
 def training_items(kind: type[Method], config: MethodConfig, sources: Sequence[Source], train: TrainConfig) -> Items:
     """What the stage is trained on, augmented. Says how many cases are left out because nobody knows their answer."""
-    augment = Augment.of_strength(train.augment)
+    augment = Augment.of_strength(train.augment, train.equalise)
     parts = {
         source.name: _items(
             kind, config, source, sources, "train", train, augment=augment, seed=train.seed, share=train.share

@@ -20,7 +20,8 @@ from intervalchange.methods.base.method import Method
 from intervalchange.training.provenance import default_options, facts_of
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.sources import Items, open_sources, say, training_items, validation_items
-from intervalchange.training.trainer import MethodTrainer, batches, load_checkpoint
+from intervalchange.training.trainer import MethodTrainer, batches
+from intervalchange.training.weights import load_checkpoint
 
 
 def train(

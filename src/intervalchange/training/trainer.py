@@ -20,7 +20,6 @@ import torch
 from accelerate.utils import gather_object
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -32,6 +31,7 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
+from intervalchange.training.weights import WeightAverage, check_loaded
 
 LOG_EVERY = 10
 ENDLESS = 10_000
@@ -108,6 +108,7 @@ class Flow(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.start_clock()
+        self.trainer.start_average(state.global_step)
         if state.is_world_process_zero:
             self.bar.start()
             self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step, note="")
@@ -116,6 +117,7 @@ class Flow(TrainerCallback):
         self.trainer.training.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.update_average()
         if self.trainer.budget_used() >= 1 or self.trainer.out_of_patience():
             control.should_training_stop = True
         if control.should_training_stop:
@@ -162,6 +164,7 @@ class MethodTrainer(Trainer):
         self._terms_seen: dict[str, int] = {}
         self._known: dict[str, torch.Tensor | int] = {}
         self._micro = 0
+        self._average: WeightAverage | None = None
         super().__init__(
             model_init=model_init,
             args=training_arguments(config, folder, steps),
@@ -196,6 +199,21 @@ class MethodTrainer(Trainer):
             return False
         waited = self.state.global_step - self.state.best_global_step
         return waited >= self.config.patience * self.args.save_steps
+
+    # --- the average of the weights ------------------------------------------------------------------------------
+
+    def start_average(self, step: int) -> None:
+        """Begin the moving average, or take it up again from the checkpoint of this step."""
+        if not self.config.average:
+            return
+        self._average = WeightAverage(self.accelerator.unwrap_model(self.model), self.config.average)
+        if step:
+            self._average.resume(self.folder.checkpoints / f"checkpoint-{step}", step)
+
+    def update_average(self) -> None:
+        """Move it by one step."""
+        if self._average is not None:
+            self._average.update(self.accelerator.unwrap_model(self.model))
 
     # --- steps -------------------------------------------------------------------------------------------------
 
@@ -295,7 +313,7 @@ class MethodTrainer(Trainer):
 
     def _validation_outputs(self, validation: Any) -> list[Any]:
         """What the model says of the validation items, shared out over the processes."""
-        model = self.accelerator.unwrap_model(self.model)
+        model = self._average.model if self._average else self.accelerator.unwrap_model(self.model)
         model.eval()
         mine = range(self.args.process_index, len(validation), self.args.world_size)
         outputs: list[Any] = []
@@ -312,6 +330,8 @@ class MethodTrainer(Trainer):
         super()._save_checkpoint(*args, **kwargs)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
+            if self._average is not None:
+                self._average.save(self.folder.checkpoints / f"checkpoint-{self.state.global_step}")
             self.folder.seal(self.state.global_step, self.spent())
             self.folder.prune(self.state.best_global_step)
 
@@ -361,26 +381,6 @@ def scores_together(by_source: Mapping[str, Mapping[str, float]], selection: str
     selected = [scores[selection] for scores in by_source.values() if math.isfinite(scores.get(selection, math.nan))]
     scores = {selection: float(np.mean(selected)) if selected else 0.0}
     return scores | {f"{name}: {metric}": value for name, of in by_source.items() for metric, value in of.items()}
-
-
-def load_checkpoint(model: Method, folder: Path) -> None:
-    """The weights of a checkpoint into a model."""
-    check_loaded(
-        model,
-        model.load_state_dict(model.with_current_names(load_file(folder / "model.safetensors")), strict=False),
-        folder,
-    )
-
-
-def check_loaded(model: Method, result: Any, where: Path) -> None:
-    """Raise a RunError where weights did not fit. Tied weights are stored once."""
-    missing = sorted(set(result.missing_keys) - set(model.all_tied_weights_keys))
-    if missing or result.unexpected_keys:
-        raise RunError(
-            f"weights do not fit the model: missing {missing[:3]}, unexpected {list(result.unexpected_keys)[:3]}.",
-            where=where,
-            remedy="Use the version of intervalchange that wrote them.",
-        )
 
 
 def _world_size() -> int:

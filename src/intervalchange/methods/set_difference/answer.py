@@ -41,6 +41,7 @@ from intervalchange.records import Prediction
 
 if TYPE_CHECKING:
     from intervalchange.data.batch import Batch
+    from intervalchange.data.prepared import Prepared
 
 CUTS = (1.5, 2.5, 3.5)
 """Boundaries between the four whole ranks of severity."""
@@ -74,6 +75,10 @@ class SetDifferenceConfig(MethodConfig):
     locations_weight: float = 1.0
     """How much a map is held to the location of its finding, where masks or boxes are known."""
     pair_weight: float = 1.0
+    strangers_weight: float = 0.0
+    """Weight of the branch on the pair for the films of a batch paired anew at random: other changes, same encoding."""
+    lone_films: bool = False
+    """Learn from the films that no training case shows as well (`PairDataset`): patients who came once."""
     max_false_change: float = 0.04
     """Highest share of unchanged validation pairs that may be given a change when thresholds are fixed. Half of the
     8% aimed at, because .07 gave 13% on a test cohort (docs/log.md): many trials overfit a hundred pairs."""
@@ -129,6 +134,13 @@ class SetDifference(Method):
     def rate_factors(self) -> dict[str, float]:
         return {"encoder.network.": self.config.trunk_rate}
 
+    @classmethod
+    def dataset(cls, config: Any, prepared: Prepared, split: str, kinds: Any = None, **options: Any) -> Any:
+        """As for every method; in training with `lone_films` where they are asked for."""
+        if config.lone_films and split == "train":
+            options["lone_films"] = True
+        return super().dataset(config, prepared, split, kinds, **options)
+
     # --- encoding -------------------------------------------------------------------------------------------------
 
     def encode_films(self, films: Tensor) -> FilmEncoding:
@@ -161,11 +173,11 @@ class SetDifference(Method):
         ranks = torch.cat([batch["levels_current"], batch["levels_prior"].masked_fill(no_prior, float("nan"))])
         cuts = torch.tensor(CUTS, device=ranks.device)
         findings = torch.cat([current.findings, prior.findings])
-        severity = torch.cat([current.severity, prior.severity])
+        severity, known = torch.cat([current.severity, prior.severity]), torch.cat([now, then])
         mean: dict[str, Any] = {"reduce_mean": average_over_processes}
         # `places` is the name of the term in log.jsonl.
         terms = {
-            "findings": masked_bce(findings, torch.cat([now, then]), **mean),
+            "findings": masked_bce(findings, known, **mean),
             "levels": cumulative_ordinal(severity, self.level_cuts, ranks, cuts, **mean),
             "opacity": _opacity_term(current, prior, batch),
             "places": _location_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
@@ -183,7 +195,17 @@ class SetDifference(Method):
                 masked_bce(added, now * (1 - then), **mean) + masked_bce(missing, then * (1 - now), **mean)
             )
             weights["pair"] = config.pair_weight
+            if config.strangers_weight:
+                terms["strangers"] = self._strangers_term(torch.cat([current.features, prior.features]), known, mean)
+                weights["strangers"] = config.strangers_weight
         return MethodOutput.of(terms, weights)
+
+    def _strangers_term(self, features: Tensor, known: Tensor, mean: Mapping[str, Any]) -> Tensor:
+        """features: of n films; known: (n, f) their findings, NaN unknown. Each film against another at random."""
+        assert self.pair is not None
+        other = torch.randperm(len(features), device=features.device)
+        added = self.pair(features, features[other])[1]
+        return masked_bce(added, known * (1 - known[other]), **mean)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
