@@ -86,11 +86,13 @@ class LitePyramid(nn.Module):
             for part in (network.stem, network.stem_norm, *network.blocks[:frozen]):
                 part.requires_grad_(False)
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels, _ in SHAPE[1:])
+        # The maps of a pretrained trunk are large: without it the first loss is in the hundreds.
+        self.norm = nn.GroupNorm(8, width)
         self.out = StridedResidualBlock(width, width)
 
     def forward(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
-        merged: Tensor = self.out(top_down(self.lateral, self.network(films)))
+        merged: Tensor = self.out(self.norm(top_down(self.lateral, self.network(films))))
         return merged
 
 
