@@ -60,7 +60,7 @@ class SetDifferenceConfig(MethodConfig):
     trunk_rate: float = 1.0
     """Learning rate of `efficientnet_lite0` relative to the rest."""
     trunk_frozen: int = 0
-    """So many of the 16 blocks of `efficientnet_lite0` learn nothing, with all before them: the finest maps cost most."""
+    """So many of the 16 blocks of `efficientnet_lite0`, and all before them, learn nothing: fine maps cost most."""
     widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the `residual` trunk at strides 4, 8, 16, 32."""
     depth: int = 1
@@ -311,7 +311,8 @@ class SetDifference(Method):
         self.finding_threshold.copy_(torch.from_numpy(thresholds.finding))
         self.change_threshold.copy_(torch.from_numpy(thresholds.change))
         self.level_threshold.fill_(thresholds.level)
-        threshold = float(np.median(thresholds.change))
+        said = thresholds.change[thresholds.change < 1]
+        threshold = float(np.median(said)) if len(said) else 1.0
         return {"change_f1": reached, "threshold": threshold, "level_threshold": thresholds.level}
 
 
