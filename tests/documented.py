@@ -238,7 +238,7 @@ class World:
                 small = changed(small, model__labels=labels)
             if "--model.decoder_width" in small:
                 small = changed(small, model__decoder_width="16")
-            if value_of(small, "--model.backbone_weights").split(":")[0] not in PUBLISHED:
+            if value_of(small, "--model.backbone_weights").split(":")[0] not in (*PUBLISHED, "imagenet"):
                 small = without(small, *(f"--model.{name}" for name in ENCODER))
             small = changed(small, model__pixels="64")
             if "--from" in small:
