@@ -22,7 +22,7 @@ from intervalchange.blocks import efficientnet_lite
 from intervalchange.blocks.efficientnet_lite import EfficientNetLite0
 from intervalchange.blocks.features import Features as Features
 from intervalchange.blocks.features import Shape as Shape
-from intervalchange.blocks.published import PUBLISHED, Greys, PublishedName
+from intervalchange.blocks.published import PUBLISHED, Greys
 from intervalchange.blocks.published_encoders import (
     BioViLT,
     PublishedFilmEncoder,
@@ -33,7 +33,20 @@ from intervalchange.blocks.published_encoders import (
 from intervalchange.blocks.pyramid import FeaturePyramid
 from intervalchange.errors import ConfigError
 
-Backbone = Literal["conv", "pyramid", "efficientnet_lite0", "resnet50", "hub"] | PublishedName
+Backbone = Literal[
+    "conv",
+    "pyramid",
+    "efficientnet_lite0",
+    "resnet50",
+    "hub",
+    "rad_dino",
+    "biovil",
+    "biovil_t",
+    "torchxrayvision",
+    "mgca",
+    "gloria",
+    "chexnet",
+]
 
 
 def _norm(channels: int) -> nn.GroupNorm:
