@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import look_alikes
+
 from intervalchange import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +33,8 @@ LABELS = {"chexpert": "[edema, pleural effusion]", "siim": "[pneumothorax]", "rs
 """Labels of a downstream task whose command leaves them to the paper preset."""
 SHAPE_OF_CM_CGNS = {"backbone": "conv", "encoder_widths": "[16,32,32]", "encoder_depth": "0", "stem_stride": "2"}
 """The encoder of its tiny preset."""
+PUBLISHED = ("rad_dino", "biovil", "biovil_t", "torchxrayvision", "mgca", "gloria", "chexnet")
+"""Encoders of others, which `look_alikes` stands for."""
 ENCODER = ("backbone", "backbone_weights", "encoder_widths", "encoder_depth", "stem_stride", "pyramid_width")
 
 
@@ -192,6 +196,8 @@ class World:
         shutil.copy(self.root("reports"), folder / "REPORTS.csv")
         shutil.copy(next(cohort.rglob("mimic_pair_questions.csv")), folder)
         self._answers(folder)
+        for name in PUBLISHED:
+            look_alikes.write(name, folder)
 
     def _answers(self, folder: Path) -> None:
         """Answers of another model to the test pairs of the cohort: COCO results."""
@@ -232,7 +238,9 @@ class World:
                 small = changed(small, model__labels=labels)
             if "--model.decoder_width" in small:
                 small = changed(small, model__decoder_width="16")
-            small = changed(without(small, *(f"--model.{name}" for name in ENCODER)), model__pixels="64")
+            if value_of(small, "--model.backbone_weights").split(":")[0] not in (*PUBLISHED, "imagenet"):
+                small = without(small, *(f"--model.{name}" for name in ENCODER))
+            small = changed(small, model__pixels="64")
             if "--from" in small:
                 small = changed(small, **{f"model__{name}": value for name, value in SHAPE_OF_CM_CGNS.items()})
         return small
@@ -253,4 +261,8 @@ class World:
 
 def needs_the_hub(command: list[str]) -> bool:
     """Whether a command reads weights or a tokenizer from the network."""
-    return value_of(command, "--model.backbone") == "hub" or value_of(command, "--model.ofa_weights") != ""
+    return (
+        value_of(command, "--model.backbone_weights") in PUBLISHED
+        or value_of(command, "--model.backbone") == "hub"
+        or value_of(command, "--model.ofa_weights") != ""
+    )

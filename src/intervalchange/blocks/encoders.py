@@ -3,15 +3,14 @@
 These are the encoders that a configuration can name (`Backbone`); `encoder_weights.py` loads weights into them.
 `ConvEncoder` is small, trained from scratch, with group normalisation so that a batch of one is like any other.
 `PyramidEncoder` is the trunk of set_difference, `EfficientNetLiteEncoder` a small net that has ImageNet weights.
-`ResNetEncoder` is ResNet-50 of transformers with one input channel,
-`HubEncoder` any vision model of Hugging Face.
+`ResNetEncoder` is ResNet-50 of transformers with one input channel, `HubEncoder` any vision model of Hugging Face. The
+chest encoders of others are in `published_encoders.py`.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -21,33 +20,33 @@ from transformers import AutoConfig, AutoModel, ResNetConfig, ResNetModel
 
 from intervalchange.blocks import efficientnet_lite
 from intervalchange.blocks.efficientnet_lite import EfficientNetLite0
+from intervalchange.blocks.features import Features as Features
+from intervalchange.blocks.features import Shape as Shape
+from intervalchange.blocks.published import PUBLISHED, Greys
+from intervalchange.blocks.published_encoders import (
+    BioViLT,
+    PublishedFilmEncoder,
+    build_published,
+    in_greys,
+    released_dinov2,
+)
 from intervalchange.blocks.pyramid import FeaturePyramid
 from intervalchange.errors import ConfigError
 
-Backbone = Literal["conv", "pyramid", "efficientnet_lite0", "resnet50", "hub"]
-
-Shape = tuple[tuple[int, int], ...]
-"""(width, stride) of the maps of an encoder, fine to coarse."""
-
-
-@dataclass(frozen=True)
-class Features:
-    """What an image encoder returns."""
-
-    map: Tensor
-    """(b, c, g, g)."""
-    token: Tensor | None = None
-    """(b, c), the class token of an encoder that has one."""
-
-    @property
-    def tokens(self) -> Tensor:
-        """(b, n, c), row by row."""
-        return self.map.flatten(2).transpose(1, 2)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the map."""
-        return self.map.shape[-2], self.map.shape[-1]
+Backbone = Literal[
+    "conv",
+    "pyramid",
+    "efficientnet_lite0",
+    "resnet50",
+    "hub",
+    "rad_dino",
+    "biovil",
+    "biovil_t",
+    "torchxrayvision",
+    "mgca",
+    "gloria",
+    "chexnet",
+]
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -143,9 +142,10 @@ class HubEncoder(nn.Module):
     Films are shown on every channel, resized to the size the model was made for.
     """
 
-    def __init__(self, description: str) -> None:
-        """description: the model's configuration as JSON."""
+    def __init__(self, description: str, greys: Greys | None = None) -> None:
+        """description: the model's configuration as JSON; greys: those it was trained on (None: as standardised)."""
         super().__init__()
+        self.greys = greys
         facts = json.loads(description)
         config = AutoConfig.for_model(facts.pop("model_type"), **facts)
         kind: Any = AutoModel._model_mapping[type(config)]
@@ -163,6 +163,7 @@ class HubEncoder(nn.Module):
         if self.side is not None:
             side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
             films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
+        films = in_greys(films, self.greys) if self.greys else films
         state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
         if state.ndim == 4:
             return Features(state)
@@ -173,7 +174,15 @@ class HubEncoder(nn.Module):
 
     def load_pretrained(self, name: str) -> None:
         """Weights of the hub or of a folder written by `save_pretrained`."""
-        self.network.load_state_dict(type(self.network).from_pretrained(name).state_dict(), strict=False)
+        kind: Any = type(self.network)
+        published, found = kind.from_pretrained(name, output_loading_info=True)
+        if self.greys and (lacking := [*found["missing_keys"], *found["mismatched_keys"]]):
+            raise ConfigError(
+                f"these are not the weights of this encoder: {lacking[0]!r} is missing or of another shape.",
+                where=name,
+                remedy="Name the folder or the model on the hub as it was published.",
+            )
+        self.network.load_state_dict(published.state_dict(), strict=False)
 
 
 def describe_hub_model(name: str) -> str:
@@ -189,7 +198,7 @@ def describe_hub_model(name: str) -> str:
     return str(config.to_json_string(use_diff=True))
 
 
-Encoder = ConvEncoder | PyramidEncoder | EfficientNetLiteEncoder | ResNetEncoder | HubEncoder
+Encoder = ConvEncoder | PyramidEncoder | EfficientNetLiteEncoder | ResNetEncoder | HubEncoder | PublishedFilmEncoder
 
 
 def build_encoder(
@@ -199,12 +208,17 @@ def build_encoder(
     stem_stride: int = 4,
     pyramid_width: int = 48,
     hub_model: str = "",
+    published: str = "",
 ) -> Encoder:
     """The encoder a configuration names.
 
     widths, depth: of `conv` and `pyramid`; stem_stride: of `conv`; pyramid_width: of `pyramid`; hub_model: the
-    configuration of `hub` as JSON.
+    configuration of `hub` as JSON; published: that of a published encoder, where it is not as released.
     """
+    if backbone == "rad_dino":
+        return HubEncoder(published or released_dinov2(), PUBLISHED[backbone].greys)
+    if backbone in PUBLISHED:
+        return build_published(backbone, published)
     if backbone == "hub":
         return HubEncoder(hub_model)
     if backbone == "efficientnet_lite0":
@@ -218,6 +232,8 @@ def build_encoder(
 
 def shape_of(encoder: Encoder) -> Shape:
     """Width and stride of each map that `levels_of` gives."""
+    if isinstance(encoder, PublishedFilmEncoder):
+        return encoder.shape
     if isinstance(encoder, HubEncoder):
         return ((encoder.width, encoder.stride),)
     if isinstance(encoder, EfficientNetLiteEncoder):
@@ -236,6 +252,8 @@ def shape_of(encoder: Encoder) -> Shape:
 
 def levels_of(encoder: Encoder, films: Tensor) -> list[Tensor]:
     """Films (b, 1, h, w) -> maps, fine to coarse; the last one is the map that the encoder gives by itself."""
+    if isinstance(encoder, PublishedFilmEncoder):
+        return encoder.levels(films)
     if isinstance(encoder, HubEncoder):
         return [encoder(films).map]
     if isinstance(encoder, EfficientNetLiteEncoder):
@@ -251,6 +269,17 @@ def levels_of(encoder: Encoder, films: Tensor) -> list[Tensor]:
             maps.append(features)
         features = layer(features)
     return [*maps, features]
+
+
+def encode_pairs(encoder: Encoder, prior: Tensor, current: Tensor, has_prior: Tensor) -> Tensor:
+    """Films (b, 1, h, w), has_prior (b) bool -> maps (2b, c, g, g), those of the priors first.
+
+    Each film by itself, but for BioViL-T, whose map of the current film says what has changed since the prior.
+    """
+    if isinstance(encoder, BioViLT):
+        return torch.cat(encoder.pair(prior, current, has_prior))
+    features: Features = encoder(torch.cat([prior, current]).contiguous())
+    return features.map
 
 
 def sincos_2d(width: int, rows: int, columns: int, like: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         type=named,
         metavar="NAME=VALUE",
         help="an option of the reader, e.g. uncertain=present (chexpert), version=V6 (covidx), votes=1 (vindr), "
+        "questions=all (nih), "
         "modalities=RF (dicom, as body_parts= and views=: headers that are let in); may repeat; docs/data says which "
         "there are",
     )

@@ -18,6 +18,9 @@ The same films are in RSNA and COVIDx under other names.
 
 ROOT holds one of the two tables and, where they are there, BBox_List_2017.csv, train_val_list.txt and test_list.txt;
 the films, PNG or JPEG, are anywhere below, as in `images/` or in `images_001/images/` to `images_012/images/`.
+
+Asked for: questions of presence, view and location (`nih_questions.py`), and answers about changes that name only
+findings whose labels last (`nih_changes.py`).
 """
 
 from __future__ import annotations
@@ -33,9 +36,12 @@ from types import MappingProxyType
 from intervalchange.data.readers.cases import change_cases, film_case
 from intervalchange.data.readers.files import OLDEST, PER_YEAR, marker, need_columns, number, plain_or_gzip, read_table
 from intervalchange.data.readers.folders import data_folder, films_below, named
+from intervalchange.data.readers.nih_changes import LASTING, only_lasting
+from intervalchange.data.readers.nih_questions import film_questions
 from intervalchange.data.readers.single_films import within_film
 from intervalchange.data.readers.source import Frame, Source
-from intervalchange.errors import SourceError
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.findings import FINDINGS
 from intervalchange.records import Box, Case, Region, Study
 
 WHERE = "Fetch it from https://nihcc.app.box.com/v/ChestXray-NIHCC (open)."
@@ -71,11 +77,17 @@ _BY_NAME = {label.lower().replace("_", " "): name for label, name in FINDING_OF_
 _BY_NAME |= {"infiltrate": "infiltration", "no finding": NO_FINDING}
 
 
-def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
+def read(
+    root: Path, images: Path | None = None, tables_only: bool = False, questions: str = "few", changes: str = "all"
+) -> Source:
     """Read the tables, and the names of the films on disk unless tables_only. Boxes are in the frame of 1024 pixels.
 
-    images: folder that holds the films, or `images/` or `images_0NN/`, if not ROOT.
+    images: folder that holds the films, or `images/` or `images_0NN/`, if not ROOT. questions: `few` (abnormality and
+    difference) or `all` (also presence, view, location). changes: `all` findings that the labels call changed, or only
+    those whose labels are `lasting`.
     """
+    _check_choice("questions", questions, ("few", "all"))
+    _check_choice("changes", changes, ("all", "lasting"))
     notes: Counter[str] = Counter()
     root = data_folder(root, tuple(TABLES), notes, WHERE)
     path, release = _table(root, notes)
@@ -88,12 +100,30 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
     for patient, films in series.items():
         films.sort(key=lambda film: (film.order, film.study_id))
         films = [_with_film(film, paths, boxes, notes) for film in films]
-        cases += _patient_cases(patient, films, _split(films, split_of_film, notes), notes)
+        split = _split(films, split_of_film, notes)
+        own = _patient_cases(patient, films, split, notes)
+        cases += own if changes == "all" else _lasting(own, notes)
+        if questions == "all":
+            cases += [case for film in films for case in film_questions(film, patient, split, FRAME)]
     if not cases:
         raise SourceError("no film could be used.", where=path, remedy=f"Noted: {dict(notes)}.")
     frames = {case.current.image: Frame(FRAME, FRAME) for case in cases if case.current.regions}
     simulated = marker(root / "SIMULATED")
     return Source("nih", release, folder, cases, dict(+notes), {}, simulated, {}, frames, VALIDATION_SHARE)
+
+
+def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"option {option} is {value!r}.", remedy=f"Choose one of: {', '.join(known)}.")
+
+
+def _lasting(cases: list[Case], notes: Counter[str]) -> list[Case]:
+    """The cases, answers about changes cut to the findings whose labels last; the doctor's page names the others."""
+    left_out = [name for name in FINDING_OF_LABEL.values() if name in FINDINGS and name not in LASTING]
+    kept = [only_lasting(case, LASTING) for case in cases]
+    changed = sum(before.answer != after.answer for before, after in zip(cases, kept, strict=True))
+    notes[f"answers about changes that leave out findings whose labels do not last: {', '.join(left_out)}"] += changed
+    return kept
 
 
 def _table(root: Path, notes: Counter[str]) -> tuple[Path, str]:

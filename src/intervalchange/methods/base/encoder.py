@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from intervalchange.blocks.encoder_weights import load_encoder, map_pretrained_tensors
+from intervalchange.blocks.encoder_weights import describe, load_encoder, map_pretrained_tensors, published_weights
 from intervalchange.blocks.encoders import Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
 from intervalchange.methods.base.method import Method, MethodConfig
 
@@ -21,11 +21,14 @@ class EncoderConfig(MethodConfig):
 
     backbone: Backbone = "conv"
     """`conv`: small. `pyramid`: the trunk of set_difference. `efficientnet_lite0`: has
-    ImageNet weights. `resnet50`. `hub`: a vision model of Hugging Face."""
+    ImageNet weights. `resnet50`. `hub`: a vision model of Hugging Face. The others are chest encoders that
+    `backbone_weights` names."""
     backbone_weights: str = ""
     """Loaded once when training starts: a run folder, a file of tensors (.safetensors; .pth in torchvision's names for
     `resnet50`), or a name on the hub or folder of `save_pretrained` (`resnet50`, `hub`). `--from RUN` does the same
-    for runs. `imagenet` for `efficientnet_lite0`."""
+    for runs. `imagenet` for `efficientnet_lite0`. A published chest encoder is named here alone: `rad_dino`,
+    `biovil`, `biovil_t` (fetched from the hub, or `NAME:PATH`), `torchxrayvision:FILE`, `mgca:FILE`, `gloria:FILE`,
+    `chexnet:FILE` (docs/encoders.md)."""
     encoder_widths: tuple[int, ...] = (32, 64, 128)
     """Channels of each stage of `conv` and `pyramid`."""
     encoder_depth: int = 1
@@ -34,12 +37,20 @@ class EncoderConfig(MethodConfig):
     """Channels of the map of `pyramid`."""
     stem_stride: int = 4
     """Stride of the first stage of `conv`; the others halve."""
+    published: str = ""
+    """Sizes of a published chest encoder as JSON; where empty, those in its weights, or as released."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        wanted = published_weights(self.backbone, self.backbone_weights)
+        if wanted:
+            self.backbone = wanted.name
+            self.published = self.published or describe(wanted)
 
     def build_encoder(self) -> Encoder:
         """The encoder, with fresh weights."""
-        return build_encoder(
-            self.backbone, self.encoder_widths, self.encoder_depth, self.stem_stride, self.pyramid_width
-        )
+        sizes = (self.encoder_widths, self.encoder_depth, self.stem_stride, self.pyramid_width)
+        return build_encoder(self.backbone, *sizes, published=self.published)
 
 
 class HubEncoderConfig(EncoderConfig):

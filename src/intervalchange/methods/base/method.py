@@ -327,7 +327,11 @@ class Method(PreTrainedModel):
             super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers has no types for it
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Weights (safetensors), config.json and the tokenizer into a folder."""
+        """Weights (safetensors), config.json and the tokenizer into a folder.
+
+        The names are those of `state_dict`, as transformers would give some networks (DINOv2) their former ones.
+        """
+        kwargs.setdefault("save_original_format", False)
         with without_bars():
             super().save_pretrained(save_directory, *args, **kwargs)
         self.tokenizer.save_pretrained(save_directory)

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.cross_decoder import CrossDecoder
-from intervalchange.blocks.encoders import Features
+from intervalchange.blocks.encoders import encode_pairs
 from intervalchange.blocks.projection import FirstBatchNorm
 from intervalchange.errors import ConfigError
 from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Decoder, DecoderConfig
@@ -85,8 +85,7 @@ class PairedFilms(EncoderMethod, Answerer):
         current, prior, has_prior = (batch[name].to(self.device) for name in ("current", "prior", "has_prior"))
         prior = torch.where(has_prior.view(-1, 1, 1, 1), prior, current)
         with self.encoder_gradients():
-            features: Features = self.encoder(torch.cat([prior, current]).contiguous())
-        return features.map
+            return encode_pairs(self.encoder, prior, current, has_prior)
 
     def tokens(self, maps: Tensor) -> Tensor:
         """(2b, c, g, g) -> (2b, n, c), averaged down to `grid` and standardised."""
