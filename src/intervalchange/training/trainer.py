@@ -31,7 +31,7 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
-from intervalchange.training.weights import WeightAverage, check_loaded
+from intervalchange.training.weights import WeightAverage, load_weights
 
 LOG_EVERY = 10
 ENDLESS = 10_000
@@ -347,8 +347,11 @@ class MethodTrainer(Trainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Not needed: see `training_step`."""
 
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        check_loaded(self.model, load_result, self.folder.checkpoints)
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if model is not None:  # Of FSDP, whose shards are read by accelerate.
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_weights(self.model, Path(resume_from_checkpoint) / "model.safetensors")
 
 
 def bf16_on_a_cpu() -> ExitStack:

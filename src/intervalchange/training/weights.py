@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from intervalchange.blocks.encoder_weights import with_library_names
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 
@@ -44,12 +46,13 @@ class WeightAverage:
 
 def load_checkpoint(model: Method, folder: Path) -> None:
     """The weights of a checkpoint into a model: their moving average where there is one."""
-    file = folder / AVERAGE if (folder / AVERAGE).is_file() else folder / "model.safetensors"
-    check_loaded(model, model.load_state_dict(model.with_current_names(load_file(file)), strict=False), folder)
+    load_weights(model, folder / AVERAGE if (folder / AVERAGE).is_file() else folder / "model.safetensors")
 
 
-def check_loaded(model: Method, result: Any, where: Path) -> None:
-    """Raise a RunError where weights did not fit. Tied weights are stored once."""
+def load_weights(model: Method, file: Path) -> None:
+    """All weights of a file into a model. Raises RunError where they do not fit. Tied weights are stored once."""
+    tensors: dict[str, Tensor] = with_library_names(model, model.with_current_names(load_file(file)))
+    result, where = model.load_state_dict(tensors, strict=False), file.parent
     missing = sorted(set(result.missing_keys) - set(model.all_tied_weights_keys))
     if missing or result.unexpected_keys:
         raise RunError(

@@ -327,7 +327,12 @@ class Method(PreTrainedModel):
             super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers has no types for it
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Weights (safetensors), config.json and the tokenizer into a folder."""
+        """Weights (safetensors) under the names that they have here, config.json and the tokenizer into a folder.
+
+        transformers would write parts of its own (a Swin, a ViT) under the names that they had when they were
+        published, which whoever reads the file would have to turn back.
+        """
+        kwargs.setdefault("save_original_format", False)
         with without_bars():
             super().save_pretrained(save_directory, *args, **kwargs)
         self.tokenizer.save_pretrained(save_directory)
