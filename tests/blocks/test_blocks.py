@@ -26,6 +26,9 @@ ANSWERS = [
     "left lower area",
     "plate-like ground-glass",
     "yes",
+    # Post-locations of the released data.
+    *("the lung bases", "the soft tissues", "the right apical region", "the left mid to lower hemithorax"),
+    *("the medial right lung base", "the lower and probably also middle lobe", "the lower lungs", "the upper lobes"),
 ]
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 import toy
 from safetensors.torch import load_file
-from transformers import PreTrainedModel, ViTMAEConfig, ViTMAEModel
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, ViTMAEConfig, ViTMAEModel
 
 from intervalchange.blocks.encoders import HubEncoder
+from intervalchange.blocks.tokenizer import template_tokenizer
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.inference import load
 from intervalchange.methods.ved.answer import Ved, VedConfig
@@ -149,3 +151,55 @@ def test_a_run_with_a_swin_of_the_hub_ends_is_continued_and_read(
     again = load_file(run / "model.safetensors")
     assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
     assert isinstance(load(run).model.encoder, HubEncoder)
+
+
+# --- the words of an earlier version -------------------------------------------------------------------------------
+
+
+def earlier_tokenizer() -> PreTrainedTokenizerFast:
+    """The first words of ours alone, with the same ids."""
+    tokenizer = template_tokenizer()
+    facts = json.loads(tokenizer.backend_tokenizer.to_str())
+    kept = len(tokenizer) - 10
+    facts["model"]["vocab"] = {word: index for word, index in facts["model"]["vocab"].items() if index < kept}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(facts)),
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+    )
+
+
+def test_a_run_of_a_version_with_fewer_words_loads_and_is_started_from(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = VedConfig(pixels=64, encoder_widths=(8,), stem_stride=8, **DECODER)
+    earlier, ours = Ved(config, tokenizer=earlier_tokenizer()), Ved(config)
+    new = len(ours.tokenizer) - len(earlier.tokenizer)
+    assert new == 10
+    earlier.save_pretrained(tmp_path)
+    again = Ved.from_pretrained(tmp_path)
+    assert same(again, earlier)
+    assert again.tokenizer.get_vocab() == earlier.tokenizer.get_vocab()
+    before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    assert " 0 missing, 0 unexpected" in start_from(ours, tmp_path)
+    theirs = earlier.state_dict()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor[: len(theirs[name])] if tensor.ndim else tensor, theirs[name])
+        if tensor.shape != theirs[name].shape:
+            assert torch.equal(tensor[-new:], before[name][-new:])
+
+
+def test_a_run_that_an_earlier_version_began_is_continued_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, options = toy.cohort(tmp_path / "cohort"), {"train.batch_size": 16, "train.max_steps": 2}
+    with monkeypatch.context() as earlier:
+        earlier.setattr("intervalchange.methods.base.method.load_tokenizer", lambda vocabulary: earlier_tokenizer())
+        run = train("question_only/answer", prepared, tmp_path / "run", "tiny", overrides=options)
+    words = json.loads((run / "tokenizer.json").read_text())["model"]["vocab"]
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "finished": False}))
+    train("question_only/answer", prepared, run, "tiny", overrides=options)
+    assert json.loads((run / "tokenizer.json").read_text())["model"]["vocab"] == words
+    assert len(words) == len(template_tokenizer()) - 10

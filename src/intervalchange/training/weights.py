@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from intervalchange.blocks.encoder_weights import with_library_names
+from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 
@@ -60,3 +63,21 @@ def load_weights(model: Method, file: Path) -> None:
             where=where,
             remedy="Use the version of intervalchange that wrote them.",
         )
+
+
+def with_new_words(model: Method, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    """Tensors of a run whose vocabulary is the beginning of this model's: the rows of the words that it did not know
+    are the model's own. Any other run's as they are."""
+    if not (run / "tokenizer.json").is_file():
+        return tensors
+    theirs, ours = load_tokenizer(str(run)).get_vocab(), model.tokenizer.get_vocab()
+    if len(theirs) >= len(ours) or any(ours.get(word) != index for word, index in theirs.items()):
+        return tensors
+    own = model.state_dict()
+
+    def grown(name: str, tensor: Tensor) -> Tensor:
+        shape = own[name].shape if name in own else tensor.shape
+        of_words = shape[:1] == (len(ours),) and tensor.shape == (len(theirs), *shape[1:])
+        return torch.cat([tensor, own[name][len(theirs) :].to(tensor)]) if of_words else tensor
+
+    return {name: grown(name, tensor) for name, tensor in tensors.items()}
