@@ -26,6 +26,9 @@ from intervalchange.errors import ConfigError
 
 Backbone = Literal["conv", "pyramid", "efficientnet_lite0", "resnet50", "hub"]
 
+_PROBE = 256
+"""Side of the film by which a model of the hub shows its shape, where it reads any."""
+
 Shape = tuple[tuple[int, int], ...]
 """(width, stride) of the maps of an encoder, fine to coarse."""
 
@@ -157,28 +160,19 @@ class HubEncoder(nn.Module):
                 "a ViT-MAE hides three quarters of the patches of a film, at random.",
                 remedy='Describe it as a plain one in --model.hub_model: "model_type": "vit"; its weights fit.',
             )
-        self.network = AutoModel.from_config(config, **bare)
         self.channels, self.side = int(getattr(config, "num_channels", 3)), getattr(config, "image_size", None)
-        with torch.device("meta"), torch.no_grad():
-            film = torch.empty(1, 1, *(self._size or (256, 256)))
-            self.width, cells = self._features(AutoModel.from_config(config, **bare).eval(), film).map.shape[1:3]
-        self.stride = film.shape[-2] // cells
-
-    @property
-    def _size(self) -> tuple[int, int] | None:
-        """Rows and columns of the films that the model was made for; None where it reads any."""
-        if self.side is None:
-            return None
-        return (self.side, self.side) if isinstance(self.side, int) else (int(self.side[0]), int(self.side[1]))
+        with torch.device("meta"), torch.no_grad():  # What it makes of a film, without computing it.
+            self.network = AutoModel.from_config(config, **bare).eval()
+            self.width, rows = self(torch.empty(1, 1, _PROBE, _PROBE)).map.shape[1:3]
+        side = self.side if isinstance(self.side, int) else self.side[0] if self.side else _PROBE
+        self.stride = side // rows
+        self.network = AutoModel.from_config(config, **bare)
 
     def forward(self, films: Tensor) -> Features:
-        if self._size is not None:
-            films = F.interpolate(films, size=self._size, mode="bilinear", align_corners=False, antialias=True)
-        return self._features(self.network, films)
-
-    def _features(self, network: nn.Module, films: Tensor) -> Features:
-        """Films of the size that the model reads -> what it makes of them."""
-        state = network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
+        if self.side is not None:
+            side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
+            films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
+        state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
         if state.ndim == 4:
             return Features(state)
         grid = int(state.shape[1] ** 0.5)
