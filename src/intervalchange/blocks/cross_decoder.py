@@ -6,7 +6,7 @@ reads a memory of film tokens. Keys and values of both are cached while an answe
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from intervalchange.blocks.tokenizer import Tokens
 
 
 class CrossLanguageModel(BertGenerationDecoder):
-    """BertGeneration with a table of its own for the words that it writes."""
+    """BertGeneration with a plain layer for the words that it writes: its own, or the table that it reads them with."""
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "bert.embeddings.word_embeddings.weight"}
 
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)
@@ -54,7 +56,9 @@ class CrossDecoder(PrefixDecoder):
         dropout: float,
         activation: Literal["gelu", "relu"] = "gelu",
         word_dropout: float = 0.0,
+        tied_words: bool = False,
     ) -> None:
+        """tied_words: words are written with the table that they are read with."""
         config = BertGenerationConfig(
             **special_ids(tokenizer),
             vocab_size=len(tokenizer),
@@ -70,7 +74,7 @@ class CrossDecoder(PrefixDecoder):
             layer_norm_eps=1e-5,
             is_decoder=True,
             add_cross_attention=True,
-            tie_word_embeddings=False,
+            tie_word_embeddings=tied_words,
         )
         super().__init__(CrossLanguageModel(config), tokenizer, word_dropout)
 
