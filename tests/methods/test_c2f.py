@@ -251,7 +251,7 @@ def test_a_repetition_penalty_changes_answers() -> None:
     answers = []
     for penalty in (1.0, 1e6):
         answerer = model("c2f/answer", repetition_penalty=penalty).eval()
-        (context,) = [answerer.context(answerer.encode_films(toy.batch(1)), toy.batch(1))]
+        context = answerer.context(answerer.encode_films(toy.batch(1)), toy.batch(1))
         answers.append(answerer.generate(context).ids[0].tolist())
     assert len(set(answers[1])) == len(answers[1])
     assert len(set(answers[0])) < len(answers[0])

@@ -6,7 +6,7 @@ reads a memory of film tokens. Keys and values of both are cached while an answe
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from intervalchange.blocks.tokenizer import Tokens
 class CrossLanguageModel(BertGenerationDecoder):
     """BertGeneration with a plain layer for the words that it writes: its own, or the table that it reads them with."""
 
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "bert.embeddings.word_embeddings.weight"}
+    _tied_weights_keys = {"lm_head.weight": "bert.embeddings.word_embeddings.weight"}  # noqa: RUF012
 
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)

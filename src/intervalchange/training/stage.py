@@ -54,7 +54,7 @@ def train(
         return folder.path
     checkpoint = folder.clear()
     trainer = MethodTrainer(
-        partial(_new_model, kind, config, tuple(map(Path, sources)), checkpoint and checkpoint.path, training),
+        partial(_new_model, kind, config, tuple(map(Path, sources)), checkpoint.path if checkpoint else None, training),
         preset.train,
         folder,
         training,
