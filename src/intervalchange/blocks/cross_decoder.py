@@ -25,6 +25,8 @@ class CrossLanguageModel(BertGenerationDecoder):
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)
         self.lm_head: nn.Linear = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.bert.embeddings.word_embeddings.weight
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head

@@ -41,9 +41,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from intervalchange.blocks.decoders import AnswerDecoder
 from intervalchange.blocks.tokenizer import Tokens
+from intervalchange.errors import ConfigError
 from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Context, DecoderConfig
 from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import Method
@@ -63,6 +65,13 @@ class C2FConfig(AlignConfig, DecoderConfig):
     decoder_width: int = 96
     repetition_penalty: float = 1.0
     """Divides the scores of words that the answer has already (Keskar et al. 2019); 1 for none."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.repetition_penalty <= 0:
+            raise ConfigError(
+                f"model option 'repetition_penalty' is {self.repetition_penalty}.", remedy="It is above 0; 1 is none."
+            )
 
 
 class C2F(C2FAlign, Answerer):
@@ -94,12 +103,12 @@ class C2F(C2FAlign, Answerer):
         return self.answer_context(self.fuse_question(self.fuse_films(films), batch["question"]))
 
     def generate(self, context: Context) -> Tokens:
+        config, more = self.config, {}
+        if config.repetition_penalty != 1:
+            penalty: Any = RepetitionPenaltyLogitsProcessor(config.repetition_penalty)
+            more["logits_processor"] = LogitsProcessorList([penalty])
         return self.decoder.generate(
-            context.prefix,
-            context.mask,
-            limit=self.config.answer_tokens,
-            beams=self.config.beams,
-            repetition_penalty=self.config.repetition_penalty,
+            context.prefix, context.mask, limit=config.answer_tokens, beams=config.beams, **more
         )
 
     def attributed(self, films: EncodedPair) -> Sequence[Tensor]:
