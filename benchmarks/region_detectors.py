@@ -25,7 +25,8 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.methods import method_class
 from intervalchange.methods.c2f.anatomy import RegionOutputs, RegionTargets, region_metrics, region_targets
-from intervalchange.training.trainer import batches, rate_at
+from intervalchange.training.schedule import rate_at
+from intervalchange.training.trainer import batches
 
 PIXELS, BATCH = 128, 32
 RATES = {"queries": 2e-3, "rt_detr_v2": 5e-4, "d_fine": 5e-4}

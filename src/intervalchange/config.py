@@ -22,6 +22,8 @@ SIZES = ("tiny", "small", "paper")
 SECTIONS = ("model", "train")
 """Of a preset, and of the options `--model.NAME` and `--train.NAME`."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["adamw", "adam"]
+Schedule = Literal["cosine", "linear", "constant", "inverse_sqrt"]
 
 
 @dataclass
@@ -40,7 +42,16 @@ class TrainConfig:
     accumulation: int = 1
     """Batches whose gradients are summed before a step."""
     learning_rate: float = 1e-4
-    """Peak of the cosine schedule."""
+    """Its peak, after the warm-up."""
+    optimizer: Optimizer = "adamw"
+    """`adam`: the decay is added to the gradient, of every parameter, as in many published codes."""
+    beta2: float = 0.999
+    """Decay of the optimiser's mean of squared gradients."""
+    schedule: Schedule = "cosine"
+    """Of the learning rate after the warm-up: half a cosine or a line to zero, constant, or as 1 / sqrt(step)."""
+    decay_steps: tuple[int, ...] = ()
+    """Steps from which the rate is multiplied by `decay`, once more at each."""
+    decay: float = 0.1
     weight_decay: float = 0.05
     """AdamW decay; biases and norms are spared."""
     warmup: float = 0.05
@@ -72,7 +83,7 @@ class TrainConfig:
     """Stop after so many validations without a better score; 0 for never."""
 
     def __post_init__(self) -> None:
-        self.kinds = tuple(self.kinds)
+        self.kinds, self.decay_steps = tuple(self.kinds), tuple(self.decay_steps)
         positive = ("batch_size", "accumulation", "learning_rate", "eval_cases")
         wrong = [name for name in positive if getattr(self, name) <= 0]
         wrong += [item.name for item in fields(self) if item.type in ("int", "float") and getattr(self, item.name) < 0]
@@ -83,9 +94,14 @@ class TrainConfig:
             raise ConfigError(
                 f"train option 'warmup' is {self.warmup}.", remedy="It is a part of the training: 0 to 1."
             )
-        if self.average >= 1 or self.equalise > 1:
-            name = "average" if self.average >= 1 else "equalise"
+        shares = {"average": self.average < 1, "beta2": self.beta2 < 1, "equalise": self.equalise <= 1}
+        if not all(shares.values()):
+            name = next(name for name, fits in shares.items() if not fits)
             raise ConfigError(f"train option {name!r} is {getattr(self, name)}.", remedy="It is from 0 up to 1.")
+        if self.schedule == "inverse_sqrt" and not self.warmup:
+            raise ConfigError(
+                "the inverse square root falls from the end of the warm-up.", remedy="Set --train.warmup above 0."
+            )
         if not 0 < self.share <= 1:
             raise ConfigError(f"train option 'share' is {self.share}.", remedy="It is above 0 and at most 1.")
         if not (self.epochs or self.max_steps or self.minutes):

@@ -237,3 +237,57 @@ EKAID_REGIONS: tuple[str, ...] = (
     *("cardiac silhouette", "cavoatrial junction", "right atrium", "carina"),
 )
 """The 26 regions of EKAID, in the order of its gold annotations."""
+
+C2F_LABELS: tuple[str, ...] = (
+    *("lung opacity", "pleural effusion", "atelectasis", "lobar/segmental collapse", "enlarged cardiac silhouette"),
+    *("airspace opacity", "consolidation", "tortuous aorta", "calcified nodule", "lung lesion"),
+    *("mass/nodule (not otherwise specified)", "pulmonary edema/hazy opacity", "costophrenic angle blunting"),
+    *("vascular congestion", "vascular calcification", "linear/patchy atelectasis", "elevated hemidiaphragm"),
+    *("pleural/parenchymal scarring", "hydropneumothorax", "pneumothorax", "enlarged hilum"),
+    *("multiple masses/nodules", "hyperaeration", "mediastinal widening", "vascular redistribution"),
+    *("mediastinal displacement", "spinal degenerative changes", "superior mediastinal mass/enlargement", "scoliosis"),
+    *("sub-diaphragmatic air", "hernia", "spinal fracture", "bone lesion"),
+    *("increased reticular markings/ild pattern", "infiltration", "pneumomediastinum", "bronchiectasis", "cyst/bullae"),
+)
+"""The 38 labels of C2F by their names in Chest ImaGenome, in the order of its nodes, after the regions."""
+
+C2F_TEXTS = MappingProxyType(
+    {
+        **{
+            f"{side} {part} lung zone": f"{side} {part} lung" for side in ("right", "left") for part in ("upper", "mid")
+        },
+        **{f"{side} lower lung zone": f"{side} lower lung" for side in ("right", "left")},
+        **{f"{side} hilar structures": f"{side} hilar" for side in ("right", "left")},
+        **{f"{side} apical zone": f"{side} apical" for side in ("right", "left")},
+        "aortic arch": "aorta",
+        "lobar/segmental collapse": "pneumonia",
+        "enlarged cardiac silhouette": "enlargement of the cardiac silhouette",
+        "airspace opacity": "lung opacity",
+        "tortuous aorta": "tortuosity of the thoracic aorta",
+        "calcified nodule": "calcification",
+        "lung lesion": "lung opacity",
+        "mass/nodule (not otherwise specified)": "granuloma",
+        "pulmonary edema/hazy opacity": "edema",
+        "costophrenic angle blunting": "blunting of the costophrenic angle",
+        "linear/patchy atelectasis": "linear atelectasis",
+        "elevated hemidiaphragm": "pneumomediastinum",
+        "pleural/parenchymal scarring": "contusion",
+        "hydropneumothorax": "pneumothorax",
+        "enlarged hilum": "hilar congestion",
+        "multiple masses/nodules": "granuloma",
+        "hyperaeration": "emphysema",
+        "mediastinal widening": "cardiomegaly",
+        "vascular redistribution": "vascular congestion",
+        "mediastinal displacement": "pleural thickening",
+        "spinal degenerative changes": "scoliosis",
+        "superior mediastinal mass/enlargement": "cardiomegaly",
+        "sub-diaphragmatic air": "air collection",
+        "spinal fracture": "fracture",
+        "bone lesion": "fracture",
+        "increased reticular markings/ild pattern": "pneumonia",
+        "infiltration": "edema",
+        "bronchiectasis": "hypoxemia",
+        "cyst/bullae": "pneumothorax",
+    }
+)
+"""Region or label -> its text in C2F's graph where that is another: words of the questions, several of them wrong."""

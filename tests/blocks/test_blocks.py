@@ -26,6 +26,9 @@ ANSWERS = [
     "left lower area",
     "plate-like ground-glass",
     "yes",
+    # Post-locations of the released data.
+    *("the lung bases", "the soft tissues", "the right apical region", "the left mid to lower hemithorax"),
+    *("the medial right lung base", "the lower and probably also middle lobe", "the lower lungs", "the upper lobes"),
 ]
 
 
@@ -34,6 +37,27 @@ def test_template_tokenizer_is_lossless(answer: str) -> None:
     tokens = encode(TOKENIZER, [answer], bos=True, eos=True)
     assert TOKENIZER.unk_token_id not in tokens.ids
     assert decode(TOKENIZER, tokens.ids) == [answer]
+
+
+RELEASED = """
+what abnormalities are seen in the soft tissues ? atelectasis is there edema no located on left side or right level
+pneumothorax minimal has changed compared to reference image main an additional finding of than . missing findings
+fracture , lung opacity and pleural effusion this apical area where small consolidation pneumonia evidence any
+thickening yes pa view bibasilar middle mild type compressive cardiomegaly retrocardiac bilateral multifocal which taken
+patchy emphysema base vascular congestion interstitial region upper hernia layering parenchymal rib ap nothing
+calcification enlargement cardiac silhouette infection moderate lower heart failure hilar basilar tortuosity thoracic
+aorta linear descending basal plate-like blunting costophrenic angle from lungs subtle mid lobe dense thymoma severe air
+collection bases scoliosis granuloma hematoma calcified focal pneumomediastinum scattered gastric distention pericardial
+contusion increasing acute massive moderately hypertensive disease mildly lobes hemithorax hypoxemia ground-glass large
+minimally medial probably also obstructive apicolateral decreasing multi-focal
+"""
+"""The words of the released questions and answers (Medical-Diff-VQA; EKAID's vocab_mimic_VQA.json)."""
+
+
+def test_template_tokenizer_knows_every_released_word() -> None:
+    words = set(RELEASED.split())
+    assert len(words) == 146
+    assert [word for word in words if TOKENIZER.unk_token_id in encode(TOKENIZER, [word]).ids] == []
 
 
 def test_template_tokenizer_knows_every_question() -> None:

@@ -11,7 +11,6 @@ from parity_golden import (
     Held,
     agrees,
     differs,
-    faulty,
     fill,
     golden,
     linears,
@@ -23,6 +22,7 @@ from torch.nn import functional as F
 
 from intervalchange.blocks.cross_decoder import CrossDecoder
 from intervalchange.blocks.tokenizer import Tokens
+from intervalchange.config import load_preset
 from intervalchange.losses.contrastive import (
     first_of_candidates,
     masked_features,
@@ -166,8 +166,7 @@ def plural_ofa_decoder_layer(z: Golden) -> Comparisons:
 
 @golden(
     "ved_decoder",
-    agrees("logits@filled_head", "loss@filled_head", "grad.memory@filled_head", "grad.words@table_and_head"),
-    faulty("1.11", "the head is tied to the table of words there, free here", "grad.words", "tied"),
+    agrees("logits", "loss", "grad.memory", "grad.words", "tied@paper"),
 )
 def ved_decoder(z: Golden) -> Comparisons:
     c = z.configuration
@@ -179,13 +178,14 @@ def ved_decoder(z: Golden) -> Comparisons:
         feedforward=c["intermediate_size"],
         positions=c["max_position_embeddings"],
         dropout=0.0,
+        tied_words=True,
     ).eval()
     model: Any = ours.language_model
     own = set(model.bert.state_dict())
     left = model.bert.load_state_dict({k: v for k, v in z.sub("bert.").items() if k in own}, strict=False)
     assert not left.missing_keys, left
     table = model.bert.embeddings.word_embeddings.weight
-    fill(model.lm_head.weight, z.w["bert.embeddings.word_embeddings.weight"])
+    assert model.lm_head.weight is table
     fill(model.lm_head.bias, z.w["lm_head.decoder.bias"])
     question, answer = z.i["question"], z.i["answer"][:, 1:]
     (memory,) = z.leaves("memory")
@@ -196,28 +196,24 @@ def ved_decoder(z: Golden) -> Comparisons:
         encoder_hidden_states=memory,
         encoder_attention_mask=z.i["memory_mask"],
     )
-    yield "logits@filled_head", Held(logits, z.o["logits"][:, question.shape[1] : -1])
+    yield "logits", Held(logits, z.o["logits"][:, question.shape[1] : -1])
     loss = F.cross_entropy(logits.flatten(0, 1), answer.flatten())
-    tied = model.lm_head.weight is table
-    asked = (memory, table) if tied else (memory, table, model.lm_head.weight)
-    grads = torch.autograd.grad(loss, asked)
-    yield "loss@filled_head", loss
-    yield "grad.memory@filled_head", grads[0]
-    yield "grad.words@table_and_head", sum(grads[2:], grads[1])
+    grads = torch.autograd.grad(loss, (memory, table))
+    yield "loss", loss
+    yield "grad.memory", grads[0]
     yield "grad.words", grads[1]
-    yield "tied", Held(torch.tensor(tied), torch.tensor(True))
+    yield "tied@paper", Held(torch.tensor(load_preset("ved/answer", "paper").model["tied_words"]), torch.tensor(True))
 
 
 @golden(
     "ved_difference_embedding",
-    agrees("tokens@with_reference"),
-    faulty("1.11", "the vectors are drawn with deviation .5; published .03125", "configuration.drawn_with_deviation"),
+    agrees("tokens@with_reference", "configuration.drawn_with_deviation@paper"),
     differs("a pair without a reference masks the tokens of the film that is not there", "mask"),
 )
 @torch.no_grad()
 def ved_difference_embedding(z: Golden) -> Comparisons:
     main, reference = z.i["features"].unbind(1)
-    ours = DifferenceEmbedding(main.shape[-1])
+    ours = DifferenceEmbedding(main.shape[-1], load_preset("ved/answer", "paper").model["difference_spread"])
     there = z.i["images_mask"][:, 1] != 0
     fill(ours.films.weight, z.w["pos_encoding"].flip(0))
     prior, current = ours(torch.cat([reference, main])).chunk(2)
@@ -226,4 +222,4 @@ def ved_difference_embedding(z: Golden) -> Comparisons:
     both = torch.cat([torch.ones(len(main), length), there.float()[:, None].expand(-1, length)], dim=1)
     yield "mask", both.bool()
     drawn = torch.tensor(float(ours.films.spread))
-    yield "configuration.drawn_with_deviation", Held(drawn, torch.tensor(1024**-0.5), 1e-6)
+    yield "configuration.drawn_with_deviation@paper", Held(drawn, torch.tensor(1024**-0.5), 1e-6)

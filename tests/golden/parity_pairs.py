@@ -11,7 +11,6 @@ from parity_golden import (
     Held,
     agrees,
     differs,
-    faulty,
     fill,
     golden,
     linear,
@@ -27,15 +26,9 @@ from torch.nn import functional as F
 from intervalchange.blocks.cross_decoder import CrossDecoder
 from intervalchange.blocks.pair_attention import PairAttention
 from intervalchange.blocks.tokenizer import Tokens
-from intervalchange.losses.contrastive import (
-    answer_matching,
-    cosine_logits,
-    matches,
-    multi_positive,
-)
-from intervalchange.losses.labels import masked_bce
-from intervalchange.losses.local_alignment import word_logits
-from intervalchange.methods.c2f.align import AlignConfig
+from intervalchange.config import load_preset
+from intervalchange.losses.contrastive import answer_matching, matches
+from intervalchange.methods.c2f.contrast import SCALE, coarse_logits, contrast_loss, fine_logits
 from intervalchange.methods.c2f.graph import GraphConvolution, normalised
 from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
 
@@ -201,14 +194,13 @@ def c2f_mccformer_d(z: Golden) -> Comparisons:
 
 @golden(
     "c2f_mccformer_s",
-    agrees("pair", "f_diff@prior-current"),
-    faulty("1.8", "MCCFormers-S is what is published; AlignConfig.pairing is D", "pairing"),
+    agrees("pair", "f_diff@prior-current", "pairing@paper"),
     differs(_SIGN, "f_diff"),
 )
 @torch.no_grad()
 def c2f_mccformer_s(z: Golden) -> Comparisons:
     yield from _c2f_mccformer(z, "S")
-    yield "pairing", Held({str(AlignConfig().pairing)}, {"S"})
+    yield "pairing@paper", Held({str(load_preset("c2f/align", "paper").model["pairing"])}, {"S"})
 
 
 @golden(
@@ -230,32 +222,29 @@ def c2f_graph(z: Golden) -> Comparisons:
 
 @golden(
     "c2f_contrast",
-    agrees("local_logits@switches", "local_loss@switches", "grad.tokens@switches", "grad.words@switches"),
-    agrees("global_logits", "global_loss@bce", "grad.seen@bce", "grad.said@bce", "match@upper_half"),
-    faulty("1.9", "cosines in the attention, learnt scale; no option (the mean over words is declared)",
-           "local_logits", "local_loss"),
+    agrees("local_logits", "local_loss", "grad.tokens", "grad.words", "contrast@paper"),
+    agrees("global_logits", "global_loss", "grad.seen", "grad.said", "match@upper_half"),
     differs("both contrasts are symmetric; the code has half of the matrix", "match"),
-)  # fmt: skip
+)
 def c2f_contrast(z: Golden) -> Comparisons:
     tokens, spoken = z.leaves("tokens", "words")
     here, mask = torch.ones(tokens.shape[:2]), _spoken(z, spoken.shape[1])
-    logits = word_logits(tokens, here, spoken, mask, 50.0, normalise=False, aggregation="sum")
-    loss = masked_bce(logits, z.o["match"])
-    yield "local_logits@switches", logits
-    yield "local_loss@switches", loss
+    counted = mask.any(1)
+    logits = fine_logits("published", tokens, here, spoken, mask, SCALE)
+    loss = contrast_loss("published", logits, z.o["match"], counted)
+    yield "local_logits", logits
+    yield "local_loss", loss
     for name, grad in zip(("tokens", "words"), torch.autograd.grad(loss, (tokens, spoken)), strict=True):
-        yield f"grad.{name}@switches", grad
+        yield f"grad.{name}", grad
     codes = torch.unique(z.i["keyword_ids"], dim=0, return_inverse=True)[1]
-    ours = word_logits(tokens, here, spoken, mask, 10.0)
-    yield "local_logits", ours
-    yield "local_loss", multi_positive(ours, matches(codes))
     seen, said = z.leaves("seen", "said")
-    logits = cosine_logits(seen, said, torch.tensor(10.0))
-    loss = masked_bce(logits, z.o["match"])
+    logits = coarse_logits(seen, said, SCALE)
+    loss = contrast_loss("published", logits, z.o["match"], counted)
     yield "global_logits", logits
-    yield "global_loss@bce", loss
+    yield "global_loss", loss
     for name, grad in zip(("seen", "said"), torch.autograd.grad(loss, (seen, said)), strict=True):
-        yield f"grad.{name}@bce", grad
+        yield f"grad.{name}", grad
+    yield "contrast@paper", Held({str(load_preset("c2f/align", "paper").model["contrast"])}, {"published"})
     yield "match@upper_half", matches(codes).triu()
     yield "match", matches(codes)
 

@@ -12,7 +12,7 @@ from intervalchange.blocks.tokenizer import Tokens, template_tokenizer
 from intervalchange.config import load_preset
 from intervalchange.data.answer_words import key_vocabulary
 from intervalchange.errors import ConfigError
-from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
+from intervalchange.findings import C2F_LABELS, C2F_REGIONS, EKAID_REGIONS
 from intervalchange.grammar import NOTHING
 from intervalchange.methods import method_class
 from intervalchange.methods.c2f.align import C2FAlign
@@ -30,6 +30,9 @@ ROWS = [
     {"region_names": EKAID_REGIONS},
     {"findings": ("edema", "pleural effusion")},
     {"aliases": ("aortic arch=aorta",)},
+    {"contrast": "published", "slots": 0},
+    {"findings": ("imagenome",), "aliases": ("published",)},
+    {"graph_dropout": 0.5, "pair_dropout": 0.5, "dropout": 0.1},
 ]
 
 
@@ -199,14 +202,59 @@ def test_paper_size_has_the_published_parts() -> None:
     paper = load_preset("c2f/answer", "paper").model
     kind = method_class("c2f/answer")
     for change, part, count in (
-        ({}, "pairs", 14.9),
-        ({"pairing": "S", "pair_feedforward": 2048}, "pairs", 11.7),
+        ({}, "pairs", 11.7),
+        ({"pairing": "D", "pair_feedforward": 3072}, "pairs", 14.9),
         ({}, "graph", 1.6),
     ):
         with torch.device("meta"):
             built = kind(kind.config_class(**{**paper, **change}), tokenizer=template_tokenizer())
         millions = sum(parameter.numel() for parameter in getattr(built, part).parameters()) / 1e6
         assert millions == pytest.approx(count, rel=0.02), (part, change)
+
+
+def test_the_paper_preset_is_the_published_code() -> None:
+    """62 nodes of 24 regions and 38 labels; the numbers of the code and of its optimiser."""
+    paper = load_preset("c2f/answer", "paper")
+    config = C2FConfig(**paper.model)
+    assert (len(config.node_texts), len(set(config.node_texts))) == (62, 50)
+    assert config.findings == C2F_LABELS
+    assert (config.node_texts[17], config.node_texts[24 + 16]) == ("aorta", "pneumomediastinum")
+    assert (config.pairing, config.pair_dropout, config.graph_dropout, config.repetition_penalty) == (
+        "S",
+        0.1,
+        0.5,
+        1.2,
+    )
+    train = paper.train
+    assert (train.optimizer, train.learning_rate, train.weight_decay, train.max_steps) == ("adam", 6e-6, 1e-5, 400_000)
+    assert load_preset("c2f/diseases", "paper").train.learning_rate == 1e-6
+    unknown = template_tokenizer().unk_token_id
+    words = template_tokenizer()(list(config.node_texts), add_special_tokens=False)["input_ids"]
+    said = {text for text, ids in zip(config.node_texts, words, strict=True) if unknown in ids}
+    assert said == {"cavoatrial junction"}, "the texts are words of the questions"
+
+
+def test_the_published_contrast_has_fixed_scales_and_no_first_token() -> None:
+    torch.manual_seed(0)
+    published = model("c2f/align", contrast="published")
+    assert not [name for name, _ in published.named_parameters() if name.endswith("_scale")]
+    batch = toy.batch(4)
+    question = published.fuse_question(published.fuse_films(published.encode_films(batch)), batch.question)
+    given = published._contrasts(question, batch)
+    question.tokens[:, published.config.slots] = 0
+    changed = published._contrasts(question, batch)
+    assert given["fine"] == changed["fine"]
+    assert given["coarse"] != changed["coarse"]
+
+
+def test_a_repetition_penalty_changes_answers() -> None:
+    answers = []
+    for penalty in (1.0, 1e6):
+        answerer = model("c2f/answer", repetition_penalty=penalty).eval()
+        context = answerer.context(answerer.encode_films(toy.batch(1)), toy.batch(1))
+        answers.append(answerer.generate(context).ids[0].tolist())
+    assert len(set(answers[1])) == len(answers[1])
+    assert len(set(answers[0])) < len(answers[0])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from intervalchange.data.dataset import FilmDataset, PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import RegionPairs, RegionStore, weight_hash, write_region_store
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
+from intervalchange.findings import C2F_LABELS, C2F_REGIONS, EKAID_REGIONS, FINDINGS
 from intervalchange.inference import load
 from intervalchange.methods import method_class
 from intervalchange.methods.c2f.anatomy import RegionOutputs, region_metrics, region_targets
@@ -63,6 +63,32 @@ def test_a_missing_region_is_missing_and_an_unmarked_film_says_nothing() -> None
     assert only_lungs.presence[0].isnan().tolist() == [False, True, True, True], "a data set that marks only lungs"
 
 
+def test_labels_of_chest_imagenome_are_looked_for(tmp_path: Path) -> None:
+    """38 labels: those of the library in its columns, the others from the film's own labels and the regions they are
+    said to be in."""
+    assert len(set(C2F_LABELS)) == 38
+    kind = method_class("c2f/diseases")
+    config = kind.config_class(**{**load_preset("c2f/diseases", "tiny").model, "findings": ("imagenome",)})
+    assert config.findings == C2F_LABELS
+    assert "vascular calcification" in config.labels
+    assert not {"atelectasis", "airspace opacity", "tortuous aorta"} & {*config.labels}
+    torch.manual_seed(0)
+    model, batch = kind(config), toy.film_batch(2, names=config.labels)
+    chosen = config.labels.index("vascular calcification")
+    batch["labels_current"][:] = 0
+    batch["labels_current"][0, chosen] = 1
+    right = batch.regions[0]["current"][0]
+    said = Region("located", "vascular calcification", right.box)
+    batch["regions"] = [{**sides, "current": (*sides["current"], said)} for sides in batch.regions]
+    config.region_names = ("right lung", "left lung")
+    _, findings, inside, _ = model._targets(batch)
+    column = C2F_LABELS.index("vascular calcification")
+    assert findings[:, column].tolist() == [1, 0]
+    assert inside[0, :, column].tolist() == [1, 0]
+    effusion = FINDINGS.index("pleural effusion")
+    assert torch.equal(findings[:, C2F_LABELS.index("pleural effusion")], batch.findings_current[:, effusion])
+
+
 def test_boxes_of_an_oblong_film_lie_on_their_region(tmp_path: Path) -> None:
     """A bright mark on a film that is not square: its box, after padding and scaling, holds the mark."""
     from intervalchange.data.films import film_from_file
@@ -104,6 +130,16 @@ def test_one_query_a_region_learns_where_regions_are() -> None:
         optimiser.step()
     after = model.eval().validation_scores(model.validation_outputs(batch))["regions.iou"]
     assert after > 0.8 > before
+
+
+@pytest.mark.slow
+def test_38_labels_go_from_the_films_to_the_answers(prepared: Path, tmp_path: Path) -> None:
+    """Labels that the data lack are unknown; the run that follows has a graph of 62 nodes."""
+    labels = {**BRIEF, "model.findings": ["imagenome"]}
+    films = train("c2f/diseases", prepared, tmp_path / "films", "tiny", overrides=labels)
+    texts = {**labels, "model.aliases": ["published"], "model.contrast": "published", "model.slots": 0}
+    run = train("c2f/answer", prepared, tmp_path / "run", "tiny", sources=[films], overrides=texts)
+    assert load(run).model.node_vectors.shape[0] == 62
 
 
 # --- the store -------------------------------------------------------------------------------------------------

@@ -12,13 +12,15 @@ import toy
 
 from intervalchange.blocks.region_queries import RegionView
 from intervalchange.blocks.tokenizer import Tokens, encode, template_tokenizer
+from intervalchange.config import load_preset
 from intervalchange.data.prepared import Prepared
 from intervalchange.data.region_store import write_region_store
 from intervalchange.errors import ConfigError
-from intervalchange.findings import C2F_REGIONS, EKAID_REGIONS
+from intervalchange.findings import C2F_LABELS, C2F_REGIONS, EKAID_REGIONS
 from intervalchange.inference import load
-from intervalchange.methods.ekaid.answer import GRAPHS, Ekaid, QuestionEncoder
+from intervalchange.methods.ekaid.answer import GRAPHS, Ekaid, EkaidConfig, QuestionEncoder
 from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
+from intervalchange.methods.ekaid.knowledge import Knowledge
 from intervalchange.training.listing import meta_model
 from intervalchange.training.stage import train
 
@@ -198,6 +200,21 @@ def test_ekaids_own_regions_and_fewer_findings() -> None:
     output = one(**toy.batch(2))
     assert torch.isfinite(output.loss)
     assert one.encode_films(toy.batch(2)).nodes.shape[:2] == (4, 52)
+
+
+def test_runs_of_before_keep_the_gate_they_were_trained_with() -> None:
+    """A configuration that does not say reads the parts of speech from the LSTM that weighs, as versions before did."""
+    assert EkaidConfig().speech_from == "module"
+    assert {load_preset("ekaid/answer", size).model["speech_from"] for size in ("tiny", "small", "paper")} == {
+        "language"
+    }
+
+
+def test_labels_of_chest_imagenome_belong_to_organs() -> None:
+    known = Knowledge.of(C2F_REGIONS, C2F_LABELS)
+    assert known.findings.any(1).all()
+    kinds = [C2F_LABELS.index(name) for name in ("pulmonary edema/hazy opacity", "pleural effusion")]
+    assert kinds in known.together.tolist() and kinds[::-1] in known.together.tolist()
 
 
 def test_the_published_sizes() -> None:

@@ -181,6 +181,26 @@ def test_a_published_swin_is_loaded_by_name_and_read(tmp_path: Path) -> None:
     assert len(model.eval().answer(batch)) == 2
 
 
+def test_one_table_of_words_is_saved_once_and_loaded(tmp_path: Path) -> None:
+    model = tiny(tied_words=True)
+    language_model = model.decoder.language_model
+    assert language_model.lm_head.weight is language_model.bert.embeddings.word_embeddings.weight
+    free = tiny().decoder.language_model
+    assert free.lm_head.weight is not free.bert.embeddings.word_embeddings.weight
+    model.save_pretrained(tmp_path)
+    again = Ved.from_pretrained(tmp_path)
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+    language_model = again.decoder.language_model
+    assert language_model.lm_head.weight is language_model.bert.embeddings.word_embeddings.weight
+    other = tiny(tied_words=True)
+    assert " 0 missing, 0 unexpected" in start_from(other, tmp_path)
+
+
+def test_the_difference_embedding_is_drawn_as_asked() -> None:
+    drawn = [tiny(decoder_width=256, difference_spread=one).difference_embedding.films.weight for one in (0.5, 0.03125)]
+    assert [one.std().item() for one in drawn] == pytest.approx([0.5, 0.03125], rel=0.15)
+
+
 def test_published_size() -> None:
     """137.9 M in the specification: 86.9 of Swin-B, 51.0 of the decoder."""
     parts = dict(meta_model("ved/answer", "paper").named_children())

@@ -16,6 +16,7 @@ import torch
 import toy
 from safetensors.torch import load_file
 
+from intervalchange.config import TrainConfig, load_preset
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
@@ -24,9 +25,10 @@ from intervalchange.methods.base.method import Method, MethodOutput, answer_scor
 from intervalchange.records import Prediction
 from intervalchange.training import Stage, list_stages, print_stages, train
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
+from intervalchange.training.schedule import rate_at
 from intervalchange.training.sources import refuse_evaluation_data
 from intervalchange.training.stage import start_from
-from intervalchange.training.trainer import EpochSampler, fastest_precision, rate_at
+from intervalchange.training.trainer import EpochSampler, MethodTrainer, fastest_precision
 from intervalchange.training.weights import AVERAGE
 
 STAGE = "real/answer"
@@ -262,6 +264,32 @@ def test_learning_rate_rises_and_falls() -> None:
     assert rates[100] == pytest.approx(0, abs=1e-12)
     assert rate_at(1.5, 0.1) == pytest.approx(0, abs=1e-12)
     assert rate_at(0.0, 0.0) == 1
+
+
+def test_the_other_schedules_and_optimisers(prepared: Path, tmp_path: Path) -> None:
+    assert [rate_at(part, 0.0, "constant") for part in (0.0, 0.5, 1.0)] == [1, 1, 1]
+    assert [rate_at(part, 0.2, "linear") for part in (0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.5, 1, 0.5, 0])
+    assert [rate_at(part, 0.1, "inverse_sqrt") for part in (0.05, 0.1, 0.4)] == pytest.approx([0.5, 1, 0.5])
+    config = TrainConfig(optimizer="adam", beta2=0.99, weight_decay=0.1, schedule="constant", warmup=0.0,
+                         decay_steps=(2, 4), decay=0.5, learning_rate=0.01)  # fmt: skip
+    items = PairDataset(Prepared(prepared), "train", pixels=64, answered=True)
+    kind = method_class("question_only/answer")
+    model = kind(kind.config_class(**load_preset("question_only/answer", "tiny").model))
+    trainer = MethodTrainer(lambda: model, config, RunFolder(tmp_path / "run"), items, {})
+    optimiser = trainer.create_optimizer()
+    assert type(optimiser) is torch.optim.Adam
+    assert {(group["weight_decay"], group["betas"]) for group in optimiser.param_groups} == {(0.1, (0.9, 0.99))}
+    schedule = trainer.create_scheduler(10)
+    rates = []
+    for _ in range(5):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.01, 0.01, 0.005, 0.005, 0.0025])
+    with pytest.raises(ConfigError, match="warm-up"):
+        TrainConfig(schedule="inverse_sqrt", warmup=0.0)
+    with pytest.raises(ConfigError, match="beta2"):
+        TrainConfig(beta2=1.0)
 
 
 def test_selection_scores_by_hand() -> None:

@@ -18,11 +18,15 @@ from intervalchange.blocks.tokenizer import Tokens
 
 
 class CrossLanguageModel(BertGenerationDecoder):
-    """BertGeneration with a table of its own for the words that it writes."""
+    """BertGeneration with a plain layer for the words that it writes: its own, or the table that it reads them with."""
+
+    _tied_weights_keys = {"lm_head.weight": "bert.embeddings.word_embeddings.weight"}  # noqa: RUF012
 
     def __init__(self, config: BertGenerationConfig) -> None:
         super().__init__(config)
         self.lm_head: nn.Linear = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.bert.embeddings.word_embeddings.weight
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head
@@ -54,7 +58,9 @@ class CrossDecoder(PrefixDecoder):
         dropout: float,
         activation: Literal["gelu", "relu"] = "gelu",
         word_dropout: float = 0.0,
+        tied_words: bool = False,
     ) -> None:
+        """tied_words: words are written with the table that they are read with."""
         config = BertGenerationConfig(
             **special_ids(tokenizer),
             vocab_size=len(tokenizer),
@@ -70,7 +76,7 @@ class CrossDecoder(PrefixDecoder):
             layer_norm_eps=1e-5,
             is_decoder=True,
             add_cross_attention=True,
-            tie_word_embeddings=False,
+            tie_word_embeddings=tied_words,
         )
         super().__init__(CrossLanguageModel(config), tokenizer, word_dropout)
 

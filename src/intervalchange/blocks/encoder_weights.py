@@ -17,6 +17,8 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
 
 from intervalchange.blocks.efficientnet_lite import IMAGENET, IMAGENET_FILE, current_names
 from intervalchange.blocks.encoders import (
@@ -78,19 +80,14 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
     `image_encoder.model.`, ... Of several that fit, the one that reads films (`FIRST`) is taken. Raises ConfigError
     where none fits in every tensor, with the options that would.
     """
-    ours = encoder.state_dict()
-    within = "network." if all(name.startswith("network.") for name in ours) else ""
-    inside = {name.removeprefix(within): name for name in ours}
     theirs = in_names_of_transformers(theirs)
     if isinstance(encoder, ResNetEncoder):
         theirs = {name: _one_channel(name, tensor) for name, tensor in theirs.items()}
-    anchor = next(iter(inside))
-    prefixes = {name.removesuffix(anchor) for name in theirs if name.endswith(anchor)}
-    for prefix in sorted(prefixes, key=_rank):
-        found = {full: theirs[prefix + name] for name, full in inside.items() if prefix + name in theirs}
-        lacking = [name for name in ours if name not in found and not name.endswith("num_batches_tracked")]
-        if not lacking and all(found[name].shape == ours[name].shape for name in found):
-            return found
+    found = _fitting(encoder, theirs)
+    if not found and isinstance(encoder, HubEncoder):
+        found = _fitting(encoder, with_library_names(encoder.network, theirs))
+    if found:
+        return found
     options = " ".join(
         f"--model.{name} {value}".replace(", ", ",")
         for name, value in encoder_options(where).items()
@@ -101,6 +98,35 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
         where=where,
         remedy=f"Set {options}." if options else "Set --model.backbone and its widths as they were trained.",
     )
+
+
+def _fitting(encoder: nn.Module, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the preferred encoder among theirs that has this one's names and shapes; empty where none has."""
+    ours = encoder.state_dict()
+    within = "network." if all(name.startswith("network.") for name in ours) else ""
+    inside = {name.removeprefix(within): name for name in ours}
+    anchor = next(iter(inside))
+    prefixes = {name.removesuffix(anchor) for name in theirs if name.endswith(anchor)}
+    for prefix in sorted(prefixes, key=_rank):
+        found = {full: theirs[prefix + name] for name, full in inside.items() if prefix + name in theirs}
+        lacking = [name for name in ours if name not in found and not name.endswith("num_batches_tracked")]
+        if not lacking and all(found[name].shape == ours[name].shape for name in found):
+            return found
+    return {}
+
+
+def with_library_names(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names that this transformers gives its own parts: a version before it gave a Swin or a ViT
+    others, and some versions write those by default. What the model has by its name stays."""
+    renamings = [one for one in get_model_conversion_mapping(model) if not hasattr(one, "operations")]
+    ours = model.state_dict().keys()
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name not in ours:
+            for renaming in renamings:
+                name, _ = renaming.rename_source_key(name)
+        renamed[name] = tensor
+    return renamed
 
 
 def _rank(prefix: str) -> tuple[int, int, str]:

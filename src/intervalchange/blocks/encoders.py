@@ -48,6 +48,9 @@ Backbone = Literal[
     "chexnet",
 ]
 
+_PROBE = 256
+"""Side of the film by which a model of the hub shows its shape, where it reads any."""
+
 
 def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(1, channels // 8), channels)
@@ -152,12 +155,18 @@ class HubEncoder(nn.Module):
         bare = (
             {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
         )
-        self.network = AutoModel.from_config(config, **bare)
+        if config.model_type == "vit_mae":
+            raise ConfigError(
+                "a ViT-MAE hides three quarters of the patches of a film, at random.",
+                remedy='Describe it as a plain one in --model.hub_model: "model_type": "vit"; its weights fit.',
+            )
         self.channels, self.side = int(getattr(config, "num_channels", 3)), getattr(config, "image_size", None)
-        widths = getattr(config, "hidden_sizes", None)
-        self.width = int(widths[-1] if widths else config.hidden_size)
-        depths, patch = getattr(config, "depths", None), getattr(config, "patch_size", None)
-        self.stride = int(patch) * 2 ** (len(depths) - 1 if depths else 0) if patch else 32
+        with torch.device("meta"), torch.no_grad():  # What it makes of a film, without computing it.
+            self.network = AutoModel.from_config(config, **bare).eval()
+            self.width, rows = self(torch.empty(1, 1, _PROBE, _PROBE)).map.shape[1:3]
+        side = self.side if isinstance(self.side, int) else self.side[0] if self.side else _PROBE
+        self.stride = side // rows
+        self.network = AutoModel.from_config(config, **bare)
 
     def forward(self, films: Tensor) -> Features:
         if self.side is not None:

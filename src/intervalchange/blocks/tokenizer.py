@@ -43,6 +43,9 @@ _REPORTS = (
 )
 """Words of the findings and impressions of simulated reports beyond the templates."""
 
+_POST_LOCATIONS = ("soft", "tissues", "region", "lungs", "bases", "lobes", "hemithorax", "medial", "probably", "also")
+"""Words of the released answers beyond the templates: "the lung bases", "the lower and probably also middle lobe"."""
+
 
 def template_words() -> list[str]:
     """Every word and mark of the templates, findings, aliases, levels, types and locations, sorted."""
@@ -57,8 +60,12 @@ def template_words() -> list[str]:
 
 
 def template_tokenizer(more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """The closed-vocabulary tokenizer. more: words after those of the templates."""
-    vocabulary = {token: index for index, token in enumerate((*_SPECIAL, *template_words(), *more))}
+    """The closed-vocabulary tokenizer. more: words after those of the templates.
+
+    A word that is added later comes last, so that those of an earlier version keep their ids.
+    """
+    words = dict.fromkeys((*_SPECIAL, *template_words(), *more, *_POST_LOCATIONS))
+    vocabulary = {word: index for index, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
         [

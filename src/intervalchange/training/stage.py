@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.config import load_preset
 from intervalchange.data.dataset import FilmReader
 from intervalchange.errors import ConfigError, RunError
@@ -21,7 +22,7 @@ from intervalchange.training.provenance import default_options, facts_of
 from intervalchange.training.run_folder import RunFolder
 from intervalchange.training.sources import Items, open_sources, say, training_items, validation_items
 from intervalchange.training.trainer import MethodTrainer, batches
-from intervalchange.training.weights import load_checkpoint
+from intervalchange.training.weights import load_checkpoint, with_new_words
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
         return folder.path
     checkpoint = folder.clear()
     trainer = MethodTrainer(
-        partial(_new_model, kind, config, tuple(Path(source) for source in sources), checkpoint is None, training),
+        partial(_new_model, kind, config, tuple(map(Path, sources)), checkpoint.path if checkpoint else None, training),
         preset.train,
         folder,
         training,
@@ -67,10 +68,13 @@ def train(
     return folder.path
 
 
-def _new_model(kind: type[Method], config: Any, sources: Sequence[Path], fresh: bool, training: Items) -> Method:
-    """A model to train. Called by Trainer, which has set the seed."""
-    model = kind(config)
-    if fresh:
+def _new_model(
+    kind: type[Method], config: Any, sources: Sequence[Path], checkpoint: Path | None, training: Items
+) -> Method:
+    """A model to train, with the words of the checkpoint that it continues from. Called by Trainer, which has set the
+    seed."""
+    model = kind(config, tokenizer=load_tokenizer(str(checkpoint)) if checkpoint else None)
+    if checkpoint is None:
         model.load_pretrained()
         for source in sources:
             say(start_from(model, source))
@@ -83,7 +87,8 @@ def start_from(model: Method, run: Path) -> str:
     path = run / "model.safetensors"
     if not path.is_file():
         raise RunError("there are no weights to start from.", where=run, remedy="Give a finished run folder to --from.")
-    theirs, ours = model.map_pretrained(_tensors_of(run), run), model.state_dict()
+    theirs = with_new_words(model, model.map_pretrained(_tensors_of(run), run), run)
+    ours = model.state_dict()
     fitting = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
     if not fitting:
         raise RunError(

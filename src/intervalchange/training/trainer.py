@@ -31,7 +31,8 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 from intervalchange.training.run_folder import RunFolder
-from intervalchange.training.weights import WeightAverage, check_loaded
+from intervalchange.training.schedule import rate_at
+from intervalchange.training.weights import WeightAverage, load_weights
 
 LOG_EVERY = 10
 ENDLESS = 10_000
@@ -221,9 +222,10 @@ class MethodTrainer(Trainer):
         return EpochSampler(self.training, self.config.seed)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW; biases and norms are not decayed; rates by `Method.rate_factors`."""
+        """AdamW, in which biases and norms are not decayed, or Adam; rates by `Method.rate_factors`."""
         if self.optimizer is None:
             model = self.model if model is None else model
+            coupled = self.config.optimizer == "adam"
             decayed = set(self.get_decay_parameter_names(model))
             factors = self.model.rate_factors()
             groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
@@ -231,20 +233,26 @@ class MethodTrainer(Trainer):
                 if parameter.requires_grad:
                     plain = name.removeprefix("module.")
                     factor = next((value for prefix, value in factors.items() if plain.startswith(prefix)), 1.0)
-                    decay = self.config.weight_decay if name in decayed else 0.0
+                    decay = self.config.weight_decay if coupled or name in decayed else 0.0
                     groups.setdefault((decay, factor * self.config.learning_rate), []).append(parameter)
-            self.optimizer = torch.optim.AdamW(
-                [{"params": group, "weight_decay": decay, "lr": rate} for (decay, rate), group in groups.items()]
+            kind = torch.optim.Adam if coupled else torch.optim.AdamW
+            self.optimizer = kind(
+                [{"params": group, "weight_decay": decay, "lr": rate} for (decay, rate), group in groups.items()],
+                betas=(0.9, self.config.beta2),
             )
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Linear warm-up, then half a cosine to zero, over the steps or the budget, whichever is further."""
+        """Linear warm-up, then the schedule, over the steps or the budget, whichever is further."""
         if self.lr_scheduler is None:
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.create_optimizer(),
-                lambda step: rate_at(max((step + 0.5) / num_training_steps, self.budget_used()), self.config.warmup),
-            )
+            config = self.config
+
+            def factor(step: int) -> float:
+                part = max((step + 0.5) / num_training_steps, self.budget_used())
+                decays = sum(step >= start for start in config.decay_steps)
+                return rate_at(part, config.warmup, config.schedule) * config.decay**decays
+
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.create_optimizer(), factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
@@ -347,8 +355,11 @@ class MethodTrainer(Trainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Not needed: see `training_step`."""
 
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        check_loaded(self.model, load_result, self.folder.checkpoints)
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if model is not None:  # Of FSDP, whose shards are read by accelerate.
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_weights(self.model, Path(resume_from_checkpoint) / "model.safetensors")
 
 
 def bf16_on_a_cpu() -> ExitStack:
@@ -357,13 +368,6 @@ def bf16_on_a_cpu() -> ExitStack:
     stack.enter_context(torch.autocast("cpu", torch.bfloat16))
     stack.enter_context(sdpa_kernel(SDPBackend.MATH))
     return stack
-
-
-def rate_at(part: float, warmup: float) -> float:
-    """Learning rate relative to its peak when this part (0 to 1) of the training is done."""
-    if part < warmup:
-        return part / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (part - warmup) / (1 - warmup))))
 
 
 def batches(dataset: Any, size: int, rows: Sequence[int] | None = None) -> Iterator[Any]:

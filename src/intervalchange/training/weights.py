@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from intervalchange.blocks.encoder_weights import with_library_names
+from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
 
@@ -53,12 +57,13 @@ class WeightAverage:
 
 def load_checkpoint(model: Method, folder: Path) -> None:
     """The weights of a checkpoint into a model: their moving average where there is one."""
-    file = folder / AVERAGE if (folder / AVERAGE).is_file() else folder / "model.safetensors"
-    check_loaded(model, model.load_state_dict(model.with_current_names(load_file(file)), strict=False), folder)
+    load_weights(model, folder / AVERAGE if (folder / AVERAGE).is_file() else folder / "model.safetensors")
 
 
-def check_loaded(model: Method, result: Any, where: Path) -> None:
-    """Raise a RunError where weights did not fit. Tied weights are stored once."""
+def load_weights(model: Method, file: Path) -> None:
+    """All weights of a file into a model. Raises RunError where they do not fit. Tied weights are stored once."""
+    tensors: dict[str, Tensor] = with_library_names(model, model.with_current_names(load_file(file)))
+    result, where = model.load_state_dict(tensors, strict=False), file.parent
     missing = sorted(set(result.missing_keys) - set(model.all_tied_weights_keys))
     if missing or result.unexpected_keys:
         raise RunError(
@@ -66,3 +71,21 @@ def check_loaded(model: Method, result: Any, where: Path) -> None:
             where=where,
             remedy="Use the version of intervalchange that wrote them.",
         )
+
+
+def with_new_words(model: Method, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+    """Tensors of a run whose vocabulary is the beginning of this model's: the rows of the words that it did not know
+    are the model's own. Any other run's as they are."""
+    if not (run / "tokenizer.json").is_file():
+        return tensors
+    theirs, ours = load_tokenizer(str(run)).get_vocab(), model.tokenizer.get_vocab()
+    if len(theirs) >= len(ours) or any(ours.get(word) != index for word, index in theirs.items()):
+        return tensors
+    own = model.state_dict()
+
+    def grown(name: str, tensor: Tensor) -> Tensor:
+        shape = own[name].shape if name in own else tensor.shape
+        of_words = shape[:1] == (len(ours),) and tensor.shape == (len(theirs), *shape[1:])
+        return torch.cat([tensor, own[name][len(theirs) :].to(tensor)]) if of_words else tensor
+
+    return {name: grown(name, tensor) for name, tensor in tensors.items()}

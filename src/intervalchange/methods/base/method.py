@@ -327,9 +327,10 @@ class Method(PreTrainedModel):
             super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers has no types for it
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Weights (safetensors), config.json and the tokenizer into a folder.
+        """Weights (safetensors) under the names that they have here, config.json and the tokenizer into a folder.
 
-        The names are those of `state_dict`, as transformers would give some networks (DINOv2) their former ones.
+        transformers would write parts of its own (a Swin, a ViT) under the names that they had when they were
+        published, which whoever reads the file would have to turn back.
         """
         kwargs.setdefault("save_original_format", False)
         with without_bars():

@@ -50,7 +50,9 @@ class PairedFilms(EncoderMethod, Answerer):
     def _build_decoder(self) -> Decoder:
         return self._cross_decoder()
 
-    def _cross_decoder(self, activation: Literal["gelu", "relu"] = "gelu", word_dropout: float = 0.0) -> CrossDecoder:
+    def _cross_decoder(
+        self, activation: Literal["gelu", "relu"] = "gelu", word_dropout: float = 0.0, tied_words: bool = False
+    ) -> CrossDecoder:
         config = self.config
         return CrossDecoder(
             self.tokenizer,
@@ -62,6 +64,7 @@ class PairedFilms(EncoderMethod, Answerer):
             dropout=config.dropout,
             activation=activation,
             word_dropout=word_dropout,
+            tied_words=tied_words,
         )
 
     def progress(self, step: int, steps: int, epoch: float) -> None:

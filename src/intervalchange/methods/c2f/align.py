@@ -23,12 +23,13 @@ from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.blocks.word_masking import hide_words, mask_token
 from intervalchange.data.answer_words import case_uniforms, key_vocabulary, key_words, text_code
 from intervalchange.errors import ConfigError
+from intervalchange.findings import C2F_TEXTS, FINDINGS
 from intervalchange.losses import answer_nll, contrastive
-from intervalchange.losses.local_alignment import word_logits
 from intervalchange.methods.base.answerer import AnswererConfig
 from intervalchange.methods.base.hard_negatives import HardNegatives, NegativeGroups
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
+from intervalchange.methods.c2f.contrast import SCALE, Contrast, coarse_logits, contrast_loss, fine_logits
 from intervalchange.methods.c2f.encoded_pairs import AnswerReading, EncodedPair, MaskedTokens, PairOutputs
 from intervalchange.methods.c2f.graph import GraphConvolution, organ_finding_graph
 from intervalchange.methods.c2f.text_encoder import GroundedTextEncoder
@@ -45,15 +46,19 @@ class AlignConfig(PairedRegionsConfig, AnswererConfig):
     graph: bool = True
     """Add the nodes of the organ-finding graph to the tokens."""
     graph_hidden: int = 128
+    graph_dropout: float | None = None
+    """None: as `dropout`."""
     aliases: tuple[str, ...] = ()
-    """Other texts for nodes, each as "name=text": "aortic arch=aorta"."""
+    """Other texts for nodes, each as "name=text": "aortic arch=aorta". ["published"] for those of C2F."""
     difference: bool = True
     """Show the difference of the films to the co-attention; without it the films attend to each other."""
     pairing: Pairing = "D"
-    """MCCFormers-D, or -S."""
+    """MCCFormers-D, or -S, as the published code runs."""
     pair_layers: int = 2
     pair_heads: int = 4
     pair_feedforward: int = 256
+    pair_dropout: float | None = None
+    """None: as `dropout`."""
     token_width: int = 96
     """Width of the tokens, of the co-attention and of the text encoder."""
     text_layers: int = 1
@@ -61,6 +66,8 @@ class AlignConfig(PairedRegionsConfig, AnswererConfig):
     text_feedforward: int = 192
     slots: int = 8
     """Learned vectors that read the films beside the words of the question."""
+    contrast: Contrast = "softmax"
+    """See `contrast.py`. In the published form the question's first token has no part in the fine contrast."""
     coarse_weight: float = 0.5
     """Of the contrast between the question's first token and the mean key word."""
     fine_weight: float = 0.5
@@ -73,6 +80,8 @@ class AlignConfig(PairedRegionsConfig, AnswererConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         known = {*self.region_names, *self.findings}
+        if self.aliases == ("published",):
+            self.aliases = tuple(f"{name}={text}" for name, text in C2F_TEXTS.items() if name in known)
         for alias in self.aliases:
             if alias.partition("=")[0] not in known or not alias.partition("=")[2]:
                 raise ConfigError(f"alias {alias!r} renames no node.", remedy='Write "aortic arch=aorta".')
@@ -107,7 +116,8 @@ class C2FAlign(HardNegatives, PairedRegions):
         self.anatomy_tokens, self.disease_tokens = (nn.Linear(config.width, width) for _ in range(2))
         nodes = len(config.node_texts) if config.graph else 0
         if config.graph:
-            self.graph = GraphConvolution(width, config.graph_hidden, width, config.dropout)
+            dropout = config.dropout if config.graph_dropout is None else config.graph_dropout
+            self.graph = GraphConvolution(width, config.graph_hidden, width, dropout)
             self.register_buffer("node_vectors", torch.zeros(nodes, width))
             self.register_buffer("nodes_encoded", torch.zeros((), dtype=torch.bool))
         self.pairs = PairAttention(
@@ -118,7 +128,7 @@ class C2FAlign(HardNegatives, PairedRegions):
             layers=config.pair_layers,
             heads=config.pair_heads,
             feedforward=config.pair_feedforward,
-            dropout=config.dropout,
+            dropout=config.dropout if config.pair_dropout is None else config.pair_dropout,
             segments=True,
             position_std=0.5,
         )
@@ -133,11 +143,12 @@ class C2FAlign(HardNegatives, PairedRegions):
         )
         self.slots = TypeEmbedding(config.slots, width) if config.slots else None
         self.streams = TypeEmbedding(4 if config.difference else 2, width)
+        learnt = config.contrast == "softmax"
         if config.coarse_weight:
             self.coarse = nn.Linear(width, width)
-            self.coarse_scale = nn.Parameter(torch.empty(()))
-        if config.fine_weight:
-            self.fine_scale = nn.Parameter(torch.empty(()))
+        for term, weight in (("coarse", config.coarse_weight), ("fine", config.fine_weight)):
+            if weight and learnt:
+                self.register_parameter(f"{term}_scale", nn.Parameter(torch.empty(())))
         if config.matching_weight:
             self.belongs = nn.Linear(width, 2)
         if config.masking_weight:
@@ -158,7 +169,7 @@ class C2FAlign(HardNegatives, PairedRegions):
         """See `Method._init_weights`. Scales of the contrasts start at 10, as in C2F."""
         for name in ("coarse_scale", "fine_scale"):
             if hasattr(self, name):
-                init.constant_(getattr(self, name), math.log(10.0))
+                init.constant_(getattr(self, name), math.log(SCALE))
         if hasattr(self, "fill_bias"):
             init.zeros_(self.fill_bias)
         if hasattr(self, "belongs"):
@@ -169,6 +180,11 @@ class C2FAlign(HardNegatives, PairedRegions):
         self._step = step
 
     # --- films and question ----------------------------------------------------------------------------------------
+
+    @property
+    def false_findings(self) -> tuple[str, ...]:
+        """Of the answers, whatever is looked for in the regions."""
+        return FINDINGS
 
     def check_items(self, items: Any) -> None:
         """Restrict hard negatives to the words of training answers; refuse regions that other weights have stored."""
@@ -257,12 +273,22 @@ class C2FAlign(HardNegatives, PairedRegions):
         terms = {}
         if config.coarse_weight:
             mean_words = contrastive.masked_mean(words, word_mask)
-            logits = contrastive.cosine_logits(self.coarse(first), mean_words, _scale(self.coarse_scale))
-            terms["coarse"] = contrastive.multi_positive(logits, match, counted)
+            logits = coarse_logits(self.coarse(first), mean_words, self._scale("coarse"))
+            terms["coarse"] = contrast_loss(config.contrast, logits, match, counted)
         if config.fine_weight:
-            logits = word_logits(tokens, mask, words, word_mask, _scale(self.fine_scale))
-            terms["fine"] = contrastive.multi_positive(logits, match, counted)
+            if config.contrast == "published":
+                rest = torch.arange(tokens.shape[1], device=tokens.device) != config.slots
+                tokens, mask = tokens[:, rest], mask[:, rest]
+            logits = fine_logits(config.contrast, tokens, mask, words, word_mask, self._scale("fine"))
+            terms["fine"] = contrast_loss(config.contrast, logits, match, counted)
         return terms
+
+    def _scale(self, term: str) -> Tensor | float:
+        """The learnt scale of a contrast, at most 100 as in CLIP, or the published one."""
+        if self.config.contrast == "published":
+            return SCALE
+        logarithm: Tensor = getattr(self, f"{term}_scale")
+        return logarithm.clamp(max=math.log(100.0)).exp()
 
     def _answer_terms(self, question: MaskedTokens, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Matching and masked words, read in one pass: answers, hard negatives, answers with hidden words."""
@@ -366,8 +392,3 @@ def _drawn_negative(answer: str, groups: NegativeGroups, uniforms: np.ndarray) -
         return answer
     group = groups[int(uniforms[0] * len(groups))]
     return group[int(uniforms[1] * len(group))]
-
-
-def _scale(logarithm: Tensor) -> Tensor:
-    """exp, at most 100, as in CLIP."""
-    return logarithm.clamp(max=math.log(100.0)).exp()

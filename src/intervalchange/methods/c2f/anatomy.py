@@ -27,7 +27,7 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.region_queries import RegionView, RegionVision
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.boxes import STRICT, Boxes, box_metrics, iou
-from intervalchange.findings import C2F_REGIONS, FINDINGS
+from intervalchange.findings import C2F_LABELS, C2F_REGIONS, FINDINGS
 from intervalchange.losses.labels import masked_bce
 from intervalchange.losses.regions import region_boxes
 from intervalchange.methods.base.method import Method, MethodConfig, MethodOutput
@@ -42,7 +42,8 @@ class RegionConfig(MethodConfig):
     region_names: tuple[str, ...] = C2F_REGIONS
     """The regions, in the order of the tokens: C2F's 24; `findings.EKAID_REGIONS` are EKAID's 26."""
     findings: tuple[str, ...] = FINDINGS
-    """The findings that are looked for in them, from the library."""
+    """What is looked for in them: findings of the library, or labels of Chest ImaGenome (`findings.C2F_LABELS`);
+    ["imagenome"] for all 38 of these."""
     widths: tuple[int, ...] = (16, 32, 64, 96)
     """Channels of the trunk at strides 4, 8, 16, 32."""
     width: int = 48
@@ -60,9 +61,14 @@ class RegionConfig(MethodConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        strange = [name for name in self.findings if name not in FINDINGS]
+        if self.findings == ("imagenome",):
+            self.findings = C2F_LABELS
+        strange = [name for name in self.findings if name not in (*FINDINGS, *C2F_LABELS)]
         if strange:
-            raise ConfigError(f"{strange[0]!r} is not a finding of the library.", remedy="See findings.FINDINGS.")
+            raise ConfigError(
+                f"{strange[0]!r} is not a finding of the library or a label of Chest ImaGenome.",
+                remedy="See findings.FINDINGS and findings.C2F_LABELS.",
+            )
         if self.width % 4 or self.width % self.region_heads:
             raise ConfigError(
                 f"model option 'width' is {self.width}.", remedy="It is divisible by 4 and by region_heads."

@@ -16,10 +16,16 @@ Differs: the graph is normalised and has self loops, its edges weigh by the cert
     log-softmax over its output; node names are encoded once.
 Differs: region vectors are standardised by the first batch, so that what films share does not drown what differs.
 Differs: both contrasts are symmetric and take equal key words for equal (`losses/contrastive.py`); the code has half of
-    the matches. Key words go through the grammar, in a fixed order. Softmax over the batch; the code has BCE.
+    the matches. Key words go through the grammar, in a fixed order. Softmax over the batch, scales learnt, cosines in
+    the attention of the fine one, which averages over words (`contrast="softmax"`); `paper` has the code's form:
+    BCE, fixed scales, dot products, sums of words, and no part for the question's first token in the fine contrast.
 Differs: hard negatives are made by the grammar, for every kind of question, and begin with the same token as
     the answers.
-Differs: the fine contrast averages over words (the code sums, and its loss starts at about 19).
+Differs: `small` has MCCFormers-D, as the published tables of positions have it; `paper` has S, as the code runs. S has
+    a position for each of our tokens (the code's 88 are too few for its own).
+Differs: AdamW and a cosine, one dropout, the library's findings by name in the smaller sizes; `paper` has Adam with
+    steps, the code's dropouts, the 38 labels and the texts of C2F.
+Differs: a repetition penalty only in `paper` (1.2), where it also punishes words that an answer needs twice.
 Differs: a learned vector tells the tokens of current, prior and both readings of D apart; in the code nothing does, and
     who reads F_diff knows the direction of a change from D alone.
 Differs: `slots` learned vectors read the films beside the question's words, which are few (0 is literal).
@@ -35,8 +41,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from intervalchange.blocks.decoders import AnswerDecoder
+from intervalchange.blocks.tokenizer import Tokens
+from intervalchange.errors import ConfigError
 from intervalchange.methods.base.answerer import Answerer, AttributionMaps, Context, DecoderConfig
 from intervalchange.methods.base.hard_negatives import HardNegatives
 from intervalchange.methods.base.method import Method
@@ -54,6 +63,15 @@ class C2FConfig(AlignConfig, DecoderConfig):
     answer_weight: float = 1.0
     """Of the answer's negative log-likelihood."""
     decoder_width: int = 96
+    repetition_penalty: float = 1.0
+    """Divides the scores of words that the answer has already (Keskar et al. 2019); 1 for none."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.repetition_penalty <= 0:
+            raise ConfigError(
+                f"model option 'repetition_penalty' is {self.repetition_penalty}.", remedy="It is above 0; 1 is none."
+            )
 
 
 class C2F(C2FAlign, Answerer):
@@ -83,6 +101,15 @@ class C2F(C2FAlign, Answerer):
 
     def context(self, films: EncodedPair, batch: Mapping[str, Any]) -> Context:
         return self.answer_context(self.fuse_question(self.fuse_films(films), batch["question"]))
+
+    def generate(self, context: Context) -> Tokens:
+        config, more = self.config, {}
+        if config.repetition_penalty != 1:
+            penalty: Any = RepetitionPenaltyLogitsProcessor(config.repetition_penalty)
+            more["logits_processor"] = LogitsProcessorList([penalty])
+        return self.decoder.generate(
+            context.prefix, context.mask, limit=config.answer_tokens, beams=config.beams, **more
+        )
 
     def attributed(self, films: EncodedPair) -> Sequence[Tensor]:
         return films.current, films.prior

@@ -9,8 +9,9 @@ findings have labels but no locations still teaches that one of its regions has 
 
 Differs: crops are taken from the map of the shared trunk, from the boxes that were found, not from pixels in 224 x 224.
 Differs: the right way round; C2F crops rows by x and columns by y.
-Differs: real finding names of the library; C2F renames 38 labels to 24 words of the question vocabulary, several of
-    them wrong (elevated hemidiaphragm to pneumomediastinum).
+Differs: the findings of the library, unless `findings` is ["imagenome"], C2F's 38 labels, as in the paper preset. Of
+    these, the ones that the reader of Chest ImaGenome takes for one finding (airspace and lung opacity; atelectasis,
+    linear atelectasis and collapse; fractures) are learnt alike.
 Differs: absent findings weigh as they are (`balance` for those present); C2F drops four fifths of healthy boxes.
 Differs: the film's own labels are learned too (one of its regions has it), and a dense map of the locations of findings
     helps the trunk while training (`locations_weight`; 0 leaves it out).
@@ -18,6 +19,7 @@ Differs: the film's own labels are learned too (one of its regions has it), and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -28,6 +30,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.processes import average_over_processes
+from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.readers.imagenome_graphs import FINDING_OF_LABEL
 from intervalchange.evaluation.metrics.labels import by_label
 from intervalchange.findings import FINDINGS
 from intervalchange.losses.dense import inside_and_outside
@@ -45,6 +50,7 @@ from intervalchange.methods.c2f.anatomy import (
     region_outputs,
     region_targets,
 )
+from intervalchange.records import Region
 
 
 class DiseasesConfig(RegionConfig):
@@ -64,6 +70,33 @@ class DiseasesConfig(RegionConfig):
     """How much a present finding of a region weighs against an absent one."""
     least: float = 0.3
     """Share of a finding that must lie in a region for the region to have it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is looked for beyond the findings of the library, by the names that the data have."""
+        return tuple(dict.fromkeys(name for name in map(name_in_data, self.findings) if name not in FINDINGS))
+
+
+def name_in_data(name: str) -> str:
+    """The name of a finding, or of a label of Chest ImaGenome, in prepared data."""
+    return FINDING_OF_LABEL.get(name, name)
+
+
+def located_maps(
+    regions: Sequence[Mapping[str, Sequence[Region]]], names: Sequence[str], pixels: int, side: int
+) -> Tensor:
+    """Where findings outside the library are on the current films: (b, f, side, side), NaN in their boxes, 0 elsewhere;
+    all NaN for one without a box. Boxes of the batch are in pixels of the film shown."""
+    maps = torch.full((len(regions), len(names), side, side), float("nan"))
+    for row, sides in enumerate(regions):
+        boxes = [one for one in sides["current"] if one.kind != "anatomy" and one.name in names]
+        for name in {one.name for one in boxes}:
+            maps[row, names.index(name)] = 0
+        for one in boxes:
+            x1, y1, x2, y2 = (edge * side / pixels for edge in one.box)
+            rows, columns = slice(max(0, math.floor(y1)), math.ceil(y2)), slice(max(0, math.floor(x1)), math.ceil(x2))
+            maps[row, names.index(one.name), rows, columns] = float("nan")
+    return maps
 
 
 @dataclass(frozen=True)
@@ -102,14 +135,30 @@ class C2FDiseases(Method):
         self.locations = nn.Conv2d(config.width, len(config.findings), 1) if config.locations_weight else None
         self.post_init()
 
+    @classmethod
+    def dataset(
+        cls, config: Any, prepared: Prepared, split: str, kinds: Sequence[str] | None = None, **options: Any
+    ) -> PairDataset | FilmDataset:
+        """As every method's; a label that the data do not have is unknown."""
+        return super().dataset(config, prepared, split, kinds, **{**options, "some_labels": True})
+
+    def _findings(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Findings (b, f) and locations (b, f, g, g) by the names of the configuration."""
+        findings, locations = batch["findings_current"], batch["locations_current"]
+        if self.config.labels:
+            findings = torch.cat([findings, batch["labels_current"].to(findings)], dim=1)
+            maps = located_maps(batch["regions"], self.config.labels, batch["current"].shape[-1], locations.shape[-1])
+            locations = torch.cat([locations, maps.to(locations)], dim=1)
+        known = (*FINDINGS, *self.config.labels)
+        columns = [known.index(name_in_data(name)) for name in self.config.findings]
+        return findings.to(self.device)[:, columns], locations.to(self.device)[:, columns]
+
     def _targets(self, batch: Mapping[str, Any]) -> tuple[RegionTargets, Tensor, Tensor, Tensor]:
         """Regions, findings (b, f), findings of regions (b, r, f), locations (b, f, g, g)."""
         names, device = self.config.region_names, self.device
         targets = region_targets(batch["regions"], names, batch["current"].shape[-1])
         targets = RegionTargets(*(field.to(device) for field in (targets.boxes, targets.there, targets.presence)))
-        columns = [FINDINGS.index(name) for name in self.config.findings]
-        findings = batch["findings_current"].to(device)[:, columns]
-        locations = batch["locations_current"].to(device)[:, columns]
+        findings, locations = self._findings(batch)
         inside = findings_in_regions(targets.boxes, targets.there, locations, findings, self.config.least)
         return targets, findings, inside, locations
 

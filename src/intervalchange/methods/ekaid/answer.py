@@ -34,6 +34,9 @@ Differs: the sums over the nodes are divided by the root of their number and sta
 Differs: without a prior the answer is about the current film alone; published, both films are always shown.
 Differs: one table of words (the second is random and frozen there); plain linear layers without weight
     normalisation; no head of six classes that no loss reads.
+Differs: AdamW and a cosine in the smaller sizes; `paper` has Adam at a constant rate, as the published steps never
+    reach the first decay.
+Differs: each direction of a graph has its own number for a relation; published, both directions share one.
 Differs: generation begins with the token that training begins with, and the selection is on validation.
 """
 
@@ -58,7 +61,7 @@ from intervalchange.methods.base.answerer import Answerer, AnswererConfig, Attri
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.methods.base.paired_regions import PairedRegions, PairedRegionsConfig
 from intervalchange.methods.base.region_attribution import attribution_maps
-from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker
+from intervalchange.methods.ekaid.dynamic_speaker import DynamicSpeaker, SpeechFrom
 from intervalchange.methods.ekaid.knowledge import Knowledge
 from intervalchange.methods.ekaid.region_graphs import (
     SPATIAL,
@@ -95,6 +98,9 @@ class EkaidConfig(PairedRegionsConfig, AnswererConfig):
     """Of the two LSTMs."""
     speech_parts: int = 16
     """Latent parts of speech; no loss reads them."""
+    speech_from: SpeechFrom = "module"
+    """Where the parts of speech are read: `language`, as published (the language LSTM at the previous word, without
+    dropout, which is also what enters the next step), in every preset; `module`, as in runs of earlier versions."""
     speaker_dropout: float = 0.0
     """In the speaker and in the difference."""
 
@@ -227,6 +233,7 @@ class Ekaid(PairedRegions, Answerer):
             hidden=config.speaker_width,
             speech=config.speech_parts,
             dropout=config.speaker_dropout,
+            speech_from=config.speech_from,
         )
         self.knowledge = Knowledge.of(config.region_names, config.findings)
         self.post_init()

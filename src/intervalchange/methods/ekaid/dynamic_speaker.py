@@ -3,18 +3,21 @@
 DUDA (Park et al., ICCV 2019), with the latent parts of speech and the gate that EKAID added (Hu et al., KDD 2023).
 Three vectors are described: prior, difference, current. Each step the first LSTM weighs them; a gate made of the words
 so far, of a soft part of speech and of the mixture lets part of the mixture through to the second, which writes a word.
+As published, the part of speech is read from the second LSTM's state at the previous word.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.tokenizer import Tokens
+
+SpeechFrom = Literal["language", "module"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class SpeakerState:
     language: Tensor
     language_cell: Tensor
     output: Tensor
-    """`language` after dropout: words are read from it, and it enters the next step."""
+    """`language` after dropout: words are read from it."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ class DynamicSpeaker(nn.Module):
         hidden: int,
         speech: int,
         dropout: float,
+        speech_from: SpeechFrom = "language",
     ) -> None:
         """parts: width of the three vectors; width: of them together; words: of a word; speech: parts of speech."""
         super().__init__()
+        self.speech_from = speech_from
         self.bos, self.eos = int(tokenizer.bos_token_id), int(tokenizer.eos_token_id)
         self.pad, self.hidden = int(tokenizer.pad_token_id), hidden
         self.together = nn.Linear(3 * parts, width)
@@ -87,13 +92,15 @@ class DynamicSpeaker(nn.Module):
 
     def step(self, described: SpeakerInput, state: SpeakerState, word: Tensor) -> SpeakerState:
         """The state after `word` (b, w), as `embed` gives it; `leave(state.output)` are the logits of the next."""
+        published = self.speech_from == "language"
+        previous = state.language if published else state.output
         module, module_cell = self.module(
-            torch.cat([described.joined, state.output], dim=1), (state.module, state.module_cell)
+            torch.cat([described.joined, previous], dim=1), (state.module, state.module_cell)
         )
         weights = torch.softmax(self.choose(module).float().masked_fill(~described.mask, float("-inf")), dim=1)
         mixture = torch.einsum("bk,bkd->bd", weights.to(described.parts.dtype), described.parts)
-        speech = self.speech_vector(torch.softmax(self.speech(module), dim=1))
-        gate = torch.sigmoid(self.gate(torch.cat([state.output, speech, mixture], dim=1)))
+        speech = self.speech_vector(torch.softmax(self.speech(previous if published else module), dim=1))
+        gate = torch.sigmoid(self.gate(torch.cat([previous, speech, mixture], dim=1)))
         language, language_cell = self.language(
             torch.cat([word, gate * mixture], dim=1), (state.language, state.language_cell)
         )

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intervalchange.data.readers.imagenome_graphs import FINDING_OF_LABEL
+
 
 @dataclass(frozen=True)
 class Organ:
@@ -34,13 +36,17 @@ ORGANS = MappingProxyType(
             (
                 *("atelectasis", "consolidation", "lung opacity", "pneumonia", "edema", "vascular congestion"),
                 *("hilar congestion", "emphysema", "granuloma", "contusion", "hypoxemia", "hematoma"),
+                *("lung lesion", "calcified nodule", "mass/nodule (not otherwise specified)"),
+                *("multiple masses/nodules", "hyperaeration", "enlarged hilum", "vascular redistribution"),
+                *("increased reticular markings/ild pattern", "infiltration", "bronchiectasis", "cyst/bullae"),
             ),
         ),
         "pleura": Organ(
             _both_sides("costophrenic angle", "hemidiaphragm"),
             (
                 *("pleural effusion", "pleural thickening", "pneumothorax", "air collection"),
-                *("blunting of the costophrenic angle", "gastric distention"),
+                *("blunting of the costophrenic angle", "gastric distention", "pleural/parenchymal scarring"),
+                *("hydropneumothorax", "elevated hemidiaphragm", "sub-diaphragmatic air"),
             ),
         ),
         "heart": Organ(
@@ -51,14 +57,24 @@ ORGANS = MappingProxyType(
             (
                 *("cardiomegaly", "enlargement of the cardiac silhouette", "heart failure"),
                 *("hypertensive heart disease", "tortuosity of the thoracic aorta"),
-                "tortuosity of the descending aorta",
+                *("tortuosity of the descending aorta", "vascular calcification"),
             ),
         ),
-        "mediastinum": Organ(("upper mediastinum", "mediastinum"), ("thymoma", "pneumomediastinum", "hernia")),
-        "bone": Organ(("right clavicle", "left clavicle", "spine"), ("calcification", "fracture", "scoliosis")),
+        "mediastinum": Organ(
+            ("upper mediastinum", "mediastinum"),
+            (
+                *("thymoma", "pneumomediastinum", "hernia", "mediastinal widening", "mediastinal displacement"),
+                "superior mediastinal mass/enlargement",
+            ),
+        ),
+        "bone": Organ(
+            ("right clavicle", "left clavicle", "spine"),
+            ("calcification", "fracture", "scoliosis", "spinal degenerative changes", "bone lesion"),
+        ),
     }
 )
-"""EKAID's five organs, with the library's findings in place of VinDr's; C2F's regions are filed where they belong."""
+"""EKAID's five organs, with the library's findings and C2F's labels in place of VinDr's; C2F's regions are filed where
+they belong."""
 
 TOGETHER: tuple[tuple[str, str], ...] = (
     ("atelectasis", "pleural effusion"),
@@ -87,12 +103,12 @@ class Knowledge:
     def of(cls, regions: Sequence[str], findings: Sequence[str]) -> Knowledge:
         """A region or a finding that no organ has is related to nothing."""
         organs = list(ORGANS.values())
-        known = [pair for pair in TOGETHER if {*pair} <= {*findings}]
-        ordered = {order for pair in known for order in (pair, pair[::-1])}
-        both = sorted((findings.index(first), findings.index(second)) for first, second in ordered)
+        named = [FINDING_OF_LABEL.get(name, name) for name in findings]
+        ordered = {order for pair in TOGETHER for order in (pair, pair[::-1])}
+        both = [(i, j) for i, one in enumerate(named) for j, other in enumerate(named) if (one, other) in ordered]
         return cls(
             np.array([[name in organ.regions for organ in organs] for name in regions]),
-            np.array([[name in organ.findings for organ in organs] for name in findings]),
+            np.array([[name in organ.findings for organ in organs] for name in named]),
             np.array(both, dtype=np.int64).reshape(-1, 2),
         )
 

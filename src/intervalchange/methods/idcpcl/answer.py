@@ -9,6 +9,9 @@ and a third one [CLS, prior, CLS, current, question, CLS, answer]: in pre-traini
 (`pretrain.py`: masked words, masked cells, true and false sentences); to answer, films and question attend to each
 other and the answer attends to them and to its earlier words. Pre-norm blocks, a norm before each stack, none after.
 
+Differs: films are standardised one by one, also before a frozen ResNet of ImageNet, which was trained with one mean and
+    one deviation for all images.
+Differs: AdamW and a cosine in the smaller sizes; `paper` has Adam and the published schedules.
 Differs: the question stands between films and answer; the paper asks nothing.
 Differs: the third CLS is BOS and stands before the answer in both stages. Published, it is there in pre-training alone,
     and every word has another position afterwards.

@@ -60,7 +60,8 @@ class IdcpclPretrainConfig(IdcpclConfig):
     others: int = 2
     """Answers of other cases that stand beside it."""
     findings: tuple[str, ...] = SIMULATED
-    """What may stand in a hard negative in place of another finding."""
+    """What may stand in a hard negative in place of another finding. Empty, as in every preset: whatever the words of
+    the training answers can say."""
     temperature: float = 0.1
     """Of the contrasts."""
     learned_temperature: bool = True

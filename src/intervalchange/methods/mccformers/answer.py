@@ -16,8 +16,11 @@ Differs: channels of the features are standardised by the first batch (`standard
 Differs: a map finer than `grid` is averaged down to it.
 Differs: a norm after the decoder's embeddings (BertGeneration of transformers), as VED has it; published, none.
 Differs: where there is no prior, the current film stands in its place.
-Differs: one answer for each pair and one step for each batch, AdamW and a cosine. The paper has several captions of a
-    pair, and on CLEVR-Change a second step on an unchanged pair.
+Differs: one answer for each pair and one step for each batch. The paper has several captions of a pair, and on
+    CLEVR-Change a second step on an unchanged pair. AdamW and a cosine in the smaller sizes; `paper` has Adam, its
+    second decay .99, without a schedule.
+Differs: films are standardised one by one, also before a ResNet of ImageNet, which was trained with one mean and one
+    deviation for all images.
 Differs: an answer ends at EOS and is generated with a cache; the reference code always writes all words and trims.
 """
 

@@ -17,9 +17,11 @@ Differs: no stochastic depth; smoothing gives every word its part, the target to
 Differs: answers keep their punctuation, questions are the same in training and use (`strip_punctuation` is published).
 Differs: the table of words is trained unless `frozen_words`, which is published and needs OFA's.
 Differs: a vocabulary of words, in which nothing is smoothed away to image codes; OFA's with `vocab_size` 59457.
-Differs: paired augmentation (there, none); aspect is kept and padded, not stretched; films have one channel, put on all
-    three of a published encoder; channels of the map are standardised by the first batch (`standardise`, not `paper`).
-Differs: cosine decay, not linear; greedy or beams as configured, all of a batch at once.
+Differs: paired augmentation, not in `paper` (there, none); aspect is kept and padded, not stretched; films have one
+    channel, put on all three of a published encoder; channels of the map are standardised by the first batch
+    (`standardise`, not `paper`).
+Differs: the weights are those of the best change F1 on validation, not of the best loss; a batch is 16 (the script:
+    16 x 4 x 3); greedy or beams as configured, all of a batch at once. Cosine decay, not linear, in the smaller sizes.
 """
 
 from __future__ import annotations

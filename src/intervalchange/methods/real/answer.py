@@ -8,6 +8,9 @@ projection (queries in a small transformer decoder; shared by the two films, own
 after [residual; prior; current; question]. Loss: L_gen, the answer's negative log-likelihood, plus L_con, which aligns
 the features of R with the difference of the films' features.
 
+Differs: the paper prints no learning rate, batch, epochs, beams, or size of its projections: `paper` marks each of ours
+    as a guess.
+Differs: L_gen is a mean over all tokens of a batch, so a long answer weighs more than a short one.
 Differs: what the paper leaves open or prints ambiguously is a field of `RealConfig`; the default is listed first.
 Differs: L_con compares (current - prior) with the residual's features; the printed form has the opposite sign
     (`con_sign=-1`).

@@ -19,6 +19,10 @@ Differs: no "hard examples" (the published code repeats batches of typical loss)
 Differs: channels of the features are standardised by the first batch, and a linear layer takes them to the decoder's
     width where that is another; with `positions_2d`, cells of a map get fixed sine-cosine positions, which an encoder
     of convolutions lacks; with `grid`, a fine map is averaged down. `paper` has none of the four.
+Differs: the vectors of the difference embedding are drawn as large as the tokens (`difference_spread`), and the
+    decoder has a table of its own for the words that it writes (`tied_words`); `paper` has both as published.
+Differs: AdamW and a cosine in the smaller sizes; `paper` has Adam and the line of the paper, not the code's schedule,
+    which waits for the loss of the test set.
 Differs: a prior that is absent is masked.
 """
 
@@ -35,6 +39,7 @@ from transformers import PreTrainedTokenizerBase
 from intervalchange.blocks.encoders import sincos_2d
 from intervalchange.blocks.type_embedding import TypeEmbedding
 from intervalchange.errors import ConfigError
+from intervalchange.methods.base.answerer import Decoder
 from intervalchange.methods.base.paired_films import PairedFilms, PairedFilmsConfig
 
 
@@ -45,6 +50,10 @@ class VedConfig(PairedFilmsConfig):
 
     difference_embedding: bool = True
     """Tell the tokens of the films apart. Without it, a swapped pair gets the same answer."""
+    difference_spread: float = 0.5
+    """Deviation that its vectors are drawn with. Published: 1 / sqrt(width), .03125 at 1024."""
+    tied_words: bool = False
+    """The decoder writes words with the table that it reads them with, as published."""
     positions_2d: bool = True
     """Add fixed positions to the cells of a map."""
 
@@ -59,9 +68,10 @@ class VedConfig(PairedFilmsConfig):
 class DifferenceEmbedding(nn.Module):
     """A learned vector for the prior and one for the current film."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, spread: float) -> None:
+        """spread: deviation that they are drawn with."""
         super().__init__()
-        self.films = TypeEmbedding(2, width)
+        self.films = TypeEmbedding(2, width, spread)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(2b, n, d), priors first -> the same."""
@@ -83,8 +93,13 @@ class Ved(PairedFilms):
         same = self.encoder.width == config.decoder_width
         self.enter = nn.Identity() if same else nn.Linear(self.encoder.width, config.decoder_width)
         width = config.decoder_width
-        self.difference_embedding = DifferenceEmbedding(width) if config.difference_embedding else nn.Identity()
+        self.difference_embedding = (
+            DifferenceEmbedding(width, config.difference_spread) if config.difference_embedding else nn.Identity()
+        )
         self.post_init()
+
+    def _build_decoder(self) -> Decoder:
+        return self._cross_decoder(tied_words=self.config.tied_words)
 
     def memory(self, maps: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
         """All tokens of current and prior, (b, 2n, d), and which of them are read, (b, 2n)."""
