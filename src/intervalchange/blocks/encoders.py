@@ -38,6 +38,8 @@ class Features:
     """(b, c, g, g)."""
     token: Tensor | None = None
     """(b, c), the class token of an encoder that has one."""
+    attention: Tensor | None = None
+    """(b, n): attention of the class token to each patch in the last layer, where that was asked for."""
 
     @property
     def tokens(self) -> Tensor:
@@ -158,18 +160,29 @@ class HubEncoder(nn.Module):
         self.width = int(widths[-1] if widths else config.hidden_size)
         depths, patch = getattr(config, "depths", None), getattr(config, "patch_size", None)
         self.stride = int(patch) * 2 ** (len(depths) - 1 if depths else 0) if patch else 32
+        self._attends = False
+
+    def return_attention(self) -> None:
+        """Give the class token's attention with the features, which fused kernels do not."""
+        self.network.set_attn_implementation("eager")
+        self._attends = True
 
     def forward(self, films: Tensor) -> Features:
         if self.side is not None:
             side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
             films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
-        state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
+        more = {"output_attentions": True} if self._attends else {}
+        output = self.network(films.expand(-1, self.channels, -1, -1), **more)
+        state = output.last_hidden_state
         if state.ndim == 4:
             return Features(state)
         grid = int(state.shape[1] ** 0.5)
         token = state[:, 0] if state.shape[1] > grid * grid else None
         patches = state[:, state.shape[1] - grid * grid :]
-        return Features(patches.transpose(1, 2).unflatten(2, (grid, grid)), token)
+        attention = None
+        if self._attends and token is not None:
+            attention = output.attentions[-1][:, :, 0, -grid * grid :].mean(1).detach()
+        return Features(patches.transpose(1, 2).unflatten(2, (grid, grid)), token, attention)
 
     def load_pretrained(self, name: str) -> None:
         """Weights of the hub or of a folder written by `save_pretrained`."""

@@ -48,6 +48,69 @@ def token_contrast(first: Tensor, second: Tensor, mask: Tensor, temperature: flo
     return 0.5 * ((losses[0] + losses[1]) * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
+def read_by_cosine(queries: Tensor, keys: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """MGCA's attention, which has no parameters: (b, q, d), (b, k, d) of length 1 -> (b, q, k), rows summing to 1.
+
+    mask: (b, k), 0 for keys that are left out.
+    """
+    scores = queries @ keys.transpose(1, 2) / temperature
+    return torch.softmax(scores if mask is None else scores.masked_fill(mask[:, None] == 0, -1e4), dim=-1)
+
+
+@torch.no_grad()
+def robust_weights(attention: Tensor, counted: Tensor) -> Tensor:
+    """(b, t) attention, (b, t) bool which parts count -> (b, t): clipped to their 10th and 90th percentile in each row,
+    then divided by their sum (MGCA); 0 for the others and for a row without any."""
+    known = attention.float().masked_fill(~counted, torch.nan)
+    low, high = (torch.nanquantile(known, level, dim=1, keepdim=True) for level in (0.1, 0.9))
+    clipped = torch.nan_to_num(known.clamp(low, high))
+    return clipped / clipped.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def weighted_alignment(
+    patches: Tensor,
+    words: Tensor,
+    word_mask: Tensor,
+    patch_weights: Tensor,
+    word_weights: Tensor,
+    temperature: float,
+    *,
+    unit_readings: bool = True,
+) -> Tensor:
+    """MGCA's token-level alignment as published (Wang et al., NeurIPS 2022): (b), the terms of words and patches added.
+
+    Words read patches and patches read words (`read_by_cosine`); then each part is to find its own reading among those
+    of its film, and the reverse. patches: (b, n, d); words: (b, l, d), masked by (b, l); weights: (b, n) and (b, l),
+    each row with sum 1. Padding is left out where patches read; in the term of words it stays among the candidates, as
+    published. unit_readings: what patches read has length 1 (published: with a ResNet, not with a ViT).
+    """
+    patches, words = F.normalize(patches.float(), dim=-1), F.normalize(words.float(), dim=-1)
+    found = F.normalize(read_by_cosine(words, patches, temperature) @ patches, dim=-1)
+    heard = read_by_cosine(patches, words, temperature, word_mask) @ words
+    heard = F.normalize(heard, dim=-1) if unit_readings else heard
+    total = patches.new_zeros(len(patches))
+    for parts, readings, weights in ((words, found, word_weights), (patches, heard, patch_weights)):
+        logits = parts @ readings.transpose(1, 2) / temperature
+        for half in (logits, logits.transpose(1, 2)):
+            total = total - 0.5 * (torch.log_softmax(half, -1).diagonal(dim1=1, dim2=2) * weights).sum(1)
+    return total
+
+
+def word_attention(tokens: Tensor, words: Tensor, word_mask: Tensor, *, normalise: bool = True) -> Tensor:
+    """GLoRIA's attention of each word over the patches of its own film: (b, l, n), rows with sum 1, 0 for padding.
+
+    tokens: (b, n, d); words: (b, l, d), masked by (b, l). normalise: as in `word_logits`, which attends in the same way
+    to every film. A map of where a word is on the film.
+    """
+    tokens, words = tokens.float(), words.float()
+    if normalise:
+        tokens, words = F.normalize(tokens, dim=-1), F.normalize(words, dim=-1)
+    scores = (tokens @ words.transpose(1, 2)).masked_fill(word_mask[:, None] == 0, -1e4)
+    over_words = torch.softmax(scores, dim=-1)
+    attention = torch.softmax(WORD_SHARPNESS * over_words, dim=1).transpose(1, 2)
+    return attention * (word_mask[..., None] > 0)
+
+
 def word_logits(
     tokens: Tensor,
     token_mask: Tensor,
