@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Aggregation = Literal["mean", "sum"]
+Pooling = Literal["mean", "sum", "max"]
+"""How the words of a text become one number; `max`, its best word, is GLoRIA's in use."""
 
 WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
 """GLoRIA's first and second temperature (Huang et al., ICCV 2021)."""
@@ -119,7 +121,7 @@ def word_logits(
     scale: Tensor | float = 1.0,
     *,
     normalise: bool = True,
-    aggregation: Aggregation = "mean",
+    aggregation: Pooling = "mean",
 ) -> Tensor:
     """GLoRIA's local similarity (Huang et al., ICCV 2021) of every film with every text, (b, c), without its contexts.
 
@@ -131,7 +133,8 @@ def word_logits(
 
     The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length. The
     published form is normalise=False, "sum", scale=50: its third temperature, 10, times the sharpness, which is divided
-    by here. A text without words scores 0 with every film.
+    by here. Its zero-shot classification has normalise=False, "max", scale=5: the cosine of the best word alone. A text
+    without words scores 0 with every film.
     """
     # Texts differ in length by far: all words stand in one row, and products with `of_text` sum over those of a text.
     # Not under autocast, which would round the summands.
@@ -152,6 +155,10 @@ def word_logits(
         length = (attention * (tokens @ tokens.transpose(1, 2) @ attention)).sum(1).clamp(min=1e-12).sqrt()
         cosine = along / (length * words.norm(dim=-1)).clamp(min=1e-8)
         count = is_word.sum(-1)
+        if aggregation == "max":
+            lowest = cosine.new_full((len(cosine), len(is_word)), -1.0)
+            best: Tensor = lowest.scatter_reduce(1, text.expand_as(cosine), cosine, "amax")
+            return best * scale * (count > 0)
         total = torch.exp(TOKEN_SHARPNESS * (cosine - 1)) @ of_text
         pooled = 1 + total.clamp(min=1e-30).log() / TOKEN_SHARPNESS
         if aggregation == "mean":
