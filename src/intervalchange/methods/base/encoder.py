@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from intervalchange.blocks.encoder_weights import load_encoder, map_pretrained_tensors
-from intervalchange.blocks.encoders import Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
+from intervalchange.blocks.encoder_weights import check_greys, load_encoder, map_pretrained_tensors
+from intervalchange.blocks.encoders import COLOURS, Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
+from intervalchange.data.films import Greys
+from intervalchange.errors import ConfigError
 from intervalchange.methods.base.method import Method, MethodConfig
 
 
@@ -34,11 +36,29 @@ class EncoderConfig(MethodConfig):
     """Channels of the map of `pyramid`."""
     stem_stride: int = 4
     """Stride of the first stage of `conv`; the others halve."""
+    greys: Greys = "ranks"
+    """How films are scaled for the encoder. `ranks`: by rank inside the film, so that equalised and plain films are the
+    same. Of weights that were trained elsewhere the published way, on grey levels as they are: `half`, to [-1, 1];
+    `imagenet` and `clip`, by the mean and deviation of each colour (`resnet50`, `hub`). A run that another starts from
+    must have the same."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.greys in COLOURS and self.backbone not in ("resnet50", "hub"):
+            raise ConfigError(
+                f"greys {self.greys!r} is of encoders that read colours, not of {self.backbone!r}.",
+                remedy="Set --model.greys half or ranks.",
+            )
 
     def build_encoder(self) -> Encoder:
         """The encoder, with fresh weights."""
         return build_encoder(
-            self.backbone, self.encoder_widths, self.encoder_depth, self.stem_stride, self.pyramid_width
+            self.backbone,
+            self.encoder_widths,
+            self.encoder_depth,
+            self.stem_stride,
+            self.pyramid_width,
+            greys=self.greys,
         )
 
 
@@ -54,7 +74,7 @@ class HubEncoderConfig(EncoderConfig):
             self.hub_model = describe_hub_model(self.backbone_weights)
 
     def build_encoder(self) -> Encoder:
-        return HubEncoder(self.hub_model) if self.backbone == "hub" else super().build_encoder()
+        return HubEncoder(self.hub_model, self.greys) if self.backbone == "hub" else super().build_encoder()
 
 
 class TunedEncoderConfig(HubEncoderConfig):
@@ -103,10 +123,12 @@ class EncoderMethod(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
+            check_greys(self.config.backbone_weights, self.config.greys)
             load_encoder(self.encoder, self.config.backbone_weights)
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same stage gives all it has."""
+        check_greys(run, self.config.greys)
         return map_pretrained_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:

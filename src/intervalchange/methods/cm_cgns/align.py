@@ -43,6 +43,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -53,7 +54,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import initial_spread
-from intervalchange.blocks.encoder_weights import load_encoder
+from intervalchange.blocks.encoder_weights import check_greys, load_encoder
 from intervalchange.blocks.encoders import Encoder, Features, HubEncoder, levels_of, shape_of
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
@@ -194,10 +195,15 @@ class CmCgnsAlign(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
+            check_greys(self.config.backbone_weights, self.config.greys)
             load_encoder(self.film_encoder, self.config.backbone_weights)
         if self.config.text_weights:
             published = BertModel.from_pretrained(self.config.text_weights, add_pooling_layer=False)
             self.report_encoder.network.load_state_dict(published.state_dict())
+
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        check_greys(run, self.config.greys)
+        return tensors
 
     def rate_factors(self) -> dict[str, float]:
         return {"report_encoder.network.": self.config.text_rate}
