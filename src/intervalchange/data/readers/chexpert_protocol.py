@@ -38,7 +38,7 @@ OTHERS = (
 PER_CLASS = 200
 VALIDATION_ROWS = 5000
 LARGE = 10 * VALIDATION_ROWS
-"""Rows from which VALIDATION_ROWS are drawn; of a smaller table, such as a simulated one, a tenth."""
+"""Rows from which VALIDATION_ROWS are drawn; of a smaller table, such as a simulated one, a tenth of the frontal rows."""
 SEED = 0
 
 
@@ -59,18 +59,26 @@ class PublishedSplits:
 def published_splits(table: pd.DataFrame, listed: frozenset[str] | None, notes: Counter[str]) -> PublishedSplits:
     """The rows of train.csv that are set apart. listed: those of 5x200, None to draw them."""
     apart = _five_by_200(table, notes) if listed is None else listed
-    rest = table["Path"][~table["Path"].isin(apart)].to_numpy()
-    count = VALIDATION_ROWS if len(rest) >= LARGE else max(1, len(rest) // 10)
+    remaining = table[~table["Path"].isin(apart)]
+    large = len(remaining) >= LARGE
+    rest = (remaining if large else _frontal(remaining))["Path"].to_numpy()
+    if not len(rest):
+        return PublishedSplits(frozenset(), apart)
+    count = VALIDATION_ROWS if large else max(1, len(rest) // 10)
     chosen = np.random.RandomState(SEED).choice(len(rest), size=count, replace=False)
     notes["rows of train.csv that validate (protocol published)"] = count
     return PublishedSplits(frozenset(rest[chosen]), apart)
+
+
+def _frontal(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["Frontal/Lateral"].str.strip().str.lower() == "frontal"]
 
 
 def _five_by_200(table: pd.DataFrame, notes: Counter[str]) -> frozenset[str]:
     """The paths of frontal films that show one of the five and nothing else, PER_CLASS of each; a blank is absent."""
     import pandas as pd
 
-    frontal = table[table["Frontal/Lateral"].str.strip().str.lower() == "frontal"]
+    frontal = _frontal(table)
     labels = frontal[[*TASKS, *OTHERS]].apply(pd.to_numeric, errors="coerce").fillna(0).to_numpy()
     paths: set[str] = set()
     for column, task in enumerate(TASKS):
