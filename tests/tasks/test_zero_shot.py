@@ -316,6 +316,18 @@ def test_the_published_form_scores_a_text_by_its_best_word() -> None:
         assert float(found[film, text]) == pytest.approx(float(cosine + 5 * best) / 2, abs=1e-4)
 
 
+def test_the_start_token_is_no_word_in_use() -> None:
+    torch.manual_seed(0)
+    films, texts = EncodedFilms(torch.randn(3, 4), torch.randn(3, 5, 4)), torch.randn(2, 4)
+    words, mask = torch.randn(2, 3, 4), torch.ones(2, 3)
+    skipped = similarity(films, EncodedTexts(texts, words, mask), LocalForm("max", 5.0, skip_start=True))
+    without = similarity(films, EncodedTexts(texts, words[:, 1:], mask[:, 1:]), LocalForm("max", 5.0))
+    assert torch.allclose(skipped, without, atol=1e-5)
+    model = SimpleNamespace(config=SimpleNamespace(marks="start", unit_parts=False))
+    assert LocalForm.of(model, "published") == LocalForm("max", 5.0, normalise=False, skip_start=True)
+    assert LocalForm.of(model) == LocalForm(normalise=False)
+
+
 def test_retrieval_standardises_over_the_texts_of_a_film() -> None:
     torch.manual_seed(0)
     films, texts = EncodedFilms(torch.randn(3, 4), None), EncodedTexts(torch.randn(6, 4), None, None)

@@ -107,6 +107,8 @@ class LocalForm:
     scale: float = 1.0
     normalise: bool = True
     """Parts have length 1 in the attention, as the model was trained."""
+    skip_start: bool = False
+    """The start token is no word, though it was one in training (GLoRIA)."""
 
     @classmethod
     def of(cls, model: Any, form: Form = "ours", retrieval: bool = False) -> LocalForm:
@@ -114,7 +116,9 @@ class LocalForm:
         normalise = bool(getattr(model.config, "unit_parts", True))
         if form == "ours":
             return cls(normalise=normalise)
-        return cls("sum", 1.0, normalise) if retrieval else cls("max", TOKEN_SHARPNESS, normalise)
+        if retrieval:
+            return cls("sum", 1.0, normalise)
+        return cls("max", TOKEN_SHARPNESS, normalise, skip_start=getattr(model.config, "marks", "none") == "start")
 
 
 def similarity(
@@ -139,6 +143,8 @@ def similarity(
 
 def _local(tokens: Tensor, words: Tensor, mask: Tensor, form: LocalForm) -> Tensor:
     every = tokens.new_ones(tokens.shape[:2])
+    if form.skip_start:
+        mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
     return word_logits(tokens, every, words, mask, form.scale, normalise=form.normalise, aggregation=form.pooling)
 
 
