@@ -38,7 +38,7 @@ OTHERS = (
 PER_CLASS = 200
 VALIDATION_ROWS = 5000
 LARGE = 10 * VALIDATION_ROWS
-"""Rows from which VALIDATION_ROWS are drawn; of a smaller table, as a simulated one has, a tenth of the frontal ones."""
+"""Rows from which VALIDATION_ROWS are drawn; of a smaller table, as a simulated one, a tenth of the frontal ones."""
 SEED = 0
 
 
