@@ -222,6 +222,7 @@ def form_of(size: str) -> dict[str, Any]:
     sizes = SIZED | {name for name in CmCgnsConfig.options() if name.startswith(("encoder_", "stem_", "text_"))}
     sizes -= {"text_pool", "text_part", "text_projection", "text_weight", "text_temperature"}
     sizes |= {
+        "greys",
         "backbone",
         "backbone_weights",
         "hub_model",
