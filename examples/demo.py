@@ -18,7 +18,8 @@ from rich.table import Table
 
 import intervalchange as ic
 from intervalchange import grammar
-from intervalchange.inference import Predictor
+from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.inference import NOT_SURE, Predictor
 from intervalchange.policy import RESEARCH_USE
 from intervalchange.report.answer import Entry, answer_page
 from intervalchange.simulation.cohort import simulate_patient
@@ -28,17 +29,25 @@ SEED = 900_500
 """An evaluation seed: none of its patients was trained on."""
 
 
+CREDITS = {
+    "han": "COVID-19 Image Repository, Hannover Medical School, CC BY 3.0.",
+    "nih": "NIH Clinical Center, ChestX-ray14 (Wang et al., CVPR 2017); labels mined from its report.",
+}
+"""By the beginning of a patient's id."""
+
+
 def real_entries(model: Predictor) -> list[Entry]:
-    """The bundled CC BY pairs. The reading by eye is shown, not scored."""
+    """The bundled real pairs. What was seen by eye, and what NIH's labels say, is shown, not scored."""
     entries = []
-    for pair in pd.read_csv(SAMPLES / "pairs.csv").itertuples():
+    for pair in pd.read_csv(SAMPLES / "pairs.csv", keep_default_na=False).itertuples():
         answered = model.answer_shown(SAMPLES / str(pair.prior), SAMPLES / str(pair.current))
-        note = (
-            f"Real films, {pair.prior_view} then {pair.current_view}, {pair.days_between} days apart; "
-            f"by eye (not a radiologist): {pair.seen_by_eye}. "
-            "COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
-        )
-        entries.append(Entry(f"Real pair, patient {pair.patient_id}", answered, note=note))
+        apart = f", {pair.days_between} days apart" if pair.days_between else ""
+        note = f"Real films, {pair.prior_view} then {pair.current_view}{apart}; "
+        note += f"by eye (not a radiologist): {pair.seen_by_eye}."
+        labels = f" Labels: {pair.nih_labels}." if pair.nih_labels else ""
+        about = f" About the answer: {pair.remark}." if pair.remark else ""
+        credit = CREDITS[str(pair.patient_id).partition("-")[0]]
+        entries.append(Entry(f"Real pair, patient {pair.patient_id}", answered, note=f"{note}{labels}{about} {credit}"))
     return entries
 
 
@@ -80,7 +89,9 @@ def main() -> None:
     table = Table("pair", "answer", "truth", title="What has changed compared to the reference image?", show_lines=True)
     for entry in entries:
         truth = entry.reference or f"not known ({entry.note.split(': ')[1].split('.')[0]} by eye)"
-        table.add_row(entry.title, entry.answered.prediction.answer, truth)
+        prediction = entry.answered.prediction
+        answer = NOT_SURE if ABSTAINED in prediction.warnings else prediction.answer
+        table.add_row(entry.title, answer, truth)
     console.print(table)
     report = chosen.out / "report.html"
     report.write_text(answer_page(entries, "Interval change: the demo"), encoding="utf-8")

@@ -72,16 +72,18 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels_in: int, channels: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = channels_in * expansion
-        self.expand = SameConv(channels_in, wide, 1) if expansion > 1 else nn.Identity()
-        self.expand_norm = nn.BatchNorm2d(wide, EPSILON) if expansion > 1 else nn.Identity()
+        self.expand = SameConv(channels_in, wide, 1) if expansion > 1 else None
+        self.expand_norm = nn.BatchNorm2d(wide, EPSILON) if expansion > 1 else None
         self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
         self.depthwise_norm = nn.BatchNorm2d(wide, EPSILON)
         self.project = SameConv(wide, channels, 1)
         self.project_norm = nn.BatchNorm2d(channels, EPSILON)
-        self.widens, self.shortcut = expansion > 1, stride == 1 and channels_in == channels
+        self.shortcut = stride == 1 and channels_in == channels
 
     def forward(self, features: Tensor) -> Tensor:
-        wide = F.relu6(self.expand.normalised(features, self.expand_norm)) if self.widens else features
+        wide = features
+        if self.expand is not None and self.expand_norm is not None:
+            wide = F.relu6(self.expand.normalised(features, self.expand_norm))
         wide = F.relu6(self.depthwise.normalised(wide, self.depthwise_norm))
         narrow = self.project.normalised(wide, self.project_norm)
         return features + narrow if self.shortcut else narrow

@@ -33,13 +33,15 @@ class PairLabels:
     @property
     def known(self) -> np.ndarray:
         """(n, f) bool: on both films."""
-        return ~(np.isnan(self.current) | np.isnan(self.prior))
+        known: np.ndarray = ~(np.isnan(self.current) | np.isnan(self.prior))
+        return known
 
     @property
     def added_and_missing(self) -> np.ndarray:
         """(n, 2, f) bool."""
         current, prior = self.current, self.prior
-        return np.stack([(current == 1) & (prior == 0), (current == 0) & (prior == 1)], axis=1)
+        changed: np.ndarray = np.stack([(current == 1) & (prior == 0), (current == 0) & (prior == 1)], axis=1)
+        return changed
 
     @property
     def unchanged(self) -> np.ndarray:
@@ -47,7 +49,7 @@ class PairLabels:
         findings than those of another source cannot say that nothing else has changed."""
         complete = self.known[:, self.known.any(axis=0)].all(axis=1)
         changed = self.added_and_missing.any(axis=(1, 2)) | self.level_changed.any(axis=1)
-        still: np.ndarray = complete & ~changed
+        still: np.ndarray = np.logical_and(complete, ~changed)
         return still
 
 
