@@ -23,7 +23,8 @@ from torch import Tensor
 from intervalchange.config import load_preset
 from intervalchange.data.answer_words import text_code
 from intervalchange.losses.clustering import cosines
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
 from intervalchange.methods.cm_cgns.report_tokens import learnt_tokenizer, report_sentences
 
 SHOWN, WORDS = 10, 4000

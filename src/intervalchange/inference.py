@@ -21,6 +21,7 @@ from intervalchange.errors import ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.methods import method_class
+from intervalchange.methods.base.method import greys_of
 from intervalchange.question_reader import check_question, kind_of
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
@@ -134,9 +135,12 @@ class Predictor:
 
     def batch_of(self, cases: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
         """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
-        pixels = self.model.config.pixels
+        pixels, greys = self.model.config.pixels, greys_of(self.model.config)
         return collate(
-            [item_from_films(current, prior, pixels, question, kind_of(question)) for prior, current, question in cases]
+            [
+                item_from_films(current, prior, pixels, question, kind_of(question), greys=greys)
+                for prior, current, question in cases
+            ]
         )
 
     def predict(
@@ -192,7 +196,8 @@ class Predictor:
         Items carry no label and no region: a model never reads what its answers are scored by.
         """
         kinds = self.kinds if kinds is None else kinds
-        return PairDataset(prepared, split, kinds=kinds, pixels=self.model.config.pixels, supervision=())
+        config = self.model.config
+        return PairDataset(prepared, split, kinds=kinds, pixels=config.pixels, supervision=(), greys=greys_of(config))
 
     def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
         """Raise RunError where the run was trained on one of these patients, unless the split is `train`."""

@@ -23,8 +23,8 @@ from transformers import (
     ViTModel,
 )
 
-from intervalchange.blocks.encoder_weights import encoder_options, encoder_tensors, load_encoder
-from intervalchange.blocks.encoders import HubEncoder, ResNetEncoder, build_encoder, levels_of, shape_of
+from intervalchange.blocks.encoder_weights import check_greys, encoder_options, encoder_tensors, load_encoder
+from intervalchange.blocks.encoders import HubEncoder, ResNetEncoder, build_encoder, in_colours, levels_of, shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
 from intervalchange.config import load_preset
 from intervalchange.errors import ConfigError
@@ -274,3 +274,36 @@ def test_encoder_tensors_wants_all_of_an_encoder(tmp_path: Path) -> None:
     whole = {f"a.b.{name}": tensor + 1 for name, tensor in encoder.state_dict().items()}
     found = encoder_tensors(encoder, whole, tmp_path)
     assert all(torch.equal(tensor, whole[f"a.b.{name}"]) for name, tensor in found.items())
+
+
+# --- greys ---------------------------------------------------------------------------------------------------------
+
+
+def test_colours_are_normalised_as_published() -> None:
+    grey = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3)
+    shown = in_colours(2 * grey - 1, "imagenet", 3)
+    assert torch.allclose(shown[0, :, 0, 0], torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]))
+    assert torch.allclose(shown[0, 2, 0, 2], torch.tensor((1 - 0.406) / 0.225))
+    assert torch.equal(in_colours(grey, "half", 3), grey.expand(-1, 3, -1, -1))
+
+
+def test_a_resnet_that_reads_colours() -> None:
+    torch.manual_seed(0)
+    three, one = ResNetEncoder("imagenet"), ResNetEncoder("half")
+    assert [encoder.network.config.num_channels for encoder in (three, one)] == [3, 1]
+    films = torch.rand(1, 1, 32, 32)
+    direct = three.eval().network(in_colours(films, "imagenet", 3)).last_hidden_state
+    assert torch.equal(three(films).map, direct)
+    assert torch.equal(levels_of(three, films)[-1], direct)
+
+
+def test_greys_are_those_of_the_run_one_starts_from(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="read colours"):
+        ClassificationConfig(greys="imagenet", backbone="conv")
+    for name in ("config.json", "run.json"):
+        (tmp_path / name).write_text('{"backbone": "resnet50", "greys": "half"}')
+    check_greys(tmp_path, "half")
+    with pytest.raises(ConfigError, match="half") as raised:
+        check_greys(tmp_path, "ranks")
+    assert "--model.greys half" in str(raised.value)
+    assert encoder_options(tmp_path)["greys"] == "half"

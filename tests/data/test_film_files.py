@@ -283,6 +283,8 @@ def test_nothing_personal_leaves_the_reader(tmp_path: Path, capfd: pytest.Captur
     image = read_film(tmp_path / "b.dcm")
     assert image.header["date"] == ""
     assert "SECRET" not in repr(image.warnings)
+    (tmp_path / "dummy.dcm").write_bytes(data.replace(b"20200102", b"19010101"))
+    assert read_film(tmp_path / "dummy.dcm").header["date"] == ""
     captured = capfd.readouterr()
     assert "SECRET" not in captured.out + captured.err
 

@@ -9,7 +9,7 @@ import pytest
 from film_files import chest, dicom, equalise, same
 from PIL import Image as Pillow
 
-from intervalchange.data.films import Geometry, film_from_file, fit, resize, standardise
+from intervalchange.data.films import Geometry, film_from_file, fit, normalised, resize, standardise
 
 
 def test_fit_keeps_the_whole_film_and_the_way_back() -> None:
@@ -109,3 +109,10 @@ def test_the_same_film_from_three_formats(shared: Path, tmp_path: Path) -> None:
         png, jpg, dcm = (standardise(square) for square in squares)
         worst = min(worst, same(png, jpg), same(png, dcm))
     assert worst > 0.995, worst
+
+
+def test_published_greys_keep_the_levels_of_the_film() -> None:
+    film = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64) ** 3
+    assert np.array_equal(normalised(film), standardise(film))
+    for greys in ("half", "imagenet", "clip"):
+        assert np.allclose(normalised(film, greys), 2 * film - 1, atol=1e-6)

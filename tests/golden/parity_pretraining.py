@@ -13,7 +13,6 @@ from parity_golden import (
     Missing,
     agrees,
     differs,
-    faulty,
     fill,
     golden,
     linears,
@@ -23,13 +22,24 @@ from parity_golden import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intervalchange.config import load_preset
 from intervalchange.losses.clustering import cosines, farthest_chain, margin_loss, nearest, second_nearest
 from intervalchange.losses.contrastive import cosine_logits, multi_positive
 from intervalchange.losses.finding_alignment import combined, finding_contrast, graph_alignment, orthogonality
 from intervalchange.losses.labels import masked_bce
-from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
+from intervalchange.losses.local_alignment import (
+    mutual_prediction,
+    read_by_cosine,
+    robust_weights,
+    weighted_alignment,
+    word_attention,
+    word_logits,
+)
+from intervalchange.losses.prototypes import prototype_prediction, sinkhorn
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
 from intervalchange.methods.cm_cgns.cross_modal import AttentionPool, CrossModalAttention
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
+from intervalchange.methods.cm_cgns.prototypes import Prototypes
 from intervalchange.methods.ffa_cl.label_tree import read_tree
 from intervalchange.methods.ffa_cl.parts import FindingSplitter, PromptBranch, SharedClassifier, mixer
 
@@ -48,36 +58,38 @@ def _spoken(lengths: Tensor, places: int) -> Tensor:
 # --- GLoRIA and ConVIRT --------------------------------------------------------------------------------------------
 
 
+def _preset(size: str) -> CmCgnsConfig:
+    return CmCgnsConfig(**load_preset("cm_cgns/align", size).model)
+
+
 @golden(
     "gloria_local",
-    agrees("logits@switches", "loss_films+loss_texts@switches", "grad.places@switches", "grad.words@switches"),
-    faulty("2.1", "unit length before the softmax, mean of the words; no option reaches the published form",
-           "logits", "loss_films+loss_texts"),
-    faulty("2.1", "no function gives the attention of words over places", "attention"),
-)  # fmt: skip
+    agrees("logits", "loss_films+loss_texts", "grad.places", "grad.words", "attention"),
+    differs("`small` has unit length before the softmax and the mean of the words", "logits@ours"),
+)
 def gloria_local(z: Golden) -> Comparisons:
+    """Unmarked: as the presets `gloria` and `gloria_paper` call it."""
     places, spoken = z.leaves("places", "words")
     seen, said = places.flatten(2).transpose(1, 2), spoken.transpose(1, 2)
     here, mask = torch.ones(seen.shape[:2]), _spoken(z.i["lengths"], said.shape[1])
-    eye, both = torch.eye(len(seen)), z.o["loss_films"] + z.o["loss_texts"]
-    tolerance = z.tolerance["loss_films"]
-    logits = word_logits(seen, here, said, mask, 50.0, normalise=False, aggregation="sum")
-    loss = 2 * multi_positive(logits, eye)
-    yield "logits@switches", logits
-    yield "loss_films+loss_texts@switches", Held(loss, both, tolerance)
-    yield from _gradients(loss, {"places": places, "words": spoken}, "@switches")
-    scale = CmCgnsConfig().word_scale
-    unit = word_logits(F.normalize(seen, dim=-1), here, F.normalize(said, dim=-1), mask, scale)
-    yield "logits", unit
-    yield "loss_films+loss_texts", Held(2 * multi_positive(unit, eye), both, tolerance)
-    yield "attention", Missing("attention of words over places as a function")
+    config = _preset("gloria")
+    assert config.word_weight == 2.0
+    form: dict[str, Any] = {"normalise": config.unit_parts, "aggregation": config.word_pool}
+    logits = word_logits(seen, here, said, mask, config.word_scale, **form)
+    loss = config.word_weight * multi_positive(logits, torch.eye(len(seen)))
+    yield "logits", logits
+    yield "loss_films+loss_texts", Held(loss, z.o["loss_films"] + z.o["loss_texts"], z.tolerance["loss_films"])
+    yield from _gradients(loss, {"places": places, "words": spoken})
+    yield "attention", word_attention(seen, said, mask, normalise=config.unit_parts)
+    yield "logits@ours", word_logits(seen, here, said, mask, CmCgnsConfig().word_scale)
 
 
 @golden("gloria_global", agrees("logits", "loss_films+loss_texts", "grad.films", "grad.texts"))
 def gloria_global(z: Golden) -> Comparisons:
     films, texts = z.leaves("films", "texts")
-    logits = cosine_logits(films, texts, torch.tensor(10.0))
-    loss = 2 * multi_positive(logits, torch.eye(len(films)))
+    config = _preset("gloria")
+    logits = cosine_logits(films, texts, torch.tensor(1 / config.global_temperature))
+    loss = config.global_weight * multi_positive(logits, torch.eye(len(films)))
     yield "logits", logits
     yield "loss_films+loss_texts", Held(loss, z.o["loss_films"] + z.o["loss_texts"], z.tolerance["loss_films"])
     yield from _gradients(loss, {"films": films, "texts": texts})
@@ -85,15 +97,16 @@ def gloria_global(z: Golden) -> Comparisons:
 
 @golden(
     "convirt_ntxent",
-    agrees("loss_half", "grad.films_half", "grad.texts_half"),
-    faulty("2.9", "alpha is .75 in ConVIRT and .5 here, without a switch", "loss"),
+    agrees("loss", "grad.films", "grad.texts", "loss_half", "grad.films_half", "grad.texts_half"),
 )
 def convirt_ntxent(z: Golden) -> Comparisons:
     films, texts = z.leaves("films", "texts")
-    loss = multi_positive(cosine_logits(films, texts, torch.tensor(10.0)), torch.eye(len(films)))
-    yield "loss_half", loss
-    yield from _gradients(loss, {"films_half": films, "texts_half": texts})
-    yield "loss", loss
+    config, eye = _preset("convirt"), torch.eye(len(films))
+    logits = cosine_logits(films, texts, torch.tensor(1 / config.global_temperature))
+    for variant, share in (("", config.global_share), ("_half", 0.5)):
+        loss = multi_positive(logits, eye, share=share)
+        yield f"loss{variant}", loss
+        yield from _gradients(loss, {f"films{variant}": films, f"texts{variant}": texts})
 
 
 # --- MGCA ----------------------------------------------------------------------------------------------------------
@@ -101,45 +114,59 @@ def convirt_ntxent(z: Golden) -> Comparisons:
 
 @golden(
     "mgca_local",
-    agrees("local_full@attention_by_hand", "grad.patches_full@attention_by_hand", "grad.words_full@attention_by_hand"),
-    agrees("words_look@attention_by_hand", "patches_look@attention_by_hand"),
-    faulty("2.9", "no weights of words and patches; padding is masked", "local_padded@attention_by_hand"),
-    faulty("2.9", "learnt queries and keys where the published reading is parameter-free", "words_look"),
-    faulty("2.9", "neither the weights nor the parameter-free attention are options", "local_padded"),
+    agrees("words_look", "patches_look", "local_full", "local_padded", "local_padded_vit"),
+    agrees(*(f"grad.{part}_{tag}" for part in ("patches", "words") for tag in ("full", "padded", "padded_vit"))),
+    differs("`small` reads with learnt queries and keys", "words_look@ours"),
 )
 def mgca_local(z: Golden) -> Comparisons:
-    heat = z.configuration["local_temperature"]
+    heat = _preset("mgca").token_temperature
     patches, spoken = z.leaves("patches", "words")
+    lengths = _spoken(z.i["lengths"], spoken.shape[1])
     p, w = F.normalize(patches, dim=-1), F.normalize(spoken, dim=-1)
-    padded, everywhere = _spoken(z.i["lengths"], w.shape[1]), torch.ones(p.shape[:2])
-    look = torch.softmax(w @ p.mT / heat, -1)
-    found = F.normalize(look @ p, dim=-1)
-    for tag, mask in (("full", torch.ones_like(padded)), ("padded", padded)):
-        read = torch.softmax((p @ w.mT / heat).masked_fill(mask[:, None] == 0, -torch.inf), -1)
-        said = F.normalize(read @ w, dim=-1)
-        loss = token_contrast(w, found, mask, heat).mean() + token_contrast(p, said, everywhere, heat).mean()
-        yield f"local_{tag}@attention_by_hand", loss
-        if tag == "full":
-            yield from _gradients(loss, {"patches_full": patches, "words_full": spoken}, "@attention_by_hand")
-    yield "words_look@attention_by_hand", look
-    yield "patches_look@attention_by_hand", read
+    yield "words_look", read_by_cosine(w, p, heat)
+    yield "patches_look", read_by_cosine(p, w, heat, lengths)
+    everywhere, whole = torch.ones(p.shape[:2], dtype=torch.bool), torch.ones_like(lengths)
+    even = robust_weights(everywhere.float(), everywhere)
+    heard = robust_weights(z.i["word_attention"], lengths > 0)
+    seen = robust_weights(z.i["patch_attention"][:, :, 0, 1:].mean(1), everywhere)
+    for tag, mask, of_patches, of_words, unit in (
+        ("full", whole, even, robust_weights(whole.float(), whole > 0), True),
+        ("padded", lengths, even, heard, True),
+        ("padded_vit", lengths, seen, heard, False),
+    ):
+        loss = weighted_alignment(patches, spoken, mask, of_patches, of_words, heat, unit_readings=unit).mean()
+        yield f"local_{tag}", loss
+        yield from _gradients(loss, {f"patches_{tag}": patches, f"words_{tag}": spoken})
     torch.manual_seed(0)
     learnt = CrossModalAttention(p.shape[-1], "softmax")
-    yield "words_look", torch.softmax(learnt.sentence_query(w) @ learnt.patch_key(p).mT * learnt.scale, -1)
-    yield "local_padded", Missing("weights of words and patches, and the parameter-free attention, as options")
+    yield "words_look@ours", torch.softmax(learnt.sentence_query(w) @ learnt.patch_key(p).mT * learnt.scale, -1)
 
 
 @golden(
     "mgca_prototypes",
-    agrees("global_loss@scale", "grad.film_global@scale", "grad.report_global@scale"),
-    faulty("2.9", "the preset has neither prototypes nor Sinkhorn (it says so)", "prototype_loss"),
+    agrees("global_loss", "grad.film_global", "grad.report_global"),
+    agrees("prototypes", "film_codes", "report_codes", "film_probabilities", "report_probabilities"),
+    agrees("prototype_loss", "grad.film_prototypes", "grad.report_prototypes", "grad.prototypes"),
 )
 def mgca_prototypes(z: Golden) -> Comparisons:
     film, report = z.leaves("film", "report")
-    loss = 2 * multi_positive(cosine_logits(film, report, torch.tensor(1 / 0.07)), torch.eye(len(film)))
-    yield "global_loss@scale", loss
-    yield from _gradients(loss, {"film_global": film, "report_global": report}, "@scale")
-    yield "prototype_loss", Missing("prototype loss and Sinkhorn")
+    config = _preset("mgca")
+    logits = cosine_logits(film, report, torch.tensor(1 / config.global_temperature))
+    loss = config.global_weight * multi_positive(logits, torch.eye(len(film)))
+    yield "global_loss", loss
+    yield from _gradients(loss, {"film_global": film, "report_global": report})
+    ours = Prototypes(z.configuration["prototypes"], z.configuration["width"]).train()
+    fill(ours.weight, z.w["prototype_layer.weight"])
+    ours.to_unit_length()
+    sides = [ours(F.normalize(side, dim=-1)) for side in (film, report)]
+    epsilon, temperature = config.prototype_epsilon, config.prototype_temperature
+    loss = prototype_prediction(*sides, temperature=temperature, epsilon=epsilon)
+    yield "prototypes", ours.weight
+    for name, side in zip(("film", "report"), sides, strict=True):
+        yield f"{name}_codes", sinkhorn(side, epsilon)
+        yield f"{name}_probabilities", torch.softmax(side / temperature, -1)
+    yield "prototype_loss", loss
+    yield from _gradients(loss, {"film_prototypes": film, "report_prototypes": report, "prototypes": ours.weight})
 
 
 # --- CM-CGNS -------------------------------------------------------------------------------------------------------

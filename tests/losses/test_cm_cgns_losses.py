@@ -17,7 +17,8 @@ from intervalchange.losses.clustering import (
     moved_centroids,
     second_nearest,
 )
-from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
+from intervalchange.losses.local_alignment import mutual_prediction, robust_weights, token_contrast, word_logits
+from intervalchange.losses.prototypes import prototype_prediction, sinkhorn
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_patches, reconstruction_error
 
 
@@ -224,3 +225,34 @@ def test_dark_pixels_are_within_reach(output: str) -> None:
     reached = bounded(raw, output, 4.0)
     assert float(reached.min()) <= -3.99
     assert (reached.diff() > 0).sum() >= 20
+
+
+# --- prototypes of MGCA --------------------------------------------------------------------------------------------
+
+
+def test_assignments_use_every_prototype_equally() -> None:
+    codes = sinkhorn(0.3 * drawn(12, 4), epsilon=0.05, rounds=200)
+    assert torch.allclose(codes.sum(1), torch.ones(12), atol=1e-5)
+    assert torch.allclose(codes.sum(0), torch.full((4,), 3.0), atol=1e-3)
+    # As soft as can be: all the same.
+    assert torch.allclose(sinkhorn(drawn(6, 3), epsilon=1e6), torch.full((6, 3), 1 / 3), atol=1e-4)
+    assert sinkhorn(torch.tensor([[90.0, -90.0]])).isfinite().all()
+
+
+def test_prototype_prediction_is_symmetric_and_at_least_the_entropy_of_the_codes() -> None:
+    films, reports = 0.3 * drawn(8, 5), 0.3 * drawn(8, 5, seed=1)
+    assert float(prototype_prediction(films, reports)) == pytest.approx(float(prototype_prediction(reports, films)))
+    codes = sinkhorn(films)
+    entropy = -(codes * codes.clamp(min=1e-12).log()).sum(1).mean()
+    assert float(prototype_prediction(films, films)) >= float(entropy)
+    assert float(prototype_prediction(films[:0], reports[:0])) == 0
+
+
+def test_robust_weights_by_hand() -> None:
+    attention = torch.tensor([[0.0, 1.0, 2.0, 3.0, 100.0], [5.0, 5.0, 9.0, 9.0, 9.0]])
+    counted = torch.tensor([[False, True, True, True, True], [True, True, False, False, False]])
+    weights = robust_weights(attention, counted)
+    # Of 1, 2, 3, 100 the percentiles are 1.3 and 70.9.
+    assert torch.allclose(weights[0], torch.tensor([0, 1.3, 2, 3, 70.9]) / 77.2, atol=1e-5)
+    assert weights[1].tolist() == [0.5, 0.5, 0, 0, 0]
+    assert robust_weights(attention, torch.zeros_like(counted)).tolist() == [[0] * 5] * 2

@@ -17,6 +17,7 @@ from intervalchange.losses import (
     sequence_log_probability,
     soft_dice,
 )
+from intervalchange.losses.dense import focal_and_batch_dice
 
 NAN = float("nan")
 
@@ -191,3 +192,18 @@ def test_a_box_without_a_mask_only_says_what_is_outside() -> None:
     torch.testing.assert_close(loss.detach(), torch.tensor(3.0485873 / 12))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert not gradient[..., :2, :2].any()
+
+
+def test_focal_and_batch_dice_by_hand() -> None:
+    """One pixel right at even odds, one wrong; unknown pixels do not count."""
+    logits, targets = torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[1.0, 0.0]]]])
+    even, wrong = math.log(2), math.log(1 + math.exp(2))
+    focal = (0.25 * even + (1 / (1 + math.exp(-2))) ** 2 * wrong) / 2
+    dice = (2 * 0.5 + 1) / (0.5 + 1 / (1 + math.exp(-2)) + 1 + 1)
+    loss = focal_and_batch_dice(logits, targets)
+    assert float(loss) == pytest.approx(10 * focal - math.log(dice), rel=1e-5)
+    unknown = torch.cat([targets, torch.full((1, 1, 1, 2), torch.nan)])
+    assert float(focal_and_batch_dice(torch.cat([logits, logits]), unknown)) == pytest.approx(float(loss), rel=1e-5)
+    assert float(focal_and_batch_dice(logits, torch.full_like(targets, torch.nan))) == 0
+    sure = torch.tensor([[[[50.0, -50.0]]]])
+    assert float(focal_and_batch_dice(sure, targets)) == pytest.approx(0, abs=1e-4)

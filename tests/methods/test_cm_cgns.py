@@ -17,13 +17,22 @@ from intervalchange.config import load_preset, preset_sizes
 from intervalchange.data.batch import Batch
 from intervalchange.data.extraction.sentences import sentences
 from intervalchange.errors import ConfigError
+from intervalchange.losses.local_alignment import word_attention
 from intervalchange.methods import method_class
 from intervalchange.methods.cm_cgns.align import CmCgnsAlign
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
 from intervalchange.methods.cm_cgns.reconstruct import CmCgnsReconstruct
-from intervalchange.methods.cm_cgns.report_tokens import report_tokenizer, sentence_means, tokenize_reports
+from intervalchange.methods.cm_cgns.report_side import ReportEncoding
+from intervalchange.methods.cm_cgns.report_tokens import (
+    merged_pieces,
+    report_tokenizer,
+    sentence_means,
+    tokenize_reports,
+)
 from intervalchange.methods.cm_cgns.validation import FilmOutputs
 from intervalchange.tasks.image_text import ImageText, WordsAndPatches
+from intervalchange.training.listing import meta_model
 from intervalchange.training.stage import start_from
 
 ALIGN, RECONSTRUCT = "cm_cgns/align", "cm_cgns/reconstruct"
@@ -203,27 +212,162 @@ def test_a_dark_film_can_be_reconstructed(output: str) -> None:
 # --- relatives and weights -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [size for size in preset_sizes(ALIGN) if size not in ("paper", "vit")])
+LARGE = ("paper", "vit", "convirt_paper", "gloria_paper", "mgca_paper", "mgca_vit")
+SIZED = {"pixels", "tokens", "sentences", "dropout", "vocabulary", "standardise", "pool_heads", "width"}
+"""Options that presets of one form may differ in, beside those of the encoders."""
+
+
+def form_of(size: str) -> dict[str, Any]:
+    """The options of a preset that say what is computed, not how large."""
+    sizes = SIZED | {name for name in CmCgnsConfig.options() if name.startswith(("encoder_", "stem_", "text_"))}
+    sizes -= {"text_pool", "text_part", "text_projection", "text_weight", "text_temperature"}
+    sizes |= {
+        "greys",
+        "backbone",
+        "backbone_weights",
+        "hub_model",
+        "projection_width",
+        "patch_level",
+        "enlarge",
+        "layers_summed",
+    }
+    return {name: value for name, value in load_preset(ALIGN, size).model.items() if name not in sizes}
+
+
+@pytest.mark.parametrize("size", [size for size in preset_sizes(ALIGN) if size not in LARGE])
 def test_presets_of_relatives_have_their_terms_alone(size: str) -> None:
-    preset = load_preset(ALIGN, size).model
-    names = (
-        "image_weight",
-        "text_weight",
-        "word_weight",
-        "token_weight",
-        "clusters",
-        "projection",
-        "text_pool",
-        "attention",
-    )
-    model = made(**{name: preset[name] for name in names if name in preset})
-    terms = {"convirt": {"global"}, "gloria": {"global", "word"}, "mgca": {"global", "token"}}
+    form = form_of(size)
+    model = made(**form, layers_summed=1)
+    model.progress(0, 1, 1.0)
+    terms = {"convirt": {"global"}, "gloria": {"global", "word"}, "mgca": {"global", "token", "prototype"}}
     output = model(**toy.film_batch(4))
     assert set(output.terms) == terms.get(size, {"global", "image", "text"})
     output.loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     assert isinstance(model, ImageText)
     assert isinstance(model, WordsAndPatches) == (size == "gloria")
+
+
+@pytest.mark.parametrize("size", ["convirt", "gloria", "mgca"])
+def test_small_and_paper_presets_of_a_relative_are_one_form(size: str) -> None:
+    assert form_of(size) == {
+        name: value
+        for name, value in form_of(f"{size}_paper").items()
+        if getattr(CmCgnsConfig(), name) != value or name in form_of(size)
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "millions"),
+    # ResNet-50 23.5, ViT-B 85.8, Bio_ClinicalBERT without its pooler 107.7; then the heads. Of ConVIRT's BERT the first
+    # six layers are not trained, but they are there.
+    [("convirt_paper", 137.4), ("gloria_paper", 133.6), ("mgca_paper", 141.8), ("mgca_vit", 201.2)],
+)
+def test_published_sizes(size: str, millions: float) -> None:
+    model = meta_model(ALIGN, size)
+    # Rows of the table of words: 28,996 in the preset, whatever tokenizer is at hand.
+    assert sum(one.numel() for one in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def ratios(model: CmCgnsAlign) -> torch.Tensor:
+    """Largest over smallest attention of each word of a batch over the patches of its film."""
+    batch = toy.film_batch(4)
+    with torch.no_grad():
+        model.train()(**batch)  # Standardisation begins with the first batch.
+        film, report = model.encode_films(batch.current), model.encode_reports(batch.report_current)
+        attention = word_attention(film.patches, report.words, report.is_word, normalise=model.config.unit_parts)
+    words = attention[report.is_word > 0]
+    return words.amax(1) / words.amin(1)
+
+
+def test_words_of_gloria_choose_patches() -> None:
+    """With unit length before the softmax every word attended to all patches alike (fidelity 2.1)."""
+    published = made(**form_of("gloria"), layers_summed=1, width=64, text_width=64)
+    ours = made(word_weight=1.0)
+    assert float(ratios(published).median()) > 10
+    assert float(ratios(ours).median()) < 4
+
+
+def test_a_step_shows_one_sentence_of_each_report() -> None:
+    model = made(text_part="sentence")
+    batch = toy.film_batch(3)
+    batch["report_current"] = ["no edema. small left pleural effusion. the heart is enlarged."] * 3
+    whole = model.eval()._reports_of(batch)
+    assert int(whole.tokens.sentence_mask.sum()) == 9
+    shown = set()
+    for step in range(8):
+        model.train().progress(step, 8, 0.0)
+        drawn, again = model._reports_of(batch), model._reports_of(batch)
+        assert drawn.tokens.sentence_mask.sum(1).tolist() == [1, 1, 1]
+        assert torch.equal(drawn.tokens.ids, again.tokens.ids)
+        shown |= set(drawn.tokens.report_codes.tolist())
+    assert len(shown) == 3
+
+
+def test_pieces_of_a_word_are_summed() -> None:
+    tokenizer = report_tokenizer()
+    tokens = tokenize_reports(tokenizer, ["no zebra.", "edema."], limit=40, most=4)
+    # start, no, z ##e ##b ##r ##a (and its full stop, if it is kept), end.
+    assert tokens.word[0, :7].tolist() == [0, 1, 2, 2, 2, 2, 2]
+    assert (tokens.word[1][tokens.mask[1] == 0] == -1).all()
+    states = torch.randn(2, tokens.ids.shape[1], 5)
+    merged = merged_pieces(states, tokens.word)
+    assert torch.allclose(merged[0, 2], states[0, 2:7].sum(0))
+    assert torch.equal(merged[:, 0], states[:, 0])
+    model = made(merge_pieces=True, marks="start", token_weight=0.0)
+    report = model.encode_reports(["no zebra.", "edema."])
+    assert report.is_word[:, 0].tolist() == [1, 1]
+    ends = made(merge_pieces=True, marks="end").encode_reports(["no zebra.", "edema."])
+    assert ends.is_word[:, 0].tolist() == [0, 0]
+    assert ends.is_word.sum(1).tolist() == report.is_word.sum(1).tolist()
+
+
+def test_prototypes_have_length_one_and_wait_an_epoch() -> None:
+    model, batch = made(**form_of("mgca")), toy.film_batch(4)
+    for epoch, moved in ((0.5, False), (1.0, True)):
+        model.train().progress(0, 10, epoch)
+        model.zero_grad()
+        model(**batch).loss.backward()
+        assert torch.allclose(model.prototypes.weight.norm(dim=1), torch.ones(500), atol=1e-6)
+        assert bool(model.prototypes.weight.grad.abs().sum() > 0) == moved
+
+
+def test_mgca_on_a_vision_transformer_weighs_patches_by_the_class_token() -> None:
+    tiny = (
+        '{"model_type": "vit", "image_size": 64, "patch_size": 16, "hidden_size": 32, "num_hidden_layers": 2, '
+        '"num_attention_heads": 2, "intermediate_size": 32}'
+    )
+    model, batch = made(**form_of("mgca"), backbone="hub", hub_model=tiny), toy.film_batch(3)
+    film = model.encode_films(batch.current)
+    assert film.attention is not None
+    assert film.attention.shape == (3, 16)
+    # The class token attends to itself too.
+    assert bool((film.attention.sum(1) < 1).all())
+    model(**batch).loss.backward()
+
+
+def test_the_token_term_of_mgca_does_not_depend_on_the_longest_report() -> None:
+    model, batch = made(**form_of("mgca")).eval(), toy.film_batch(3)
+    with torch.no_grad():
+        film = model.encode_films(batch.current)
+        both = [model.encode_reports(texts) for texts in (["no edema."] * 3, ["no edema."] * 2 + ["no edema. " * 5])]
+        losses = [model._weighted_token_term(replace(film, patches=film.patches[:2]), cut(report)) for report in both]
+    assert float(losses[0]) == pytest.approx(float(losses[1]), abs=1e-5)
+
+
+def cut(report: ReportEncoding) -> ReportEncoding:
+    """The first two reports."""
+    parts = {name: getattr(report, name)[:2] for name in ("words", "is_word", "sentences", "vector", "attention")}
+    mask = report.tokens.sentence_mask[:2]
+    return replace(report, tokens=replace(report.tokens, sentence_mask=mask), **parts)
+
+
+def test_patches_of_the_map_before_the_last() -> None:
+    model = made(patch_level=2, enlarge=96).eval()
+    plain = made().eval()
+    films = toy.film_batch(2).current
+    assert model.encode_films(films).patches.shape[1] == 24**2
+    assert plain.encode_films(films).patches.shape[1] == 8**2
 
 
 @pytest.mark.parametrize("left_out", ["global", "image", "text"])
@@ -240,7 +384,22 @@ def test_a_term_of_weight_zero_is_not_there_nor_what_only_it_needs(left_out: str
 
 
 def test_options_that_do_not_fit_are_refused() -> None:
-    for changes in ({"clusters": 1}, {"text_heads": 3}, {"global_weight": 0, "image_weight": 0, "text_weight": 0}):
+    alone = {"image_weight": 0, "text_weight": 0, "word_weight": 1}
+    for changes in (
+        {"clusters": 1},
+        {"text_heads": 3},
+        {"global_weight": 0, "image_weight": 0, "text_weight": 0},
+        {"text_projection": "mlp"},
+        {"text_pool": "tokens", "text_projection": "none", "text_width": 64},
+        {"projection": "none"},
+        {"unit_parts": False},
+        {"unit_parts": False, "token_weight": 1.0, **alone},
+        {"layers_summed": 3},
+        {"text_frozen_layers": 3},
+        {"global_share": 1.5},
+        {"patch_level": 3},
+        {"enlarge": 32},
+    ):
         with pytest.raises(ConfigError):
             made(**changes)
     with pytest.raises(ConfigError, match="share"):

@@ -69,7 +69,15 @@ def run(folder: Path, world: int, options: str) -> list[dict[str, torch.Tensor]]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", ["{}", "{'image_weight': 0.0, 'text_weight': 0.0, 'word_weight': 1.0, 'token_weight': 1.0}"]
+    "options",
+    [
+        "{}",
+        "{'image_weight': 0.0, 'text_weight': 0.0, 'word_weight': 1.0, 'token_weight': 1.0}",
+        "{'image_weight': 0.0, 'text_weight': 0.0, 'token_weight': 0.7, 'token_form': 'weighted', "
+        "'prototype_weight': 0.5, 'prototypes': 12, 'prototype_wait': 0.0, 'text_pool': 'start', 'marks': 'end', "
+        "'merge_pieces': True, 'projection': 'mlp_norm', 'text_projection': 'mlp_norm', "
+        "'patch_projection': 'mlp_norm', 'word_projection': 'mlp_norm'}",
+    ],
 )
 def test_two_processes_are_one_with_the_joined_batch(options: str, tmp_path: Path) -> None:
     (one,), (first, second) = (run(tmp_path / str(world), world, options) for world in (1, 2))

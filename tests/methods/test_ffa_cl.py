@@ -324,3 +324,10 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
     names = [name for name in encoders[0] if name.startswith("encoder.")]
     assert names
     assert all(torch.equal(encoders[0][name], encoders[1][name]) for name in names), "the second run is frozen"
+
+
+def test_published_prompts_and_greys() -> None:
+    assert prompts_of(["Edema", "Pleural Effusion"], "published") == ["images for Edema", "images for Pleural Effusion"]
+    assert load_preset("ffa_cl/classify", "paper").model["prompts"] == "published"
+    with pytest.raises(ConfigError, match="colours"):
+        FfaClConfig(greys="clip")

@@ -232,3 +232,17 @@ def test_shares_are_of_patients_and_lie_inside_each_other() -> None:
     assert [mask.mean() for mask in masks] == pytest.approx([0.01, 0.1, 1], rel=0.2)
     assert all((larger | ~smaller).all() for smaller, larger in pairwise(masks))
     assert all((mask.reshape(-1, 3) == mask[::3, None]).all() for mask in masks)
+
+
+def test_the_published_loss_of_masks_is_a_switch() -> None:
+    model = tiny("tasks/segmentation", loss="published")
+    batch = toy.film_batch(4, names=model.config.labels)
+    batch["masks_current"] = torch.zeros(4, len(model.config.labels), 64, 64)
+    batch["masks_current"][:, :, 8:20, 8:20] = 1
+    output = model(**batch)
+    assert set(output.terms) == {"focal_and_dice"}
+    output.loss.backward()
+    with pytest.raises(ConfigError, match="published loss"):
+        SegmentationConfig(loss="published", positive_weight=2.0)
+    with pytest.raises(ConfigError, match="anchors"):
+        DetectionConfig(targets="published")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,10 +20,18 @@ from intervalchange.data.prepare import prepare
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, RunError, SourceError
 from intervalchange.inference import Predictor
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import CHEXPERT_TASKS
-from intervalchange.tasks.image_text import EncodedFilms, EncodedTexts, ImageText, WordsAndPatches, similarity
+from intervalchange.tasks.image_text import (
+    EncodedFilms,
+    EncodedTexts,
+    ImageText,
+    LocalForm,
+    WordsAndPatches,
+    similarity,
+)
 from intervalchange.tasks.prompts import combinations, open_prompts
 from intervalchange.tasks.retrieval import Candidates, precision_at, retrieval_metrics
 from intervalchange.tasks.zero_shot import Standard, ZeroShotOptions, class_scores, zero_shot, zero_shot_metrics
@@ -290,3 +299,55 @@ def test_what_cannot_be_asked_is_refused(cohort: Path) -> None:
     seen = sorted(set(Prepared(cohort).cases["patient_id"]))
     with pytest.raises(RunError, match="training data"):
         Predictor(Stub(), {"stage": "x", "training_patients": seen}).zero_shot(Prepared(cohort), "test")
+
+
+def test_the_published_form_scores_a_text_by_its_best_word() -> None:
+    torch.manual_seed(0)
+    films, texts = EncodedFilms(torch.randn(3, 4), torch.randn(3, 5, 4)), torch.randn(2, 4)
+    words, mask = torch.randn(2, 3, 4), torch.tensor([[1, 1, 0], [1, 0, 0]])
+    form = LocalForm("max", 5.0, normalise=False)
+    found = similarity(films, EncodedTexts(texts, words, mask), form)
+    assert films.tokens is not None
+    for film, text in product(range(3), range(2)):
+        said, seen = words[text][mask[text] > 0], films.tokens[film]
+        attention = torch.softmax(4 * torch.softmax(seen @ said.T, dim=1), dim=0)
+        best = F.cosine_similarity(said, attention.T @ seen, dim=1).max()
+        cosine = F.cosine_similarity(films.vectors[film], texts[text], dim=0)
+        assert float(found[film, text]) == pytest.approx(float(cosine + 5 * best) / 2, abs=1e-4)
+
+
+def test_the_start_token_is_no_word_in_use() -> None:
+    torch.manual_seed(0)
+    films, texts = EncodedFilms(torch.randn(3, 4), torch.randn(3, 5, 4)), torch.randn(2, 4)
+    words, mask = torch.randn(2, 3, 4), torch.ones(2, 3)
+    skipped = similarity(films, EncodedTexts(texts, words, mask), LocalForm("max", 5.0, skip_start=True))
+    without = similarity(films, EncodedTexts(texts, words[:, 1:], mask[:, 1:]), LocalForm("max", 5.0))
+    assert torch.allclose(skipped, without, atol=1e-5)
+    model = SimpleNamespace(config=SimpleNamespace(marks="start", unit_parts=False))
+    assert LocalForm.of(model, "published") == LocalForm("max", 5.0, normalise=False, skip_start=True)
+    assert LocalForm.of(model) == LocalForm(normalise=False)
+
+
+def test_retrieval_standardises_over_the_texts_of_a_film() -> None:
+    torch.manual_seed(0)
+    films, texts = EncodedFilms(torch.randn(3, 4), None), EncodedTexts(torch.randn(6, 4), None, None)
+    scores = similarity(films, texts, standardise=True)
+    assert torch.allclose(scores.mean(1), torch.zeros(3), atol=1e-6)
+    assert torch.allclose(scores.std(1, correction=0), torch.ones(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("stub", [Stub, LocalStub])
+def test_zero_shot_in_the_published_form(stub: type[Stub], cohort: Path) -> None:
+    found = zero_shot(stub(), Prepared(cohort), "test", ZeroShotOptions(labels=NAMES, form="published"))
+    assert found["prompts.count"] <= 5 * len(NAMES)
+    assert found["zero_shot.standardised.accuracy"] > 0.5
+    assert found["retrieval.precision.5"] > 0.8
+
+
+def test_as_many_films_of_each_class_as_are_wanted(cohort: Path) -> None:
+    prepared = Prepared(cohort)
+    found = zero_shot(Stub(), prepared, "test", ZeroShotOptions(labels=NAMES, per_class=2))
+    assert found["films.count"] == 2 * len(NAMES) == found["zero_shot.films"]
+    assert found["zero_shot.chance"] == found["zero_shot.commonest"]
+    with pytest.raises(ConfigError, match="edema"):
+        zero_shot(Stub(), prepared, "test", ZeroShotOptions(labels=(*NAMES, "edema"), per_class=2))

@@ -55,7 +55,23 @@ def encoder_options(run: str | Path) -> dict[str, Any]:
         return {}
     own = ("published",) if facts["backbone"] in PUBLISHED else wanted.get(facts["backbone"], ())
     names = ("backbone", *own, "pixels")
-    return {name: facts[name] for name in names if name in facts}
+    options = {name: facts[name] for name in names if name in facts}
+    return options | ({"greys": facts["greys"]} if facts.get("greys", "ranks") != "ranks" else {})
+
+
+def check_greys(run: str | Path, greys: str) -> None:
+    """Raise ConfigError where the encoder of a run was trained on films that were scaled in another way."""
+    path = Path(run) / "config.json"
+    facts = (
+        json.loads(path.read_text(encoding="utf-8")) if (Path(run) / "run.json").is_file() and path.is_file() else {}
+    )
+    theirs = facts.get("greys", "ranks")
+    if "backbone" in facts and theirs != greys:
+        raise ConfigError(
+            f"this run was trained on films with greys {theirs!r}, not {greys!r}.",
+            where=run,
+            remedy=f"Set --model.greys {theirs}.",
+        )
 
 
 def read_tensors(source: str | Path) -> dict[str, Tensor]:
@@ -81,7 +97,7 @@ def encoder_tensors(encoder: nn.Module, theirs: Mapping[str, Tensor], where: str
     where none fits in every tensor, with the options that would.
     """
     theirs = in_names_of_transformers(theirs)
-    if isinstance(encoder, ResNetEncoder):
+    if isinstance(encoder, ResNetEncoder) and encoder.channels == 1:
         theirs = {name: _one_channel(name, tensor) for name, tensor in theirs.items()}
     found = _fitting(encoder, theirs)
     if not found and isinstance(encoder, HubEncoder):

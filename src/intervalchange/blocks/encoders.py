@@ -22,7 +22,7 @@ from intervalchange.blocks import efficientnet_lite
 from intervalchange.blocks.efficientnet_lite import EfficientNetLite0
 from intervalchange.blocks.features import Features as Features
 from intervalchange.blocks.features import Shape as Shape
-from intervalchange.blocks.published import PUBLISHED, Greys
+from intervalchange.blocks.published import PUBLISHED, GreyScale
 from intervalchange.blocks.published_encoders import (
     BioViLT,
     PublishedFilmEncoder,
@@ -31,6 +31,7 @@ from intervalchange.blocks.published_encoders import (
     released_dinov2,
 )
 from intervalchange.blocks.pyramid import FeaturePyramid
+from intervalchange.data.films import Greys
 from intervalchange.errors import ConfigError
 
 Backbone = Literal[
@@ -50,6 +51,12 @@ Backbone = Literal[
 
 _PROBE = 256
 """Side of the film by which a model of the hub shows its shape, where it reads any."""
+
+COLOURS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""Mean and deviation of each colour that published weights were trained with."""
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -119,23 +126,40 @@ class EfficientNetLiteEncoder(nn.Module):
         return Features(self.network(films)[-1])
 
 
+def in_colours(films: Tensor, greys: Greys, channels: int) -> Tensor:
+    """Films (b, 1, h, w) as `films.normalised` gives them -> (b, channels, h, w).
+
+    `imagenet`, `clip`: by the mean and deviation of each colour; otherwise the same on every channel.
+    """
+    films = films.expand(-1, channels, -1, -1)
+    if greys not in COLOURS:
+        return films
+    mean, deviation = (films.new_tensor(values)[:, None, None] for values in COLOURS[greys])
+    return ((films + 1) / 2 - mean) / deviation
+
+
 class ResNetEncoder(nn.Module):
-    """ResNet-50 (He et al. 2016; 23.5 M parameters, stride 32, width 2048) on one channel, as in transformers."""
+    """ResNet-50 (He et al. 2016; 23.5 M parameters, stride 32, width 2048), as in transformers: on one channel, but on
+    three where colours are normalised apart."""
 
     width = 2048
 
-    def __init__(self) -> None:
+    def __init__(self, greys: Greys = "ranks") -> None:
         super().__init__()
-        self.network = ResNetModel(ResNetConfig(num_channels=1))
+        self.greys: Greys = greys
+        self.channels = 3 if greys in COLOURS else 1
+        self.network = ResNetModel(ResNetConfig(num_channels=self.channels))
 
     def forward(self, films: Tensor) -> Features:
-        return Features(self.network(films).last_hidden_state)
+        return Features(self.network(in_colours(films, self.greys, self.channels)).last_hidden_state)
 
     def load_pretrained(self, name: str) -> None:
-        """Weights of a three-channel ResNet-50 on the hub or in a folder; the first filters are summed over colour."""
+        """Weights of a three-channel ResNet-50 on the hub or in a folder; for one channel the first filters are summed
+        over colour."""
         published = ResNetModel.from_pretrained(name).state_dict()
         first = "embedder.embedder.convolution.weight"
-        published[first] = published[first].sum(dim=1, keepdim=True)
+        if self.channels == 1:
+            published[first] = published[first].sum(dim=1, keepdim=True)
         self.network.load_state_dict(published)
 
 
@@ -145,10 +169,12 @@ class HubEncoder(nn.Module):
     Films are shown on every channel, resized to the size the model was made for.
     """
 
-    def __init__(self, description: str, greys: Greys | None = None) -> None:
-        """description: the model's configuration as JSON; greys: those it was trained on (None: as standardised)."""
+    def __init__(self, description: str, greys: Greys = "ranks", published: GreyScale | None = None) -> None:
+        """description: the model's configuration as JSON; published: the grey levels of a published chest encoder."""
         super().__init__()
-        self.greys = greys
+        self.greys: Greys = greys
+        self._published = published
+        self._attends = False
         facts = json.loads(description)
         config = AutoConfig.for_model(facts.pop("model_type"), **facts)
         kind: Any = AutoModel._model_mapping[type(config)]
@@ -168,18 +194,28 @@ class HubEncoder(nn.Module):
         self.stride = side // rows
         self.network = AutoModel.from_config(config, **bare)
 
+    def return_attention(self) -> None:
+        """Give the class token's attention with the features, which fused kernels do not."""
+        self.network.set_attn_implementation("eager")
+        self._attends = True
+
     def forward(self, films: Tensor) -> Features:
         if self.side is not None:
             side = (self.side, self.side) if isinstance(self.side, int) else tuple(self.side)
             films = F.interpolate(films, size=side, mode="bilinear", align_corners=False, antialias=True)
-        films = in_greys(films, self.greys) if self.greys else films
-        state = self.network(films.expand(-1, self.channels, -1, -1)).last_hidden_state
+        more = {"output_attentions": True} if self._attends else {}
+        shown = in_greys(films, self._published) if self._published else films
+        output = self.network(in_colours(shown, self.greys, self.channels), **more)
+        state = output.last_hidden_state
         if state.ndim == 4:
             return Features(state)
         grid = int(state.shape[1] ** 0.5)
         token = state[:, 0] if state.shape[1] > grid * grid else None
         patches = state[:, state.shape[1] - grid * grid :]
-        return Features(patches.transpose(1, 2).unflatten(2, (grid, grid)), token)
+        attention = None
+        if self._attends and token is not None:
+            attention = output.attentions[-1][:, :, 0, -grid * grid :].mean(1).detach()
+        return Features(patches.transpose(1, 2).unflatten(2, (grid, grid)), token, attention)
 
     def load_pretrained(self, name: str) -> None:
         """Weights of the hub or of a folder written by `save_pretrained`."""
@@ -218,22 +254,24 @@ def build_encoder(
     pyramid_width: int = 48,
     hub_model: str = "",
     published: str = "",
+    greys: Greys = "ranks",
 ) -> Encoder:
     """The encoder a configuration names.
 
     widths, depth: of `conv` and `pyramid`; stem_stride: of `conv`; pyramid_width: of `pyramid`; hub_model: the
-    configuration of `hub` as JSON; published: that of a published encoder, where it is not as released.
+    configuration of `hub` as JSON; published: that of a published encoder, where it is not as released; greys: how
+    films are scaled, of `resnet50` and `hub`.
     """
     if backbone == "rad_dino":
-        return HubEncoder(published or released_dinov2(), PUBLISHED[backbone].greys)
+        return HubEncoder(published or released_dinov2(), published=PUBLISHED[backbone].greys)
     if backbone in PUBLISHED:
         return build_published(backbone, published)
     if backbone == "hub":
-        return HubEncoder(hub_model)
+        return HubEncoder(hub_model, greys)
     if backbone == "efficientnet_lite0":
         return EfficientNetLiteEncoder()
     if backbone == "resnet50":
-        return ResNetEncoder()
+        return ResNetEncoder(greys)
     if backbone == "pyramid":
         return PyramidEncoder(widths, pyramid_width, depth)
     return ConvEncoder(widths, depth, stem_stride)
@@ -268,6 +306,7 @@ def levels_of(encoder: Encoder, films: Tensor) -> list[Tensor]:
     if isinstance(encoder, EfficientNetLiteEncoder):
         return list(encoder.network(films))
     if isinstance(encoder, ResNetEncoder):
+        films = in_colours(films, encoder.greys, encoder.channels)
         return list(encoder.network(films, output_hidden_states=True).hidden_states[1:])
     if isinstance(encoder, PyramidEncoder):
         stages = encoder.network.levels(films)

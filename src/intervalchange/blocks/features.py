@@ -18,6 +18,8 @@ class Features:
     """(b, c, g, g)."""
     token: Tensor | None = None
     """(b, c), the class token of an encoder that has one."""
+    attention: Tensor | None = None
+    """(b, n): attention of the class token to each patch in the last layer, where that was asked for."""
 
     @property
     def tokens(self) -> Tensor:

@@ -21,7 +21,7 @@ PublishedName = Literal["rad_dino", "biovil", "biovil_t", "torchxrayvision", "mg
 
 
 @dataclass(frozen=True)
-class Greys:
+class GreyScale:
     """Grey levels that an encoder was trained on: from `low` (air) to `high`, then (grey - mean) / deviation."""
 
     mean: tuple[float, ...]
@@ -31,9 +31,9 @@ class Greys:
     high: float = 1.0
 
 
-AS_DECODED = Greys((0.0,) * 3, (1.0,) * 3)
-HALF = Greys((0.5,) * 3, (0.5,) * 3)
-IMAGENET = Greys((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+AS_DECODED = GreyScale((0.0,) * 3, (1.0,) * 3)
+HALF = GreyScale((0.5,) * 3, (0.5,) * 3)
+IMAGENET = GreyScale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PublishedEncoder:
     """One of them."""
 
     trunk: Literal["dinov2", "resnet", "biovil_t", "densenet"]
-    greys: Greys
+    greys: GreyScale
     side: int
     """Pixels a side that its network reads; films are resized to it."""
     inside: str = ""
@@ -58,7 +58,9 @@ class PublishedEncoder:
 
 
 PUBLISHED: dict[str, PublishedEncoder] = {
-    "rad_dino": PublishedEncoder("dinov2", Greys((0.5307,) * 3, (0.2583,) * 3), 518, repository="microsoft/rad-dino"),
+    "rad_dino": PublishedEncoder(
+        "dinov2", GreyScale((0.5307,) * 3, (0.2583,) * 3), 518, repository="microsoft/rad-dino"
+    ),
     "biovil": PublishedEncoder(
         "resnet",
         AS_DECODED,
@@ -81,7 +83,7 @@ PUBLISHED: dict[str, PublishedEncoder] = {
     ),
     "torchxrayvision": PublishedEncoder(
         "densenet",
-        Greys((0.0,), (1.0,), -1024.0, 1024.0),
+        GreyScale((0.0,), (1.0,), -1024.0, 1024.0),
         224,
         inside=r"features\.",
         others=r"(classifier\.|op_threshs$)",

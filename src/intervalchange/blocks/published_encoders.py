@@ -18,14 +18,14 @@ from transformers import Dinov2Config, ResNetConfig, ResNetModel
 
 from intervalchange.blocks.change_pooler import ChangePooler
 from intervalchange.blocks.features import Features, Shape
-from intervalchange.blocks.published import PUBLISHED, RELEASED, Greys, TrunkShape
+from intervalchange.blocks.published import PUBLISHED, RELEASED, GreyScale, TrunkShape
 from intervalchange.blocks.resnet_names import name_in_torchvision
 from intervalchange.errors import MissingPackageError
 
 STRIDES = (4, 8, 16, 32)
 
 
-def in_greys(films: Tensor, greys: Greys) -> Tensor:
+def in_greys(films: Tensor, greys: GreyScale) -> Tensor:
     """Standardised films (b, 1, h, w) -> (b, channels, h, w) in the grey levels of an encoder's training."""
     even = (films / math.sqrt(12) + 0.5).clamp(0, 1)
     values = greys.low + (greys.high - greys.low) * even

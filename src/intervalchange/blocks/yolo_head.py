@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from intervalchange.blocks.encoders import Shape
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.losses.yolo import anchor_boxes, anchor_labels, anchor_objects, anchor_targets
+from intervalchange.losses.yolo import TargetRule, anchor_boxes, anchor_labels, anchor_objects, anchor_targets
 
 ANCHORS = (
     ((10, 13), (16, 30), (33, 23)),
@@ -78,10 +78,11 @@ class Branch(nn.Module):
 class YoloHead(nn.Module):
     """Boxes at three scales."""
 
-    def __init__(self, shape: Shape, width: int, labels: int) -> None:
-        """shape: as `encoders.shape_of` gives it; width: channels of the coarsest scale, half and a quarter above."""
+    def __init__(self, shape: Shape, width: int, labels: int, rule: TargetRule = "ours") -> None:
+        """shape: as `encoders.shape_of` gives it; width: channels of the coarsest scale, half and a quarter above;
+        rule: of `anchor_targets`."""
         super().__init__()
-        self.labels = labels
+        self.labels, self.rule = labels, rule
         self.sources = tuple(max((n for n, (_, s) in enumerate(shape) if s <= own), default=0) for own in STRIDES)
         widths = (max(8, width // 4), max(8, width // 2), width)
         handed = (widths[1] // 2, widths[2] // 2, 0)
@@ -112,7 +113,8 @@ class YoloHead(nn.Module):
         sums = dict.fromkeys(("places", "objects", "labels"), boxes.new_zeros(()))
         for scale, outputs in enumerate(self(maps, side)):
             grid = (outputs.shape[-2], outputs.shape[-1])
-            targets = anchor_targets(boxes, labels, self.labels, grid, STRIDES[scale], _anchors(scale, side, boxes))
+            anchors = _anchors(scale, side, boxes)
+            targets = anchor_targets(boxes, labels, self.labels, grid, STRIDES[scale], anchors, self.rule)
             sums["places"] = sums["places"] + anchor_boxes(outputs[:, :, :4], targets, average_over_processes)
             sums["objects"] = sums["objects"] + anchor_objects(
                 outputs[:, :, 4], targets, known.all(1), reduce_mean=average_over_processes

@@ -41,6 +41,19 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--prompts", type=Path, default=None, metavar="YAML", help="your prompts instead of ours")
     group.add_argument("--films", type=Path, default=None, metavar="CSV", help="only these, e.g. chexpert_5x200.csv")
     group.add_argument(
+        "--per-class",
+        type=positive,
+        default=None,
+        metavar="N",
+        help="at most N films per class, which show it and nothing else, e.g. 200 for CheXpert 5x200",
+    )
+    group.add_argument(
+        "--form",
+        choices=("ours", "published"),
+        default=None,
+        help="published: prompts, pooling and standardisation as in GLoRIA",
+    )
+    group.add_argument(
         "--standard",
         type=Path,
         default=None,
@@ -72,10 +85,18 @@ def run(options: argparse.Namespace) -> None:
 def _zero_shot(options: argparse.Namespace) -> ZeroShotOptions | None:
     """The options of zero-shot as a record; None without --zero-shot."""
     if options.zero_shot is None:
-        for name in ("prompts", "films", "standard"):
+        for name in ("prompts", "films", "standard", "per_class", "form"):
             if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} belongs to --zero-shot.", remedy="Add --zero-shot, or leave it out.")
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag} belongs to --zero-shot.", remedy="Add --zero-shot, or leave it out.")
         return None
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
-    return ZeroShotOptions(tuple(options.zero_shot), options.prompts, options.films, options.standard)
+    return ZeroShotOptions(
+        tuple(options.zero_shot),
+        options.prompts,
+        options.films,
+        options.standard,
+        options.per_class or 0,
+        options.form or "ours",
+    )

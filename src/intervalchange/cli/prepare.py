@@ -42,10 +42,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         default=[],
         type=named,
         metavar="NAME=VALUE",
-        help="an option of the reader, e.g. uncertain=present (chexpert), version=V6 (covidx), votes=1 (vindr), "
-        "questions=all (nih), "
-        "modalities=RF (dicom, as body_parts= and views=: headers that are let in); may repeat; docs/data says which "
-        "there are",
+        help="an option of the reader, e.g. uncertain=present, labels=published or protocol=published (chexpert), "
+        "version=9B (covidx), boxes=published (object_cxr), questions=all (nih), votes=1 (vindr), "
+        "modalities=RF (dicom, as body_parts= and views=: headers that are let in); may repeat; docs/data says "
+        "which there are",
     )
     verb.add_argument("--regions", default=None, metavar="RUN", help="also store the regions that a C2F run finds")
     verb.add_argument("--workers", type=positive, default=None)

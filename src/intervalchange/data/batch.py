@@ -40,9 +40,9 @@ class Batch(ModelOutput):
     """
 
     current: torch.Tensor = None  # type: ignore[assignment]
-    """(b, 1, h, w) float32, standardised."""
+    """(b, 1, h, w) float32, as `films.normalised` gives it."""
     prior: torch.Tensor = None  # type: ignore[assignment]
-    """(b, 1, h, w) float32, standardised; zeros where absent."""
+    """(b, 1, h, w) float32, likewise; zeros where absent."""
     has_prior: torch.Tensor = None  # type: ignore[assignment]
     """(b) bool."""
     question: list[str] = None  # type: ignore[assignment]

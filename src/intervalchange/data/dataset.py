@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from intervalchange.data.films import resize, standardise
+from intervalchange.data.films import Greys, normalised, resize
 from intervalchange.data.locations import FindingLocation, finding_locations, location_maps
 from intervalchange.data.masks import MaskReader, known_extents
 from intervalchange.data.prepared import Prepared
@@ -26,7 +26,7 @@ UNKNOWN_WITHOUT_PRIOR = ("findings", "levels", "locations", "opacity")
 class FilmReader(Dataset[dict[str, Any]]):
     """What the data sets of a prepared folder share: films and labels of a study, the epoch of the augmentation.
 
-    Films are (1, pixels, pixels) float32: stored pixels, area-averaged down, augmented, and standardised last.
+    Films are (1, pixels, pixels) float32: stored pixels, area-averaged down, augmented, and normalised last.
     """
 
     patient_ids: list[str]
@@ -41,7 +41,9 @@ class FilmReader(Dataset[dict[str, Any]]):
         labels: Sequence[str] = (),
         supervision: Collection[str] | None = None,
         some_labels: bool = False,
+        greys: Greys = "ranks",
     ) -> None:
+        """greys: of `films.normalised`."""
         stored = prepared.pixels.shape[0]
         if pixels > stored:
             raise ConfigError(
@@ -50,6 +52,7 @@ class FilmReader(Dataset[dict[str, Any]]):
                 remedy=f"Run: {prepared.prepare_command(pixels)}",
             )
         self.prepared, self.pixels, self.augment, self.seed = prepared, pixels, augment, seed
+        self.greys: Greys = greys
         self._supervision = supervision
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         studies = prepared.studies
@@ -101,7 +104,7 @@ class FilmReader(Dataset[dict[str, Any]]):
         if self._supervised_by("regions", "boxes"):
             fields["regions"] = {"current": (), "prior": ()}
         for name, study, film, motion in zip(names, studies, films, motions, strict=True):
-            fields[name] = standardise(film)[None]
+            fields[name] = normalised(film, self.greys)[None]
             if self._supervised_by("reports"):
                 fields[f"report_{name}"] = self._reports[study]
             if self._supervised_by("findings"):
@@ -173,13 +176,14 @@ class PairDataset(FilmReader):
         share: float = 1.0,
         supervision: Collection[str] | None = None,
         lone_films: bool = False,
+        greys: Greys = "ranks",
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
         answered: leave out the cases whose answer is unknown. share: of the patients (`share_of_patients`).
         supervision: the kinds that items carry, as `Method.supervision` names them; None for all.
         """
-        super().__init__(prepared, pixels, augment, seed, supervision=supervision)
+        super().__init__(prepared, pixels, augment, seed, supervision=supervision, greys=greys)
         rows = prepared.case_rows(split, kinds, answered)
         rows = rows[share_of_patients(prepared.cases["patient_id"].to_numpy()[rows], share)]
         rows = _spread(rows, limit)
@@ -266,13 +270,14 @@ class FilmDataset(FilmReader):
         share: float = 1.0,
         supervision: Collection[str] | None = None,
         some_labels: bool = False,
+        greys: Greys = "ranks",
     ) -> None:
         """labels: names whose values become `labels_current`. share: of the patients (`share_of_patients`).
 
         supervision: the kinds that items carry, as `Method.supervision` names them; None for all. some_labels: labels
         that the data set does not have are unknown, not refused.
         """
-        super().__init__(prepared, pixels, augment, seed, labels, supervision, some_labels)
+        super().__init__(prepared, pixels, augment, seed, labels, supervision, some_labels, greys)
         if self._labels is not None and {"boxes", "masks"} & set(needs):
             self._labels = known_extents(prepared, labels, self._labels)
             self._masks = MaskReader(prepared, labels, pixels) if "masks" in needs else None
@@ -357,6 +362,7 @@ def item_from_films(
     kind: str = "difference",
     case_id: str = "",
     patient_id: str = "",
+    greys: Greys = "ranks",
 ) -> dict[str, Any]:
     """Squares of `films.film_from_file`, (s, s) uint8 -> the item `PairDataset` would give, without the labels.
 
@@ -367,13 +373,13 @@ def item_from_films(
         raise ConfigError(
             f"films of {current.shape[0]} pixels are too small.", remedy=f"Read them with {pixels} or more."
         )
-    standardised = [standardise(resize(film[None], pixels)[0])[None] for film in films]
+    shown = [normalised(resize(film[None], pixels)[0], greys)[None] for film in films]
     return {
         "case_id": case_id,
         "patient_id": patient_id,
         "kind": kind,
         "question": question,
         "has_prior": prior is not None,
-        "current": standardised[0],
-        "prior": standardised[-1] if prior is not None else np.zeros_like(standardised[0]),
+        "current": shown[0],
+        "prior": shown[-1] if prior is not None else np.zeros_like(shown[0]),
     }

@@ -58,6 +58,10 @@ _one_at_a_time = threading.Lock()
 """Python's warning filters are shared by all threads."""
 
 
+DUMMY_DATES = ("19010101",)
+"""Dates that stand for none: RSNA's films all have this one."""
+
+
 def read_dicom(
     path: Path, force: bool = False, admitted: Admitted = NOTHING_MORE, as_stored: bool = False
 ) -> DecodedFilm:
@@ -204,6 +208,7 @@ def _upright_grey(
 def _facts(header: Any) -> dict[str, str]:
     """All of the header that leaves the reader."""
     date, time = (str(header.get(name) or "") for name in ("StudyDate", "StudyTime"))
+    date = "" if date in DUMMY_DATES else date
     date = f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else ""
     if date and time[:6].isdigit() and len(time) >= 6:
         date += f"T{time[:2]}:{time[2:4]}:{time[4:6]}"

@@ -3,6 +3,7 @@
 fit              the whole film in a square, aspect kept, with the geometry to go back
 film_from_file   the 8-bit square of a file, as `prepare` stores it and `answer` reads it
 standardise      the one normaliser, in training and in answering
+normalised       it, or the published scaling of grey levels, for encoders that were trained elsewhere with that
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -127,6 +129,21 @@ def resize(squares: np.ndarray, size: int) -> np.ndarray:
         film = Image.fromarray(square.astype(np.float32))
         out[index] = np.asarray(film.resize((size, size), Image.Resampling.BOX))
     return out / np.float32(255)
+
+
+Greys = Literal["ranks", "half", "imagenet", "clip"]
+"""How a film is scaled for an encoder: see `normalised`."""
+
+
+def normalised(pixels: np.ndarray, greys: Greys = "ranks") -> np.ndarray:
+    """(h, w) float32 in [0, 1] -> (h, w) float32 as an encoder is shown it.
+
+    `ranks`: `standardise`, for every encoder that was trained here. All others keep the grey levels of the film, which
+    are not equalised, and scale them to [-1, 1]: mean and deviation .5, as the MGCA family has it (`half`). For weights
+    from elsewhere that were trained on the mean and deviation of each colour (`imagenet`, `clip`) the encoder goes on
+    from there (`blocks.encoders.in_colours`).
+    """
+    return standardise(pixels) if greys == "ranks" else pixels * np.float32(2) - np.float32(1)
 
 
 FEWEST = 16

@@ -1,7 +1,7 @@
 """Contrast between films and texts, where several pairs of a batch may have the same text.
 
 b rows of one side, c of the other (c > b where rows of other processes were gathered). Orientation does not matter:
-every loss here is the mean of its two directions.
+every loss here is the mean of its two directions, if no share says otherwise.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ def matches(codes: Tensor) -> Tensor:
     return (codes[:, None] == codes[None, :]).float()
 
 
-def multi_positive(logits: Tensor, match: Tensor, counted: Tensor | None = None) -> Tensor:
+def multi_positive(logits: Tensor, match: Tensor, counted: Tensor | None = None, share: float = 0.5) -> Tensor:
     """Softmax contrast in both directions, the target spread evenly over all that match (Khosla et al., NeurIPS 2020).
 
     logits, match: (b, b); match[i, j] = 1 where row i and column j belong together. counted: (b) bool, rows that take
-    part at all. With one row, or none, the loss is 0.
+    part at all. share: weight of rows that find their columns, of 1; ConVIRT gives .75 to films that find their texts.
+    With one row, or none, the loss is 0.
     """
     counted = torch.ones(len(match), dtype=torch.bool, device=match.device) if counted is None else counted
     both = counted[:, None] & counted[None, :]
@@ -29,9 +30,9 @@ def multi_positive(logits: Tensor, match: Tensor, counted: Tensor | None = None)
     for scores, positives in ((logits.float(), target), (logits.float().T, target.T)):
         # A large finite number: a row that takes no part has no column left, and must not become NaN.
         log_probability = torch.log_softmax(scores.masked_fill(~both, -1e4), dim=-1)
-        share = positives / positives.sum(-1, keepdim=True).clamp(min=1)
-        halves.append(-(share * log_probability).sum() / counted.sum().clamp(min=1))
-    return 0.5 * (halves[0] + halves[1])
+        spread = positives / positives.sum(-1, keepdim=True).clamp(min=1)
+        halves.append(-(spread * log_probability).sum() / counted.sum().clamp(min=1))
+    return share * halves[0] + (1 - share) * halves[1]
 
 
 def cosine_logits(films: Tensor, texts: Tensor, scale: Tensor) -> Tensor:

@@ -30,6 +30,33 @@ def soft_dice(
     return (cost * counts).sum() / reduce_mean(counts.sum()).clamp(min=1)
 
 
+def focal_and_batch_dice(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    weight: float = 10.0,
+    gamma: float = 2.0,
+    smooth: float = 1.0,
+    gather: Callable[[Tensor], Tensor] = identity,
+) -> Tensor:
+    """The segmentation loss of GLoRIA, MGCA and CM-CGNS: `weight` times the focal loss (Lin et al., ICCV 2017, without
+    its alpha) minus the logarithm of the soft Dice coefficient of all pixels of the batch at once. Nothing known
+    gives 0.
+
+    logits, targets: (b, c, h, w); targets in [0, 1], NaN where unknown. gather: (1, 5) sums of this process -> (p, 5)
+    of all, with gradient, for the Dice of a batch that is shared out over processes.
+    """
+    known = (~torch.isnan(targets)).to(torch.float32)
+    target, logits = torch.nan_to_num(targets).float(), logits.float()
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    focal = (1 - torch.exp(-losses)) ** gamma * losses
+    prediction = torch.sigmoid(logits) * known
+    parts = (focal * known, known, prediction * target, prediction, target * known)
+    sums = gather(torch.stack([part.sum() for part in parts])[None]).sum(0)
+    dice = (2 * sums[2] + smooth) / (sums[3] + sums[4] + smooth)
+    return weight * sums[0] / sums[1].clamp(min=1) - dice.log()
+
+
 def opacity(
     logits: Tensor, targets: Tensor, dice: float = 1.0, reduce_mean: Callable[[Tensor], Tensor] = identity
 ) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Aggregation = Literal["mean", "sum"]
+Pooling = Literal["mean", "sum", "max"]
+"""How the words of a text become one number; `max`, its best word, is GLoRIA's in use."""
 
 WORD_SHARPNESS, TOKEN_SHARPNESS = 4.0, 5.0
 """GLoRIA's first and second temperature (Huang et al., ICCV 2021)."""
@@ -48,6 +50,69 @@ def token_contrast(first: Tensor, second: Tensor, mask: Tensor, temperature: flo
     return 0.5 * ((losses[0] + losses[1]) * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
+def read_by_cosine(queries: Tensor, keys: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """MGCA's attention, which has no parameters: (b, q, d), (b, k, d) of length 1 -> (b, q, k), rows summing to 1.
+
+    mask: (b, k), 0 for keys that are left out.
+    """
+    scores = queries @ keys.transpose(1, 2) / temperature
+    return torch.softmax(scores if mask is None else scores.masked_fill(mask[:, None] == 0, -1e4), dim=-1)
+
+
+@torch.no_grad()
+def robust_weights(attention: Tensor, counted: Tensor) -> Tensor:
+    """(b, t) attention, (b, t) bool which parts count -> (b, t): clipped to their 10th and 90th percentile in each row,
+    then divided by their sum (MGCA); 0 for the others and for a row without any."""
+    known = attention.float().masked_fill(~counted, torch.nan)
+    low, high = (torch.nanquantile(known, level, dim=1, keepdim=True) for level in (0.1, 0.9))
+    clipped = torch.nan_to_num(known.clamp(low, high))
+    return clipped / clipped.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def weighted_alignment(
+    patches: Tensor,
+    words: Tensor,
+    word_mask: Tensor,
+    patch_weights: Tensor,
+    word_weights: Tensor,
+    temperature: float,
+    *,
+    unit_readings: bool = True,
+) -> Tensor:
+    """MGCA's token-level alignment as published (Wang et al., NeurIPS 2022): (b), the terms of words and patches added.
+
+    Words read patches and patches read words (`read_by_cosine`); then each part is to find its own reading among those
+    of its film, and the reverse. patches: (b, n, d); words: (b, l, d), masked by (b, l); weights: (b, n) and (b, l),
+    each row with sum 1. Padding is left out where patches read; in the term of words it stays among the candidates, as
+    published. unit_readings: what patches read has length 1 (published: with a ResNet, not with a ViT).
+    """
+    patches, words = F.normalize(patches.float(), dim=-1), F.normalize(words.float(), dim=-1)
+    found = F.normalize(read_by_cosine(words, patches, temperature) @ patches, dim=-1)
+    heard = read_by_cosine(patches, words, temperature, word_mask) @ words
+    heard = F.normalize(heard, dim=-1) if unit_readings else heard
+    total = patches.new_zeros(len(patches))
+    for parts, readings, weights in ((words, found, word_weights), (patches, heard, patch_weights)):
+        logits = parts @ readings.transpose(1, 2) / temperature
+        for half in (logits, logits.transpose(1, 2)):
+            total = total - 0.5 * (torch.log_softmax(half, -1).diagonal(dim1=1, dim2=2) * weights).sum(1)
+    return total
+
+
+def word_attention(tokens: Tensor, words: Tensor, word_mask: Tensor, *, normalise: bool = True) -> Tensor:
+    """GLoRIA's attention of each word over the patches of its own film: (b, l, n), rows with sum 1, 0 for padding.
+
+    tokens: (b, n, d); words: (b, l, d), masked by (b, l). normalise: as in `word_logits`, which attends in the same way
+    to every film. A map of where a word is on the film.
+    """
+    tokens, words = tokens.float(), words.float()
+    if normalise:
+        tokens, words = F.normalize(tokens, dim=-1), F.normalize(words, dim=-1)
+    scores = (tokens @ words.transpose(1, 2)).masked_fill(word_mask[:, None] == 0, -1e4)
+    over_words = torch.softmax(scores, dim=-1)
+    attention = torch.softmax(WORD_SHARPNESS * over_words, dim=1).transpose(1, 2)
+    return attention * (word_mask[..., None] > 0)
+
+
 def word_logits(
     tokens: Tensor,
     token_mask: Tensor,
@@ -56,7 +121,7 @@ def word_logits(
     scale: Tensor | float = 1.0,
     *,
     normalise: bool = True,
-    aggregation: Aggregation = "mean",
+    aggregation: Pooling = "mean",
 ) -> Tensor:
     """GLoRIA's local similarity (Huang et al., ICCV 2021) of every film with every text, (b, c), without its contexts.
 
@@ -68,7 +133,8 @@ def word_logits(
 
     The mean in place of GLoRIA's sum centres the logits: a long text does not score higher for its length. The
     published form is normalise=False, "sum", scale=50: its third temperature, 10, times the sharpness, which is divided
-    by here. A text without words scores 0 with every film.
+    by here. Its zero-shot classification has normalise=False, "max", scale=5: the cosine of the best word alone. A text
+    without words scores 0 with every film.
     """
     # Texts differ in length by far: all words stand in one row, and products with `of_text` sum over those of a text.
     # Not under autocast, which would round the summands.
@@ -89,6 +155,10 @@ def word_logits(
         length = (attention * (tokens @ tokens.transpose(1, 2) @ attention)).sum(1).clamp(min=1e-12).sqrt()
         cosine = along / (length * words.norm(dim=-1)).clamp(min=1e-8)
         count = is_word.sum(-1)
+        if aggregation == "max":
+            lowest = cosine.new_full((len(cosine), len(is_word)), -1.0)
+            best: Tensor = lowest.scatter_reduce(1, text.expand_as(cosine), cosine, "amax")
+            return best * scale * (count > 0)
         total = torch.exp(TOKEN_SHARPNESS * (cosine - 1)) @ of_text
         pooled = 1 + total.clamp(min=1e-30).log() / TOKEN_SHARPNESS
         if aggregation == "mean":

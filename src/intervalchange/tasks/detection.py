@@ -25,8 +25,10 @@ from intervalchange.blocks.centre_head import CentreHead
 from intervalchange.blocks.encoders import shape_of
 from intervalchange.blocks.segmentation_decoder import Ladder
 from intervalchange.blocks.yolo_head import YoloHead
+from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics.boxes import COMPAT, STRICT, Boxes, box_metrics
 from intervalchange.evaluation.metrics.labels import label_metrics
+from intervalchange.losses.yolo import TargetRule
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.records import Region
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -55,10 +57,17 @@ class DetectionConfig(ProbeConfig):
     """`centre`: weight of the boxes' sides beside the heatmap of their centres."""
     locations_weight: float = 2.5
     """`yolov3`: weight of the boxes' locations and sizes beside which anchors hold a box."""
+    targets: TargetRule = "ours"
+    """`yolov3`: which anchors hold a box and which are told that they are empty (`losses/yolo.py`)."""
     most: int = 100
     """Boxes per film, the most confident ones."""
     compat_score: float = 0.0
     """Boxes with a lower score stay out of `boxes.compat.*`; the family leaves out those below 0.5."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.targets == "published" and self.head != "yolov3":
+            raise ConfigError("published targets are of anchors.", remedy="Set --model.head yolov3.")
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class Detection(Probe):
         self.ladder: Ladder | None = None
         self.head: CentreHead | YoloHead
         if config.head == "yolov3":
-            self.head = YoloHead(shape, config.head_width, labels)
+            self.head = YoloHead(shape, config.head_width, labels, config.targets)
         else:
             self.ladder = Ladder(shape, config.head_width, config.stride)
             self.head = CentreHead(self.ladder.width, config.head_width, labels, self.ladder.stride)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from intervalchange.data.batch import collate
 from intervalchange.data.dataset import FilmDataset
 from intervalchange.losses.contrastive import cosine_logits
-from intervalchange.losses.local_alignment import word_logits
+from intervalchange.losses.local_alignment import TOKEN_SHARPNESS, Pooling, word_logits
 
 FILMS_AT_ONCE, TEXTS_AT_ONCE, PAIRED_AT_ONCE = 32, 64, 16
 
@@ -95,16 +95,60 @@ def encode_texts(model: Any, texts: Sequence[str], local: bool = False) -> Encod
     return EncodedTexts(vectors[rows], tokens[rows], masks[rows])
 
 
-def similarity(films: EncodedFilms, texts: EncodedTexts) -> Tensor:
+Form = Literal["ours", "published"]
+"""How similarities are made and pooled: ours, or as in GLoRIA, whose choices MGCA takes over."""
+
+
+@dataclass(frozen=True)
+class LocalForm:
+    """How the parts of a film and of a text are compared (`losses.local_alignment.word_logits`)."""
+
+    pooling: Pooling = "mean"
+    scale: float = 1.0
+    normalise: bool = True
+    """Parts have length 1 in the attention, as the model was trained."""
+    skip_start: bool = False
+    """The start token is no word, though it was one in training (GLoRIA)."""
+
+    @classmethod
+    def of(cls, model: Any, form: Form = "ours", retrieval: bool = False) -> LocalForm:
+        """That of a model. Published: five times the cosine of the best word; in retrieval, the sum over the words."""
+        normalise = bool(getattr(model.config, "unit_parts", True))
+        if form == "ours":
+            return cls(normalise=normalise)
+        if retrieval:
+            return cls("sum", 1.0, normalise)
+        return cls("max", TOKEN_SHARPNESS, normalise, skip_start=getattr(model.config, "marks", "none") == "start")
+
+
+def similarity(
+    films: EncodedFilms, texts: EncodedTexts, local: LocalForm | None = None, standardise: bool = False
+) -> Tensor:
     """(n, m): cosine of each film with each text; where both have tokens, the mean of it and of their local
-    similarity (`losses.local_alignment.word_logits`), as GLoRIA adds the two. The row of a film does not
-    depend on other films."""
+    similarity, as GLoRIA adds the two. The row of a film does not depend on other films. standardise: each of the two
+    first to mean 0 and deviation 1 over the texts of a film, as GLoRIA's retrieval does."""
     cosine = cosine_logits(films.vectors, texts.vectors, torch.ones(()))
     if films.tokens is None or texts.tokens is None or texts.mask is None:
-        return cosine
+        return _over_texts(cosine) if standardise else cosine
+    form = local or LocalForm()
     columns = list(zip(texts.tokens.split(PAIRED_AT_ONCE), texts.mask.split(PAIRED_AT_ONCE), strict=True))
-    local = [
-        torch.cat([word_logits(part, part.new_ones(part.shape[:2]), *words) for words in columns], dim=1)
-        for part in films.tokens.split(PAIRED_AT_ONCE)
-    ]
-    return 0.5 * (cosine + torch.cat(local))
+    parts = torch.cat(
+        [
+            torch.cat([_local(part, *words, form) for words in columns], dim=1)
+            for part in films.tokens.split(PAIRED_AT_ONCE)
+        ]
+    )
+    return 0.5 * (_over_texts(cosine) + _over_texts(parts)) if standardise else 0.5 * (cosine + parts)
+
+
+def _local(tokens: Tensor, words: Tensor, mask: Tensor, form: LocalForm) -> Tensor:
+    every = tokens.new_ones(tokens.shape[:2])
+    if form.skip_start:
+        mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
+    return word_logits(tokens, every, words, mask, form.scale, normalise=form.normalise, aggregation=form.pooling)
+
+
+def _over_texts(scores: Tensor) -> Tensor:
+    """(n, m): each row to mean 0 and deviation 1; a row without any spread is only centred."""
+    spread = scores.std(1, correction=0, keepdim=True)
+    return (scores - scores.mean(1, keepdim=True)) / torch.where(spread > 0, spread, torch.ones_like(spread))

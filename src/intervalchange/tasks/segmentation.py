@@ -6,9 +6,10 @@ of a finding, or its filled boxes where it has no mask (RSNA), drawn at the size
 Orientation: one film, the `current` side of a batch.
 
 Differs: U-Net is in the blocks of MONAI; segmentation_models, which the family uses, needs torchvision and timm.
-Differs: the loss is binary cross-entropy plus soft Dice per film, not 10 focal - log(Dice of the batch): the Dice of a
-    batch would depend on how a batch is shared out over processes.
-Differs: every film is trained on, not all positives with as many negatives; `positive_weight` weighs them instead.
+Differs: the loss is binary cross-entropy plus soft Dice per film (`loss: published`, as in `paper`: 10 focal -
+    log(Dice of the batch), over the films of all processes).
+Differs: every film is trained on, not all positives with as many negatives; `positive_weight` weighs them instead,
+    where the loss is ours.
 Differs: selection is by Dice on validation and not by the loss.
 """
 
@@ -24,10 +25,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.encoders import shape_of
+from intervalchange.blocks.gathering import gather_rows
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.segmentation_decoder import Ladder, SetrDecoder, UNetDecoder
+from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics import masks
 from intervalchange.losses import masked_bce, soft_dice
+from intervalchange.losses.dense import focal_and_batch_dice
 from intervalchange.methods.base.method import MethodOutput
 from intervalchange.tasks.estimates import estimates
 from intervalchange.tasks.probe import Probe, ProbeConfig
@@ -46,6 +50,9 @@ class SegmentationConfig(ProbeConfig):
     decoder_width: int = 64
     """Channels of the ladder down to stride 4, half of it at stride 2, a quarter at 1; of the first step of `unet` (256
     as published) and `setr` (512), which halve them at each step."""
+    loss: Literal["ours", "published"] = "ours"
+    """`ours`: cross-entropy plus the soft Dice of each film. `published`: 10 times the focal loss minus the logarithm
+    of the soft Dice of the whole batch, without weights."""
     dice_weight: float = 1.0
     """Weight of the soft Dice beside the cross-entropy."""
     positive_weight: float = 1.0
@@ -54,6 +61,14 @@ class SegmentationConfig(ProbeConfig):
     """Which Dice chooses the weights: of the films that have the finding, of all, or of all pixels as one film. Where
     most films are empty, marking nothing does well in the second and marking every film costs nothing in the first;
     `pooled` rewards neither."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.loss == "published" and (self.dice_weight, self.positive_weight) != (1.0, 1.0):
+            raise ConfigError(
+                "the published loss has neither dice_weight nor positive_weight.",
+                remedy="Leave both at 1, or set --model.loss ours.",
+            )
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,9 @@ class Segmentation(Probe):
 
     def forward(self, **batch: Any) -> MethodOutput:
         logits, target = self.logits(batch["current"]), batch["masks_current"]
+        if self.config.loss == "published":
+            loss = focal_and_batch_dice(logits, target, gather=gather_rows)
+            return MethodOutput(loss=loss, terms={"focal_and_dice": loss.detach()})
         weight = torch.where(target == 1, self.config.positive_weight, 1.0)
         pixels = masked_bce(logits, target, weight=weight, reduce_mean=average_over_processes)
         dice = soft_dice(logits, target, reduce_mean=average_over_processes)

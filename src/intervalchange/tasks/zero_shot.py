@@ -2,20 +2,26 @@
 
 Nothing is trained. Prompts are data (`prompts.yaml`). A film's scores depend on that film alone: raw similarities, and
 beside them the same standardised by each class's mean and deviation, which are measured on other films first and kept
-in a file. CheXpert 5x200 is a list of films in the user's hands (`films`), scored as its paper does: the classes
-exclude each other, accuracy counts the films with exactly one of them.
+in a file. CheXpert 5x200 is a list of films (`films`), or drawn from the labels at hand (`per_class`), scored as its
+paper does: the classes exclude each other, accuracy counts the films with exactly one of them.
 
-Differs: GLoRIA standardises over the films of the call, so that a film's class depends on its neighbours, and leaves
-    BatchNorm in training mode; here the model is in evaluation mode and the statistics come from elsewhere.
-Differs: every combination of a vocabulary is a prompt, averaged; GLoRIA draws five per class and takes the largest
-    (`most` and `over` in the file of prompts).
+`form: published` is GLoRIA's: a class scores with its best prompt of five, a prompt with half its cosine and half five
+times the cosine of its best word; beside the raw scores those that are standardised over the films of the call.
+Retrieval standardises both similarities over the texts of a query.
+
+Differs: GLoRIA standardises over the films of the call, so that a film's class depends on its neighbours (so does
+    `form: published`), and leaves BatchNorm in training mode; here the model is in evaluation mode, and the statistics
+    come from elsewhere.
+Differs: every combination of a vocabulary is a prompt, averaged; GLoRIA draws five per class and takes the largest. In
+    `form: published` the five are spread evenly over the combinations, not drawn.
+Differs: the local similarity is the mean over the words of a text, and not its best word (`form: published`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +35,14 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, SourceError
 from intervalchange.evaluation.metrics.labels import label_metrics
 from intervalchange.evaluation.metrics.statistics import REPLICATES, Array, Counts, ratio
+from intervalchange.methods.base.method import greys_of
 from intervalchange.tasks.classification import CHEXPERT_TASKS
 from intervalchange.tasks.estimates import estimates
 from intervalchange.tasks.image_text import (
     EncodedFilms,
+    Form,
     ImageText,
+    LocalForm,
     WordsAndPatches,
     encode_films,
     encode_texts,
@@ -42,6 +51,8 @@ from intervalchange.tasks.image_text import (
 from intervalchange.tasks.prompts import Over, PromptFile, Prompts, open_prompts
 from intervalchange.tasks.retrieval import Candidates, retrieval_metrics
 
+PROMPTS_PER_CLASS = 5
+"""In the published form."""
 PATH_COLUMNS = ("Path", "image", "study_id")
 """What a list of films may name them by."""
 
@@ -135,6 +146,9 @@ class ZeroShotOptions:
     """A CSV that lists the films to classify (column Path, image or study_id), as chexpert_5x200.csv does."""
     standard: Path | None = None
     """What an earlier trial wrote: its statistics are used."""
+    per_class: int = 0
+    """At most so many films of each class, which show it and nothing else that the labels know (5x200: 200); 0: all."""
+    form: Form = "ours"
 
 
 def zero_shot(model: Any, prepared: Prepared, split: str, options: ZeroShotOptions | None = None) -> dict[str, Any]:
@@ -144,25 +158,31 @@ def zero_shot(model: Any, prepared: Prepared, split: str, options: ZeroShotOptio
     `ZeroShotOptions.standard` of a later trial. Raises InputError for a model without a text side, ConfigError for
     classes without prompts.
     """
-    options, pixels = options or ZeroShotOptions(), model.config.pixels
+    options, pixels, greys = options or ZeroShotOptions(), model.config.pixels, greys_of(model.config)
     if not isinstance(model, ImageText):
         raise InputError("this run has no text side.", remedy="Give a run trained on reports, such as cm_cgns/align.")
     file = open_prompts(options.prompts)
+    if options.form == "published":
+        file = replace(file, over="max", most=PROMPTS_PER_CLASS)
     names = options.labels or shared_classes(prepared, file)
     prompts = file.of(names)
-    data = FilmDataset(prepared, split, pixels, needs=("labels",), labels=names)
+    data = FilmDataset(prepared, split, pixels, needs=("labels",), labels=names, greys=greys)
     rows = listed(data, options.films) if options.films else list(range(len(data)))
+    if options.per_class:
+        rows = showing_one_alone(data, rows, names, options.per_class)
     patients = [data.patient_ids[row] for row in rows]
     labels = prepared.labels(names)[data.studies[rows]].astype(float)
     local = isinstance(model, WordsAndPatches)
     films = encode_films(model, data, rows, local)
-    to_prompts = similarity(films, encode_texts(model, prompts.texts, local))
+    to_prompts = similarity(films, encode_texts(model, prompts.texts, local), LocalForm.of(model, options.form))
     scores = class_scores(to_prompts, prompts.owner, len(names), prompts.over)
     standard = stored_standard(options.standard, names) if options.standard else None
+    if options.form == "published" and standard is None and len(rows) > 1:
+        standard = Standard.of(scores)
     metrics: dict[str, Any] = {"films.count": len(rows), "prompts.count": len(prompts.texts)}
     metrics |= zero_shot_metrics(scores, labels, names, patients, standard)
     if len(names) > 1:
-        metrics |= _retrieval(model, data, rows, labels, patients, films, prompts)
+        metrics |= _retrieval(model, data, rows, labels, patients, films, prompts, options.form)
     measured = Standard.of(scores)
     return metrics | {"statistics": {"labels": names, "mean": measured.mean, "deviation": measured.deviation}}
 
@@ -201,6 +221,26 @@ def listed(data: FilmDataset, table: Path) -> list[int]:
     return listed_rows
 
 
+def showing_one_alone(data: FilmDataset, rows: Sequence[int], names: Sequence[str], count: int) -> list[int]:
+    """Of these rows at most `count` per class, drawn with seed 0: films that show exactly one of the classes and no
+    other finding or device that the labels of the data know. What is not known counts as absent, as in CheXpert 5x200.
+
+    Raises ConfigError where a class has none.
+    """
+    texts = data.prepared.studies["findings"].to_numpy()[data.studies[np.asarray(rows)]]
+    present = [{name for name, value in json.loads(text).items() if value == 1} for text in texts]
+    chosen: list[int] = []
+    for name in names:
+        alone = [row for row, shown in zip(rows, present, strict=True) if shown == {name}]
+        if not alone:
+            raise ConfigError(
+                f"no film shows {name!r} alone.", where=data.prepared.folder, remedy="Name other classes or films."
+            )
+        drawn = np.random.default_rng(0).permutation(len(alone))[:count]
+        chosen += [alone[index] for index in drawn]
+    return sorted(chosen)
+
+
 def _tails(path: str) -> list[str]:
     """a/b/c -> a/b/c, b/c, c: a path without its first folders, whatever these are called."""
     parts = path.strip().split("/")
@@ -229,6 +269,7 @@ def _retrieval(
     patients: Sequence[str],
     films: EncodedFilms,
     prompts: Prompts,
+    form: Form,
 ) -> dict[str, float]:
     """Retrieval by the films with exactly one class: among the reports of other patients' films with one, or, where
     the data has no reports, among the prompts."""
@@ -244,5 +285,9 @@ def _retrieval(
     else:
         texts = Candidates(list(prompts.texts), np.array(prompts.owner), None)
     queries = EncodedFilms(films.vectors[single], None if films.tokens is None else films.tokens[single])
-    similarities = similarity(queries, encode_texts(model, texts.texts, films.tokens is not None)).double().numpy()
+    encoded, local = (
+        encode_texts(model, texts.texts, films.tokens is not None),
+        LocalForm.of(model, form, retrieval=True),
+    )
+    similarities = similarity(queries, encoded, local, standardise=form == "published").double().numpy()
     return retrieval_metrics(similarities, classes, owners, texts)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from film_files import chest, save
 from simulated_tree import write_with_truth
@@ -14,6 +16,8 @@ from simulated_tree import write_with_truth
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.chexpert import film_name
+from intervalchange.data.splits import NAMES as SPLITS
+from intervalchange.data.splits import assign
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.findings import CHEXPERT, CHEXPERT_OF_FINDING, FINDINGS
 from intervalchange.grammar import render
@@ -371,3 +375,70 @@ def test_the_labels_of_the_test_studies(tree: Path) -> None:
     assert found == wanted
     assert more[3] == {"cardiomegaly": 0, "lung opacity": 1}
     assert read_source("chexpert", tree).notes["rows whose path names no film (skipped)"] == 2
+
+
+# --- the labels and splits of published work -----------------------------------------------------------------------
+
+
+def test_published_labels_know_every_cell(tree: Path) -> None:
+    """A blank is absent; an uncertain label of the five tasks is what is laid down for it."""
+    unsure = dict.fromkeys(("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural_Effusion"), "-1.0")
+    line = row("train/patient90001/study1/view1_frontal.jpg", Pneumonia="-1.0", Fracture="1.0", **unsure)
+    (tree / "CheXpert-v1.0" / "train.csv").write_text(f"{chexpert.HEADER}\n{line}\n")
+    cases = read_source("chexpert", tree, labels="published", tables_only=True).cases
+    (case,) = [case for case in cases if case.current.image.startswith("train/")]
+    findings = dict(case.current.findings)
+    assert set(findings) == {label.lower() for label in CHEXPERT}
+    assert {name for name, value in findings.items() if value == 1} == {
+        *("atelectasis", "edema", "pleural effusion"),
+        "fracture",
+    }
+    assert math.isnan(findings["pneumonia"])
+    for wrong in ({"labels": "all"}, {"protocol": "theirs"}):
+        with pytest.raises(ConfigError, match="Choose one of"):
+            read_source("chexpert", tree, **wrong)
+
+
+def published_table(patients: int) -> str:
+    """Two frontal films per patient; of the first 20 patients the one shows edema alone, the other a fracture too."""
+    lines = [chexpert.HEADER]
+    for number in range(patients):
+        more = {"Edema": "1.0"} if number < 20 else {}
+        lines.append(row(f"train/patient{90000 + number}/study1/view1_frontal.jpg", No_Finding="1.0", **more))
+        lines.append(row(f"train/patient{90000 + number}/study2/view1_frontal.jpg", Fracture="1.0", **more))
+    return "\n".join(lines) + "\n"
+
+
+def test_published_protocol_validates_on_rows_of_train_and_tests_on_valid(tree: Path) -> None:
+    (tree / "CheXpert-v1.0" / "train.csv").write_text(published_table(100))
+    source = read_source("chexpert", tree, protocol="published", tables_only=True)
+    films = films_of(source.cases)
+    splits = Counter(case.split for case in films.values())
+    # 200 rows, of which 20 show edema alone and are set apart; a tenth of the others validates.
+    assert (splits["train"], splits["val"]) == (162, 18)
+    assert {case.current.image.split("/")[0] for case in films.values() if case.split == "test"} == {"valid"}
+    assert not any(f"patient{90000 + number}-study1" in films for number in range(20))
+    assert source.notes["rows of train.csv that validate (protocol published)"] == 18
+    rest = [f"patient{90000 + n}-study{s}" for n in range(100) for s in (1, 2) if s == 2 or n >= 20]
+    drawn = np.random.RandomState(0).choice(180, size=18, replace=False)
+    assert {name for name, case in films.items() if case.split == "val"} == {rest[index] for index in drawn}
+    kept, _, notes = assign(source.cases, "official")
+    by_split = {name: {c.patient_id for c, s in zip(source.cases, kept, strict=True) if s == name} for name in SPLITS}
+    assert not by_split["train"] & by_split["val"]
+    assert notes["patients in several splits (only their test, or else val, cases are kept)"] > 0
+
+
+def test_5x200_is_drawn_or_read(tree: Path) -> None:
+    folder = tree / "CheXpert-v1.0"
+    (folder / "train.csv").write_text(published_table(30))
+    source = read_source("chexpert", tree, protocol="5x200", tables_only=True)
+    films = films_of(source.cases)
+    assert set(films) == {f"patient{90000 + number}-study1" for number in range(20)}
+    assert {(case.split, case.tags) for case in films.values()} == {("test", ("chexpert_5x200",))}
+    assert source.notes["films of 5x200 that show edema alone"] == 20
+    (folder / "chexpert_5x200.csv").write_text("Path\ntrain/patient90003/study2/view1_frontal.jpg\n")
+    listed = read_source("chexpert", tree, protocol="5x200", tables_only=True)
+    assert set(films_of(listed.cases)) == {"patient90003-study2"}
+    (folder / "train.csv").unlink()
+    with pytest.raises(SourceError, match=r"train\.csv is not here"):
+        read_source("chexpert", tree, protocol="published", tables_only=True)

@@ -14,7 +14,7 @@ from intervalchange.data import run_length
 from intervalchange.data.prepare import prepare
 from intervalchange.data.readers import read_source
 from intervalchange.data.readers.object_cxr import parse
-from intervalchange.errors import SourceError
+from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Region
 from intervalchange.simulation.layouts.object_cxr import SHAPE, objects_of
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
@@ -207,3 +207,19 @@ def test_missing_pieces_say_where_to_get_them(tree: Path, tmp_path: Path) -> Non
     (tree / "train.csv").write_text("image_name,annotation\n")
     with pytest.raises(SourceError, match="no film could be used"):
         read_source("object_cxr", tree)
+
+
+def test_published_boxes_of_outlines_are_larger(tree: Path) -> None:
+    tight, published = (
+        {case.current.study_id: case.current.regions for case in read_source("object_cxr", tree, boxes=boxes).cases}
+        for boxes in ("tight", "published")
+    )
+    larger = 0
+    for name, regions in tight.items():
+        for ours, theirs in zip(regions, published[name], strict=True):
+            assert theirs.rle == ours.rle
+            assert theirs.box[0] <= ours.box[0] + 1e-6 and theirs.box[3] >= ours.box[3] - 1e-6
+            larger += theirs.box != ours.box
+    assert larger
+    with pytest.raises(ConfigError, match="tight, published"):
+        read_source("object_cxr", tree, boxes="loose")

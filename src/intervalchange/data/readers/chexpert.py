@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,8 +40,17 @@ from intervalchange.data.readers.chexpert_folders import (
     layout,
     need_films,
 )
+from intervalchange.data.readers.chexpert_protocol import LABELS as LABEL_RULES
+from intervalchange.data.readers.chexpert_protocol import (
+    OTHERS,
+    PROTOCOLS,
+    TASKS,
+    UNCERTAIN_OF,
+    check_choice,
+    published_splits,
+)
 from intervalchange.data.readers.files import SPLITS, marker, need_columns, number, plain_or_gzip, read_table
-from intervalchange.data.readers.label_states import findings_of, uncertain_value
+from intervalchange.data.readers.label_states import OTHER_WORDS, findings_of, uncertain_value
 from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import CHEXPERT
@@ -74,22 +83,36 @@ class _Film:
     study: Study
 
 
-def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tables_only: bool = False) -> Source:
+def read(
+    root: Path,
+    images: Path | None = None,
+    uncertain: str = "unknown",
+    labels: str = "known",
+    protocol: str = "ours",
+    tables_only: bool = False,
+) -> Source:
     """Read the tables.
 
     images: folder that holds `train/` and `valid/`, if not that of the tables. uncertain: what an uncertain label
-    becomes: unknown, present or absent. tables_only: do not look whether the films are there.
+    becomes: unknown, present or absent. labels: `known`, or `published` (a blank is absent, and what an uncertain label
+    of the five tasks becomes is laid down by label). protocol: `ours`, or `published` splits, or the films of `5x200`
+    alone (`chexpert_protocol.py`). tables_only: do not look whether the films are there.
     """
-    policy = uncertain_value(uncertain)
+    check_choice("labels", labels, LABEL_RULES)
+    check_choice("protocol", protocol, PROTOCOLS)
+    rule = _Rule(uncertain_value(uncertain), labels == "published")
     notes: Counter[str] = Counter()
     found = layout(root, notes)
     folder = images or found.top
     patients = Patients(folder)
-    held_out = _five_by_200(found, root, notes)
+    splits = None if protocol == "ours" else _published_splits(found, root, protocol, notes)
+    held_out = _patients_of(_listed(found, root, notes)) if splits is None else frozenset[str]()
     series: dict[str, list[_Film]] = {}
     seen: set[str] = set()
     for table in TABLES:
-        films = list(_films(found, table, patients, policy, notes))
+        films = list(_films(found, table, patients, rule, notes))
+        if splits is not None:
+            films = [film for film in films if splits.of(film.name)]
         if not tables_only and table == TRAIN:
             need_films(folder, [film.study.image for film in films], table, f"{NO_TRAINING} {WHERE}")
         for film in films:
@@ -98,7 +121,7 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
                 continue
             seen.add(film.name.image)
             series.setdefault(film.name.patient, []).append(film)
-    cases = [case for patient, several in series.items() for case in _cases(patient, several, held_out, notes)]
+    cases = [case for patient, several in series.items() for case in _cases(patient, several, held_out, splits, notes)]
     if not cases:
         raise SourceError("no frontal film could be used.", where=folder, remedy=f"Noted: {dict(notes)}.")
     if not tables_only:
@@ -113,7 +136,22 @@ def read(root: Path, images: Path | None = None, uncertain: str = "unknown", tab
 # --- films -----------------------------------------------------------------------------------------------------------
 
 
-def _films(found: Layout, name: str, patients: Patients, policy: float, notes: Counter[str]) -> Iterator[_Film]:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How cells become findings."""
+
+    uncertain: float
+    published: bool
+
+    def findings(self, cells: Mapping[str, str], notes: Counter[str]) -> dict[str, float]:
+        """Label -> cell of one row, as finding -> 1, 0, NaN."""
+        if not self.published:
+            return findings_of(cells, self.uncertain, notes)
+        absent = {OTHER_WORDS.get(label.lower(), label.lower()): 0.0 for label in cells}
+        return absent | findings_of(cells, self.uncertain, notes, UNCERTAIN_OF)
+
+
+def _films(found: Layout, name: str, patients: Patients, rule: _Rule, notes: Counter[str]) -> Iterator[_Film]:
     """The frontal films of one table; none, with a note, where it is not there."""
     path = found.table(name)
     if path is None:
@@ -137,7 +175,7 @@ def _films(found: Layout, name: str, patients: Patients, policy: float, notes: C
             elif view.strip() not in ("", "AP", "PA"):
                 notes["frontal films that are called LL or RL (left out)"] += 1
             else:
-                findings = findings_of(dict(zip(labels, cells, strict=True)), policy, notes)
+                findings = rule.findings(dict(zip(labels, cells, strict=True)), notes)
                 yield _Film(named, _study(named, patients, sex, age, view.strip(), findings, notes))
 
 
@@ -187,28 +225,79 @@ def film_name(path: str) -> FilmName | None:
     return FilmName(root or "", image, SPLITS[split], patient, int(study), plane == "frontal")
 
 
-def _five_by_200(found: Layout, root: Path, notes: Counter[str]) -> frozenset[str]:
-    """The patients of the 5x200 test set, whose films are in train.csv too; none where its table is not there."""
+def _listed(found: Layout, root: Path, notes: Counter[str]) -> list[FilmName] | None:
+    """The films of the 5x200 test set, which are in train.csv too; None where its table is not there."""
     path = found.table(FIVE_BY_200) or plain_or_gzip(root, FIVE_BY_200)
     if path is None:
-        return frozenset()
+        return None
     table = read_table(path, "It has a column Path, as train.csv.")
     need_columns(table, ("Path",), path, "It has a column Path, as train.csv.")
     named = [film_name(text) for text in table["Path"]]
     notes[f"rows of {FIVE_BY_200} whose path names no film"] = named.count(None)
-    return frozenset(film.patient for film in named if film is not None)
+    return [film for film in named if film is not None]
+
+
+def _patients_of(films: Sequence[FilmName] | None) -> frozenset[str]:
+    return frozenset(film.patient for film in films or ())
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """The published splits, by film."""
+
+    protocol: str
+    validating: frozenset[str]
+    five_by_200: frozenset[str]
+
+    def of(self, film: FilmName) -> str:
+        """train, val or test; empty for a film that is not read."""
+        apart = film.image in self.five_by_200
+        if self.protocol == "5x200":
+            return "test" if apart else ""
+        if film.split == "train":
+            return "" if apart else "val" if film.image in self.validating else "train"
+        return "test" if film.split == "val" else ""
+
+
+def _published_splits(found: Layout, root: Path, protocol: str, notes: Counter[str]) -> _Splits:
+    """Raises SourceError where train.csv is not there."""
+    path = found.table(TRAIN)
+    if path is None:
+        raise SourceError(
+            f"{TRAIN} is not here, of whose rows the published protocol validates on some.", where=root, remedy=WHERE
+        )
+    table = read_table(path, WHERE)
+    need_columns(table, ("Path", "Frontal/Lateral", *TASKS, *OTHERS), path, WHERE)
+    images = {text: named.image for text in table["Path"] if (named := film_name(text)) is not None}
+    listed = _listed(found, root, notes)
+    rows = None
+    if listed is not None:
+        wanted = {film.image for film in listed}
+        rows = frozenset(text for text, image in images.items() if image in wanted)
+    drawn = published_splits(table, rows, notes)
+    if protocol == "published":
+        notes["films of 5x200 (protocol published: left out; protocol=5x200 reads them)"] = len(drawn.five_by_200)
+    validating, apart = (
+        frozenset(images[text] for text in texts if text in images) for texts in (drawn.validating, drawn.five_by_200)
+    )
+    return _Splits(protocol, validating, apart)
 
 
 # --- cases -----------------------------------------------------------------------------------------------------------
 
 
-def _cases(patient: str, films: list[_Film], held_out: frozenset[str], notes: Counter[str]) -> list[Case]:
-    """A case per film, and one per two neighbouring studies, shown by their PA film or else their first."""
+def _cases(
+    patient: str, films: list[_Film], held_out: frozenset[str], published: _Splits | None, notes: Counter[str]
+) -> list[Case]:
+    """A case per film, and one per two neighbouring studies, shown by their PA film or else their first.
+
+    published: splits by film; what is then left of a patient in several is decided where films are prepared.
+    """
     films = sorted(films, key=lambda film: (film.name.study, film.study.view != "PA", film.name.image))
-    splits = {film.name.split for film in films}
+    splits = {film.name.split if published is None else published.of(film.name) for film in films}
     split = next(name for name in ("test", "val", "train") if name in splits)
-    tags: tuple[str, ...] = ()
-    if len(splits) > 1:
+    tags: tuple[str, ...] = (FIVE_BY_200_TAG,) if published is not None and published.protocol == "5x200" else ()
+    if len(splits) > 1 and published is None:
         notes["patients in several splits (the rarest is taken for all of their films)"] += 1
     if patient in held_out:
         notes["patients of 5x200 (kept out of train: tag chexpert_5x200, split test)"] += 1
@@ -217,7 +306,8 @@ def _cases(patient: str, films: list[_Film], held_out: frozenset[str], notes: Co
     cases = []
     for film in films:
         normal = film.study.findings.get(NO_FINDING) == 1
-        case = film_case(film.study, patient, split, tags, normal=normal)
+        own = split if published is None else published.of(film.name)
+        case = film_case(film.study, patient, own, tags, normal=normal)
         if film.name.study in shown:
             case = replace(case, case_id=f"{film.study.study_id}-{Path(film.name.image).stem}-film")
         shown.setdefault(film.name.study, film.study)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from intervalchange.errors import ConfigError
 
@@ -23,10 +24,16 @@ def uncertain_value(policy: str) -> float:
     return UNCERTAIN[policy]
 
 
-def findings_of(row: Mapping[str, str], uncertain: float, notes: Counter[str]) -> dict[str, float]:
+def findings_of(
+    row: Mapping[str, str],
+    uncertain: float,
+    notes: Counter[str],
+    uncertain_of: Mapping[str, float] = MappingProxyType({}),
+) -> dict[str, float]:
     """Column -> cell of one study, as finding -> 1 present, 0 absent, NaN unknown; what is not mentioned is left out.
 
-    A finding is the label in lower case. Cells that are none of the four states are counted and left out.
+    A finding is the label in lower case. uncertain_of: findings whose uncertain label becomes something else. Cells
+    that are none of the four states are counted and left out.
     """
     findings = {}
     for label, cell in row.items():
@@ -40,7 +47,7 @@ def findings_of(row: Mapping[str, str], uncertain: float, notes: Counter[str]) -
             state = math.inf
         if state == -1:
             notes["uncertain labels"] += 1
-            findings[name] = uncertain
+            findings[name] = uncertain_of.get(name, uncertain)
         elif state in (0, 1):
             findings[name] = state
         elif not math.isnan(state):

@@ -30,9 +30,10 @@ from intervalchange.data.png_jpeg import size_of_file
 from intervalchange.data.readers.cases import film_case
 from intervalchange.data.readers.files import marker, number, plain_or_gzip, read_table
 from intervalchange.data.readers.folders import data_folder
+from intervalchange.data.readers.pole_boxes import pole_box
 from intervalchange.data.readers.single_films import film_paths, within_film
 from intervalchange.data.readers.source import Frame, Source
-from intervalchange.errors import SourceError
+from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Box, Region, Study
 
 WHERE = "The original site is gone: look for an archived copy of object-CXR (train.csv, dev.csv, train.zip, dev.zip)."
@@ -42,6 +43,7 @@ PARTS = {"train": "train", "dev": "val"}
 NAMES = ("image_name", "image_path")
 ENDINGS = (".jpg", ".jpeg", ".png")
 RECTANGLE, ELLIPSE, POLYGON = "0", "1", "2"
+BOXES = ("tight", "published")
 FARTHEST = 100_000.0
 """Pixels; what lies further from the corner of the film is a typing error that would take minutes to draw."""
 
@@ -49,11 +51,14 @@ Shape = tuple[str, list[tuple[float, float]]]
 """RECTANGLE or ELLIPSE with two opposite corners, or POLYGON with all of its corners; x, y in pixels."""
 
 
-def read(root: Path, images: Path | None = None, tables_only: bool = False) -> Source:
+def read(root: Path, images: Path | None = None, boxes: str = "tight", tables_only: bool = False) -> Source:
     """Read both tables, and the sizes of the films unless tables_only: without them there are boxes but no masks.
 
-    images: the folder that holds `train/` and `dev/`, or all films, if it is not ROOT.
+    images: the folder that holds `train/` and `dev/`, or all films, if it is not ROOT. boxes: `tight` ones around
+    outlines, or `published`, those of the MGCA family (`pole_boxes.py`); rectangles and ellipses are the same.
     """
+    if boxes not in BOXES:
+        raise ConfigError(f"option boxes is {boxes!r}.", remedy=f"Choose one of: {', '.join(BOXES)}.")
     notes: Counter[str] = Counter()
     root = data_folder(root, tuple(f"{part}.csv" for part in PARTS), notes, WHERE)
     folder = images or root
@@ -72,7 +77,7 @@ def read(root: Path, images: Path | None = None, tables_only: bool = False) -> S
         for name, shapes in films.items():
             image = paths[name]
             study_id = f"{part}-{Path(name).stem}"
-            regions = tuple(_regions(shapes, sizes.get(name), notes))
+            regions = tuple(_regions(shapes, sizes.get(name), notes, boxes == "published"))
             findings = {FINDING: float(shapes is not None)}
             study = Study(study_id, image, findings=findings, regions=regions)
             cases.append(film_case(study, study_id, PARTS[part], normal=False))
@@ -171,8 +176,10 @@ def box_of(points: Iterable[tuple[float, float]]) -> Box:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _regions(shapes: list[Shape] | None, size: Frame | None, notes: Counter[str]) -> list[Region]:
-    """Objects that have an area on the film. Masks only where its size is known."""
+def _regions(
+    shapes: list[Shape] | None, size: Frame | None, notes: Counter[str], published: bool = False
+) -> list[Region]:
+    """Objects that have an area on the film. Masks only where its size is known. published: of `read`'s boxes."""
     height, width = (0, 0) if size is None else (size.height, size.width)
     regions = []
     for kind, points in shapes or ():
@@ -182,7 +189,10 @@ def _regions(shapes: list[Shape] | None, size: Frame | None, notes: Counter[str]
         rle = None if size is None else mask_of(kind, points, box, height, width)
         if rle == run_length.encode_part(np.zeros((0, 0), bool), 0, 0, height, width):
             notes["outlines that lie beside the film, though their boxes touch it (left out)"] += 1
-        else:
+            continue
+        if published and kind == POLYGON:
+            box = within_film(pole_box(points), height, width, Counter())
+        if box is not None:
             regions.append(Region("finding", FINDING, box, rle))
     return regions
 

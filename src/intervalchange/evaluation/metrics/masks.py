@@ -80,7 +80,7 @@ def dice_compat(counts: Counts, batch: int) -> float:
     """Dice as the published family prints it: the mean of the means of batches, empty films included.
 
     The last, shorter batch weighs as much as the others, so the metric depends on the order of the films and on the
-    batch size (8 in GLoRIA's and CM-CGNS's segmentation). Only for comparison with published tables.
+    batch size (8 in GLoRIA's segmentation, 16 in CM-CGNS's). Only for comparison with published tables.
     """
     dice = counts["dice"]
     means = [dice[start : start + batch].mean() for start in range(0, len(dice), batch)]

@@ -11,8 +11,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from intervalchange.blocks.encoder_weights import describe, load_encoder, map_pretrained_tensors, published_weights
-from intervalchange.blocks.encoders import Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
+from intervalchange.blocks.encoder_weights import (
+    check_greys,
+    describe,
+    load_encoder,
+    map_pretrained_tensors,
+    published_weights,
+)
+from intervalchange.blocks.encoders import COLOURS, Backbone, Encoder, HubEncoder, build_encoder, describe_hub_model
+from intervalchange.blocks.published import PUBLISHED
+from intervalchange.data.films import Greys
+from intervalchange.errors import ConfigError
 from intervalchange.methods.base.method import Method, MethodConfig
 
 
@@ -39,6 +48,11 @@ class EncoderConfig(MethodConfig):
     """Stride of the first stage of `conv`; the others halve."""
     published: str = ""
     """Sizes of a published chest encoder as JSON; where empty, those in its weights, or as released."""
+    greys: Greys = "ranks"
+    """How films are scaled for the encoder. `ranks`: by rank inside the film, so that equalised and plain films are the
+    same. Of weights that were trained elsewhere the published way, on grey levels as they are: `half`, to [-1, 1];
+    `imagenet` and `clip`, by the mean and deviation of each colour (`resnet50`, `hub`). A run that another starts from
+    must have the same. The published chest encoders have grey levels of their own."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -46,11 +60,20 @@ class EncoderConfig(MethodConfig):
         if wanted:
             self.backbone = wanted.name
             self.published = self.published or describe(wanted)
+        if self.greys in COLOURS and self.backbone not in ("resnet50", "hub"):
+            raise ConfigError(
+                f"greys {self.greys!r} is of encoders that read colours, not of {self.backbone!r}.",
+                remedy="Set --model.greys half or ranks.",
+            )
+        if self.greys != "ranks" and self.backbone in PUBLISHED:
+            raise ConfigError(
+                f"{self.backbone} has grey levels of its own, not {self.greys!r}.", remedy="Leave --model.greys out."
+            )
 
     def build_encoder(self) -> Encoder:
         """The encoder, with fresh weights."""
         sizes = (self.encoder_widths, self.encoder_depth, self.stem_stride, self.pyramid_width)
-        return build_encoder(self.backbone, *sizes, published=self.published)
+        return build_encoder(self.backbone, *sizes, published=self.published, greys=self.greys)
 
 
 class HubEncoderConfig(EncoderConfig):
@@ -65,7 +88,7 @@ class HubEncoderConfig(EncoderConfig):
             self.hub_model = describe_hub_model(self.backbone_weights)
 
     def build_encoder(self) -> Encoder:
-        return HubEncoder(self.hub_model) if self.backbone == "hub" else super().build_encoder()
+        return HubEncoder(self.hub_model, self.greys) if self.backbone == "hub" else super().build_encoder()
 
 
 class TunedEncoderConfig(HubEncoderConfig):
@@ -114,10 +137,12 @@ class EncoderMethod(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
+            check_greys(self.config.backbone_weights, self.config.greys)
             load_encoder(self.encoder, self.config.backbone_weights)
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """The encoder of any run; a run of the same stage gives all it has."""
+        check_greys(run, self.config.greys)
         return map_pretrained_tensors(self, tensors, run)
 
     def rate_factors(self) -> dict[str, float]:

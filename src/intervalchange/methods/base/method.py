@@ -28,6 +28,7 @@ from transformers.utils.generic import ModelOutput
 from intervalchange import grammar
 from intervalchange.blocks.tokenizer import load_tokenizer
 from intervalchange.data.dataset import FilmDataset, PairDataset
+from intervalchange.data.films import Greys
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, InputError, did_you_mean
 from intervalchange.evaluation.metrics.change import change_scores
@@ -80,6 +81,12 @@ class MethodConfig(PreTrainedConfig):
         own = [base for base in reversed(cls.__mro__) if issubclass(base, MethodConfig)]
         hints = {name: hint for base in own for name, hint in inspect.get_annotations(base, eval_str=True).items()}
         return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
+
+
+def greys_of(config: Any) -> Greys:
+    """How the films of a method are scaled; only methods whose encoder may come from elsewhere have the option."""
+    greys: Greys = getattr(config, "greys", "ranks")
+    return greys
 
 
 @contextmanager
@@ -213,7 +220,7 @@ class Method(PreTrainedModel):
         kinds: None for all; films have none. Items carry what `supervision` names and nothing else. options: as the
         data set takes them (augment, seed, share, limit).
         """
-        options |= {"supervision": cls.supervision}
+        options |= {"supervision": cls.supervision, "greys": greys_of(config)}
         if cls.unit == "cases":
             return PairDataset(prepared, split, kinds, config.pixels, answered=True, **options)
         labels = getattr(config, "labels", ())  # Of the stages that are about labels.

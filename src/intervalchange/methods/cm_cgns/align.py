@@ -12,9 +12,10 @@ a term out, with the parts that only it needs:
     image    the patches of a film against the report as each attends to it (SimSiam)
     text     each sentence against the film as it attends to it, with the second nearest centroid as a hard negative
     word     GLoRIA's words against patches, every film with every report
-    token    MGCA's token-wise contrast within a film and its report, of sentences and of patches
+    token    MGCA's token-wise contrast within a film and its report, of words or sentences and of patches
+    prototype  MGCA's: a film and its report predict each other's assignment to prototypes
 
-CM-CGNS is the first three; ConVIRT, GLoRIA and a relative of MGCA are presets of the same stage. The second stage,
+CM-CGNS is the first three; ConVIRT, GLoRIA and MGCA are presets of the same stage (`options.py`). The second stage,
 `cm_cgns/reconstruct`, adds the fourth term of CM-CGNS.
 
 Differs: tokens of a ResNet are its patches, row by row (published: a view that mixes channels and patches).
@@ -30,7 +31,7 @@ Differs: the batch that completes the centroids already has hard negatives.
 Differs: the same sentence, or report, of another film is not a negative.
 Differs: the global scale stops at 100. Sentences: `data/extraction/sentences.py`; at most `sentences` per report.
 Differs: selected by retrieval among the validation films (published: by a loss, on films of MIMIC's test split too).
-Differs: AdamW; films augmented as in data/transforms.py.
+Differs: AdamW; films augmented as in data/transforms.py. Also in the relatives; their other differences: on the page.
 Differs: what is projected into the common space is standardised over the batch of all processes before it is brought
     to length 1 (`standardise: false` as published, and in `paper`): with random weights all reports have almost the
     same vector, and a contrast then draws films and reports together before it separates any.
@@ -40,125 +41,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
 from intervalchange.blocks.decoders import initial_spread
-from intervalchange.blocks.encoder_weights import load_encoder
-from intervalchange.blocks.encoders import Encoder, shape_of
+from intervalchange.blocks.encoder_weights import check_greys, load_encoder
+from intervalchange.blocks.encoders import Encoder, Features, HubEncoder, levels_of, shape_of
 from intervalchange.blocks.gathering import gather_rows, padded_to, several_processes
 from intervalchange.blocks.processes import average_over_processes
-from intervalchange.errors import ConfigError
+from intervalchange.data.answer_words import case_uniforms
 from intervalchange.losses import contrastive
-from intervalchange.losses.clustering import (
-    OthersHard,
-    clustered_contrast,
-    cosines,
-    margin_loss,
-    nearest,
-    second_nearest,
+from intervalchange.losses.clustering import clustered_contrast, cosines, margin_loss, nearest, second_nearest
+from intervalchange.losses.local_alignment import (
+    mutual_prediction,
+    robust_weights,
+    token_contrast,
+    weighted_alignment,
+    word_logits,
 )
-from intervalchange.losses.local_alignment import mutual_prediction, token_contrast, word_logits
-from intervalchange.methods.base.encoder import HubEncoderConfig
+from intervalchange.losses.prototypes import prototype_prediction
 from intervalchange.methods.base.method import Method, MethodOutput
 from intervalchange.methods.cm_cgns.centroids import Centroids
-from intervalchange.methods.cm_cgns.cross_modal import Activation, CrossModalAttention
+from intervalchange.methods.cm_cgns.cross_modal import CrossModalAttention
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding, FilmHead
-from intervalchange.methods.cm_cgns.report_side import ReportEncoder, ReportEncoding
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
+from intervalchange.methods.cm_cgns.prototypes import Prototypes
+from intervalchange.methods.cm_cgns.report_side import VECTOR_TERMS, ReportEncoder, ReportEncoding
 from intervalchange.methods.cm_cgns.report_tokens import REPORT_PIECES, report_tokenizer, tokenize_reports
 from intervalchange.methods.cm_cgns.validation import retrieval_outputs, retrieval_scores
 
 HIGHEST_LOG_SCALE = math.log(100.0)
-
-
-class CmCgnsConfig(HubEncoderConfig):
-    """Encoders, the common space, and the terms."""
-
-    model_type = "cm_cgns_align"
-
-    vocabulary: str = REPORT_PIECES
-    """`report_pieces`: words of the grammar and of reports, others spelled; else a tokenizer's hub name or folder."""
-    standardise: bool = True
-    """Channels of the map are standardised by the first batch; what is projected into the common space, over each."""
-    film_pool: Literal["mean", "attention"] = "mean"
-    """How patches become one vector, where the encoder has no class token."""
-    pool_heads: int = 8
-
-    text_weights: str = ""
-    """Hub name or folder of a BERT of this size, loaded once when training starts."""
-    text_vocabulary: int = 0
-    """Rows of the table of words; 0 for the tokenizer's size."""
-    text_width: int = 128
-    text_layers: int = 2
-    text_heads: int = 4
-    text_feedforward: int = 256
-    text_pool: Literal["attention", "mean"] = "attention"
-    """How sentences become one vector."""
-    text_rate: float = 1.0
-    """Learning rate of the text encoder relative to the rest."""
-    tokens: int = 160
-    """Longest report in tokens, start and end included."""
-    sentences: int = 16
-    """Most sentences of a report."""
-    dropout: float = 0.1
-    """Of the text encoder."""
-
-    width: int = 128
-    """Of the space in which films and reports meet."""
-    projection: Literal["linear", "mlp"] = "linear"
-    """From the film's vector to that space; `mlp` as in ConVIRT."""
-    attention: Activation = "sigmoid"
-    """How patches and sentences attend to each other."""
-
-    global_weight: float = 1.0
-    image_weight: float = 1.0
-    text_weight: float = 1.0
-    word_weight: float = 0.0
-    token_weight: float = 0.0
-    global_temperature: float = 0.1
-    """1 / the initial value of the learned scale of the global term."""
-    text_temperature: float = 1.0
-    token_temperature: float = 0.1
-    word_scale: float = 10.0
-    """Scale of GLoRIA's logits of films and reports."""
-
-    clusters: int = 128
-    """Centroids of the text term; 0: in-batch negatives alone."""
-    cluster_start: float = 0.4
-    """Centroids start once the mean cosine of a batch's sentences and what they attend to is no larger."""
-    centroid_rate: float = 0.001
-    centroid_update: Literal["mean", "sum"] = "mean"
-    hard_weight: float = 3.0
-    other_hard: OthersHard = "include"
-    margin_weight: float = 0.0001
-    margin_near: float = 0.2
-    """alpha: how far the cosine of a false negative is to be below that of the partner, at least."""
-    margin_far: float = 0.5
-    """beta: how far at most."""
-    margin_masked: bool = True
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)
-        if self.clusters == 1:
-            raise ConfigError("one centroid leaves no second nearest.", remedy="Set --model.clusters 2 or more, or 0.")
-        if self.text_width % self.text_heads or self.width % self.pool_heads:
-            raise ConfigError(
-                "a width is not a multiple of its heads.",
-                remedy="Change text_width or text_heads, width or pool_heads.",
-            )
-        if not any(self.weights().values()):
-            raise ConfigError("no term has a weight.", remedy="Set --model.global_weight 1 or another.")
-
-    def weights(self) -> dict[str, float]:
-        """Term -> weight, without those of 0."""
-        names = ("global", "image", "text", "word", "token")
-        weights = {name: float(getattr(self, f"{name}_weight")) for name in names}
-        return {name: weight for name, weight in weights.items() if weight}
+SEED_OF_SENTENCES = "sentence of a report"
 
 
 class CmCgnsAlign(Method):
@@ -197,12 +119,17 @@ class CmCgnsAlign(Method):
             tokenizer = report_tokenizer()
         super().__init__(config, tokenizer)
         terms = config.weights()
+        self._step, self._epoch = 0, 0.0
         self.film_encoder = config.build_encoder()
         self._build_heads(config)
-        if "global" in terms:
+        if "global" in terms and config.global_learnt:
             self.global_scale = nn.Parameter(torch.empty(()))
-        sentences = bool({"text", "token"} & terms.keys())
-        patches = self.always_attend_to_sentences or bool({"image", "token"} & terms.keys())
+        weighted = "token" in terms and config.token_form == "weighted"
+        if weighted and isinstance(self.film_encoder, HubEncoder):
+            self.film_encoder.return_attention()
+        crossed = terms.keys() - ({"token"} if weighted else set())
+        sentences = bool({"text", "token"} & crossed)
+        patches = self.always_attend_to_sentences or bool({"image", "token"} & crossed)
         if sentences or patches:
             self.cross = CrossModalAttention(config.width, config.attention, sentences=sentences, patches=patches)
         if "image" in terms:
@@ -217,6 +144,8 @@ class CmCgnsAlign(Method):
                 rate=config.centroid_rate,
                 how=config.centroid_update,
             )
+        if "prototype" in terms:
+            self.prototypes = Prototypes(config.prototypes, config.width)
         if "word" in terms:
             # Only a model that aligns words and patches has these (`tasks.image_text.WordsAndPatches`).
             self.film_parts, self.text_parts = self._film_parts, self._text_parts
@@ -228,19 +157,25 @@ class CmCgnsAlign(Method):
 
     def _build_heads(self, config: CmCgnsConfig) -> None:
         """Both sides after the image encoder."""
-        terms = config.weights()
-        channels, self.stride = shape_of(self.film_encoder)[-1]
-        side = getattr(self.film_encoder, "side", None) or config.pixels
+        terms, shape = config.weights(), shape_of(self.film_encoder)
+        channels, stride = shape[-1]
+        patch_width, self.stride = shape[-config.patch_level]
+        side = config.enlarge or getattr(self.film_encoder, "side", None) or config.pixels
+        has_vector = bool(terms.keys() & VECTOR_TERMS)
+        has_parts = self.always_attend_to_sentences or bool(terms.keys() - VECTOR_TERMS)
         self.film_head = FilmHead(
             channels,
             config.width,
             standardise=config.standardise,
-            patches=self.always_attend_to_sentences or bool(terms.keys() - {"global"}),
-            projection=config.projection if "global" in terms else None,
-            pool_heads=config.pool_heads if "global" in terms and config.film_pool == "attention" else 0,
-            tokens=math.ceil(side / self.stride) ** 2,
+            patches=config.patch_projection if has_parts else None,
+            projection=config.projection if has_vector else None,
+            pool_heads=config.pool_heads if has_vector and config.film_pool == "attention" else 0,
+            tokens=math.ceil(side / stride) ** 2,
+            patch_width=patch_width if config.patch_level > 1 else 0,
+            hidden=config.projection_width,
+            unit_parts=config.unit_parts,
         )
-        shape = BertConfig(
+        bert = BertConfig(
             vocab_size=config.text_vocabulary or len(self.tokenizer),
             hidden_size=config.text_width,
             num_hidden_layers=config.text_layers,
@@ -251,12 +186,7 @@ class CmCgnsAlign(Method):
             initializer_range=initial_spread(config.text_width),
             pad_token_id=0,
         )
-        self.report_encoder = ReportEncoder(
-            shape,
-            config.width,
-            standardise=config.standardise,
-            pool_heads=config.pool_heads if "global" in terms and config.text_pool == "attention" else 0,
-        )
+        self.report_encoder = ReportEncoder(bert, config)
 
     def draw_weights(self, init: Any) -> None:
         """See `Method._init_weights`."""
@@ -265,34 +195,57 @@ class CmCgnsAlign(Method):
 
     def load_pretrained(self) -> None:
         if self.config.backbone_weights:
+            check_greys(self.config.backbone_weights, self.config.greys)
             load_encoder(self.film_encoder, self.config.backbone_weights)
         if self.config.text_weights:
             published = BertModel.from_pretrained(self.config.text_weights, add_pooling_layer=False)
             self.report_encoder.network.load_state_dict(published.state_dict())
 
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        check_greys(run, self.config.greys)
+        return tensors
+
     def rate_factors(self) -> dict[str, float]:
         return {"report_encoder.network.": self.config.text_rate}
+
+    def progress(self, step: int, steps: int, epoch: float) -> None:
+        self._step, self._epoch = step, epoch
 
     # --- encoding ----------------------------------------------------------------------------------------------
 
     def encode_films(self, films: Tensor) -> FilmEncoding:
         """(b, 1, h, w) -> patches and vectors."""
-        features = self.film_encoder(films)
-        encoding: FilmEncoding = self.film_head(features.tokens, features.token)
-        return encoding
+        config = self.config
+        if config.enlarge:
+            films = F.interpolate(films, size=(config.enlarge, config.enlarge), mode="bilinear", align_corners=True)
+        local = None
+        if config.patch_level > 1:
+            maps = levels_of(self.film_encoder, films)
+            features, local = Features(maps[-1]), Features(maps[-config.patch_level]).tokens
+        else:
+            features = self.film_encoder(films)
+        encoding: FilmEncoding = self.film_head(features.tokens, features.token, local)
+        return replace(encoding, attention=features.attention)
 
-    def encode_reports(self, reports: Sequence[str]) -> ReportEncoding:
-        """b reports -> words, sentences and vectors."""
+    def encode_reports(self, reports: Sequence[str], uniforms: np.ndarray | None = None) -> ReportEncoding:
+        """b reports -> words, sentences and vectors; of one sentence each, where uniforms (b) choose it."""
         limits = {"limit": self.config.tokens, "most": self.config.sentences}
         encoding: ReportEncoding = self.report_encoder(
-            tokenize_reports(self.tokenizer, reports, **limits, device=self.device)
+            tokenize_reports(self.tokenizer, reports, **limits, device=self.device, uniforms=uniforms)
         )
         return encoding
+
+    def _reports_of(self, batch: Mapping[str, Any]) -> ReportEncoding:
+        """The reports of a batch in training: whole, or a sentence that depends on film and step alone."""
+        uniforms = None
+        if self.config.text_part == "sentence" and self.training:
+            uniforms = case_uniforms(batch["case_id"], self._step, SEED_OF_SENTENCES, 1)[:, 0]
+        return self.encode_reports(batch["report_current"], uniforms)
 
     # --- losses ------------------------------------------------------------------------------------------------
 
     def forward(self, **batch: Any) -> MethodOutput:
-        film, report = self.encode_films(batch["current"]), self.encode_reports(batch["report_current"])
+        film, report = self.encode_films(batch["current"]), self._reports_of(batch)
         terms = self.terms(film, report, batch)
         return MethodOutput.of(terms, self.config.weights())
 
@@ -303,8 +256,11 @@ class CmCgnsAlign(Method):
     def _global_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
         sides = (film.vector, report.vector, report.tokens.report_codes, report.has_text)
         films, reports, codes, has_text = map(gather_rows, sides)
-        logits = contrastive.cosine_logits(films, reports, self.global_scale.clamp(max=HIGHEST_LOG_SCALE).exp())
-        return contrastive.multi_positive(logits, contrastive.matches(codes), has_text)
+        scale = films.new_tensor(1 / self.config.global_temperature)
+        if self.config.global_learnt:
+            scale = self.global_scale.clamp(max=HIGHEST_LOG_SCALE).exp()
+        logits = contrastive.cosine_logits(films, reports, scale)
+        return contrastive.multi_positive(logits, contrastive.matches(codes), has_text, self.config.global_share)
 
     def _image_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
         attended = self.cross.attend_to_sentences(film.patches, report.sentences, report.tokens.sentence_mask)
@@ -346,12 +302,27 @@ class CmCgnsAlign(Method):
     def _word_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
         words, is_word = (gathered_texts(part, self.config.tokens) for part in (report.words, report.is_word))
         patches, codes, has_text = map(gather_rows, (film.patches, report.tokens.report_codes, report.has_text))
-        all_patches = torch.ones(patches.shape[:2], device=patches.device)
-        logits = word_logits(patches, all_patches, words, is_word, self.config.word_scale)
-        return contrastive.multi_positive(logits, contrastive.matches(codes), has_text)
+        return contrastive.multi_positive(
+            self.word_similarity(patches, words, is_word), contrastive.matches(codes), has_text
+        )
+
+    def word_similarity(self, patches: Tensor, words: Tensor, is_word: Tensor) -> Tensor:
+        """GLoRIA's logits (b, c): patches (b, n, d), words (c, l, d), masked by (c, l), as the word term has them."""
+        config, every = self.config, torch.ones(patches.shape[:2], device=patches.device)
+        return word_logits(
+            patches,
+            every,
+            words,
+            is_word,
+            config.word_scale,
+            normalise=config.unit_parts,
+            aggregation=config.word_pool,
+        )
 
     def _token_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
         mask, temperature = report.tokens.sentence_mask, self.config.token_temperature
+        if self.config.token_form == "weighted":
+            return self._weighted_token_term(film, report)
         of_sentences = self.cross.attend_to_patches(report.sentences, film.patches)
         of_patches = self.cross.attend_to_sentences(film.patches, report.sentences, mask)
         all_patches = torch.ones(film.patches.shape[:2], device=mask.device)
@@ -359,6 +330,37 @@ class CmCgnsAlign(Method):
         both = both + token_contrast(film.patches, of_patches, all_patches, temperature)
         counted = report.has_text.float()
         return 0.5 * (both * counted).sum() / average_over_processes(counted.sum()).clamp(min=1)
+
+    def _weighted_token_term(self, film: FilmEncoding, report: ReportEncoding) -> Tensor:
+        """MGCA's token-level alignment: the losses of words and of patches, added. The start token is no word."""
+        assert report.attention is not None  # The text encoder returns it for this term.
+        words, is_word = report.words[:, 1:], report.is_word[:, 1:]
+        of_words = robust_weights(report.attention[:, 1:], is_word > 0)
+        everywhere = torch.ones(film.patches.shape[:2], dtype=torch.bool, device=film.patches.device)
+        of_patches = robust_weights(everywhere.float() if film.attention is None else film.attention, everywhere)
+        losses = weighted_alignment(
+            film.patches,
+            words,
+            is_word,
+            of_patches,
+            of_words,
+            self.config.token_temperature,
+            unit_readings=film.attention is None,
+        )
+        counted = report.has_text.float()
+        return (losses * counted).sum() / average_over_processes(counted.sum()).clamp(min=1)
+
+    def _prototype_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
+        films, reports, has_text = map(gather_rows, (film.vector, report.vector, report.has_text))
+        config, trained = self.config, self._epoch >= self.config.prototype_wait
+        if self.training:
+            self.prototypes.to_unit_length()
+        return prototype_prediction(
+            self.prototypes(films[has_text], trained),
+            self.prototypes(reports[has_text], trained),
+            temperature=config.prototype_temperature,
+            epsilon=config.prototype_epsilon,
+        )
 
     # --- use and validation ------------------------------------------------------------------------------------
 

@@ -29,9 +29,10 @@ from intervalchange.blocks.processes import average_over_processes
 from intervalchange.data.answer_words import case_uniforms
 from intervalchange.errors import ConfigError
 from intervalchange.losses.reconstruction import bounded, film_errors, hidden_patches, reconstruction_error
-from intervalchange.methods.cm_cgns.align import CmCgnsAlign, CmCgnsConfig
+from intervalchange.methods.cm_cgns.align import CmCgnsAlign
 from intervalchange.methods.cm_cgns.film_side import FilmEncoding
 from intervalchange.methods.cm_cgns.image_decoder import ImageDecoder
+from intervalchange.methods.cm_cgns.options import CmCgnsConfig
 from intervalchange.methods.cm_cgns.report_side import ReportEncoding
 from intervalchange.methods.cm_cgns.validation import FilmOutputs, retrieval_outputs
 
@@ -99,14 +100,10 @@ class CmCgnsReconstruct(CmCgnsAlign):
         self.hidden_patch = nn.Parameter(torch.empty(config.width))
         sizes = {"layers": config.decoder_layers, "heads": config.decoder_heads}
         self.image_decoder = ImageDecoder(config.width, config.decoder_width, self.stride, **sizes)
-        self._step = 0
 
     def draw_weights(self, init: Any) -> None:
         super().draw_weights(init)
         init.normal_(self.hidden_patch, std=0.02)
-
-    def progress(self, step: int, steps: int, epoch: float) -> None:
-        self._step = step
 
     def _reconstruction_term(self, film: FilmEncoding, report: ReportEncoding, batch: Mapping[str, Any]) -> Tensor:
         hidden = self.hidden_at(film, batch["case_id"], self._step)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from intervalchange.blocks.tokenizer import template_words
 from intervalchange.data.answer_words import text_code
 from intervalchange.data.extraction.sentences import sentences
+
+Marks = Literal["none", "start", "end"]
+"""Which of the tokens around a text counts as a word."""
 
 REPORT_PIECES = "report_pieces"
 """Name of the vocabulary of `report_tokenizer`; `reports` (`blocks/tokenizer.py`) has whole words alone."""
@@ -53,6 +57,8 @@ class ReportTokens:
     """(b, s) int64: equal where two sentences are in the same words; -1 where there is none."""
     report_codes: Tensor
     """(b) int64: equal where two reports have the same sentences."""
+    word: Tensor
+    """(b, t) int64: the word that each token is a piece of, start and end tokens being words; -1 for padding."""
 
 
 @lru_cache(maxsize=200_000)
@@ -69,9 +75,17 @@ def tokenize_reports(
     limit: int,
     most: int,
     device: torch.device | str = "cpu",
+    uniforms: np.ndarray | None = None,
 ) -> ReportTokens:
-    """Reports -> tokens: at most `limit` per report, start and end among them, of at most `most` sentences."""
+    """Reports -> tokens: at most `limit` per report, start and end among them, of at most `most` sentences.
+
+    uniforms: (b) in [0, 1), to take one sentence of each report, any with the same probability.
+    """
     texts = [report_sentences(report)[:most] for report in reports]
+    if uniforms is not None:
+        texts = [
+            text and (text[min(int(u * len(text)), len(text) - 1)],) for text, u in zip(texts, uniforms, strict=True)
+        ]
     flat = [sentence for text in texts for sentence in text]
     rows = tokenizer(flat, add_special_tokens=False)["input_ids"] if flat else []
     number, count = np.array([len(text) for text in texts], np.int64), len(texts)
@@ -98,8 +112,18 @@ def tokenize_reports(
     codes[owner, order] = [text_code(sentence) for sentence in flat]
     mask = (np.arange(shape[1]) <= end[:, None]).astype(np.int64)
     report_codes = np.array([text_code(" . ".join(text)) for text in texts], np.int64)
-    arrays = (ids, mask, index, sentence_mask, codes, report_codes)
+    inside = mask > 0
+    whole = inside & ~_continuations(tokenizer)[ids]
+    word = np.where(inside, whole.cumsum(1) - 1, -1)
+    arrays = (ids, mask, index, sentence_mask, codes, report_codes, word)
     return ReportTokens(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+@lru_cache(maxsize=8)
+def _continuations(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """(tokens of the vocabulary,) bool: pieces that go on with the word before them."""
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return np.array([str(piece).startswith("##") for piece in pieces])
 
 
 def _special_token(tokenizer: PreTrainedTokenizerBase, bert: str, other: str) -> int:
@@ -112,6 +136,14 @@ def sentence_means(tokens: Tensor, sentence: Tensor, count: int) -> Tensor:
     """(b, t, d), the sentence of each token (b, t) or -1 -> (b, count, d); zeros for a sentence without any."""
     member = (sentence[:, None, :] == torch.arange(count, device=sentence.device)[None, :, None]).to(tokens.dtype)
     return member @ tokens / member.sum(-1, keepdim=True).clamp(min=1)
+
+
+def merged_pieces(states: Tensor, word: Tensor) -> Tensor:
+    """(b, t, ...) states of tokens, the word of each (b, t) or -1 -> (b, w, ...): the sum of each word's pieces."""
+    words = int(word.max().clamp(min=0)) + 1
+    member = (word[:, None, :] == torch.arange(words, device=word.device)[None, :, None]).to(states.dtype)
+    merged = member @ states.reshape(*word.shape, -1)
+    return merged.unflatten(-1, states.shape[2:]) if states.ndim > 2 else merged[..., 0]
 
 
 def report_tokenizer() -> PreTrainedTokenizerFast:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from intervalchange.blocks.encoders import ConvEncoder, Features, ResNetEncoder
+from intervalchange.blocks.encoders import ConvEncoder, Features, ResNetEncoder, in_colours
 from intervalchange.blocks.pyramid import FeaturePyramid
+from intervalchange.data.films import Greys
 
 CLIP_WIDTH = 512
 MOST_CACHED = 500_000
@@ -19,7 +20,7 @@ MOST_CACHED = 500_000
 
 
 def build_backbone(
-    name: str, widths: tuple[int, ...], depth: int, pyramid_width: int, pool: int
+    name: str, widths: tuple[int, ...], depth: int, pyramid_width: int, pool: int, greys: Greys = "ranks"
 ) -> tuple[nn.Module, int]:
     """The encoder, and the length of the vector of a film. A pyramid has the tensor names of set_difference."""
     if name == "clip":
@@ -28,15 +29,15 @@ def build_backbone(
     if name == "pyramid":
         encoder, width = FeaturePyramid(widths, pyramid_width, depth), pyramid_width
     else:
-        convolutional = ConvEncoder(widths, depth) if name == "conv" else ResNetEncoder()
+        convolutional = ConvEncoder(widths, depth) if name == "conv" else ResNetEncoder(greys)
         encoder, width = convolutional, convolutional.width
     return encoder, width * (pool**2 + 1)
 
 
-def film_vectors(encoder: nn.Module, films: Tensor, pool: int) -> Tensor:
-    """Standardised films (b, 1, h, w) -> (b, v)."""
+def film_vectors(encoder: nn.Module, films: Tensor, pool: int, greys: Greys = "ranks") -> Tensor:
+    """Films (b, 1, h, w) as `films.normalised` gives them -> (b, v)."""
     if isinstance(encoder, CLIPVisionModelWithProjection):
-        embeds: Tensor = encoder(pixel_values=films.expand(-1, 3, -1, -1)).image_embeds
+        embeds: Tensor = encoder(pixel_values=in_colours(films, greys, 3)).image_embeds
         return embeds
     features = encoder(films)
     return pooled(features.map if isinstance(features, Features) else features, pool)

@@ -12,6 +12,8 @@ Differs: 1 is present (published: 0 in one encoding, unknown in the other); No F
 Differs: weights chosen on validation, thresholds too (published: on the test file).
 Differs: the vectors of the backbone are standardised by the first batch (`standardise`; off in `paper`).
 Differs: an uncertainty weighting in the log-variance form; the printed one is not bounded from below.
+Differs: prompts are worded by us (`prompts: published`, as in `paper`: "images for <label>").
+Differs: films are equalised by rank (`greys: clip`, as in `paper`: grey levels by CLIP's mean and deviation).
 Differs: `text: words` (counted words) stands in for a text encoder where none is at hand.
 Differs: BiomedCLIP and BioViL-T have no transformers class; `backbone: clip` is CLIP ViT-B/32 or a relative.
 """
@@ -28,10 +30,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionModelWithProjection
 
-from intervalchange.blocks.encoder_weights import load_encoder
-from intervalchange.blocks.encoders import PyramidEncoder, ResNetEncoder
+from intervalchange.blocks.encoder_weights import check_greys, load_encoder
+from intervalchange.blocks.encoders import COLOURS, PyramidEncoder, ResNetEncoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid
+from intervalchange.data.films import Greys
 from intervalchange.errors import ConfigError
 from intervalchange.losses.finding_alignment import (
     ContrastForm,
@@ -88,6 +91,8 @@ class FfaClConfig(MethodConfig):
     """Run folder (pyramid), or hub name or folder (resnet50, clip); empty: random, or whatever `--from` brings."""
     frozen: bool = True
     """The backbone is not trained, and encodes each film once."""
+    greys: Greys = "ranks"
+    """How films are scaled, as in `EncoderConfig`: `clip` as published, for `clip`; `imagenet` for `resnet50`."""
     encoder_widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the stages of pyramid or conv."""
     encoder_depth: int = 1
@@ -116,6 +121,14 @@ class FfaClConfig(MethodConfig):
     graph_weight: float = 1.0
     weighting: Weighting = "none"
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.greys in COLOURS and self.backbone not in ("resnet50", "clip"):
+            raise ConfigError(
+                f"greys {self.greys!r} is of encoders that read colours, not of {self.backbone!r}.",
+                remedy="Set --model.greys half or ranks.",
+            )
+
 
 class FfaCl(Method):
     """See the module's docstring. l = labels of the tree."""
@@ -136,7 +149,12 @@ class FfaCl(Method):
         self.tree = read_tree(config.tree)
         labels = len(self.tree.labels)
         self.encoder, length = build_backbone(
-            config.backbone, config.encoder_widths, config.encoder_depth, config.pyramid_width, config.pool
+            config.backbone,
+            config.encoder_widths,
+            config.encoder_depth,
+            config.pyramid_width,
+            config.pool,
+            config.greys,
         )
         self.vector_cache = VectorCache()
         if config.frozen:
@@ -220,6 +238,7 @@ class FfaCl(Method):
 
     def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
         """As in `Method`; counted words are those of this configuration's prompts, not of the run's."""
+        check_greys(run, self.config.greys)
         own = {"words.words"} if self.config.text == "words" else set()
         return {name: tensor for name, tensor in tensors.items() if name not in own}
 
@@ -236,7 +255,7 @@ class FfaCl(Method):
         """Standardised films (b, 1, h, w) -> (b, v)."""
 
         def encode(films: Tensor) -> Tensor:
-            return film_vectors(self.encoder, films, self.config.pool)
+            return film_vectors(self.encoder, films, self.config.pool, self.config.greys)
 
         return self.vector_cache(films, self.encoder, encode) if self.config.frozen else encode(films)
 

@@ -23,7 +23,7 @@ from intervalchange.findings import CHEXPERT_OF_FINDING
 FOLDER = "graphs"
 PROMPTS = "prompts"
 Array = NDArray[np.float64]
-PromptStyle = Literal["basic", "detailed"]
+PromptStyle = Literal["basic", "detailed", "published"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,8 @@ def prompts_of(labels: Sequence[str], style: PromptStyle = "basic") -> list[str]
     """One prompt per label, in their order. Raises ConfigError for a label without a detailed prompt."""
     if style == "basic":
         return [f"a chest film that shows {label.lower()}" for label in labels]
+    if style == "published":
+        return [f"images for {label}" for label in labels]
     text = (resources.files("intervalchange.methods.ffa_cl") / FOLDER / f"{PROMPTS}.yaml").read_text(encoding="utf-8")
     words: Mapping[str, str] = yaml.safe_load(text)
     missing = [label for label in labels if label not in words]
