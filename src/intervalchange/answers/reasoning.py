@@ -1,0 +1,43 @@
+"""Answers with reasoning: the final answer alone counts, where one is marked."""
+
+from __future__ import annotations
+
+import re
+
+_THOUGHTS = r"think(?:ing)?|thoughts?|reason(?:ing)?|analysis|scratchpad|reflection"
+_CLOSED = re.compile(rf"<({_THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_LEFT = re.compile(rf"^.*</(?:{_THOUGHTS})>", re.DOTALL | re.IGNORECASE)
+_OPEN = re.compile(rf"<(?:{_THOUGHTS})>.*", re.DOTALL | re.IGNORECASE)
+_ANSWER = re.compile(r"<(?:answer|final|output|response)>(.*?)(?:</(?:answer|final|output|response)>|$)", re.DOTALL | re.IGNORECASE)
+_BOX = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>.*?)\}*\s*\$?\.?$", re.DOTALL)
+_MARKED = re.compile(
+    r"(?:^|(?<=[\s*#\[(.]))(?:(?:the |my |so,? |thus,? |therefore,? )?(?:final|short|overall) (?:answer|verdict|result|response|conclusion)"
+    r"|answer|final|result|verdict|decision|conclusion|summary)\b[\s*\])_]*(?:is\b\s*)?(?P<mark>[:\u2013\u2014=-]+>?|(?<=\])\s)[\s*_]*",
+    re.IGNORECASE,
+)
+_ARROW = re.compile(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
+_TAGS = re.compile(r"</?(?:answer|final|output|response)>", re.IGNORECASE)
+_WORKING = re.compile(
+    r"\b(?:thoughts?|working|reasoning|analysis|observations?|verification|consideration|step|candidates|differential"
+    r"|reconsider|let me|first|q)\b|\?|\d\.",
+    re.IGNORECASE,
+)
+
+
+def final_answer(text: str) -> str:
+    """The part of an answer that counts; "" where reasoning is all there is."""
+    if "<" in text:
+        text = _LEFT.sub("", _CLOSED.sub("", text))
+        if answers := _ANSWER.findall(text):
+            return str(answers[-1]).strip()
+        text = _TAGS.sub(" ", _OPEN.sub("", text))
+    if "\\boxed" in text and (box := _BOX.search(text.strip())):
+        return box["inside"]
+    marks = [match for match in _MARKED.finditer(text) if text[match.end() :].strip(" *\n")]
+    if marks and (marks[-1].start() == 0 or _WORKING.search(text[: marks[-1].start()])):
+        return text[marks[-1].end() :]
+    if arrows := list(_ARROW.finditer(text)):
+        last = arrows[-1]
+        if _WORKING.search(text[: last.start()]) and text[last.end() :].strip():
+            return text[last.end() :]
+    return text.strip()

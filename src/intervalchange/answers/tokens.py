@@ -1,0 +1,188 @@
+"""A sentence -> its words that matter, each with what it does (`vocabulary`); other words are passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import product
+
+from intervalchange.answers import vocabulary as words
+from intervalchange.findings import ALIASES, FINDINGS, LEVELS, UNRANKED_LEVELS
+
+_WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?|->|=>|[,;:()?|/&+\u2192\u2191\u2193\u21d2>]|[^\sa-z\d]")
+_NOT = re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['\u2019]?t\b")
+_SHORT = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m)\b")
+_IS = re.compile(r"\b(it|there|that|what|here|one|line|heart)['\u2019]s\b")
+_HYPHEN = re.compile(r"(?<=[a-z])[-\u2010-\u2013](?=[a-z])|[.](?=[a-z])")
+_ARTICLES = frozenset("the a an of in on at very quite rather its his her s any".split())
+"""Words that phrases of several words may hold and texts may leave out, and the other way round."""
+TYPO_LENGTH = 7
+"""Letters of the shortest word that is read with one letter wrong."""
+DEVICE = "a device"
+LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or phrase. `value`: of a finding its name, of a part of the chest too, of a level the level."""
+
+    tag: str
+    value: str
+    word: str
+
+
+def plain(text: str) -> str:
+    """Lower case, without contractions and hyphens."""
+    text = text.lower().replace("cannot", "can not").replace("can't", "can not").replace("won't", "will not")
+    if "'" in text or "\u2019" in text or "nt" in text:
+        text = _IS.sub(r"\1 is", _NOT.sub(r"\1 not", text))
+        text = _SHORT.sub("", text)
+    return _HYPHEN.sub(" ", text)
+
+
+def _expanded(phrases: str) -> Iterator[tuple[str, ...]]:
+    for phrase in phrases.replace("\n", ",").split(","):
+        parts = phrase.strip().split(" ")
+        if parts != [""]:
+            yield from product(*(["/"] if part == "/" else part.split("/") for part in parts))
+
+
+Entry = tuple[str, str]
+_END = ""
+
+
+@cache
+def _trie() -> dict[str, object]:
+    """Word -> what may follow it; under "" what the phrase does, which ends there."""
+    root: dict[str, object] = {}
+
+    def put(phrases: str, tag: str, value: str = "") -> None:
+        for phrase in _expanded(phrases):
+            node = root
+            for word in phrase:
+                node = node.setdefault(word, {})  # type: ignore[assignment]
+            node.setdefault(_END, (tag, value))
+
+    for finding in FINDINGS:
+        put(", ".join((finding, *ALIASES[finding])), words.FINDING, finding)
+        put(words.NAMES[finding], words.FINDING, finding)
+    put(words.DEVICES, words.OTHER, DEVICE)
+    put(words.OTHERS, words.OTHER)
+    levels = [level for level in LEVELS if level not in UNRANKED_LEVELS]
+    for level in (*levels, LARGE, "severely"):
+        put(level, words.LEVEL, {"minimally": "minimal", "mildly": "mild", "moderately": "moderate", "severely": "severe"}.get(level, level))
+    put("moderate sized", words.LEVEL, "moderate")
+    put("small sized", words.LEVEL, "small")
+    put("mildly to moderately", words.LEVEL, "mild to moderate")
+    put("moderately to severely", words.LEVEL, "moderate to severe")
+    for tag, phrases in words.PHRASES.items():
+        put(phrases, tag)
+    for part, (names, _) in words.REGIONS.items():
+        put(names, words.REGION, part)
+    for abnormal in {word for _, some in words.ABNORMALS for word in some.split(", ")}:
+        put(abnormal, words.ABNORMAL)
+    for mark in ",;:()?":
+        put_mark = root.setdefault(mark, {})
+        put_mark.setdefault(_END, (mark, ""))  # type: ignore[attr-defined]
+    return root
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Every word of the vocabulary."""
+    found, nodes = set(), [_trie()]
+    while nodes:
+        for word, node in nodes.pop().items():
+            if word != _END:
+                found.add(word)
+                nodes.append(node)  # type: ignore[arg-type]
+    return frozenset(found)
+
+
+@cache
+def _deletions() -> dict[str, str]:
+    """A long word less any one letter -> the word."""
+    long = sorted(word for word in _known() if len(word) >= TYPO_LENGTH - 1)
+    return {word[:i] + word[i + 1 :]: word for word in long for i in range(len(word))} | {word: word for word in long}
+
+
+@lru_cache(maxsize=1 << 15)
+def corrected(word: str) -> str:
+    """A word with one letter too many, too few, wrong or exchanged as the vocabulary has it; any other as it is."""
+    if word in _known() or len(word) < TYPO_LENGTH - 1 or not word.isalpha() or word in ORDINARY:
+        return word
+    known = _deletions()
+    if word in known and len(word) >= TYPO_LENGTH - 1:
+        return known[word]
+    for i in range(len(word)):
+        shorter = word[:i] + word[i + 1 :]
+        if shorter in known and len(shorter) >= TYPO_LENGTH - 1:
+            right = known[shorter]
+            if abs(len(right) - len(word)) <= 1 and right[0] == word[0]:
+                return right
+    return word
+
+
+ORDINARY = frozenset(
+    "prominence presents presented position positions improper express exposed effusive progressed appearing "
+    "observes clearly largely nearly cleaner smarter greatly exposure recently previews collection lateral "
+    "interval internal external identify describe describing consider consists resolve".split()
+)
+"""Words that are one letter from one of the vocabulary and mean themselves."""
+
+
+@cache
+def _abnormal() -> dict[str, dict[str, str]]:
+    """Word -> part of the chest -> the finding that it makes of it."""
+    found: dict[str, dict[str, str]] = {}
+    for (part, some), finding in words.ABNORMALS.items():
+        for word in some.split(", "):
+            found.setdefault(word, {})[part.strip()] = finding
+    return found
+
+
+def tokens_of(sentence: str, region: str = "") -> list[Token]:
+    """The words that matter. region: the part of the chest that the text before speaks of, "" where it is of none."""
+    found: list[Token] = []
+    texts = [word for word in map(corrected, _WORD.findall(plain(sentence)))]
+    root, index, count = _trie(), 0, len(texts)
+    while index < count:
+        node, stop, entry, step = root.get(texts[index]), index, None, index
+        while node is not None:
+            step += 1
+            if _END in node:  # type: ignore[operator]
+                entry, stop = node[_END], step  # type: ignore[index]
+            if step >= count:
+                break
+            after = node.get(texts[step])  # type: ignore[attr-defined]
+            if after is None and texts[step] in _ARTICLES and step + 1 < count and len(node) > (_END in node):  # type: ignore[operator,arg-type]
+                after = node.get(texts[step + 1])  # type: ignore[attr-defined]
+                step += after is not None
+            node = after
+        if entry is None:
+            index += 1
+            continue
+        found.append(Token(entry[0], entry[1], " ".join(texts[index:stop])))  # type: ignore[index]
+        index = stop
+    return _with_parts(found, region)
+
+
+def _with_parts(tokens: list[Token], region: str) -> list[Token]:
+    """The tokens with each word such as "enlarged" as the finding that it makes of a part of the chest."""
+    if not any(token.word in _abnormal() and token.tag in (words.ABNORMAL, words.GROWTH) for token in tokens):
+        return tokens
+    found: list[Token] = []
+    for index, token in enumerate(tokens):
+        if token.word in _abnormal() and token.tag in (words.ABNORMAL, words.GROWTH):
+            makes = _abnormal()[token.word]
+            ahead = [one.value for one in tokens[index + 1 : index + 4] if one.tag == words.REGION]
+            behind = [one.value for one in tokens[:index] if one.tag == words.REGION]
+            part = next((one for one in [*ahead[:1], *reversed(behind), region] if one in makes), "")
+            if part:
+                found.append(Token(words.FINDING, makes[part], token.word))
+                continue
+            token = Token(token.tag if token.tag == words.GROWTH else words.DROPPED, "", token.word)
+        found.append(token)
+    return found
