@@ -6,11 +6,13 @@ without a group of their own speak of the group before ("it has resolved"), or o
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from intervalchange.answers.evidence import COURSES, NAMED, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR, Evidence
+from intervalchange.answers.evidence import NAMED, NOW_THERE, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR, Evidence
+from intervalchange.answers.levels import film_after, film_before, levels_of
 from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tokens import DEVICE, Token, tokens_of
 
@@ -36,9 +38,8 @@ class Group:
     """Named as the cause of what stands before."""
     comma: int = 0
     """How many names stand before the first comma; 0 where there is none."""
+    last_comma: int = 0
     either: bool = False
-    same: int = 0
-    """How many names stand before "consistent with"."""
 
 
 @dataclass
@@ -48,6 +49,10 @@ class Findings:
     evidence: list[Evidence] = field(default_factory=list)
     last: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     """The names that "it" and "they" mean."""
+    recent: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    """Those that "none of this" means: all so far."""
+    last_kind: str = ""
+    """What was said of the names before."""
     region: str = ""
     film: str = ""
     """Of the heading above: "P" or "C"."""
@@ -87,15 +92,18 @@ def read_sentence(sentence: str, found: Findings, header: Sequence[Token] = ()) 
         start = match.end()
     segments.append((tokens[start:], "", ""))
     head, first, asked = list(header), True, False
-    for segment, mark, _ in segments:
-        head, film = _read_segment(segment, found, head, film, first, mark == "?", sentence)
+    contrast = False
+    for segment, mark, word in segments:
+        head, film = _read_segment(segment, found, head, film, first, mark == "?", contrast, sentence)
+        contrast = word in ("but", "while", "whereas", "yet", "however")
         if mark == ";":
             head = list(header)
         first = False
 
 
 def _read_segment(
-    tokens: list[Token], found: Findings, header: list[Token], film: str, first: bool, asked: bool, sentence: str
+    tokens: list[Token], found: Findings, header: list[Token], film: str, first: bool, asked: bool,
+    contrast: bool, sentence: str,
 ) -> tuple[list[Token], str]:
     """Read one part of a sentence; what heads the parts that follow, and the film it ends with."""
     if not tokens:
@@ -106,11 +114,15 @@ def _read_segment(
         headed, lead = lead[:cut], lead[cut + 1 :]
         if set(tags_of(headed)) & set("NGWBSHDEPCZmjkpo"):
             header = headed
+    if "K" in tags_of(tokens):
+        _of_health(tokens, found, film)
     named = [group for group in groups if any(name for name, _ in group.names)]
     if groups and lead:
         own = set(tags_of(lead))
-        if own & set("NGWBSpkoj~") and (found.last and ("J" in own or not first)):
-            _of_last(lead, found, film, asked)
+        if own & set("NGWBSpkoj~m") and not own & set("F") and (
+            (found.last and ("J" in own or not first)) or (own & set("mS") and tags_of(lead)[-1] in ",&w")
+        ):
+            _without_names(lead, found, header, film, first, asked, sentence)
         else:
             groups[0].before = lead + groups[0].before
     if not groups:
@@ -123,9 +135,35 @@ def _read_segment(
         _of_group(group, found, header, film, asked)
         if own_films:
             film = own_films[-1]
+    if "^" in tags_of(tokens) and found.last_kind:
+        found.evidence += [replace(one, kind=found.last_kind) for one in found.evidence[before:] if one.kind == NAMED]
+    _contrast(groups, contrast, found, before)
+    _of_only(groups, found)
+    kinds = [one.kind for one in found.evidence[before:] if one.kind in "NGWBS"]
+    found.last_kind = kinds[-1] if kinds else found.last_kind
     if named:
+        found.recent = [*dict.fromkeys([*found.recent, *(n for g in named for n in g.names if n[0] and n[0] != DEVICE)])]
         found.last = [name for group in named for name in group.names if name[0] and name[0] != DEVICE]
     return header, film
+
+
+_OPPOSITE = {"N": "S", "S": "N", "G": "S", "W": "S", "B": "S"}
+
+
+def _contrast(groups: Sequence[Group], contrast: bool, found: Findings, start: int) -> None:
+    """ "The pneumothorax isn't new, but the fractures are": what is said of one is not so of the other."""
+    last = groups[-1]
+    if contrast and found.last_kind and tags_of(last.after) in ("V", "U", "VD", "k") and not tags_of(last.before).strip("dRLX"):
+        kind = _OPPOSITE.get(found.last_kind, NAMED)
+        found.evidence[start:] = [replace(one, kind=kind) for one in found.evidence[start:]]
+
+
+def _of_only(groups: Sequence[Group], found: Findings) -> None:
+    """ "Of which only the edema remains": the others that were named with it have gone."""
+    first = groups[0]
+    if "E" in tags_of(first.before) and "S" in tags_of(first.after) and found.last:
+        kept = {name for name, _ in first.names}
+        found.evidence += [Evidence(name, OFF_CURRENT, sides) for name, sides in found.last if name not in kept]
 
 
 # --- groups ------------------------------------------------------------------------------------------------------
@@ -158,9 +196,24 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
         groups[index].before = between[cut:]
     groups[-1].after = tokens[runs[-1][-1] + 1 :]
     for group in groups:
-        if group.before and group.before[-1].tag == "L" and not group.levels[0]:
-            group.levels[0] = group.before[-1].value
+        attached = list(itertools.takewhile(lambda token: token.tag in "LdRXaT", reversed(group.before)))
+        level = next((token.value for token in attached if token.tag == "L"), "")
+        group.levels[0] = group.levels[0] or level
+    for one, other in itertools.pairwise(groups):
+        _share(one, other)
     return groups, lead
+
+
+def _share(one: Group, other: Group) -> None:
+    """What two groups in a row lend each other: "the opacity, probably atelectasis, is smaller", "mild edema has given
+    way to severe edema"."""
+    before, between = tags_of(other.before), tags_of(one.after)
+    if between in (",", "(") and before.startswith("H") and tags_of(other.after)[:1] in (",", ")"):
+        one.after = other.after
+        other.after = []
+    if "t" in between + before and one.names[0][0] == other.names[0][0] and one.levels[-1] and other.levels[0]:
+        one.after = [*one.after, Token("P", "", "")]
+        other.before = [Token("C", "", ""), *other.before]
 
 
 def _group(tokens: list[Token], run: list[int]) -> Group:
@@ -169,12 +222,11 @@ def _group(tokens: list[Token], run: list[int]) -> Group:
         previous = run[order - 1] if order else -1
         between = tokens[previous + 1 : index] if order else []
         inner = tags_of(between)
-        if order and "," in inner and not group.comma:
-            group.comma = order
+        if order and "," in inner:
+            group.comma = group.comma or order
+            group.last_comma = order
         if "|" in inner:
             group.either = True
-        if "i" in inner and not group.same:
-            group.same = order
         level = next((token.value for token in reversed(between) if token.tag == "L"), "")
         group.names.append((tokens[index].value, _sides(tokens, index, run)))
         group.levels.append(level)
@@ -256,6 +308,7 @@ class Judged:
 
 def judged(before: str, after: str, film: str, asked: bool = False, growth_is_course: bool = False) -> Judged:
     """What the words before and after a group say of it. film: the one the sentence speaks of, "" for none."""
+    before, after = before.replace("m", "S"), after.replace("m", "S")
     both = before + after
     hedged = asked or "H" in before or bool(re.search(r"H(?!c)", after))
     if re.search(r"N[|&]?[/|]?W|W[|]N", both):
@@ -287,7 +340,9 @@ def judged(before: str, after: str, film: str, asked: bool = False, growth_is_co
         return Judged(tuple(dict.fromkeys(states)), hedged)
     if "Z" in both:
         return Judged(("S",), hedged)
-    own = [tag for tag in both if tag in "PC"]
+    if re.search(r"n[VdLXR,]*$", before):
+        return Judged((NOW_THERE,), hedged)
+    own = [tag for part in both.split(",") if "K" not in part for tag in part if tag in "PC"]
     if "P" in own and "C" in own:
         return Judged((ON_PRIOR, ON_CURRENT), hedged)
     of = own[0] if own else film
@@ -316,6 +371,8 @@ def _course(courses: Sequence[str], before: str, after: str) -> str:
 
 def _of_group(group: Group, found: Findings, header: Sequence[Token], film: str, asked: bool) -> None:
     before, after = tags_of(group.before), tags_of(group.after)
+    if group.before and any(token.word == "now" for token in group.before):
+        before = "".join("n" if token.word == "now" else token.tag for token in group.before)
     own = set(before + after)
     headed = bool(header) and not own & set("NGWB")
     if headed:
@@ -329,6 +386,8 @@ def _of_group(group: Group, found: Findings, header: Sequence[Token], film: str,
     split = 0
     if len(names) > 1 and set("NGWB") & set(before) and re.match(r"[VUaXC]*[NGWBS]", after):
         split = group.comma
+    elif len(names) > 1 and set("NGWBS") & set(before) and re.match(r"[VU]*H", after):
+        split = group.last_comma
     for order, (name, sides) in enumerate(group.names):
         if not name or name == DEVICE:
             continue
@@ -344,9 +403,6 @@ def _of_group(group: Group, found: Findings, header: Sequence[Token], film: str,
             if kind in (ON_PRIOR, ON_CURRENT) and not hedged:
                 found.described.add("P" if kind == ON_PRIOR else "C")
         _of_levels(name, group.levels[order], group, said, found, film, sides)
-    films = [token.tag for token in (*group.before, *group.after) if token.tag in "PC"]
-    if "K" in after:
-        _of_health(group.after, found, film)
 
 
 def _of_levels(
@@ -355,52 +411,13 @@ def _of_levels(
     """The levels of a name, each with its film."""
     if said.hedged:
         return
-    levels = levels_of(group.after, film, "")
+    after = levels_of(group.after, film)
     if own:
-        films = [token.tag for token in group.before if token.tag in "PCo"]
-        of = "P" if films and films[-1] in "Po" else "C" if films else ""
-        if not of:
-            near = _film_after(group.after)
-            of = near or film
-        if not any(at == of for at, _ in levels):
-            levels = [(of, own), *levels]
-    for of, level in levels:
+        of = film_before(group.before, film) or film_after(group.after) or film
+        if after == [("", own)] or not any(at == of for at, _ in after):
+            after = [(of, own), *after]
+    for of, level in after:
         found.evidence.append(Evidence(name, "level", sides, False, of, level))
-
-
-def _film_after(tokens: Sequence[Token]) -> str:
-    """The film that stands right after names: "mild edema before"."""
-    for token in tokens:
-        if token.tag in "PC":
-            return token.tag
-        if token.tag not in "VURdYT":
-            return ""
-    return ""
-
-
-_FROM_TO = re.compile(r"f(?P<prior>L)[^L]{0,3}t[^L]{0,2}(?P<current>L)|(?P<prior2>L)[(,;]*t[^L]{0,2}(?P<current2>L)|t?(?P<current3>L)[^L]{0,3}f(?P<prior3>L)")
-
-
-def levels_of(tokens: Sequence[Token], film: str, own: str) -> list[tuple[str, str]]:
-    """(film, level) in words after a name."""
-    tags = tags_of(tokens)
-    if "L" not in tags:
-        return []
-    if match := _FROM_TO.search(tags):
-        at = {name.rstrip("23"): match.start(name) for name, value in match.groupdict().items() if value}
-        return [("P", tokens[at["prior"]].value), ("C", tokens[at["current"]].value)]
-    if match := re.search(r"fL|hL", tags):
-        return [("P", tokens[match.end() - 1].value)]
-    found = []
-    parts = re.split(r"[,(&)]", tags)
-    position = 0
-    for part in parts:
-        if "L" in part:
-            at = position + part.index("L")
-            of = "P" if set("Po") & set(part) else "C" if set("Cj") & set(part) else "P" if "U" in part else "C" if "V" in part else film
-            found.append((of, tokens[at].value))
-        position += len(part) + 1
-    return found
 
 
 def _of_other(names: Sequence[str], tags: str, found: Findings) -> None:
@@ -416,9 +433,12 @@ def _of_other(names: Sequence[str], tags: str, found: Findings) -> None:
 def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
     """ "The lungs are clear", of a film or of both."""
     tags = tags_of(tokens)
-    films = [token.tag for token in tokens if token.tag in "PCZ"]
-    regions = [token.value for token in tokens if token.tag == "R"] or [""]
-    for of in films or [film or "C"]:
+    at = tags.index("K")
+    start = max(tags.rfind(",", 0, at), tags.rfind(";", 0, at)) + 1
+    end = next((index for index in range(at, len(tags)) if tags[index] in ",;"), len(tags))
+    films = [tag for tag in tags[start:end] if tag in "PCZ"] or ([film] if film else []) or [tag for tag in tags[:start] if tag in "PC"][-1:]
+    regions = [token.value for token in tokens[:end] if token.tag == "R"] or ([found.region] if start else [""])
+    for of in films or ["C"]:
         for region in regions:
             for one in ("P", "C") if of == "Z" else (of,):
                 found.healthy.add((one, region))
@@ -432,12 +452,13 @@ def _of_last(tokens: Sequence[Token], found: Findings, film: str, asked: bool) -
     tags = tags_of(tokens)
     said = judged("", tags, film, asked, growth_is_course=True)
     sides = places([token.word for token in tokens if token.tag == "d"])
-    for name, known in found.last:
+    all_of_it = any(token.word.startswith(("none", "neither", "do not", "all of")) for token in tokens) and "J" in tags
+    for name, known in found.recent if all_of_it or re.search(r"[pkzoj]", tags) and "J" not in tags and found.recent else found.last:
         for kind in said.kinds:
             if kind != NAMED:
                 found.evidence.append(Evidence(name, kind, sides or known, said.hedged))
         if not said.hedged:
-            for of, level in levels_of(tokens, film, ""):
+            for of, level in levels_of(tokens, film):
                 found.evidence.append(Evidence(name, "level", sides or known, False, of, level))
 
 
@@ -451,7 +472,8 @@ def _without_names(
     if "H" in kinds and kinds & set("mM0S"):
         found.hedged_nothing = True
         return films[-1] if films else film
-    about_last = bool(found.last) and ("J" in kinds or not first) and "Q" not in kinds and "R" not in kinds
+    refers = "J" in kinds or not first or (bool(films or kinds & set("pk")) and bool(kinds & set("pkojD")))
+    about_last = bool(found.last) and refers and "Q" not in kinds and "R" not in kinds
     if "m" in kinds:
         if about_last and tags.startswith("J"):
             _of_last([Token("S", "", "no change")], found, film, asked)
@@ -464,7 +486,8 @@ def _without_names(
         found.nothing_new = True
         return film
     if "K" in kinds:
-        _of_health(tokens, found, film)
+        if about_last and first is False and "G" not in kinds and not kinds & set("NWB"):
+            return films[-1] if films else film
         if "S" in kinds or "Z" in kinds or "Q" in kinds:
             found.part_unchanged = True
         found.denied = True

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from intervalchange.answers.levels import comparable, in_words, rank_of
 from intervalchange.answers.vocabulary import ADDED, BETTER, MISSING, REGIONS, STABLE, WORSE
-from intervalchange.findings import RANKED_LEVELS
 from intervalchange.records import LevelChange
 
 ON_PRIOR, OFF_PRIOR, ON_CURRENT, OFF_CURRENT = "o", "p", "j", "k"
-NAMED, OFF_BOTH = "v", "z"
+NAMED, NOW_THERE, OFF_BOTH = "v", "n", "z"
 COURSES = (ADDED, MISSING, WORSE, BETTER, STABLE)
-RANKS = {**RANKED_LEVELS, "large": RANKED_LEVELS["severe"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +61,20 @@ def outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
     firm = [one for one in said if not one.hedged]
     courses = [one for one in firm if one.kind in COURSES]
     level = _level_of(finding, firm)
-    if level is not None and level.prior == level.current:
-        return Outcome(frozenset(STABLE))
-    if level is not None:
-        rise = RANKS[level.current] - RANKS[level.prior]
-        if rise:
-            return Outcome(frozenset(WORSE if rise > 0 else BETTER), level=level)
+    if level is not None and (course := _of_levels(level)):
+        known = level if in_words(level.prior) and in_words(level.current) and course != STABLE else None
+        return Outcome(frozenset(course), level=known)
     if not courses:
-        course = _from_states(finding, {one.kind for one in firm}, films)
+        by_side: dict[frozenset[str], set[str]] = {}
+        for one in firm:
+            by_side.setdefault(one.sides, set()).add(one.kind)
+        if len(by_side) > 1 and frozenset() not in by_side:
+            found = {_from_states(finding, states, films) for states in by_side.values()} - {""}
+            if {ADDED, STABLE} <= found or {MISSING, STABLE} <= found:
+                return Outcome(frozenset(WORSE if ADDED in found else BETTER))
+            course = next(iter(found)) if len(found) == 1 else ""
+        else:
+            course = _from_states(finding, {one.kind for one in firm}, films)
         if course:
             return Outcome(frozenset(course))
         return Outcome(unsure=any(one.hedged for one in said) and not {OFF_CURRENT, OFF_BOTH} & {one.kind for one in firm})
@@ -87,6 +92,16 @@ def _level_of(finding: str, said: Sequence[Evidence]) -> LevelChange | None:
     return LevelChange(finding, of_film["P"], current) if current else None
 
 
+def _of_levels(level: LevelChange) -> str:
+    """The course of a finding that went from one level to another; "" where they cannot be compared."""
+    if level.prior == level.current:
+        return STABLE
+    then, now = rank_of(level.prior), rank_of(level.current)
+    if then is None or now is None or not comparable(level.prior, level.current) or then == now:
+        return ""
+    return WORSE if now > then else BETTER
+
+
 def _with_states(course: str, courses: Sequence[Evidence], firm: Sequence[Evidence]) -> Outcome:
     """One course; new on one side and there before on another is worse."""
     return Outcome(frozenset(course))
@@ -94,6 +109,10 @@ def _with_states(course: str, courses: Sequence[Evidence], firm: Sequence[Eviden
 
 def _from_states(finding: str, states: set[str], films: Films) -> str:
     """The course that follows from where a finding is and is not; "" where none does."""
+    if NOW_THERE in states:
+        if not states & {ON_PRIOR, STABLE}:
+            return ADDED
+        states = {*states, ON_CURRENT}
     if OFF_BOTH in states or {OFF_PRIOR, OFF_CURRENT} <= states:
         return ""
     if {ON_PRIOR, ON_CURRENT} <= states:

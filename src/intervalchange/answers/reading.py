@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from intervalchange.answer_template import read_template
 from intervalchange.answers import abstaining
 from intervalchange.answers.clauses import Findings, _of_last, read_sentence
-from intervalchange.answers.evidence import COURSES, RANKS, Evidence, Films, outcome
+from intervalchange.answers.evidence import COURSES, Evidence, Films, outcome
 from intervalchange.answers.lists import units_of
 from intervalchange.answers.objects import object_of, object_units
 from intervalchange.answers.prose import sentences_of

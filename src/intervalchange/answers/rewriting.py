@@ -8,58 +8,61 @@ and absent on the prior; j and k the same on the current film; z on neither; ~ w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from intervalchange.answers.tokens import Token
+from intervalchange.answers.vocabulary import ANY_LONGER, DENIAL, MISSING
 
 _FOLLOWED_BY_NAME = r"(?=[LdRaX]*[FOA])"
 _AT_END = r"(?=[,.;:()&|b]|$)"
 
-_RULES: tuple[tuple[str, str], ...] = (
-    ("", r"[xi]?h[VUYJOTdRaF]{0,3}?[PC]|hJ?Z|h[JUVY]+|h"),
-    ("p", r"u[VJYd]*P"),
-    ("k", r"u[VJYd]*C"),
-    ("B", r"X[VCd]*G|GX"),
-    ("", r"X(?=[NWBS])"),
-    ("G", r"Dr"),
-    ("D", r"Dq"),
-    ("m", r"D[VYTXaWBJ]{0,3}M[TY]?|MV?:?D" + _AT_END + r"|M:D"),
-    ("S", r"D[VUYC]{0,2}G"),
-    ("S", r"D[VUYXCJ]{0,2}[WB](?:[|&DV]{1,2}[WB])*"),
-    ("D", r"DN" + _FOLLOWED_BY_NAME),
-    ("0", r"D(?:a?N|NV?)T(?:[V]?Y)?"),
-    ("S", r"(?<=[VUJFd])DN"),
-    ("m", r"DN" + _AT_END),
-    ("1", r"DT(?:V?Y)?"),
-    ("G", r"EP|PE"),
-    ("N", r"EC|CE"),
-    ("z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
-    ("p", r"P[:d]?[VUJ]?DY?|[VU]?DY?[VUd]?P|UDY?P"),
-    ("k", r"C[:d]?[VUJ]?DY?|[V]?DY?[VUd]?C|VDY?"),
-    ("~", r"UDY?" + _AT_END + r"|UDY"),
-    ("k", r"DY"),
-    ("o", r"[JV]?UY?P|P[:d]?UY?(?![WBLFNGOR])|[VU]?YP|P:?Y|YU|UY" ),
-    ("j", r"VYC|C[:]?V?Y|YC|YV|VY"),
-    ("S", r"YZ|VZ|UZ|ZV?Y|ZS|SZ"),
+_RULES: tuple[tuple[str, str, str], ...] = (
+    ("", "x", r"x"),
+    ("", "Z", r"Z(?=[Bd]*R)"),
+    ("S", "s", r"sd?[PZ]"),
+    ("", "h", r"i?h[VUYJOTdRaF]{0,3}?[PC]|hJ?Z|h[JUVY]+|h"),
+    ("", "f", r"(?<=[NWBSM])fP"),
+    ("p", "u", r"u[VJYd]*P"),
+    ("k", "u", r"u[VJYd]*C"),
+    ("B", "X", r"X[VCd]*G|GX"),
+    ("", "X", r"X(?=[NWBS])"),
+    ("G", "r", r"Dr"),
+    ("D", "q", r"Dq"),
+    ("m", "M", r"D[VYTXaWBJ]{0,3}M[TY]?|MV?:?D" + _AT_END + r"|M:D"),
+    ("S", "D", r"D[VUYC]{0,2}G"),
+    ("S", "D", r"D[VUYXCJ]{0,2}[WB](?:[|&DV]{1,2}[WB])*"),
+    ("D", "N", r"DN" + _FOLLOWED_BY_NAME),
+    ("0", "N", r"D(?:a?N|NV?)T(?:[V]?Y)?"),
+    ("S", "N", r"(?<=[VUJFd])DN"),
+    ("m", "N", r"DN" + _AT_END),
+    ("1", "T", r"DT(?:V?Y)?"),
+    ("G", "E", r"EP|PE"),
+    ("N", "E", r"EC|CE"),
+    ("z", "Z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
+    ("p", "P", r"P[:d,]?[VUJ]?DJ?Y?|[VU]?DY?[VUdJf]{0,2}P|UDY?P"),
+    ("k", "C", r"C[:d,]?[VUJ]?DJ?Y?|[V]?DY?[VUdJf]{0,2}C"),
+    ("~", "U", r"UDY?" + _AT_END + r"|UDY"),
+    ("k", "D", r"V?DJ?Y|VD"),
+    ("o", "P", r"P[VU]" + _AT_END),
+    ("o", "PYU", r"[JV]?UY?P(?![VU])|P[:d]?UY?(?![WBLFNGORKd])|[VU]?YP(?![VU])|P:?Y|YU|UY"),
+    ("j", "C", r"C[VU]" + _AT_END),
+    ("j", "Y", r"VYC|C[:]?V?Y|YC(?!V)|YV|VY"),
+    ("S", "Z", r"YZ|VZ|UZ|ZV?Y|ZS|SZ"),
 )
+"""(the new letter; letters of which one must be there; what it takes the place of), in the order they are tried."""
 
-Rule = tuple[str, re.Pattern[str]]
-_COMPILED: tuple[Rule, ...] = tuple((letter, re.compile(pattern)) for letter, pattern in _RULES)
-_MATTERS: tuple[Callable[[str], bool], ...] = tuple(
-    (lambda tags, letters=letters: any(letter in tags for letter in letters))  # type: ignore[misc]
-    for letters in (
-        *("h", "u", "u", "X", "X", "r", "q", "M", "D", "D", "N", "N", "N", "N", "T", "E", "E", "Z"),
-        *("P", "CV", "U", "D", "PYU", "Y", "Z"),
-    )
-)
+_COMPILED = tuple((letter, needed, re.compile(pattern)) for letter, needed, pattern in _RULES)
 
 
 def rewritten(tokens: Sequence[Token]) -> list[Token]:
     """The tokens with the words that act together as one."""
     found = list(tokens)
     tags = "".join(token.tag for token in found)
-    for (letter, pattern), matters in zip(_COMPILED, _MATTERS, strict=True):
-        if not matters(tags):
+    if ANY_LONGER in tags and DENIAL in tags:
+        found = _no_longer(found)
+        tags = "".join(token.tag for token in found)
+    for letter, needed, pattern in _COMPILED:
+        if not any(one in tags for one in needed):
             continue
         matches = list(pattern.finditer(tags))
         for match in reversed(matches):
@@ -72,3 +75,13 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
         if matches:
             tags = "".join(token.tag for token in found)
     return found
+
+
+def _no_longer(tokens: list[Token]) -> list[Token]:
+    """ "Neither edema nor effusion is seen any longer": each denial says that something has gone."""
+    last = max(index for index, token in enumerate(tokens) if token.tag == ANY_LONGER)
+    return [
+        Token(MISSING, "", token.word) if token.tag == DENIAL and index < last else token
+        for index, token in enumerate(tokens)
+        if token.tag != ANY_LONGER
+    ]

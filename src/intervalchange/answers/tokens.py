@@ -39,7 +39,7 @@ def plain(text: str) -> str:
     if "'" in text or "\u2019" in text or "nt" in text:
         text = _IS.sub(r"\1 is", _NOT.sub(r"\1 not", text))
         text = _SHORT.sub("", text)
-    return _HYPHEN.sub(" ", text)
+    return _HYPHEN.sub(" ", text).replace("n/c", "no change")
 
 
 def _expanded(phrases: str) -> Iterator[tuple[str, ...]]:
@@ -73,6 +73,8 @@ def _trie() -> dict[str, object]:
     levels = [level for level in LEVELS if level not in UNRANKED_LEVELS]
     for level in (*levels, LARGE, "severely"):
         put(level, words.LEVEL, {"minimally": "minimal", "mildly": "mild", "moderately": "moderate", "severely": "severe"}.get(level, level))
+    for word in words.SIZES:
+        put(word, words.LEVEL, f"~{word}")
     put("moderate sized", words.LEVEL, "moderate")
     put("small sized", words.LEVEL, "small")
     put("mildly to moderately", words.LEVEL, "mild to moderate")
@@ -162,25 +164,45 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
                 step += after is not None
             node = after
         if entry is None:
+            if texts[index][0].isdigit() and _measured(texts, index):
+                found.append(Token(words.LEVEL, f"#{texts[index]}", texts[index]))
             index += 1
             continue
-        found.append(Token(entry[0], entry[1], " ".join(texts[index:stop])))  # type: ignore[index]
+        tag, value = entry  # type: ignore[misc]
+        word = " ".join(texts[index:stop])
         index = stop
+        if tag == words.REST and word in words.FILM_NOUNS and found and found[-1].tag in "PCZp":
+            found[-1] = Token(found[-1].tag, words.FILM, f"{found[-1].word} {word}")
+        elif not (word in ("up", "down") and index < count and texts[index] not in _AFTER_UP):
+            found.append(Token(tag, value, word))
     return _with_parts(found, region)
+
+
+_UNITS = frozenset(("%", "mm", "cm", "percent"))
+_AFTER_UP = frozenset((",", ".", ";", ":", "(", ")", "from", "to", "since", "and", "one", "in", "again", "compared", "now"))
+
+
+def _measured(texts: list[str], index: int) -> bool:
+    """Whether a number has a unit, or stands in "from 1.5 to 3 cm"."""
+    after = texts[index + 1 : index + 4]
+    return bool(after) and (after[0] in _UNITS or (len(after) == 3 and after[0] == "to" and after[2] in _UNITS))
 
 
 def _with_parts(tokens: list[Token], region: str) -> list[Token]:
     """The tokens with each word such as "enlarged" as the finding that it makes of a part of the chest."""
-    if not any(token.word in _abnormal() and token.tag in (words.ABNORMAL, words.GROWTH) for token in tokens):
+    if not any(token.tag in (words.ABNORMAL, words.GROWTH) for token in tokens):
         return tokens
     found: list[Token] = []
     for index, token in enumerate(tokens):
-        if token.word in _abnormal() and token.tag in (words.ABNORMAL, words.GROWTH):
-            makes = _abnormal()[token.word]
+        if token.tag in (words.ABNORMAL, words.GROWTH):
+            interval = token.word.startswith("interval")
+            makes = _abnormal()["enlargement" if "enlargement" in token.word else token.word.partition(" ")[0]]
             ahead = [one.value for one in tokens[index + 1 : index + 4] if one.tag == words.REGION]
             behind = [one.value for one in tokens[:index] if one.tag == words.REGION]
             part = next((one for one in [*ahead[:1], *reversed(behind), region] if one in makes), "")
             if part:
+                if interval:
+                    found.append(Token(words.HEDGE, "", token.word))
                 found.append(Token(words.FINDING, makes[part], token.word))
                 continue
             token = Token(token.tag if token.tag == words.GROWTH else words.DROPPED, "", token.word)

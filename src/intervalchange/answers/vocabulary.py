@@ -17,14 +17,15 @@ FINDING, OTHER, REGION, ABNORMAL, HEALTHY, LEVEL = "F", "O", "R", "A", "K", "L"
 IS, WAS, SEEN, THING, PRONOUN, REST, RESIDUAL, FROM, TO = "V", "U", "Y", "T", "J", "Q", "r", "f", "t"
 AND, OR, BREAK, WITH, CAUSE, SAME, THAN, EITHER = "&", "|", "b", "w", "c", "i", "h", "e"
 SIDE, RECURRENT, AGAIN, UNTOLD, DROPPED, GROWTH = "d", "q", "a", "u", "x", "g"
+ANY_LONGER, AS_ON, SO_IS, OFF_PRIOR = "y", "s", "^", "p"
 
 PHRASES: MappingProxyType[str, str] = MappingProxyType(
     {
         ADDED: """
             new, newly, newly present/seen/visible/noted/appeared/developed/found/apparent/evident, novel, novelty
             newly identified/detected/diagnosed/formed/arisen, brand new, interval development/appearance/onset of
-            interval development/appearance/onset, development of, appearance of, emergence of, onset of, formation of
-            developed, develops, developing, appeared, appears now, has/have appeared, emerged, emerging, arisen, arose
+            interval development/onset, development of, emergence of, new appearance of, onset of, formation of
+            developed, develops, developing, appeared, interval appearance, appears now, has/have appeared, emerged, emerging, arisen, arose
             additional, additionally, added, addition of, gained, acquired, occurred, set in, came on, come up
             has/have come, formed, built up, accumulated, collected, shows/show/showed/turned/shown up
             first seen, seen for the first time, for the first time, first time seen, first noted, first visible
@@ -36,18 +37,18 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             previously absent, was/were not there before/previously, intervally developed, freshly, fresh
         """,
         MISSING: """
-            resolved, resolves, resolution of, resolution, complete resolution of, has/have cleared, cleared, cleared up
+            resolved, resolves, resolution of, resolution, complete resolution of, clearance of, clearance, now free/clear of, now free from, has/have cleared, cleared, cleared up
             cleared completely, clearing complete of, complete clearing/clearance of, complete clearance, gone
             gone away, went away, disappeared, disappears, disappearance of, vanished, vanishes, no longer
             no longer seen/present/visible/visualized/visualised/identified/evident/apparent/noted/there/detected
             no longer demonstrated/appreciated/demonstrable/detectable/observed/shown/has/shows/show/visualise
-            not any longer, any longer not, no more, not any more, not anymore, not there any more/longer
+            no more
             removed, removal of, lost, loses, loss, dropped, missing, is/are missing, misses, relieved, has/have healed
             healed, absorbed completely/fully, fully/completely absorbed, reabsorbed, has/have been absorbed/reabsorbed
             absorbed, evacuated, drained completely, subsided entirely/completely/fully, cured, newly absent, eliminated
             back to normal, returned to normal, return to normal, normalised, normalized, normalisation of, eradicated
             normalization of, last seen, dissolved, dissipated, faded away, melted away, abated completely, remedied
-            disappearing, not seen/visible/present/noted/evident any/no more/longer, was/were but is/are not
+            disappearing
             no trace of, no trace remains of, nowhere to be seen/found now, interval clearance of, reexpanded fully
             re expanded fully, reexpanded completely, completely/fully reexpanded, sealed, ceased, extinguished
             formerly present/seen, former only, been taken away, left no trace, cleared entirely, wiped out
@@ -55,7 +56,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         WORSE: """
             worse, worsen, worsens, worsened, worsening, worsening of, aggravated, aggravation of, exacerbated, deteriorated
             exacerbation of, deterioration of, deterioration, increase, increase in, increase of, increases, increased
-            increasing, greater, larger, bigger, largest, denser, thicker, wider, broader, longer, taller, more, more so
+            increasing, greater, larger, bigger, largest, denser, thicker, wider, broader, more, more so
             even more so, grown, grew, growing, growth of, expanded further, expanding, has/have expanded, progressed
             progression of, progression in, progression, progressive, progressing, progresses, progress of, extended
             extends further, extension of, spread, spreading, advanced, advancing, advances, enlarging
@@ -75,7 +76,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             clearing of, interval clearing of, subsiding, subsided, eased, easing, abated, abating, down, gone down
             went down, going down, fading, faded, faint now, thinned out, thinning, breaking up, dissolving, lighter
             milder, withdrawn, falling, fallen, fell, drop in, declined, decline in, declining, waned, waning, lowered
-            dwindled, dwindling, retreating, retreated, ebbed, ebbing, tapered, drier, shallower, shorter, lower, weaker
+            dwindled, dwindling, retreating, retreated, ebbed, ebbing, tapered, drier, shallower, weaker
             partially/partly drained, halved, slimmer, resorbing, resorption of, healing, contracted, alleviated
             alleviation of, mitigated, decongested, not so much, not as much/large/big/dense/extensive/prominent, reexpanding
             interval improvement in/of, interval improvement, interval decrease in/of, interval decrease
@@ -95,7 +96,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             chronic, chronically, longstanding, long standing, as of old, like before, like it was, sustained, lingering
             lingers, persistingly, so was it before, not otherwise changed, unaffected, indistinguishable, consistent
             same as before, same as, the same as before, unmodified, ongoing, much as before, much the same, about the same
-            unmoved, has not moved, matches, match, in keeping with before, lasting
+            neither of these/them has moved on, unmoved, has/have not moved, matches, match, in keeping with before, lasting
         """,
         DENIAL: """
             no, not, without, none, nil, neither, nor, never, absent, absence of, lack of, lacks, lacked, lacking
@@ -109,7 +110,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             no demonstrable, no visible, no clear, no longer any
         """,
         HEDGE: """
-            possible, possibly, plausible, plausibly, probable, probably, likely, presumably, presumed, perhaps, maybe
+            possible, possibly, more likely, most likely, likely represents/represent, plausible, plausibly, probable, probably, likely, presumably, presumed, perhaps, maybe
             may, might, could, questionable, equivocal, suspected, suspect, suspects, suspicion of, suspicion for, suggest
             suggests, suggested, suggesting, suggestive of, suspicious for, suspicious of, suspicious, concerning for
             concern for, worrisome for, worrying for, worry for, raises the question of, raise the question of
@@ -174,7 +175,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         WAS: "was, were, had, did, showed, displayed, demonstrated, used to, contained, revealed, existed, had been, lay",
         SEEN: """
             seen, visible, noted, identified, evident, present, visualized, visualised, detected, found, apparent, there
-            observed, shown, demonstrable, appreciated, exists, exist, recognised, recognized, recorded, described
+            observed, see, find, spot, notice, observe, detect, discern, identify, shown, demonstrable, appreciated, exists, exist, recognised, recognized, recorded, described
             spotted, perceptible, discernible, reported, mentioned, noticeable, positive, yes, true, depicted, pictured
             detectable, obvious, made out, picked up, make out, confirmed
         """,
@@ -192,7 +193,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         """,
         RESIDUAL: "residual, residue, residua, remnant, remnants, leftover",
         FROM: "from, formerly from",
-        TO: "to, ->, =>, into, \u2192, >, \u21d2",
+        TO: "to, ->, =>, into, given way to, gave way to, giving way to, \u2192, >, \u21d2",
         AND: "and, plus, as well as, along with, together with, also, also with, then also, accompanied by, &, +",
         OR: "or, /",
         BREAK: """
@@ -202,12 +203,12 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         """,
         WITH: "with, with associated, accompanied with, having, showing also",
         CAUSE: """
-            due to, secondary to, related to, in the setting of, because of, caused by, owing to, as a result of, from the
+            due to, secondary to, related to, in the setting of, because of, caused by, owing to, as a result of
             following, attributed to, explained by, explaining, in the context of, as a consequence of, on account of
         """,
         SAME: """
             consistent with, compatible with, in keeping with, representing, reflecting, indicating, indicates, represents
-            represent, i e, ie, that is, indicate, reflects, meaning, amounting to, which is, in line with, diagnostic of
+            represent, which represents/represent/reflects/indicates/is, i e, ie, that is, indicate, reflects, meaning, amounting to, which is, in line with, diagnostic of
             characteristic of, most consistent with, most compatible with, constituting, namely, called, or rather
         """,
         THAN: """
@@ -233,6 +234,11 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         """,
         GROWTH: "enlarged, enlargement of, enlargement, interval enlargement of, interval enlargement",
         LEVEL: "",
+        ANY_LONGER: "any longer, any more, anymore",
+        AS_ON: "as on, as in, as at, as seen on/in, as described on/in, as noted on/in, like on, like in, just as on/in",
+        SO_IS: "so is, so are, so has, so have, so do, so does, so did, so was, so were, neither is, neither are, neither has"
+        ", neither have, nor is, nor are, nor has, nor have, likewise, ditto, idem, as is, as are, as has, as have",
+        OFF_PRIOR: "missing from/on/in reference/prior/previous/earlier/older/first",
     }
 )
 """What a phrase does -> phrases."""
@@ -436,5 +442,13 @@ ABNORMALS: MappingProxyType[tuple[str, str], str] = MappingProxyType(
 )
 """(Part of the chest, words) -> the finding that such a word makes of it."""
 
-TRACE = frozenset("tiny trace slight slightly marked markedly gross grossly extensive huge complete faint subtle".split())
-"""Words of size that are no level of the library."""
+SIZES: MappingProxyType[str, float] = MappingProxyType(
+    {"tiny": 0.9, "trace": 0.9, "slight": 1.2, "faint": 1.2, "marked": 4.0, "gross": 4.5, "extensive": 4.0, "huge": 5.0}
+)
+"""Words of size that are no level of the library -> their rank beside `findings.RANKED_LEVELS`."""
+
+FILM = "a film"
+FILM_NOUNS = frozenset("image images film films study studies radiograph radiographs exam examination picture scan cxr xray".split()) | {
+    "chest radiograph", "x ray", "chest x ray", "one", "exams", "pictures",
+}  # fmt: skip
+"""After a word for a film these are part of it."""
