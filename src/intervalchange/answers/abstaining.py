@@ -15,7 +15,7 @@ _REFUSES = re.compile(
     r"|\bas an ai\b|\b(?:i am|i'm) (?:only |just )?(?:an ai|a language model|not a (?:doctor|radiologist|physician|clinician))"
     r"|\bbeyond my (?:abilities|capabilit\w+|scope|competence)|\bagainst my (?:\w+ )?polic\w+|\busage polic\w+|\bout(?:side)? (?:of )?my (?:scope|abilities)"
     r"|\bcould you (?:please )?(?:upload|provide|share|send)|\bplease (?:upload|provide|share|send|attach|supply|consult)|\bconsult (?:a|your)|\bsee (?:a|your) doctor"
-    r"|\b(?:no|not|without a|lack of a|missing|only one|just one|a single)\b[^.;!?]{0,30}\b(?:reference|prior|previous|comparison|second|earlier|image|film|study)s?\b[^.;!?]{0,30}\b(?:provided|available|attached|supplied|given|load\w*|received|to compare|for comparison|uploaded|included)"
+    r"|\b(?:no|not|without a|lack of a|missing(?! (?:the )?findings?)|only one|just one|a single)\b[^.;!?]{0,30}\b(?:reference|prior|previous|comparison|second|earlier|image|film|study)s?\b[^.;!?]{0,30}\b(?:provided|available|attached|supplied|given|load\w*|received|to compare|for comparison|uploaded|included)"
     r"|^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) (?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)"
     r"|\bcompar\w+ (?:is|was|are) (?:not |im)possible|\b(?:not|cannot be|can't be|un) ?(?:assess|compar|evaluat|interpret|determin|judg|answer)\w*\b(?=[^.;]{0,40}(?:image|film|reference|prior|comparison|$))"
     r"|\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)|\bnot possible\b|\bimpossible\b|\b(?:too|insufficient|poor|inadequate)\b[^.;]{0,30}\b(?:quality|poor|blurred|dark|small|low)?\b[^.;]{0,20}\b(?:for|to)\b[^.;]{0,12}\bcompar\w+"
@@ -28,7 +28,7 @@ _REFUSES = re.compile(
 _STILL_ANSWERS = re.compile(
     r"\b(?:but|however|nevertheless|that said|with that said|still)\b|;|:", re.IGNORECASE
 )
-_OF_ONE = re.compile(r"\b(?:whether|if)\b", re.IGNORECASE)
+_OF_ONE = re.compile(r"\b(?:whether|if)\b(?P<what>.*)", re.IGNORECASE)
 _SEEN = re.compile(
     r"\b(?:see|find|identify|detect|spot|discern|appreciate|make out|tell (?:these|them|the two)|tell you what it is)\b(?! (?:the (?:attached|reference|prior|second|images?)|what|both))",
     re.IGNORECASE,
@@ -37,7 +37,7 @@ _SEEN = re.compile(
 
 def refuses(sentence: str) -> bool:
     """Whether a sentence refuses, asks for films, or speaks of the speaker's limits."""
-    return bool(_REFUSES.search(sentence.replace("\u2019", "'")))
+    return bool(_REFUSES.search(sentence.replace("\u2019", "'").strip(" .!")))
 
 
 def finds_nothing(sentence: str) -> bool:
@@ -45,9 +45,10 @@ def finds_nothing(sentence: str) -> bool:
     return bool(_SEEN.search(sentence.replace("\u2019", "'")))
 
 
-def of_one_finding(sentence: str) -> bool:
-    """ "I can't tell whether the opacity is new": the doubt is about a finding."""
-    return bool(_OF_ONE.search(sentence))
+def in_doubt(sentence: str) -> str:
+    """What a sentence doubts: "the opacity is new" of "I can't tell whether the opacity is new"."""
+    match = _OF_ONE.search(sentence)
+    return match["what"] if match else ""
 
 
 def after_disclaimer(sentence: str) -> str:

@@ -57,15 +57,15 @@ def levels_of(tokens: Sequence[Token], film: str) -> list[tuple[str, str]]:
 
 
 def _film_of(part: str, film: str) -> str:
-    """The film that one part of a clause speaks of: by its word for it, else by its tense."""
-    if set("Po") & set(part):
-        return "P"
-    if set("Cj") & set(part):
-        return "C"
+    """The film that one part of a clause speaks of: by the word for it that is nearest the level, else by its tense."""
+    at = part.index("L")
+    for tag in (*part[at + 1 :], *reversed(part[:at])):
+        if tag in "PoCj":
+            return "P" if tag in "Po" else "C"
     return "P" if "U" in part else "C" if "V" in part and film != "P" else film
 
 
-def film_before(tokens: Sequence[Token], film: str) -> str:
+def film_before(tokens: Sequence[Token]) -> str:
     """The film of a level that stands before its name, from the words before it."""
     for token in reversed(tokens):
         if token.tag in "PCo":

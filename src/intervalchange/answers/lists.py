@@ -56,7 +56,7 @@ def _heading(line: str, is_item: bool, loud: bool) -> str | None:
     if not (line.endswith(":") or loud):
         return None
     tags = "".join(token.tag for token in tokens_of(line))
-    if "F" in tags or (loud and not line.endswith(":") and ("m" in tags or "0" in tags or "D" in tags)):
+    if "F" in tags or (not line.endswith(":") and re.search(r"D.*[MT]|[.!]$", tags + line[-1:])):
         return None
     return line.rstrip(":")
 

@@ -34,10 +34,10 @@ def object_of(text: str) -> tuple[Any, str] | None:
     start = opening.start()
     for end in _ends(body, start):
         plain = _parsed(body[start:end])
-        if plain is not None:
+        if plain:
             return plain, body[:start] + " " + body[end:] if match is None else ""
     plain = _parsed(_closed(body[start:]))
-    return None if plain is None else (plain, body[:start])
+    return (plain, body[:start]) if plain else None
 
 
 def _ends(body: str, start: int) -> list[int]:

@@ -15,6 +15,10 @@ _HEADINGS_ASIDE = re.compile(
     re.IGNORECASE,
 )
 _LETTERED = re.compile(r"(?:^|\s)\(?(?:[a-h]|i{1,3}|iv|\d{1,2})[).]\s+(?=[A-Za-z])")
+_LEADING = re.compile(r"^\s*\?\s+")
+_TEMPLATE = re.compile(r"\s*(?:the )?(?:main|reference) (?:image|picture)|\s*the level of", re.IGNORECASE)
+_RUN_ON = re.compile(r"(?<=[a-z]) (?=the main image (?:has|is)|the level of)", re.IGNORECASE)
+_CUT_OFF = re.compile(r"(?:,| and) (?:and )?pneumo$")
 _INSIDE = re.compile(r"\(([^()]*)\)")
 
 
@@ -32,5 +36,7 @@ def sentences_of(text: str) -> list[str]:
     if ")" in text:
         text = _LETTERED.sub("; ", text)
     text = _SIGNED.sub(lambda match: " new " if match["sign"] == "+" else " resolved ", text)
-    text = _DASH.sub(" : ", text)
+    text = _DASH.sub(" : ", _LEADING.sub("possible ", text))
+    if _TEMPLATE.match(text):
+        text = _CUT_OFF.sub("", _RUN_ON.sub(". ", text))
     return [sentence for sentence in _END.split(text) if sentence.strip(" .")]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from intervalchange.answer_template import read_template
 from intervalchange.answers import abstaining
-from intervalchange.answers.clauses import Findings, _of_last, read_sentence
+from intervalchange.answers.clauses import Findings, read_sentence
 from intervalchange.answers.evidence import COURSES, Evidence, Films, outcome
 from intervalchange.answers.lists import units_of
 from intervalchange.answers.objects import object_of, object_units
@@ -64,13 +64,14 @@ def _ask(question: str, answer: str, found: Findings) -> None:
     tokens = rewritten(tokens_of(question))
     found.last = [(token.value, frozenset()) for token in tokens if token.tag == "F"]
     found.region = next((token.value for token in tokens if token.tag == "R"), "")
-    course = [token for token in tokens if token.tag in "NGWB"]
     own = {token.tag for token in tokens_of(answer)}
+    found.asked = bool(found.last) and "F" not in own
+    course = [token.tag for token in tokens if token.tag in "NGWB"]
     if found.last and course and _NOT_ASKED.match(answer) and not own & set("NGWBSF"):
-        said = course[0].tag
-        if answer.strip().lower().startswith("no"):
-            said = "S" if said in "GWB" else "k"
-        _of_last([Token(said, "", "")], found, "", False)
+        denial = answer.strip().lower().startswith("no")
+        said = course[0] if not denial else "S" if course[0] in "GWB" else "k"
+        found.evidence += [Evidence(name, said) for name, _ in found.last]
+        found.denied |= said == "k"
 
 
 def _units(text: str) -> Iterable[Unit]:
@@ -120,13 +121,19 @@ def _read_units(units: Iterable[Unit], found: Findings) -> bool:
 
 
 def _read_one(sentence: str, found: Findings, header: list[Token]) -> bool:
-    refuses = abstaining.refuses(sentence)
-    if refuses and not abstaining.finds_nothing(sentence):
-        if abstaining.of_one_finding(sentence) and any(token.tag in "FJ" for token in tokens_of(sentence)):
+    """Read a sentence; whether it refuses."""
+    if abstaining.refuses(sentence) and not abstaining.finds_nothing(sentence):
+        doubt = abstaining.in_doubt(sentence)
+        if {token.tag for token in tokens_of(doubt)} & {"F", "J"}:
+            mark = len(found.evidence)
             read_sentence(sentence, found, header)
+            found.doubted += found.evidence[mark:]
             return False
         rest = abstaining.after_disclaimer(sentence)
         if rest and not abstaining.refuses(rest):
+            before = sentence[: len(sentence) - len(rest)]
+            if {"F", "H"} <= {token.tag for token in tokens_of(before)}:
+                read_sentence(before, found, header)
             read_sentence(rest, found, header)
         return True
     if _CORRECTED.search(sentence):
@@ -145,6 +152,8 @@ def _read_one(sentence: str, found: Findings, header: list[Token]) -> bool:
 
 
 def _concluded(found: Findings, abstains: bool, text: str) -> Answer:
+    if abstains and all(one in found.doubted for one in found.evidence):
+        found.evidence = []
     films = Films(frozenset(found.described), frozenset(found.healthy))
     said: dict[str, list[Evidence]] = {}
     for one in (*found.evidence, *_of_regions(found)):
@@ -188,9 +197,10 @@ def _concluded(found: Findings, abstains: bool, text: str) -> Answer:
 def _of_regions(found: Findings) -> list[Evidence]:
     """ "The heart got bigger" speaks of cardiomegaly where the answer names it."""
     named = {one.finding for one in found.evidence}
+    said = {one.finding for one in found.evidence if one.kind in "NGWBSpk"}
     out = []
     for region, course in found.regions:
         for (part, _), finding in ABNORMALS.items():
-            if part.strip() == region and finding in named and course in "WB":
+            if part.strip() == region and finding in named - said and course in "WB":
                 out.append(Evidence(finding, course))
     return out

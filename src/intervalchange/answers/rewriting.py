@@ -11,13 +11,16 @@ import re
 from collections.abc import Sequence
 
 from intervalchange.answers.tokens import Token
-from intervalchange.answers.vocabulary import ANY_LONGER, DENIAL, MISSING
+from intervalchange.answers.vocabulary import ANY_LONGER, DENIAL, FILM, MISSING
 
 _FOLLOWED_BY_NAME = r"(?=[LdRaX]*[FOA])"
 _AT_END = r"(?=[,.;:()&|b]|$)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
     ("", "x", r"x"),
+    ("", "2", r"2(?=[dLRX]*[FO])"),
+    ("J", "2", r"2"),
+    ("", "H", r"[CP]H[CP]"),
     ("", "Z", r"Z(?=[Bd]*R)"),
     ("S", "s", r"sd?[PZ]"),
     ("", "h", r"i?h[VUYJOTdRaF]{0,3}?[PC]|hJ?Z|h[JUVY]+|h"),
@@ -29,6 +32,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("G", "r", r"Dr"),
     ("D", "q", r"Dq"),
     ("m", "M", r"D[VYTXaWBJ]{0,3}M[TY]?|MV?:?D" + _AT_END + r"|M:D"),
+    ("D", "S", r"DS(?=[LdR]*F)"),
+    ("M", "S", r"DS"),
     ("S", "D", r"D[VUYC]{0,2}G"),
     ("S", "D", r"D[VUYXCJ]{0,2}[WB](?:[|&DV]{1,2}[WB])*"),
     ("D", "N", r"DN" + _FOLLOWED_BY_NAME),
@@ -39,13 +44,14 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("G", "E", r"EP|PE"),
     ("N", "E", r"EC|CE"),
     ("z", "Z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
-    ("p", "P", r"P[:d,]?[VUJ]?DJ?Y?|[VU]?DY?[VUdJf]{0,2}P|UDY?P"),
-    ("k", "C", r"C[:d,]?[VUJ]?DJ?Y?|[V]?DY?[VUdJf]{0,2}C"),
+    ("p", "P", r"P[:d]?[VUJ]?DJ?Y?|P,DJY?|[VU]?DY?(?:[|]Y)?[VUdJf]{0,2}P|UDY?P"),
+    ("k", "C", r"C[:d]?[VUJ]?DJ?Y?|C,DJY?|[V]?DY?(?:[|]Y)?[VUdJf]{0,2}C"),
     ("~", "U", r"UDY?" + _AT_END + r"|UDY"),
     ("k", "D", r"V?DJ?Y|VD"),
     ("o", "P", r"P[VU]" + _AT_END),
     ("o", "PYU", r"[JV]?UY?P(?![VU])|P[:d]?UY?(?![WBLFNGORKd])|[VU]?YP(?![VU])|P:?Y|YU|UY"),
-    ("j", "C", r"C[VU]" + _AT_END),
+    ("o", "U", r"(?<=[&b,])U$"),
+    ("j", "C", r"C[VU]J?" + _AT_END),
     ("j", "Y", r"VYC|C[:]?V?Y|YC(?!V)|YV|VY"),
     ("S", "Z", r"YZ|VZ|UZ|ZV?Y|ZS|SZ"),
 )
@@ -71,7 +77,8 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
                 continue
             inside = found[start:end]
             kept = [token for token in inside if token.tag in "Fd" ] if letter else []
-            found[start:end] = [*kept, Token(letter, "", " ".join(token.word for token in inside))] if letter else kept
+            film = "film" if any(token.value == FILM for token in inside) else ""
+            found[start:end] = [*kept, Token(letter, film, " ".join(token.word for token in inside))] if letter else kept
         if matches:
             tags = "".join(token.tag for token in found)
     return found

@@ -135,6 +135,14 @@ ORDINARY = frozenset(
 """Words that are one letter from one of the vocabulary and mean themselves."""
 
 
+_ALSO = {
+    "congestion": {"hila": "hilar congestion"},
+    "thickened": {"pleura": "pleural thickening"},
+    "widened": {"silhouette": "enlargement of the cardiac silhouette"},
+}
+"""Words that mean something else of a part of the chest."""
+
+
 @cache
 def _abnormal() -> dict[str, dict[str, str]]:
     """Word -> part of the chest -> the finding that it makes of it."""
@@ -190,13 +198,13 @@ def _measured(texts: list[str], index: int) -> bool:
 
 def _with_parts(tokens: list[Token], region: str) -> list[Token]:
     """The tokens with each word such as "enlarged" as the finding that it makes of a part of the chest."""
-    if not any(token.tag in (words.ABNORMAL, words.GROWTH) for token in tokens):
+    if not any(token.tag in (words.ABNORMAL, words.GROWTH) or token.word in _ALSO for token in tokens):
         return tokens
     found: list[Token] = []
     for index, token in enumerate(tokens):
         if token.tag in (words.ABNORMAL, words.GROWTH):
             interval = token.word.startswith("interval")
-            makes = _abnormal()["enlargement" if "enlargement" in token.word else token.word.partition(" ")[0]]
+            makes = _abnormal().get("enlargement" if "enlargement" in token.word else token.word, {})
             ahead = [one.value for one in tokens[index + 1 : index + 4] if one.tag == words.REGION]
             behind = [one.value for one in tokens[:index] if one.tag == words.REGION]
             part = next((one for one in [*ahead[:1], *reversed(behind), region] if one in makes), "")
@@ -206,5 +214,9 @@ def _with_parts(tokens: list[Token], region: str) -> list[Token]:
                 found.append(Token(words.FINDING, makes[part], token.word))
                 continue
             token = Token(token.tag if token.tag == words.GROWTH else words.DROPPED, "", token.word)
+        elif token.word in _ALSO:
+            near = [one.value for one in tokens[max(0, index - 4) : index] if one.tag == words.REGION]
+            part = next((one for one in (*reversed(near), region) if one in _ALSO[token.word]), "")
+            token = Token(words.FINDING, _ALSO[token.word][part], token.word) if part else token
         found.append(token)
     return found

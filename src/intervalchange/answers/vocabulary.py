@@ -17,7 +17,7 @@ FINDING, OTHER, REGION, ABNORMAL, HEALTHY, LEVEL = "F", "O", "R", "A", "K", "L"
 IS, WAS, SEEN, THING, PRONOUN, REST, RESIDUAL, FROM, TO = "V", "U", "Y", "T", "J", "Q", "r", "f", "t"
 AND, OR, BREAK, WITH, CAUSE, SAME, THAN, EITHER = "&", "|", "b", "w", "c", "i", "h", "e"
 SIDE, RECURRENT, AGAIN, UNTOLD, DROPPED, GROWTH = "d", "q", "a", "u", "x", "g"
-ANY_LONGER, AS_ON, SO_IS, OFF_PRIOR = "y", "s", "^", "p"
+ANY_LONGER, AS_ON, SO_IS, OFF_PRIOR, QUANTITY = "y", "s", "^", "p", "2"
 
 PHRASES: MappingProxyType[str, str] = MappingProxyType(
     {
@@ -45,7 +45,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             no more
             removed, removal of, lost, loses, loss, dropped, missing, is/are missing, misses, relieved, has/have healed
             healed, absorbed completely/fully, fully/completely absorbed, reabsorbed, has/have been absorbed/reabsorbed
-            absorbed, evacuated, drained completely, subsided entirely/completely/fully, cured, newly absent, eliminated
+            absorbed, clearing of, interval clearing of, evacuated, drained completely, subsided entirely/completely/fully, cured, newly absent, eliminated
             back to normal, returned to normal, return to normal, normalised, normalized, normalisation of, eradicated
             normalization of, last seen, dissolved, dissipated, faded away, melted away, abated completely, remedied
             disappearing
@@ -58,7 +58,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             exacerbation of, deterioration of, deterioration, increase, increase in, increase of, increases, increased
             increasing, greater, larger, bigger, largest, denser, thicker, wider, broader, more, more so
             even more so, grown, grew, growing, growth of, expanded further, expanding, has/have expanded, progressed
-            progression of, progression in, progression, progressive, progressing, progresses, progress of, extended
+            progression of, progression in, progression, progressive, progressing, progresses, progress of, growth, expanded, extended
             extends further, extension of, spread, spreading, advanced, advancing, advances, enlarging
             has/have enlarged, enlarged further, heavier, rising, rise in, rise of, risen, rose, up, gone up, went up
             gained in extent, higher, deeper, augmented, intensified, intensifying, accentuated, swollen further
@@ -101,13 +101,13 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         DENIAL: """
             no, not, without, none, nil, neither, nor, never, absent, absence of, lack of, lacks, lacked, lacking
             negative for, negative, free of, free from, nothing, nowhere, devoid of, void of, excluded, ruled out
-            no evidence of, no sign of, no signs of, without evidence of, not a, no hint of, cannot see, no definite
+            no evidence of, no sign of, no signs of, without evidence of, not a, no hint of, cannot see, little if any, little or no, scarcely any, not that, it is not that,  no definite
             no convincing, no obvious, no appreciable, cannot be found/seen/identified, not be found/seen/identified
             nowhere to be seen, nowhere to be found, hardly any, nope, zero, never present, never seen, never there
             rather than, instead of, no suggestion of, no suspicious, no suspicion of, has/have excluded, false, no such
             does/did not show, could not find, can not find, may not be seen, fails to show, failed to show, nobody
             not borne out, nothing to suggest, no evidence for, no indication of, no concerning, no discernible
-            no demonstrable, no visible, no clear, no longer any
+            no demonstrable, no visible, no clear
         """,
         HEDGE: """
             possible, possibly, more likely, most likely, likely represents/represent, plausible, plausibly, probable, probably, likely, presumably, presumed, perhaps, maybe
@@ -145,7 +145,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             formerly, initial, initially, past, then, originally, in the past, ref, prev, at that time, at that date
             of that date, of before, until now, once, beforehand, first image/film, earliest, prior one, older one
             prior image/film/study/radiograph/exam/examination/xray/scan/picture/cxr/ap/pa, in the interim before
-            used to be, a while ago, yesterday, days ago, last time, previous one, earlier one, the day before, at baseline
+            used to be, a while ago, yesterday, days ago, pre procedure, pre procedural, preoperative, last time, previous one, earlier one, the day before, at baseline
         """,
         CURRENT: """
             current, currently, now, today, present film/image/study/radiograph/examination/exam, main, newer, newest
@@ -160,7 +160,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             on both, in both, both the images, neither image/film/study, then and now, now and then, before and now
             before and after, two images/films/studies/radiographs, in either, on either, now as before, on each
             both x rays, both chest x rays, either one, both points in time, at both times, all along, both cxrs
-            alike on both, either x ray, either of the films/images, both chest radiographs, in the two
+            there was and there is, there were and there are, was and is, were and are, alike on both, either x ray, either of the films/images, both chest radiographs, in the two
         """,
         HEALTHY: """
             clear, normal, unremarkable, sharp, intact, midline, healthy, clean, aerated, well aerated, fully expanded
@@ -172,18 +172,19 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             reveals, there is, there are, has got, exhibits, documents, does, do, depicts, presents, features, became
             become, becomes, becoming, got, gotten, turned, looks, look, gets, going, went, stands, has become, contain
         """,
-        WAS: "was, were, had, did, showed, displayed, demonstrated, used to, contained, revealed, existed, had been, lay",
+        WAS: "was, were, there was, there were, had, did, showed, displayed, demonstrated, used to, contained, revealed, existed, had been, lay",
         SEEN: """
             seen, visible, noted, identified, evident, present, visualized, visualised, detected, found, apparent, there
             observed, see, find, spot, notice, observe, detect, discern, identify, shown, demonstrable, appreciated, exists, exist, recognised, recognized, recorded, described
             spotted, perceptible, discernible, reported, mentioned, noticeable, positive, yes, true, depicted, pictured
-            detectable, obvious, made out, picked up, make out, confirmed
+            could/can be seen/found/identified, can be made out, could be made out, detectable, obvious, made out, picked up, make out, confirmed
         """,
         THING: """
             finding, findings, abnormality, abnormalities, anything, things, thing, something, process, disease
             pathology, else, lesion, other, others, note, concern, lung disease, cardiopulmonary process, problem, problems
         """,
-        PRONOUN: "it, they, this, these, that, those, which, them, its, their, both, each, one, who, where, whose, all of it",
+        PRONOUN: "it, they, this, these, that, those, which, them, its, their, one, who, where, whose, all of it",
+        QUANTITY: "both, each, all, all of the",
         REST: """
             otherwise, everything, rest, remainder, everything else, all else, the rest, overall, all other, appearances
             appearance, examination, exam, radiograph, chest radiograph, cxr, chest, picture, film, image, study, images
@@ -230,7 +231,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             more or less, mediastinum is central, at first, caught my eye, worth mentioning, of note, to speak of, if you look
             seem, seems, appear, appears, to me, as far as i can see, as far as can be seen, best of my knowledge, in size
             in extent, amount of, degree of, level of, for the most, clearly, note that, now that, before treatment
-            no need, no surprise, not surprisingly, in the meantime, small amount of, moderate amount of, an amount of
+            all the same, no need, no surprise, not surprisingly, in the meantime, amount, amounts, an amount of
         """,
         GROWTH: "enlarged, enlargement of, enlargement, interval enlargement of, interval enlargement",
         LEVEL: "",
@@ -370,7 +371,7 @@ OTHERS = """
     elevation of the hemidiaphragm, hemidiaphragm elevation, elevation, tracheal collapse, vertebral collapse
     inguinal hernia, umbilical hernia, renal failure, respiratory failure, peripheral edema, soft tissue edema, leg edema
     air fluid levels, shadow, fluid levels, bone density, fluid balance, lymph node, lymph nodes, lung lesion, air
-    free fluid, barotrauma, low lung volumes, pulmonary embolism, amount, bone lesion, interstitial lung disease
+    free fluid, barotrauma, low lung volumes, pulmonary embolism, bone lesion, interstitial lung disease
     fibrosis, pulmonary hypertension, aneurysm, breast shadow, breast tissue
 """
 """Abnormalities that are no finding of the library, and what is no abnormality."""
