@@ -13,18 +13,29 @@ _REFUSES = re.compile(
     rf"\b(?:i|we|i'm|i am|me|it(?:'s| is| would be)?|be)\b[^.;!?]{{0,40}}\b{_CANNOT}\b[^.;!?]{{0,30}}?\b{_DO}"
     rf"|^(?:{_CANNOT}|unable)\b[^.;!?]{{0,30}}?\b{_DO}"
     r"|\bas an ai\b|\b(?:i am|i'm) (?:only |just )?(?:an ai|a language model|not a (?:doctor|radiologist|physician|clinician))"
-    r"|\bbeyond my (?:abilities|capabilit\w+|scope|competence)|\bagainst my (?:\w+ )?polic\w+|\busage polic\w+|\bout(?:side)? (?:of )?my (?:scope|abilities)"
+    r"|(?<!not )(?<!n't )\bbeyond my (?:abilities|capabilit\w+|scope|competence)|\bagainst my (?:\w+ )?polic\w+|\busage polic\w+|\bout(?:side)? (?:of )?my (?:scope|abilities)"
     r"|\bcould you (?:please )?(?:upload|provide|share|send)|\bplease (?:upload|provide|share|send|attach|supply|consult)|\bconsult (?:a|your)|\bsee (?:a|your) doctor"
     r"|\b(?:no|not|without a|lack of a|missing(?! (?:the )?findings?)|only one|just one|a single)\b[^.;!?]{0,30}\b(?:reference|prior|previous|comparison|second|earlier|image|film|study)s?\b[^.;!?]{0,30}\b(?:provided|available|attached|supplied|given|load\w*|received|to compare|for comparison|uploaded|included)"
     r"|^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) (?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)"
     r"|\bcompar\w+ (?:is|was|are) (?:not |im)possible|\b(?:not|cannot be|can't be|un) ?(?:assess|compar|evaluat|interpret|determin|judg|answer)\w*\b(?=[^.;]{0,40}(?:image|film|reference|prior|comparison|$))"
     r"|\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)|\bnot possible\b|\bimpossible\b|\b(?:too|insufficient|poor|inadequate)\b[^.;]{0,30}\b(?:quality|poor|blurred|dark|small|low)?\b[^.;]{0,20}\b(?:for|to)\b[^.;]{0,12}\bcompar\w+"
     r"|\bno (?:answer|comment|response|opinion)\b|^(?:unknown|n/?a|not applicable|unclear|undetermined|indeterminate|not sure|unsure|pass|skip|error|refused)\b"
-    r"|\bi (?:really |honestly |simply )?(?:don'?t|do not) know|\bno idea\b|\bsorry\b|\b(?:only|just) (?:one|a single) image|\bimages? (?:is|are|was|were) (?:missing|not (?:visible|loaded|available))"
+    r"|\bi (?:really |honestly |simply )?(?:don'?t|do not) know|\bno idea\b|\bsorry\b|\b(?:only|just) (?:one|a single) image|\bimages? (?:is|are|was|were) (?:missing(?! (?:the )?findings?)|not (?:visible|loaded|available))"
     r"|\bnot (?:a |meant as )?(?:medical|professional|substitute|replace)|\bno substitute|\bmedical (?:advice|licen[cs]e|diagnosis)|\bqualified (?:professional|radiologist)|\bwasn'?t trained|\btraining data"
     r"|\bwould be a typical answer|\btypical ones are|\bmust be left to|\bhard to tell what\b|\bno basis for\b|\bleave (?:it|this) to",
     re.IGNORECASE,
 )
+_TRIGGERS = frozenset(
+    """cannot can't can not unable able won't wouldn't couldn't don't rather refuse decline inability position possible impossible
+    feasible irresponsible difficult ai language doctor radiologist physician clinician abilities ability capabilities
+    competence policies policy scope please could consult provided available attached supplied given loaded load received
+    compare comparison uploaded included assessable comparable evaluable interpretable sorry unknown n/a na unclear
+    undetermined indeterminate know idea answer comment response opinion medical professional substitute qualified trained
+    training typical treating guess quality no one single only single missing visible unsure pass skip error refused leave
+    basis see judged applicable sure""".split()
+)
+"""Words of which every refusal has one: most sentences have none, and are not looked at further."""
+_WORD = re.compile(r"[a-z'/]+")
 _STILL_ANSWERS = re.compile(
     r"\b(?:but|however|nevertheless|that said|with that said|still)\b|;|:", re.IGNORECASE
 )
@@ -37,7 +48,8 @@ _SEEN = re.compile(
 
 def refuses(sentence: str) -> bool:
     """Whether a sentence refuses, asks for films, or speaks of the speaker's limits."""
-    return bool(_REFUSES.search(sentence.replace("\u2019", "'").strip(" .!")))
+    text = sentence.lower().replace("\u2019", "'").strip(" .!")
+    return not _TRIGGERS.isdisjoint(_WORD.findall(text)) and bool(_REFUSES.search(text))
 
 
 def finds_nothing(sentence: str) -> bool:

@@ -105,8 +105,10 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
         else:
             groups[0].before = lead + groups[0].before
     for index, group in enumerate(groups):
-        films = [film for token in group.before if (film := _film_of(token))]
-        segment.film = films[-1] if films else segment.film
+        own = tags_of(group.before)
+        at = own.rindex("K") if "K" in own else 0
+        films = [film for token in group.before[max(at, own.rfind("&", at), own.rfind(",", at)) if at else 0 :] if (film := _film_of(token))]
+        segment.film = films[-1] if films else "" if at else segment.film
         _read_group(group, groups[:index], segment, found)
         films = [film for token in group.after if (film := _film_of(token))]
         segment.film = films[-1] if films else segment.film
@@ -247,15 +249,17 @@ def _of_other(names: Sequence[str], tags: str, found: Findings) -> None:
 def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
     """ "The lungs are clear", of a film or of both."""
     tags = tags_of(tokens)
-    at = tags.index("K")
-    start = max(tags.rfind(mark, 0, at) for mark in ",&(") + 1
-    end = next((index for index in range(at, len(tags)) if tags[index] in ",&("), len(tags))
-    films = [tag for tag in tags[start:end] if tag in "PCZ"] or ([film] if film else [])
-    films = films or [tag for tag in tags[:start] if tag in "PC"][-1:] or ["C"]
-    regions = [token.value for token in tokens[:end] if token.tag == "R"] or ([found.region] if start else [""])
-    for of in films:
-        for one in ("P", "C") if of == "Z" else (of,):
-            found.healthy |= {(one, region) for region in regions}
+    edges = [match.start() for match in re.finditer(r"[,(]|&(?=[VUCJRKd])", tags)]
+    for at in (index for index, tag in enumerate(tags) if tag == "K"):
+        start = max((edge for edge in edges if edge < at), default=-1) + 1
+        end = min((edge for edge in edges if edge > at), default=len(tags))
+        films = [tag for tag in tags[start:end] if tag in "PCZ"] or ([film] if film else [])
+        films = films or [tag for tag in tags[:start] if tag in "PC"][-1:] or ["C"]
+        regions = [token.value for token in tokens[start:end] if token.tag == "R"]
+        regions = regions or [token.value for token in tokens[:start] if token.tag == "R"] or [found.region if start else ""]
+        for of in films:
+            for one in ("P", "C") if of == "Z" else (of,):
+                found.healthy |= {(one, region) for region in regions}
 
 
 # --- words without a name ------------------------------------------------------------------------------------------
@@ -266,7 +270,7 @@ def _of_last(tokens: Sequence[Token], segment: _Segment, found: Findings) -> Non
     tags = tags_of(tokens)
     said = judged("", tags, segment.film, segment.asked, growth_is_course=True)
     sides = places([token.word for token in tokens if token.tag == "d"])
-    everything = any(re.match(r"none|neither|all of|absent|shows none|has no", token.word) for token in tokens)
+    everything = any(re.search(r"\b(?:none|neither|no such)\b", token.word) for token in tokens)
     names = found.recent if found.recent and everything and segment.first else found.last
     for name, known in names:
         _put(name, sides or known, replace(said, kinds=tuple(kind for kind in said.kinds if kind != NAMED)), found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from intervalchange.answers.levels import comparable, in_words, rank_of
 from intervalchange.answers.vocabulary import ADDED, BETTER, MISSING, REGIONS, STABLE, WORSE
@@ -58,6 +59,27 @@ def _absent(finding: str, film: str, films: Films) -> bool:
 
 def outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
     """All that is said of one finding -> what became of it."""
+    sides = {one.sides for one in said if not one.hedged}
+    if len(sides) > 1 and frozenset() not in sides and not any(_touch(a, b) for a, b in combinations(sides, 2)):
+        parts = [_outcome(finding, [one for one in said if one.sides == side], films) for side in sides]
+        courses = frozenset().union(*(part.courses for part in parts))
+        level = next((part.level for part in parts if part.level), None)
+        return Outcome(_of_sides(courses) if len(courses) > 1 else courses, any(p.unsure for p in parts) and not courses, level)
+    return _outcome(finding, said, films)
+
+
+def _touch(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether two places may be one: "left" and "left lower"."""
+    return any(a in b or b in a for a in one for b in other)
+
+
+def _of_sides(courses: frozenset[str]) -> frozenset[str]:
+    """What becomes of a finding whose sides differ: it is on both films, so new on one side is worse."""
+    turned = {{ADDED: WORSE, MISSING: BETTER}.get(course, course) for course in courses}
+    return frozenset(turned - {STABLE}) if len(turned) > 1 else frozenset(turned)
+
+
+def _outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
     firm = [one for one in said if not one.hedged]
     courses = [one for one in firm if one.kind in COURSES]
     level = _level_of(finding, firm)
@@ -65,22 +87,13 @@ def outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
         known = level if in_words(level.prior) and in_words(level.current) and course != STABLE else None
         return Outcome(frozenset(course), level=known)
     if not courses:
-        by_side: dict[frozenset[str], set[str]] = {}
-        for one in firm:
-            by_side.setdefault(one.sides, set()).add(one.kind)
-        if len(by_side) > 1 and frozenset() not in by_side:
-            found = {_from_states(finding, states, films) for states in by_side.values()} - {""}
-            if {ADDED, STABLE} <= found or {MISSING, STABLE} <= found:
-                return Outcome(frozenset(WORSE if ADDED in found else BETTER))
-            course = next(iter(found)) if len(found) == 1 else ""
-        else:
-            course = _from_states(finding, {one.kind for one in firm}, films)
+        course = _from_states(finding, {one.kind for one in firm}, films)
         if course:
             return Outcome(frozenset(course))
         return Outcome(unsure=any(one.hedged for one in said) and not {OFF_CURRENT, OFF_BOTH} & {one.kind for one in firm})
     kinds = {one.kind for one in courses}
     if len(kinds) == 1:
-        return _with_states(next(iter(kinds)), courses, firm)
+        return Outcome(frozenset(kinds))
     return _of_several(courses, kinds)
 
 
@@ -100,11 +113,6 @@ def _of_levels(level: LevelChange) -> str:
     if then is None or now is None or not comparable(level.prior, level.current) or then == now:
         return ""
     return WORSE if now > then else BETTER
-
-
-def _with_states(course: str, courses: Sequence[Evidence], firm: Sequence[Evidence]) -> Outcome:
-    """One course; new on one side and there before on another is worse."""
-    return Outcome(frozenset(course))
 
 
 def _from_states(finding: str, states: set[str], films: Films) -> str:

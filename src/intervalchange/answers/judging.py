@@ -73,8 +73,8 @@ _LETTERS = {"o": ON_PRIOR, "p": OFF_PRIOR, "j": ON_CURRENT, "k": OFF_CURRENT, "~
 
 def _states(before: str, after: str, film: str) -> list[str]:
     """Where names are and are not, clause by clause."""
-    parts = _PARTS.split(after)
-    parts[0] = before + parts[0]
+    first, last = _PARTS.split(before), _PARTS.split(after)
+    parts = [*first[:-1], first[-1] + last[0], *last[1:]]
     found: list[str] = []
     for part in parts:
         letters = [_LETTERS[tag] for tag in part if tag in _LETTERS]

@@ -31,6 +31,7 @@ _NOT_ASKED = re.compile(r"^\s*(?:no|yes)\b", re.IGNORECASE)
 _LIST = re.compile(r"\n|^\s*[-*#>\u2022]|\*\*")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201d]*[\"\u201d]")
 _CORRECTED = re.compile(r"\b(?:no, )?correction\b|\bscratch that\b|\bon second thoughts?\b|\bstrike that\b|\bi take that back\b", re.IGNORECASE)
+_SPEAKER = re.compile(r"\b(?:i|we|me|my|ai)\b|\b(?:provided|available|missing|attached)\b", re.IGNORECASE)
 LONGEST = 20_000
 """Characters of an answer that are read; what is beyond is unread."""
 
@@ -123,6 +124,10 @@ def _read_units(units: Iterable[Unit], found: Findings) -> bool:
 def _read_one(sentence: str, found: Findings, header: list[Token]) -> bool:
     """Read a sentence; whether it refuses."""
     if abstaining.refuses(sentence) and not abstaining.finds_nothing(sentence):
+        kinds = {token.tag for token in tokens_of(sentence)}
+        if {"F", "H"} <= kinds and not _SPEAKER.search(sentence):
+            read_sentence(sentence, found, header)
+            return False
         doubt = abstaining.in_doubt(sentence)
         if {token.tag for token in tokens_of(doubt)} & {"F", "J"}:
             mark = len(found.evidence)

@@ -31,7 +31,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("", "X", r"X(?=[NWBS])"),
     ("G", "r", r"Dr"),
     ("D", "q", r"Dq"),
-    ("m", "M", r"D[VYTXaWBJ]{0,3}M[TY]?|MV?:?D" + _AT_END + r"|M:D"),
+    ("m", "M", r"D[VYTXaWBJ]{0,3}M[TY]?|MV?:?V?D" + _AT_END + r"|M:D"),
     ("D", "S", r"DS(?=[LdR]*F)"),
     ("M", "S", r"DS"),
     ("S", "D", r"D[VUYC]{0,2}G"),
@@ -53,6 +53,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("o", "U", r"(?<=[&b,])U$"),
     ("j", "C", r"C[VU]J?" + _AT_END),
     ("j", "Y", r"VYC|C[:]?V?Y|YC(?!V)|YV|VY"),
+    ("j", "Y", r"(?<=:)Y(?=[,;]|$)"),
     ("S", "Z", r"YZ|VZ|UZ|ZV?Y|ZS|SZ"),
 )
 """(the new letter; letters of which one must be there; what it takes the place of), in the order they are tried."""

@@ -17,6 +17,7 @@ _NO = re.compile(r"^(?:no|n|absent|none|nil|\u2717|\u2718|\u274c|\u00d7|[-\u2010
 _MARKS = (("\u2191", " increased "), ("\u2b06\ufe0f", " increased "), ("\u2b06", " increased "), ("\u2197", " increased "), ("\u2193", " decreased "), ("\u2b07\ufe0f", " decreased "), ("\u2b07", " decreased "), ("\u2198", " decreased "), ("\u2194", " unchanged "), ("\u2192", " unchanged "), ("\U0001f195", " new "))  # fmt: skip
 _CODES = re.compile(r"^\s*([A-Za-z+-])\s*/\s*([A-Za-z+-])\s*$")
 _EMPTY = re.compile(r"^(?:|[-\u2010-\u2015\u2212]+|n/?a|none|nil|nothing(?: of note)?|no)$", re.IGNORECASE)
+_TIMES = {"before": "P", "after": "C", "pre": "P", "post": "C", "first": "P", "second": "C", "t0": "P", "t1": "C"}
 _SIDE = re.compile(r"^(?:side|laterality|location|site|place|region|zone)$", re.IGNORECASE)
 
 
@@ -65,6 +66,8 @@ def _row(header: Sequence[str], tags: Sequence[str], row: Sequence[str]) -> str:
     found = []
     name = row[0]
     for title, tag, cell in list(zip(header, tags, row, strict=False))[1:]:
+        if title.strip().lower() in _TIMES:
+            tag = _TIMES[title.strip().lower()]
         film = "prior" if "P" in tag and "C" not in tag else "current" if "C" in tag and "P" not in tag else ""
         if "F" in tag and name and "F" not in "".join(token.tag for token in tokens_of(name)):
             name = f"{name} {next(token.word for token in tokens_of(title) if token.tag == 'F')}"
