@@ -1,5 +1,8 @@
 """Change F1, the headline: which findings came and went, whatever the word order, with their direction.
 
+Answers in the sentences of the template are read by `grammar.parse`; with the questions that were asked, free answers
+by `answers.read_answer`.
+
 Items of an answer are (added, f), (missing, f) and (level, f, prior, current). A clause that cannot be read is one
 false positive, in the pooled and in the findings metrics. An answer says "nothing has changed" only in words.
 """
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from intervalchange.answers import Answer, Course, read_answer
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, point_estimates, ratio
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import Reading, parse
@@ -42,19 +46,33 @@ findings named by both sides, with the other or the same direction."""
 _INDEX = {finding: index for index, finding in enumerate(FINDINGS)}
 
 
+_LEADS = (
+    "the main image has an additional finding",
+    "the main image has additional finding",
+    "the main image is missing the finding",
+    "the level of ",
+    "nothing has changed",
+)
+
+
+def of_template(answer: str) -> bool:
+    """Whether an answer begins as the sentences of the template do, or is empty: `grammar.parse` reads it."""
+    return answer.startswith(_LEADS) or not answer.strip()
+
+
 @lru_cache(maxsize=1 << 14)
-def read(answer: str) -> Reading:
-    """`grammar.parse`, each text once."""
-    return parse(answer)
+def read(answer: str, question: str | None = None) -> Reading | Answer:
+    """`grammar.parse`; for a free answer to a question `read_answer`. Each text once."""
+    return parse(answer) if question is None else read_answer(answer, question)
 
 
-def readable(answer: str) -> bool:
+def readable(answer: str, question: str | None = None) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
-    encoded = _encoded(answer)
-    return bool(encoded.added or encoded.missing or encoded.levels or encoded.nothing)
+    encoded = _encoded(answer, question)
+    return bool(encoded.added or encoded.missing or encoded.levels or encoded.nothing or encoded.courses)
 
 
-def says_nothing_changed(reading: Reading) -> bool:
+def says_nothing_changed(reading: Reading | Answer) -> bool:
     """In words, with nothing left unread."""
     return reading.nothing and not reading.change and not reading.unread
 
@@ -74,6 +92,8 @@ class _Encoded:
     unread: int
     nothing: bool
     ambiguous: bool
+    courses: bool = False
+    """A free answer says what became of a finding that is on both films."""
 
 
 def _bits(findings: frozenset[str]) -> int:
@@ -81,8 +101,8 @@ def _bits(findings: frozenset[str]) -> int:
 
 
 @lru_cache(maxsize=1 << 18)
-def _encoded(answer: str) -> _Encoded:
-    reading = parse(answer)
+def _encoded(answer: str, question: str | None = None) -> _Encoded:
+    reading = parse(answer) if question is None else read_answer(answer, question)
     change = reading.change
     return _Encoded(
         added=_bits(change.added),
@@ -91,6 +111,7 @@ def _encoded(answer: str) -> _Encoded:
         unread=len(reading.unread),
         nothing=reading.nothing,
         ambiguous=reading.ambiguous,
+        courses=isinstance(change, Course) and bool(change.courses),
     )
 
 
@@ -115,8 +136,10 @@ class _Side:
     ambiguous: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> _Side:
-        encoded = [_encoded(text) for text in texts]
+    def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
+        encoded = (
+            [_encoded(text) for text in texts] if questions is None else list(map(_encoded, texts, questions))
+        )
         return cls(
             added=np.array([text.added for text in encoded], "<u4"),
             missing=np.array([text.missing for text in encoded], "<u4"),
@@ -158,10 +181,10 @@ def _level_counts(predicted: _Side, target: _Side) -> dict[str, NDArray[np.uint8
 
 
 def _of_pairs(
-    answers: Sequence[str], references: Sequence[str]
+    answers: Sequence[str], references: Sequence[str], questions: Sequence[str] | None
 ) -> tuple[dict[str, Array], dict[str, NDArray[np.uint8]]]:
     """Counts of each pair of texts, (pairs,) by name and (pairs, f) by scope and part."""
-    predicted, target = _Side.of(answers), _Side.of(references)
+    predicted, target = _Side.of(answers, questions), _Side.of(references, questions)
     by_finding = _level_counts(predicted, target)
     sides = (("added", predicted.added, target.added), ("missing", predicted.missing, target.missing))
     for scope, answer, reference in sides:
@@ -195,14 +218,22 @@ def _of_pairs(
     return scalars | {name: counts.astype(float) for name, counts in rest.items()}, by_finding
 
 
-def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None) -> Counts:
+def tally(
+    answers: Sequence[str],
+    references: Sequence[str],
+    same_state: Sequence[bool] | None = None,
+    questions: Sequence[str] | None = None,
+) -> Counts:
     """Counts per answer; each different pair is read once. `measures` turns their sums into metrics.
 
-    same_state: pairs of films of one state of the patient under two acquisitions.
+    same_state: pairs of films of one state of the patient under two acquisitions. questions: what was asked, where
+    answers are free; None reads them all as sentences of the template.
     """
-    index: dict[tuple[str, str], int] = {}
-    row = np.array([index.setdefault(pair, len(index)) for pair in zip(answers, references, strict=True)], np.intp)
-    scalars, by_finding = _of_pairs([answer for answer, _ in index], [reference for _, reference in index])
+    index: dict[tuple[str, ...], int] = {}
+    columns = (answers, references) if questions is None else (answers, references, questions)
+    row = np.array([index.setdefault(pair, len(index)) for pair in zip(*columns, strict=True)], np.intp)
+    asked = None if questions is None else [pair[2] for pair in index]
+    scalars, by_finding = _of_pairs([pair[0] for pair in index], [pair[1] for pair in index], asked)
     counts: dict[str, NDArray[Any]] = {name: scalars[name][row] for name in SCALARS}
     counts["cases"] = np.ones(len(row))
     for name, array in by_finding.items():
@@ -291,4 +322,16 @@ def change_scores(
 def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:
     """(answers that come with a `change` field, those whose field differs in meaning from the text)."""
     present = [prediction for prediction in predictions if prediction.change is not None]
-    return len(present), sum(prediction.change != read(prediction.answer).change for prediction in present)
+    free = questions_of(predictions) is not None
+    differing = (
+        one.change is not None and one.change.items != read(one.answer, one.question if free else None).change.items
+        for one in present
+    )
+    return len(present), sum(differing)
+
+
+def questions_of(predictions: Sequence[Prediction]) -> list[str] | None:
+    """What was asked of each, where any answers freely; None where all answers are of the template."""
+    if all(of_template(prediction.answer) for prediction in predictions):
+        return None
+    return [prediction.question for prediction in predictions]
