@@ -19,7 +19,7 @@ _REFUSES = re.compile(
     r"|^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) (?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)"
     r"|\bcompar\w+ (?:is|was|are) (?:not |im)possible|\b(?:not|cannot be|can't be|un) ?(?:assess|compar|evaluat|interpret|determin|judg|answer)\w*\b(?=[^.;]{0,40}(?:image|film|reference|prior|comparison|$))"
     r"|\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)|\bnot possible\b|\bimpossible\b|\b(?:too|insufficient|poor|inadequate)\b[^.;]{0,30}\b(?:quality|poor|blurred|dark|small|low)?\b[^.;]{0,20}\b(?:for|to)\b[^.;]{0,12}\bcompar\w+"
-    r"|\bno (?:answer|comment|response|opinion)\b|^(?:unknown|n/?a|not applicable|unclear|undetermined|indeterminate|not sure|unsure|pass|skip|error|refused)\b"
+    r"|\btoo \w+(?: \w+)? to (?:tell|say|compare|judge|assess|determine|interpret)|\bno (?:answer|comment|response|opinion)\b|^(?:unknown|n/?a|not applicable|unclear|undetermined|indeterminate|not sure|unsure|pass|skip|error|refused)\b"
     r"|\bi (?:really |honestly |simply )?(?:don'?t|do not) know|\bno idea\b|\bsorry\b|\b(?:only|just) (?:one|a single) image|\bimages? (?:is|are|was|were) (?:missing(?! (?:the )?findings?)|not (?:visible|loaded|available))"
     r"|\bnot (?:a |meant as )?(?:medical|professional|substitute|replace)|\bno substitute|\bmedical (?:advice|licen[cs]e|diagnosis)|\bqualified (?:professional|radiologist)|\bwasn'?t trained|\btraining data"
     r"|\bwould be a typical answer|\btypical ones are|\bmust be left to|\bhard to tell what\b|\bno basis for\b|\bleave (?:it|this) to",
@@ -32,7 +32,7 @@ _TRIGGERS = frozenset(
     compare comparison uploaded included assessable comparable evaluable interpretable sorry unknown n/a na unclear
     undetermined indeterminate know idea answer comment response opinion medical professional substitute qualified trained
     training typical treating guess quality no one single only single missing visible unsure pass skip error refused leave
-    basis see judged applicable sure""".split()
+    basis see judged applicable sure too""".split()
 )
 """Words of which every refusal has one: most sentences have none, and are not looked at further."""
 _WORD = re.compile(r"[a-z'/]+")

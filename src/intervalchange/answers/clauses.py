@@ -103,6 +103,8 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
         if own & set("NGWBSpkoj~m") and (of_last or whole):
             _without_names(segment, lead, found)
         else:
+            comma = tags_of(lead).rfind(",")  # "Comparing the two images, ..." says nothing of both.
+            lead = [token for index, token in enumerate(lead) if token.tag != "Z" or index > comma]
             groups[0].before = lead + groups[0].before
     for index, group in enumerate(groups):
         own = tags_of(group.before)
@@ -253,8 +255,8 @@ def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
     for at in (index for index, tag in enumerate(tags) if tag == "K"):
         start = max((edge for edge in edges if edge < at), default=-1) + 1
         end = min((edge for edge in edges if edge > at), default=len(tags))
-        films = [tag for tag in tags[start:end] if tag in "PCZ"] or ([film] if film else [])
-        films = films or [tag for tag in tags[:start] if tag in "PC"][-1:] or ["C"]
+        films = [tag for tag in tags[start:end] if tag in "PCZ"] or [tag for tag in tags[:start] if tag in "PC"][-1:]
+        films = films or [film or "C"]
         regions = [token.value for token in tokens[start:end] if token.tag == "R"]
         regions = regions or [token.value for token in tokens[:start] if token.tag == "R"] or [found.region if start else ""]
         for of in films:
@@ -300,7 +302,7 @@ def _without_names(segment: _Segment, tokens: list[Token], found: Findings) -> N
     elif "K" in kinds and not kinds & set("NGWB"):
         found.part_unchanged |= bool(kinds & set("SZQ"))
         found.denied = True
-    elif about_last and kinds & set("NGWBSopjk~LDgZU"):
+    elif about_last and (kinds & set("NGWBSopjk~LDgZU") or ("J" in kinds and films and "V" in kinds)):
         _of_last(tokens, segment, found)
     elif "E" in kinds and "S" in kinds and regions and found.last:
         _only_of(regions, found)

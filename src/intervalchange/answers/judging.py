@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from intervalchange.answers.evidence import NAMED, NOW_THERE, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR
 
 _TURNED = {"N": "G", "G": "N", "W": "B", "B": "W"}
-_PARTS = re.compile(r"[,&()J:b]")
+_PARTS = re.compile(r"[,()J:b]|&(?![PC](?:[,.]|$))")
 _NEW_OR_WORSE = re.compile(r"N[|/]W|W[|/]N")
 _NONE_OF = re.compile(r"[VU]?:?D")
 _DENIED_AFTER = re.compile(r"[^NGWBSopj]*[Dkz]")
@@ -61,7 +61,7 @@ def _off(both: str, film: str, states: Sequence[str]) -> tuple[str, ...]:
     """Where names that are denied are not."""
     if "z" in both or ("Z" in both and "D" in both) or {OFF_PRIOR, OFF_CURRENT} <= set(states):
         return (OFF_BOTH,)
-    if "p" in both or (film == "P" and "D" in both and "k" not in both):
+    if "p" in both or ("D" in both and "k" not in both and (film == "P" or ("P" in both and "C" not in both))):
         return (OFF_PRIOR, ON_CURRENT) if set("jC") & set(both) else (OFF_PRIOR,)
     if "o" in both:
         return (ON_PRIOR, OFF_CURRENT)
@@ -122,7 +122,7 @@ def _course(courses: Sequence[str], before: str, after: str) -> str:
         course = "N"
     both = before + after
     if "P" in both and "C" not in both and course in _TURNED:
-        subject = re.search(r"P[VU][^,J]*[NGWB]", before)
-        if subject or (course in "WB" and (re.search(r"P[^,J]*U[^,]*[WB]|U[^,]*[WB]P", after))):
+        subject = re.search(r"P[VU][^,J]*[NGWB]|P[NG]T", before)
+        if subject or (course in "WB" and (re.search(r"P[^,J]*U[^,]*[WB]|U[^,]*[WB]L?P", after))):
             return _TURNED[course]
     return course

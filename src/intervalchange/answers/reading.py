@@ -131,7 +131,7 @@ def _read_one(sentence: str, found: Findings, header: list[Token]) -> bool:
         doubt = abstaining.in_doubt(sentence)
         if {token.tag for token in tokens_of(doubt)} & {"F", "J"}:
             mark = len(found.evidence)
-            read_sentence(sentence, found, header)
+            read_sentence(sentence, found, [Token("H", "", "whether")])
             found.doubted += found.evidence[mark:]
             return False
         rest = abstaining.after_disclaimer(sentence)

@@ -18,7 +18,7 @@ _MARKED = re.compile(
 _ARROW = re.compile(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
 _TAGS = re.compile(r"</?(?:answer|final|output|response)>", re.IGNORECASE)
 _WORKING = re.compile(
-    r"\b(?:thoughts?|working|reasoning|analysis|observations?|verification|consideration|step|candidates|differential"
+    r"\b(?:thoughts?|thinking|working|reasoning|analysis|observations?|verification|consideration|step|candidates|differential"
     r"|reconsider|let me|first|q)\b|\?|\d\.",
     re.IGNORECASE,
 )
@@ -34,7 +34,7 @@ def final_answer(text: str) -> str:
     if "\\boxed" in text and (box := _BOX.search(text.strip())):
         return box["inside"]
     marks = [match for match in _MARKED.finditer(text) if text[match.end() :].strip(" *\n")]
-    if marks and (marks[-1].start() == 0 or _WORKING.search(text[: marks[-1].start()])):
+    if marks and (marks[-1].start() == 0 or "final" in marks[-1].group().lower() or _WORKING.search(text[: marks[-1].start()])):
         return text[marks[-1].end() :]
     if arrows := list(_ARROW.finditer(text)):
         last = arrows[-1]

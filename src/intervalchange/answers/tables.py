@@ -45,7 +45,7 @@ def table_of(text: str) -> tuple[list[list[str]], list[str]] | None:
 def table_units(rows: Sequence[Sequence[str]]) -> list[Unit]:
     """Each row, or each column of a table that has a list under each heading, as text."""
     header, body = list(rows[0]), [list(row) for row in rows[1:]]
-    if re.fullmatch(r"#|no\.?|nr\.?|\d*", header[0].strip().lower()) and len(header) > 2:
+    if re.fullmatch(r"#|no\.?|nr\.?|\d+", header[0].strip().lower()) and len(header) > 2:
         header, body = header[1:], [row[1:] for row in body]
     tags = ["".join(token.tag for token in tokens_of(cell)) for cell in header]
     lists = [bool(set(tag) & set("NGWBSE")) and "F" not in tag for tag in tags]

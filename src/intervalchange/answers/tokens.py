@@ -179,7 +179,11 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
         tag, value = entry  # type: ignore[misc]
         word = " ".join(texts[index:stop])
         index = stop
-        if tag == words.REST and word in words.FILM_NOUNS and found and found[-1].tag in "PCZp":
+        if found and found[-1].word.startswith("could") and (tag in words.SEEN or word.startswith("not")):
+            found.pop()
+        if tag == words.DROPPED or (value.startswith("~") and found and found[-1].tag in "WB"):
+            continue
+        if word in words.FILM_NOUNS and found and found[-1].tag in "PCZp" and tag in (words.REST, words.PRONOUN):
             found[-1] = Token(found[-1].tag, words.FILM, f"{found[-1].word} {word}")
         elif not (word in ("up", "down") and index < count and texts[index] not in _AFTER_UP):
             found.append(Token(tag, value, word))

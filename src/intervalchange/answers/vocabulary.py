@@ -17,7 +17,7 @@ FINDING, OTHER, REGION, ABNORMAL, HEALTHY, LEVEL = "F", "O", "R", "A", "K", "L"
 IS, WAS, SEEN, THING, PRONOUN, REST, RESIDUAL, FROM, TO = "V", "U", "Y", "T", "J", "Q", "r", "f", "t"
 AND, OR, BREAK, WITH, CAUSE, SAME, THAN, EITHER = "&", "|", "b", "w", "c", "i", "h", "e"
 SIDE, RECURRENT, AGAIN, UNTOLD, DROPPED, GROWTH = "d", "q", "a", "u", "x", "g"
-ANY_LONGER, AS_ON, SO_IS, OFF_PRIOR, QUANTITY = "y", "s", "^", "p", "2"
+ANY_LONGER, AS_ON, SO_IS, OFF_PRIOR, QUANTITY, INTERVAL = "y", "s", "^", "p", "2", "I"
 
 PHRASES: MappingProxyType[str, str] = MappingProxyType(
     {
@@ -101,7 +101,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
         DENIAL: """
             no, not, without, none, nil, neither, nor, never, absent, absence of, lack of, lacks, lacked, lacking
             negative for, negative, free of, free from, nothing, nowhere, devoid of, void of, excluded, ruled out
-            no evidence of, no sign of, no signs of, without evidence of, not a, no hint of, cannot see, little if any, little or no, scarcely any, not that, it is not that,  no definite
+            no evidence of, no sign of, no signs of, without evidence of, not a, no hint of, cannot see, unable to see/find/spot/detect/identify/make, not able to see/find/spot/detect, little if any, little or no, scarcely any, not that, it is not that,  no definite
             no convincing, no obvious, no appreciable, cannot be found/seen/identified, not be found/seen/identified
             nowhere to be seen, nowhere to be found, hardly any, nope, zero, never present, never seen, never there
             rather than, instead of, no suggestion of, no suspicious, no suspicion of, has/have excluded, false, no such
@@ -121,7 +121,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             may or may not, potential, potentially, suggestion of, hint of, a hint of, i think perhaps, arguably
             not sure, unsure, not certain, doubtful, in doubt, tentative, tentatively, apparently perhaps
             could be, could represent, may represent, might represent, could reflect, may reflect, would be new if
-            can not tell, can not say, can not be certain, hard to say, might be, may be, too subtle to call, favored
+            can not tell, can not determine, unable to determine/tell/say/judge, can not say, can not be certain, hard to say, might be, may be, too subtle to call, favored
             favoured, unlikely, less likely, confidence low, low confidence, in the differential, not conclusive
             inconclusive, ambiguous, debatable, to be confirmed, wonder, conjecture, would favour, would favor
             can not be judged, can not be assessed, can not be evaluated, hypothetical, hypothetically, sure if
@@ -184,6 +184,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             pathology, else, lesion, other, others, note, concern, lung disease, cardiopulmonary process, problem, problems
         """,
         PRONOUN: "it, they, this, these, that, those, which, them, its, their, one, who, where, whose, all of it",
+        INTERVAL: "interval",
         QUANTITY: "both, each, all, all of the",
         REST: """
             otherwise, everything, rest, remainder, everything else, all else, the rest, overall, all other, appearances
@@ -231,7 +232,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             more or less, mediastinum is central, at first, caught my eye, worth mentioning, of note, to speak of, if you look
             seem, seems, appear, appears, to me, as far as i can see, as far as can be seen, best of my knowledge, in size
             in extent, amount of, degree of, level of, for the most, clearly, note that, now that, before treatment
-            all the same, no need, no surprise, not surprisingly, in the meantime, amount, amounts, an amount of
+            all the same, in the interval, over the interval, no need, no surprise, not surprisingly, in the meantime, amount, amounts, an amount of
         """,
         GROWTH: "enlarged, enlargement of, enlargement, interval enlargement of, interval enlargement",
         LEVEL: "",
