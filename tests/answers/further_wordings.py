@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E501
+
 FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
     "terse impression": (
         ("-pleural effusion, >atelectasis", "R effusion drained, now resolved. LLL atelectasis worse."),
@@ -62,12 +64,18 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
             "<edema, >pleural effusion, +pneumothorax",
             "1. Edema \u2192 improved\n2. Effusion \u2192 increased\n3. Pneumothorax \u2192 new",
         ),
-        ("=cardiomegaly, =edema, nothing", "- Cardiomegaly: persistent\n- Edema: persistent\n- Pneumothorax: none\n- Fracture: none"),
+        (
+            "=cardiomegaly, =edema, nothing",
+            "- Cardiomegaly: persistent\n- Edema: persistent\n- Pneumothorax: none\n- Fracture: none",
+        ),
         (
             "+gastric distention, -hernia",
             "### Newly seen\n* gastric distention\n### No longer seen\n* hiatal hernia\n### Unchanged\n* (none)",
         ),
-        ("+lung opacity", "- Lungs: an opacity has developed in the right upper zone\n- Heart: unchanged\n- Bones: unchanged"),
+        (
+            "+lung opacity",
+            "- Lungs: an opacity has developed in the right upper zone\n- Heart: unchanged\n- Bones: unchanged",
+        ),
         ("?pleural effusion, =atelectasis", "* Atelectasis \u2013 stable\n* Pleural effusion \u2013 possibly new"),
         (
             "-pneumonia, =emphysema",
@@ -75,8 +83,14 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "json": (
-        ("+pneumothorax, =fracture", '{"interval_change": {"new": ["pneumothorax"], "resolved": [], "stable": ["rib fracture"]}}'),
-        ("-edema, <pleural effusion", '{"edema": "resolved", "pleural effusion": "decreased", "pneumonia": "not seen"}'),
+        (
+            "+pneumothorax, =fracture",
+            '{"interval_change": {"new": ["pneumothorax"], "resolved": [], "stable": ["rib fracture"]}}',
+        ),
+        (
+            "-edema, <pleural effusion",
+            '{"edema": "resolved", "pleural effusion": "decreased", "pneumonia": "not seen"}',
+        ),
         (
             "+cardiomegaly, -consolidation",
             '[{"finding": "cardiomegaly", "change": "new"}, {"finding": "consolidation", "change": "resolved"}]',
@@ -85,7 +99,10 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("nothing", '{"new": [], "resolved": [], "worsened": [], "improved": []}'),
         ("+pneumonia", '{"summary": "New pneumonia in the left lower lobe.", "confidence": 0.8}'),
         ("+hernia, +scoliosis", "new: hernia, scoliosis\nresolved: none\nunchanged: none"),
-        ("=cardiomegaly, -pneumothorax", "{'Pneumothorax': {'reference': True, 'main': False}, 'Cardiomegaly': {'reference': True, 'main': True}}"),
+        (
+            "=cardiomegaly, -pneumothorax",
+            "{'Pneumothorax': {'reference': True, 'main': False}, 'Cardiomegaly': {'reference': True, 'main': True}}",
+        ),
     ),
     "markdown table": (
         (
@@ -96,8 +113,14 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
             "<edema, >atelectasis",
             "| Finding | Trend |\n|---|---|\n| Edema | \u2193 improved |\n| Atelectasis | \u2191 worsened |",
         ),
-        ("-pneumonia, +granuloma", "Finding | Prior | Current\n---|---|---\nPneumonia | yes | no\nGranuloma | no | yes"),
-        ("+fracture, =calcification", "| Status | Finding |\n|---|---|\n| New | rib fracture |\n| Stable | calcification |"),
+        (
+            "-pneumonia, +granuloma",
+            "Finding | Prior | Current\n---|---|---\nPneumonia | yes | no\nGranuloma | no | yes",
+        ),
+        (
+            "+fracture, =calcification",
+            "| Status | Finding |\n|---|---|\n| New | rib fracture |\n| Stable | calcification |",
+        ),
         (
             "<pleural effusion, pleural effusion: moderate > small",
             "| Finding | Baseline | Follow-up |\n|---|---|---|\n| Pleural effusion | moderate | small |\n| Pneumothorax | none | none |",
@@ -109,13 +132,19 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("-contusion, =fracture", "Contusion: was seen, now gone. Fracture: seen, same as before. Hematoma: not seen."),
         (">cardiomegaly", "Heart: cardiomegaly, increased since the prior. Lungs: clear. Pleura: clear."),
         ("+edema, +pleural effusion", "Edema? Yes, new. Effusion? Yes, new. Pneumothorax? No."),
-        ("=hernia, nothing", "Hernia: present on both images. Effusion: absent on both images. Edema: absent on both images."),
+        (
+            "=hernia, nothing",
+            "Hernia: present on both images. Effusion: absent on both images. Edema: absent on both images.",
+        ),
         ("-air collection", "Air collection: only in the reference. Pneumonia: in neither."),
     ),
     "prior as subject": (
         ("-edema", "In the prior there was edema, in the current one there is none."),
         ("+pneumonia", "There was no pneumonia on the prior film; there is one now."),
-        ("-consolidation, =pleural effusion", "The previous film demonstrated consolidation and effusion; the effusion persists but the consolidation has resolved."),
+        (
+            "-consolidation, =pleural effusion",
+            "The previous film demonstrated consolidation and effusion; the effusion persists but the consolidation has resolved.",
+        ),
         (">lung opacity", "The opacity was less extensive on the earlier film."),
         ("-calcification", "The reference image contains a calcification which is missing from the main image."),
         ("+vascular congestion", "The vessels were normal on the prior and are now congested."),
@@ -137,9 +166,15 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("<cardiomegaly, cardiomegaly: severe > moderate", "Cardiomegaly is moderate now and was severe before."),
         (">atelectasis, atelectasis: mild > severe", "Atelectasis: from mild to severe."),
         ("<edema, edema: moderate > mild", "Moderate edema on the prior is now mild."),
-        (">pleural effusion, pleural effusion: small > moderate", "What was a small effusion is now a moderate effusion."),
+        (
+            ">pleural effusion, pleural effusion: small > moderate",
+            "What was a small effusion is now a moderate effusion.",
+        ),
         ("=pneumothorax, nothing", "The pneumothorax remains small."),
-        ("<pleural effusion, pleural effusion: large > moderate", "The effusion is smaller (large on the prior, moderate on the current)."),
+        (
+            "<pleural effusion, pleural effusion: large > moderate",
+            "The effusion is smaller (large on the prior, moderate on the current).",
+        ),
     ),
     "negation": (
         ("", "No evidence of new edema or effusion."),
@@ -172,11 +207,20 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("=atelectasis, nothing", "Atelectasis as before. Nothing new."),
     ),
     "reasoning then answer": (
-        ("+pleural effusion", "<think>Could be atelectasis. No, the meniscus speaks for fluid.</think>\n\nThere is a new pleural effusion."),
+        (
+            "+pleural effusion",
+            "<think>Could be atelectasis. No, the meniscus speaks for fluid.</think>\n\nThere is a new pleural effusion.",
+        ),
         ("-pneumonia", "Thinking: the opacity was pneumonia.\nFinal answer: Pneumonia has resolved."),
         ("nothing", "First, the lungs: clear in both. Second, the heart: normal in both.\n\nAnswer: No change."),
-        ("+atelectasis, <edema", "<reasoning>edema less, band new</reasoning> The edema has improved and there is new atelectasis."),
-        ("=hernia, nothing", "**Reasoning:** retrocardiac lucency in both.\n**Answer:** The hiatal hernia is unchanged."),
+        (
+            "+atelectasis, <edema",
+            "<reasoning>edema less, band new</reasoning> The edema has improved and there is new atelectasis.",
+        ),
+        (
+            "=hernia, nothing",
+            "**Reasoning:** retrocardiac lucency in both.\n**Answer:** The hiatal hernia is unchanged.",
+        ),
     ),
     "abstention or disclaimer": (
         ("abstains", "I'm unable to view images, so I can't say what has changed."),
@@ -191,7 +235,10 @@ FURTHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("+pneumonia, +edema", "the main image has additional findings of pneumonia and edema"),
         ("-granuloma", "the main image is missing the finding of granulom than the reference image."),
         ("+cardiomegaly", "main image has an additional finding of cardiomegaly than reference."),
-        ("+edema, -hernia", "the main image has an additional finding of edema. the main image is missing the finding of hernia. the main image"),
+        (
+            "+edema, -hernia",
+            "the main image has an additional finding of edema. the main image is missing the finding of hernia. the main image",
+        ),
         (">edema, edema: mild > moderate", "the level of edema has changed from mild to moderate"),
         ("nothing", "nothing has changed !"),
         ("-edema", "the reference image has the additional finding of edema than the main image."),

@@ -132,7 +132,9 @@ def test_a_course_reads_backwards_and_keeps_its_json() -> None:
     assert COURSES == ("added", "missing", "worse", "better", "stable")
 
 
-@pytest.mark.parametrize("text", ["", "   ", "42", "Lorem ipsum dolor sit amet.", "???", "{", "|||", "<think>", "\u0000"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", "42", "Lorem ipsum dolor sit amet.", "???", "{", "|||", "<think>", "\u0000"]
+)
 def test_what_says_nothing_known_is_unread(text: str) -> None:
     reading = read_answer(text)
     assert reading.unread and not reading.change and not reading.nothing
@@ -162,7 +164,9 @@ def test_the_open_half_of_the_gold_set() -> None:
         ours = {item for item in reading.change.courses if item[0] in ("added", "missing")}
         target = {(side, finding) for side in ("added", "missing") for finding in gold[side]}
         right, said, true = right + len(ours & target), said + len(ours), true + len(target)
-        opposite += sum((("missing" if side == "added" else "added"), finding) in target for side, finding in ours - target)
+        opposite += sum(
+            (("missing" if side == "added" else "added"), finding) in target for side, finding in ours - target
+        )
         unread += bool(reading.unread)
         nothing += gold["nothing"]
         nothing_right += gold["nothing"] and reading.nothing and not reading.unread

@@ -6,6 +6,8 @@ Gold: "+f" added, "-f" missing, ">f" worse, "<f" better, "=f" stable, "?f" unsur
 
 from __future__ import annotations
 
+# ruff: noqa: E501
+
 WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "terse impression": (
         ("+atelectasis, -edema", "New RML atelectasis. Edema has cleared."),
@@ -95,9 +97,15 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
             "-edema, =cardiomegaly",
             "- \u274c Pulmonary edema: gone\n- \u2796 Cardiomegaly: same as before\n- No pneumothorax",
         ),
-        ("=emphysema, nothing", "**New findings**\n- None\n\n**Resolved findings**\n- None\n\n**Unchanged**\n- Emphysema"),
+        (
+            "=emphysema, nothing",
+            "**New findings**\n- None\n\n**Resolved findings**\n- None\n\n**Unchanged**\n- Emphysema",
+        ),
         ("?pneumonia, +lung opacity", "**New**\n- opacity, right base\n\n**Uncertain**\n- pneumonia"),
-        ("+hernia, -hematoma", "\u2022 Present only on the current film: hernia\n\u2022 Present only on the prior film: hematoma"),
+        (
+            "+hernia, -hematoma",
+            "\u2022 Present only on the current film: hernia\n\u2022 Present only on the prior film: hematoma",
+        ),
         (
             "+pleural effusion, -lung opacity",
             "**Prior image**\n- Lungs: opacity in the right upper lobe\n- Pleura: clear\n\n**Current image**\n- Lungs: "
@@ -107,8 +115,11 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "json": (
         ("+edema, -pneumothorax", '{"appeared": ["edema"], "disappeared": ["pneumothorax"]}'),
-        ("+fracture", "```json\n{\n \"new\": [\"rib fracture\"],\n \"resolved\": [],\n \"stable\": []\n}\n```"),
-        ("-pleural effusion, =cardiomegaly", "{'resolved': ['pleural effusion'], 'unchanged': ['cardiomegaly'], 'new': None}"),
+        ("+fracture", '```json\n{\n "new": ["rib fracture"],\n "resolved": [],\n "stable": []\n}\n```'),
+        (
+            "-pleural effusion, =cardiomegaly",
+            "{'resolved': ['pleural effusion'], 'unchanged': ['cardiomegaly'], 'new': None}",
+        ),
         (
             "+consolidation, >pleural effusion",
             '{"findings": [{"name": "consolidation", "status": "new"}, {"name": "pleural effusion", "status": '
@@ -120,10 +131,16 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
             '{"cardiomegaly": {"reference": "absent", "main": "present"}, "edema": {"reference": "absent", "main": '
             '"absent"}}',
         ),
-        ("<edema, edema: severe > mild", '{"finding": "edema", "prior_level": "severe", "current_level": "mild", "change": "improved"}'),
+        (
+            "<edema, edema: severe > mild",
+            '{"finding": "edema", "prior_level": "severe", "current_level": "mild", "change": "improved"}',
+        ),
         ("nothing", '{"changed": false, "new_findings": [], "resolved_findings": []}'),
         ("-lung opacity", '{"comparison": "The opacity at the right base is no longer seen."}'),
-        ("+pleural effusion", 'Sure! Here is the JSON:\n```\n{"added": ["pleural effusion"], "removed": [], "note": "AI generated"\n'),
+        (
+            "+pleural effusion",
+            'Sure! Here is the JSON:\n```\n{"added": ["pleural effusion"], "removed": [], "note": "AI generated"\n',
+        ),
         ("?pneumonia, +consolidation", '{"new": ["consolidation"], "suspected": ["pneumonia"], "resolved": "none"}'),
         ("+edema, +vascular congestion", '{"new": {"edema": "yes", "vascular congestion": "yes", "hernia": "no"}}'),
     ),
@@ -149,7 +166,10 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
             "</tr><tr><td>Hematoma</td><td>no</td><td>no</td></tr></table>",
         ),
         ("+edema, =cardiomegaly", "Finding\tPrior\tCurrent\nEdema\t-\t+\nCardiomegaly\t+\t+"),
-        ("=emphysema, nothing", "| Finding | Change |\n|---|---|\n| Emphysema | No change |\n| Effusion | Not present |"),
+        (
+            "=emphysema, nothing",
+            "| Finding | Change |\n|---|---|\n| Emphysema | No change |\n| Effusion | Not present |",
+        ),
         (
             "-lung opacity, +pneumothorax",
             "| # | Observation | Earlier film | Later film |\n|---|---|---|---|\n| 1 | Opacity | \u2714 | \u2718 |\n| 2 | "
@@ -163,12 +183,24 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "finding by finding": (
         ("+edema, =cardiomegaly", "Effusion: none. Edema: new. Cardiomegaly: unchanged. Pneumothorax: none."),
-        ("-atelectasis, <pleural effusion", "Atelectasis: resolved. Effusion: decreased. Pneumonia: absent. Fracture: absent."),
-        ("+consolidation, =pleural effusion", "Lungs: consolidation in the left lower lobe, new. Pleura: effusion, unchanged. Heart: normal."),
+        (
+            "-atelectasis, <pleural effusion",
+            "Atelectasis: resolved. Effusion: decreased. Pneumonia: absent. Fracture: absent.",
+        ),
+        (
+            "+consolidation, =pleural effusion",
+            "Lungs: consolidation in the left lower lobe, new. Pleura: effusion, unchanged. Heart: normal.",
+        ),
         (">pneumothorax", "Pneumothorax: larger than before. Effusion: not seen. Edema: not seen."),
         ("=scoliosis, =calcification, nothing", "Scoliosis: stable. Calcification: stable. Effusion: no. Edema: no."),
-        ("-pneumothorax, =fracture", "Pneumothorax - present before, absent now. Fracture - present before, present now. Hernia - never."),
-        ("+pleural effusion, -pneumonia", "Effusion: absent then, present now. Pneumonia: present then, absent now. Edema: absent then, absent now."),
+        (
+            "-pneumothorax, =fracture",
+            "Pneumothorax - present before, absent now. Fracture - present before, present now. Hernia - never.",
+        ),
+        (
+            "+pleural effusion, -pneumonia",
+            "Effusion: absent then, present now. Pneumonia: present then, absent now. Edema: absent then, absent now.",
+        ),
         ("?atelectasis", "Pneumothorax: no. Atelectasis: questionable. Edema: no."),
         ("-edema", "HEART: normal. LUNGS: edema has resolved. PLEURA: no effusion. BONES: intact."),
         (">cardiomegaly, =hernia", "Cardiomegaly: yes, increased. Hernia: yes, unchanged. Effusion: no. PTX: no."),
@@ -182,7 +214,10 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("+edema, +atelectasis", "The reference image shows neither the edema nor the atelectasis of the main image."),
         ("<pneumothorax", "The pneumothorax was bigger on the previous radiograph."),
         ("+fracture, -hematoma", "Prior: hematoma, no fracture. Current: fracture, no hematoma."),
-        (">pleural effusion, pleural effusion: small > moderate", "On the prior the effusion was small; on the current film it is moderate."),
+        (
+            ">pleural effusion, pleural effusion: small > moderate",
+            "On the prior the effusion was small; on the current film it is moderate.",
+        ),
         ("-consolidation", "A consolidation was seen in the reference image. It has since resolved."),
         ("", "The earlier image shows a hiatal hernia and an old granuloma."),
     ),
@@ -205,7 +240,10 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("<edema, edema: severe > mild", "Edema has regressed from severe to mild."),
         (">pleural effusion, pleural effusion: small > large", "The effusion, previously small, is now large."),
         ("<pleural effusion, pleural effusion: large > small", "Previously large effusion, now small."),
-        ("<atelectasis, atelectasis: moderate > minimal", "Atelectasis is now minimal, compared with moderate on the prior film."),
+        (
+            "<atelectasis, atelectasis: moderate > minimal",
+            "Atelectasis is now minimal, compared with moderate on the prior film.",
+        ),
         (">cardiomegaly, cardiomegaly: mild > moderate", "Cardiomegaly: mild before, moderate now."),
         ("<pneumothorax, pneumothorax: moderate > small", "Pneumothorax went from moderate to small."),
         ("=edema, nothing", "Mild edema before, mild edema now."),
@@ -269,14 +307,26 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
             "nothing",
             "<think>Perhaps a new effusion? No, that is the breast shadow.</think>\n\nNothing has changed.",
         ),
-        ("-edema", "Step 1: edema in the reference. Step 2: lungs clear in the main image. Final answer: the edema has resolved."),
+        (
+            "-edema",
+            "Step 1: edema in the reference. Step 2: lungs clear in the main image. Final answer: the edema has resolved.",
+        ),
         ("", "<think>The main image shows a new effusion, and maybe edema, let me check the"),
-        ("+pneumothorax, =cardiomegaly", "Reasoning: there is a pleural line at the apex; could be a skin fold.\nAnswer: new pneumothorax; cardiomegaly unchanged."),
-        ("-pleural effusion", "Let me think. Was there an effusion? Yes.\n\n**Final Answer:** the pleural effusion is gone."),
+        (
+            "+pneumothorax, =cardiomegaly",
+            "Reasoning: there is a pleural line at the apex; could be a skin fold.\nAnswer: new pneumothorax; cardiomegaly unchanged.",
+        ),
+        (
+            "-pleural effusion",
+            "Let me think. Was there an effusion? Yes.\n\n**Final Answer:** the pleural effusion is gone.",
+        ),
         ("+edema", '{"thoughts": "maybe pneumonia, but symmetric", "answer": "new edema"}'),
         (">atelectasis", "<thinking>Effusion is excluded.</thinking><answer>Atelectasis has worsened.</answer>"),
         ("+hernia", "So the retrocardiac shadow is a hernia or a mass.\n\n\\boxed{new hiatal hernia}"),
-        ("<lung opacity", "Conclusion first fails: I thought the opacity was gone. Final answer: the opacity has decreased."),
+        (
+            "<lung opacity",
+            "Conclusion first fails: I thought the opacity was gone. Final answer: the opacity has decreased.",
+        ),
     ),
     "abstention or disclaimer": (
         ("abstains", "I cannot compare these images."),
@@ -297,13 +347,22 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("+pleural effusion", "the main image has an additional finding of pleural effusoin than the reference image"),
         ("-edema, -atelectasis", "main image is missing findings of edema, atelectasis"),
         ("+edema", "the main image has additional finding of edema than the the reference image."),
-        ("+hernia, -fracture", "the main image has an additional finding of hernia, is missing the finding of fracture than the reference image."),
+        (
+            "+hernia, -fracture",
+            "the main image has an additional finding of hernia, is missing the finding of fracture than the reference image.",
+        ),
         ("nothing", "nothing changed."),
         ("nothing", "nothing has changed nothing has changed"),
         ("-pneumothorax", "the reference image has an additional finding of pneumothorax than the main image."),
-        (">pleural effusion, pleural effusion: small > moderate", "level of pleural effusion changed from small to moderate."),
+        (
+            ">pleural effusion, pleural effusion: small > moderate",
+            "level of pleural effusion changed from small to moderate.",
+        ),
         ("+edema", "the main image has additional findings of edema, and pneumo"),
-        ("+consolidation, +edema", "The main image has additional findings of Consolidation and Edema compared to the reference image!"),
+        (
+            "+consolidation, +edema",
+            "The main image has additional findings of Consolidation and Edema compared to the reference image!",
+        ),
         ("", "the main image has an additional finding"),
     ),
     "long report": (

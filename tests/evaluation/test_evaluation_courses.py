@@ -41,7 +41,9 @@ def test_progression_by_hand() -> None:
     assert values["progression.accuracy"] == pytest.approx(2 / 4)
     assert values["progression.direction_error.rate"] == pytest.approx(1 / 3)
     assert values["progression.added.f1"] == pytest.approx(2 / 3)
-    assert values["progression.worse.f1"] == pytest.approx(2 / 3), "one of two claims is right, and the only one that is there"
+    assert values["progression.worse.f1"] == pytest.approx(2 / 3), (
+        "one of two claims is right, and the only one that is there"
+    )
     assert values["progression.better.f1"] == 0
     assert values["progression.macro.f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3), "over the courses references name"
 
@@ -140,7 +142,9 @@ def written(cases: Sequence[tuple[str, str, str]], form: str, folder: Path) -> P
 
 @pytest.mark.parametrize("form", ["csv", "coco", "jsonl"])
 def test_sixteen_styles_in_three_kinds_of_file(cases: list[tuple[str, str, str]], form: str, tmp_path: Path) -> None:
-    scores = score(written(cases, form, tmp_path), reference=references_of(cases, tmp_path), meteor=False, replicates=10)
+    scores = score(
+        written(cases, form, tmp_path), reference=references_of(cases, tmp_path), meteor=False, replicates=10
+    )
     metrics = scores.files[0].metrics
     assert metrics["cases.count"] == len(cases)
     assert metrics["change.findings.micro.recall"] == 1
@@ -165,7 +169,12 @@ def controls_scored(answers: dict[str, str], folder: Path) -> Scores:
 
 
 def test_a_consistent_model_that_does_not_look_is_named(tmp_path: Path) -> None:
-    blind = {"given": "New effusion.", "swap": "Effusion has resolved.", "blank": "New effusion.", "identity": "No change."}
+    blind = {
+        "given": "New effusion.",
+        "swap": "Effusion has resolved.",
+        "blank": "New effusion.",
+        "identity": "No change.",
+    }
     scores = controls_scored(blind, tmp_path)
     metrics = scores.files[0].metrics
     assert metrics["consistency.swap.rate"] == 1 and metrics["consistency.use.dangerous.rate"] == 1

@@ -14,6 +14,7 @@ from intervalchange.answers.evidence import NAMED, OFF_BOTH, OFF_CURRENT, OFF_PR
 from intervalchange.answers.groups import Group, grouped, places, tags_of
 from intervalchange.answers.judging import Judged, judged
 from intervalchange.answers.levels import film_after, film_before, levels_of
+from intervalchange.answers.names import REGIONS
 from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tokens import DEVICE, Token, tokens_of
 
@@ -94,7 +95,7 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
     if "K" in tags_of(segment.tokens):
         _of_health(segment.tokens, found, segment.film)
     if not groups:
-        _without_names(segment, segment.tokens if not lead else lead, found)
+        _without_names(segment, lead or segment.tokens, found)
         return
     if lead:
         own = set(tags_of(lead))
@@ -109,7 +110,11 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
     for index, group in enumerate(groups):
         own = tags_of(group.before)
         at = own.rindex("K") if "K" in own else 0
-        films = [film for token in group.before[max(at, own.rfind("&", at), own.rfind(",", at)) if at else 0 :] if (film := _film_of(token))]
+        films = [
+            film
+            for token in group.before[max(at, own.rfind("&", at), own.rfind(",", at)) if at else 0 :]
+            if (film := _film_of(token))
+        ]
         segment.film = films[-1] if films else "" if at else segment.film
         _read_group(group, groups[:index], segment, found)
         films = [film for token in group.after if (film := _film_of(token))]
@@ -258,7 +263,9 @@ def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
         films = [tag for tag in tags[start:end] if tag in "PCZ"] or [tag for tag in tags[:start] if tag in "PC"][-1:]
         films = films or [film or "C"]
         regions = [token.value for token in tokens[start:end] if token.tag == "R"]
-        regions = regions or [token.value for token in tokens[:start] if token.tag == "R"] or [found.region if start else ""]
+        regions = (
+            regions or [token.value for token in tokens[:start] if token.tag == "R"] or [found.region if start else ""]
+        )
         for of in films:
             for one in ("P", "C") if of == "Z" else (of,):
                 found.healthy |= {(one, region) for region in regions}
@@ -319,8 +326,6 @@ def _without_names(segment: _Segment, tokens: list[Token], found: Findings) -> N
 
 def _only_of(regions: Sequence[str], found: Findings) -> None:
     """ "Only the aorta has stayed that way": what was named of it is the same, the rest has gone."""
-    from intervalchange.answers.vocabulary import REGIONS
-
     for name, sides in found.last:
         stays = any(name in REGIONS[region][1] for region in regions)
         found.evidence.append(Evidence(name, "S" if stays else OFF_CURRENT, sides))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from intervalchange.answers.levels import comparable, in_words, rank_of
-from intervalchange.answers.vocabulary import ADDED, BETTER, MISSING, REGIONS, STABLE, WORSE
+from intervalchange.answers.names import REGIONS
+from intervalchange.answers.vocabulary import ADDED, BETTER, MISSING, STABLE, WORSE
 from intervalchange.records import LevelChange
 
 ON_PRIOR, OFF_PRIOR, ON_CURRENT, OFF_CURRENT = "o", "p", "j", "k"
@@ -52,9 +53,7 @@ class Films:
 
 def _absent(finding: str, film: str, films: Films) -> bool:
     """Whether a film is called clear where the finding would be."""
-    return any(
-        where == film and (not part or finding in REGIONS[part][1]) for where, part in films.healthy
-    )
+    return any(where == film and (not part or finding in REGIONS[part][1]) for where, part in films.healthy)
 
 
 def outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
@@ -64,7 +63,9 @@ def outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
         parts = [_outcome(finding, [one for one in said if one.sides == side], films) for side in sides]
         courses = frozenset().union(*(part.courses for part in parts))
         level = next((part.level for part in parts if part.level), None)
-        return Outcome(_of_sides(courses) if len(courses) > 1 else courses, any(p.unsure for p in parts) and not courses, level)
+        return Outcome(
+            _of_sides(courses) if len(courses) > 1 else courses, any(p.unsure for p in parts) and not courses, level
+        )
     return _outcome(finding, said, films)
 
 
@@ -90,7 +91,9 @@ def _outcome(finding: str, said: Sequence[Evidence], films: Films) -> Outcome:
         course = _from_states(finding, {one.kind for one in firm}, films)
         if course:
             return Outcome(frozenset(course))
-        return Outcome(unsure=any(one.hedged for one in said) and not {OFF_CURRENT, OFF_BOTH} & {one.kind for one in firm})
+        return Outcome(
+            unsure=any(one.hedged for one in said) and not {OFF_CURRENT, OFF_BOTH} & {one.kind for one in firm}
+        )
     kinds = {one.kind for one in courses}
     if len(kinds) == 1:
         return Outcome(frozenset(kinds))
@@ -128,9 +131,15 @@ def _from_states(finding: str, states: set[str], films: Films) -> str:
     if OFF_PRIOR in states:
         return ADDED
     if ON_PRIOR in states:
-        gone = OFF_CURRENT in states or _absent(finding, "C", films) or ("C" in films.described and not {NAMED, ON_CURRENT} & states)
+        gone = (
+            OFF_CURRENT in states
+            or _absent(finding, "C", films)
+            or ("C" in films.described and not {NAMED, ON_CURRENT} & states)
+        )
         return MISSING if gone else ""
-    if states & {ON_CURRENT, NAMED} and (_absent(finding, "P", films) or (ON_CURRENT in states and "P" in films.described)):
+    if states & {ON_CURRENT, NAMED} and (
+        _absent(finding, "P", films) or (ON_CURRENT in states and "P" in films.described)
+    ):
         return ADDED
     return ""
 
@@ -139,7 +148,10 @@ def _of_several(courses: Sequence[Evidence], kinds: set[str]) -> Outcome:
     """Several courses: of several sides, or one of them says more than the other; else they contradict each other."""
     sides = {kind: frozenset().union(*(one.sides for one in courses if one.kind == kind)) for kind in kinds}
     apart = all(
-        sides[one] and sides[other] and not sides[one] & sides[other] for one in kinds for other in kinds if one != other
+        sides[one] and sides[other] and not sides[one] & sides[other]
+        for one in kinds
+        for other in kinds
+        if one != other
     )
     for more, less in ((ADDED, STABLE), (MISSING, STABLE)):
         if kinds == {more, less}:

@@ -83,7 +83,9 @@ def _states(before: str, after: str, film: str) -> list[str]:
         if not letters:
             films = [tag for tag in part if tag in "PC"]
             off = "D" in part
-            letters = [{"P": OFF_PRIOR if off else ON_PRIOR, "C": OFF_CURRENT if off else ON_CURRENT}[one] for one in films]
+            letters = [
+                {"P": OFF_PRIOR if off else ON_PRIOR, "C": OFF_CURRENT if off else ON_CURRENT}[one] for one in films
+            ]
         found += letters
     if len(set(found)) == 1 and OFF_CURRENT in found and film == "P":
         found.append(ON_PRIOR)
@@ -95,7 +97,9 @@ def _states(before: str, after: str, film: str) -> list[str]:
 def _where(before: str, after: str, film: str, states: Sequence[str]) -> tuple[str, ...]:
     """Where names are, of which no course is said."""
     both = before + after
-    if states and set(states) != {ON_CURRENT}:
+    if "n" in after:
+        states = [*states, NOW_THERE]
+    if states and not set(states) <= {ON_CURRENT, NOW_THERE}:
         if set(states) == {OFF_PRIOR} and film != "P":
             return (OFF_PRIOR, ON_CURRENT)
         return tuple(dict.fromkeys(states))
@@ -103,7 +107,7 @@ def _where(before: str, after: str, film: str, states: Sequence[str]) -> tuple[s
         return (OFF_CURRENT,)
     if "Z" in both:
         return ("S",)
-    if re.search(r"n[VdLXRT,]*$", before):
+    if "n" in after or re.search(r"n[VdLXRT,]*$", before):
         return (NOW_THERE,)
     if states:
         return (ON_CURRENT,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from intervalchange.answers.names import SIZES
 from intervalchange.answers.tokens import Token
-from intervalchange.answers.vocabulary import SIZES
 from intervalchange.findings import RANKED_LEVELS
 
 _RANKS = {**RANKED_LEVELS, "large": RANKED_LEVELS["severe"], **{f"~{word}": rank for word, rank in SIZES.items()}}

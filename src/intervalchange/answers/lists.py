@@ -7,7 +7,9 @@ import re
 from intervalchange.answers.tokens import tokens_of
 from intervalchange.answers.units import Unit
 
-_BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+\u2022\u2023\u25aa\u25cf\u2013\u2014]\s+|\(?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)]\s+)+")
+_BULLET = re.compile(
+    r"^\s*(?:>\s*)?(?:[-*+\u2022\u2023\u25aa\u25cf\u2013\u2014]\s+|\(?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)]\s+)+"
+)
 _MARKUP = re.compile(r"\*\*|__|`|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|^\s*>+\s?|^\s*#{1,6}\s*", re.MULTILINE)
 _EMOJI = {
     "\U0001f195": " new: ", "\U0001f4c8": " increased: ", "\U0001f4c9": " decreased: ", "\u2b06\ufe0f": " increased ",

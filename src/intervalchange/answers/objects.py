@@ -13,12 +13,24 @@ from intervalchange.answers.units import Unit
 
 _FENCE = re.compile(r"```[a-zA-Z]*\n?(.*?)(?:```|$)", re.DOTALL)
 _OPENING = re.compile(r"[{\[]\s*(?:[\"'{\[\]}]|$)")
-_NAME = re.compile(r"^(?:finding|name|obs|observation|abnormality|label|pathology|condition|entity|what)s?$", re.IGNORECASE)
-_PROSE = re.compile(r"^(?:.*(?:answer|text|comment|description|summary|comparison|explanation|result|impression|response|output|conclusion|report|note|remark|findings?|differences?|changes?|a))$", re.IGNORECASE)
-_SKIPPED = re.compile(r"^(?:.*(?:reason|thought|think|rationale|analysis|confidence|score|probability|question|model|date|disclaimer|location|side|laterality|region|id|q|n_.*|note_to.*|version))$", re.IGNORECASE)
+_NAME = re.compile(
+    r"^(?:finding|name|obs|observation|abnormality|label|pathology|condition|entity|what)s?$", re.IGNORECASE
+)
+_PROSE = re.compile(
+    r"^(?:.*(?:answer|text|comment|description|summary|comparison|explanation|result|impression|response|output|conclusion|report|note|remark|findings?|differences?|changes?|a))$",
+    re.IGNORECASE,
+)
+_SKIPPED = re.compile(
+    r"^(?:.*(?:reason|thought|think|rationale|analysis|confidence|score|probability|question|model|date|disclaimer|location|side|laterality|region|id|q|n_.*|note_to.*|version))$",
+    re.IGNORECASE,
+)
 _PRIOR = re.compile(r"prior|before|from|reference|baseline|previous|earlier|then|\bold\b|\bref\b", re.IGNORECASE)
-_CURRENT = re.compile(r"current|now|\bto\b|main|follow|after|latest|today|present$|\bnew(?:er)?_(?:image|level)", re.IGNORECASE)
-_EMPTY = re.compile(r"^\s*(?:|none|nil|n/?a|null|nothing|no|no findings?|-+|\u2013|\u2014|\[\]|unknown)\s*\.?\s*$", re.IGNORECASE)
+_CURRENT = re.compile(
+    r"current|now|\bto\b|main|follow|after|latest|today|present$|\bnew(?:er)?_(?:image|level)", re.IGNORECASE
+)
+_EMPTY = re.compile(
+    r"^\s*(?:|none|nil|n/?a|null|nothing|no|no findings?|-+|\u2013|\u2014|\[\]|unknown)\s*\.?\s*$", re.IGNORECASE
+)
 _TRUE = frozenset({"true", "yes", "present", "1", "y"})
 _FALSE = frozenset({"false", "no", "absent", "0", "n", "none"})
 
@@ -61,7 +73,9 @@ def _closed(text: str) -> str:
     if text.count('"') % 2:
         text = text[: text.rfind('"')]
     text = re.sub(r"[,:\s]+$", "", text)
-    text = re.sub(r"(?:,|(?<=\{))\s*\"[^\"]*\"\s*$", "", text) if text.rstrip().endswith('"') and _open_key(text) else text
+    text = (
+        re.sub(r"(?:,|(?<=\{))\s*\"[^\"]*\"\s*$", "", text) if text.rstrip().endswith('"') and _open_key(text) else text
+    )
     closing = []
     quoted = False
     for letter in text:
@@ -77,7 +91,11 @@ def _closed(text: str) -> str:
 def _open_key(text: str) -> bool:
     """Whether a text ends with a key of an object that has no value yet."""
     inner = re.search(r"[{,\[:]\s*\"[^\"]*\"\s*$", text)
-    return bool(inner) and inner.group()[0] in "{," and text[: inner.start() + 1].rfind("{") > text[: inner.start() + 1].rfind("[")
+    return (
+        bool(inner)
+        and inner.group()[0] in "{,"
+        and text[: inner.start() + 1].rfind("{") > text[: inner.start() + 1].rfind("[")
+    )
 
 
 def object_units(plain: Any, heading: str = "") -> Iterator[Unit]:
@@ -124,7 +142,7 @@ def _of_key(key: str, words: str, value: Any, heading: str) -> Iterator[Unit]:
         elif "F" in tags and heading and value:
             yield Unit(words, heading)
     elif isinstance(value, str) and not _EMPTY.match(value):
-        if "F" in tags or set(tags) & set("NGWBSHEPC") and not re.search(r"answer|comment|text", words):
+        if "F" in tags or (set(tags) & set("NGWBSHEPC") and not re.search(r"answer|comment|text", words)):
             yield Unit(f"{words}: {value}" if "F" in tags else value, heading if "F" in tags else words)
         elif "R" in tags:
             yield Unit(f"{words}: {value}", heading)
@@ -135,7 +153,7 @@ def _of_key(key: str, words: str, value: Any, heading: str) -> Iterator[Unit]:
 
 
 def _of_status(words: str, value: Mapping[Any, Any]) -> Iterator[Unit]:
-    """ {"new": {"effusion": true, "edema": false}}: the true ones."""
+    """{"new": {"effusion": true, "edema": false}}: the true ones."""
     for name, told in value.items():
         text = str(told).strip().lower()
         if told is True or text in _TRUE:
@@ -167,7 +185,7 @@ def _of_films(value: Mapping[Any, Any]) -> str:
 
 
 def _of_finding(plain: Mapping[Any, Any], named: Any, keys: Mapping[Any, str]) -> str:
-    """ {"finding": "effusion", "status": "new", "from": "small", ...} as "effusion: new, prior small"."""
+    """{"finding": "effusion", "status": "new", "from": "small", ...} as "effusion: new, prior small"."""
     found = []
     for key, value in plain.items():
         words = keys[key]

@@ -7,11 +7,19 @@ import re
 _ABBREVIATED = re.compile(r"\b(vs|i\.?e|e\.?g|dr|approx|ref|cur|prev|no|fig|st)\.(?=\s)", re.IGNORECASE)
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s|\u2014|(?<=[a-z)])\s*\u2013\s*(?=[a-z(])")
 _SIGNED = re.compile(r"(?<=[:;,])\s*(?P<sign>[+\u2212\u2013-])\s+(?=[A-Za-z])")
-_ASKED = re.compile(r"(?:^|(?<=[.!?]\s))(?:is|are|was|were) there (?:an? |any |still )?(?P<what>[^?.!]{3,60})\?\s*(?=(?:yes|no)\b)", re.IGNORECASE)
-_ASKED_SHORT = re.compile(r"(?:^|(?<=[.!?]\s))(?P<what>[A-Za-z][\w ]{2,40})\?\s+(?=(?:none|no|yes|nope|absent|present|new|resolved|unchanged)\b)", re.IGNORECASE)
+_ASKED = re.compile(
+    r"(?:^|(?<=[.!?]\s))(?:is|are|was|were) there (?:an? |any |still )?(?P<what>[^?.!]{3,60})\?\s*(?=(?:yes|no)\b)",
+    re.IGNORECASE,
+)
+_ASKED_SHORT = re.compile(
+    r"(?:^|(?<=[.!?]\s))(?P<what>[A-Za-z][\w ]{2,40})\?\s+"
+    r"(?=(?:none|no|yes|nope|absent|present|new|resolved|unchanged)\b)",
+    re.IGNORECASE,
+)
 _END = re.compile(r"(?<=[.!])[\"')\]]*\s+|(?<=\?)[\"')]*\s+(?=[A-Z\"(])|(?<=[a-z])\.(?=[A-Z][a-z])")
 _HEADINGS_ASIDE = re.compile(
-    r"(?:^|(?<=[.\n]\s)|(?<=\n))(?:technique|comparison|indication|history|clinical (?:history|information)|exam(?:ination)?|procedure|views?|reference(?=: (?:three|two|one|\w+ days)))\s*:[^.\n]*[.\n]",
+    r"(?:^|(?<=[.\n]\s)|(?<=\n))(?:technique|comparison|indication|history|clinical (?:history|information)"
+    r"|exam(?:ination)?|procedure|views?|reference(?=: (?:three|two|one|\w+ days)))\s*:[^.\n]*[.\n]",
     re.IGNORECASE,
 )
 _LETTERED = re.compile(r"(?:^|\s)\(?(?:[a-h]|i{1,3}|iv|\d{1,2})[).]\s+(?=[A-Za-z])")

@@ -15,6 +15,7 @@ from intervalchange.answers import abstaining
 from intervalchange.answers.clauses import Findings, read_sentence
 from intervalchange.answers.evidence import COURSES, Evidence, Films, outcome
 from intervalchange.answers.lists import units_of
+from intervalchange.answers.names import ABNORMALS
 from intervalchange.answers.objects import object_of, object_units
 from intervalchange.answers.prose import sentences_of
 from intervalchange.answers.reasoning import final_answer
@@ -23,14 +24,16 @@ from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tables import table_of, table_units
 from intervalchange.answers.tokens import Token, tokens_of
 from intervalchange.answers.units import Unit
-from intervalchange.answers.vocabulary import ABNORMALS
 from intervalchange.records import LevelChange
 
 _NONE = re.compile(r"^\W*(?:none|nothing|no|nil|no changes?|n/?c|no difference)\W*$", re.IGNORECASE)
 _NOT_ASKED = re.compile(r"^\s*(?:no|yes)\b", re.IGNORECASE)
 _LIST = re.compile(r"\n|^\s*[-*#>\u2022]|\*\*")
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201d]*[\"\u201d]")
-_CORRECTED = re.compile(r"\b(?:no, )?correction\b|\bscratch that\b|\bon second thoughts?\b|\bstrike that\b|\bi take that back\b", re.IGNORECASE)
+_CORRECTED = re.compile(
+    r"\b(?:no, )?correction\b|\bscratch that\b|\bon second thoughts?\b|\bstrike that\b|\bi take that back\b",
+    re.IGNORECASE,
+)
 _SPEAKER = re.compile(r"\b(?:i|we|me|my|ai)\b|\b(?:provided|available|missing|attached)\b", re.IGNORECASE)
 LONGEST = 20_000
 """Characters of an answer that are read; what is beyond is unread."""
@@ -56,7 +59,9 @@ def read_answer(text: str, question: str | None = None) -> Answer:
     abstains = _read_units(_units(final), found)
     answer = _concluded(found, abstains, final)
     if len(text) > LONGEST:
-        return Answer(answer.change, answer.unsure, False, answer.abstains, (*answer.unread, text[LONGEST : LONGEST + 80]))
+        return Answer(
+            answer.change, answer.unsure, False, answer.abstains, (*answer.unread, text[LONGEST : LONGEST + 80])
+        )
     return answer
 
 
@@ -181,7 +186,9 @@ def _concluded(found: Findings, abstains: bool, text: str) -> Answer:
     if found.nothing and not moved:
         courses["S"] |= mentioned
     change = Course(
-        *(frozenset(courses[course]) for course in "NG"), frozenset(levels), *(frozenset(courses[course]) for course in "WBS")
+        *(frozenset(courses[course]) for course in "NG"),
+        frozenset(levels),
+        *(frozenset(courses[course]) for course in "WBS"),
     )
     quiet = not moved and not found.hedged_nothing
     nothing = quiet and (

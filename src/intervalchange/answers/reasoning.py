@@ -8,11 +8,14 @@ _THOUGHTS = r"think(?:ing)?|thoughts?|reason(?:ing)?|analysis|scratchpad|reflect
 _CLOSED = re.compile(rf"<({_THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _LEFT = re.compile(rf"^.*</(?:{_THOUGHTS})>", re.DOTALL | re.IGNORECASE)
 _OPEN = re.compile(rf"<(?:{_THOUGHTS})>.*", re.DOTALL | re.IGNORECASE)
-_ANSWER = re.compile(r"<(?:answer|final|output|response)>(.*?)(?:</(?:answer|final|output|response)>|$)", re.DOTALL | re.IGNORECASE)
+_ANSWER = re.compile(
+    r"<(?:answer|final|output|response)>(.*?)(?:</(?:answer|final|output|response)>|$)", re.DOTALL | re.IGNORECASE
+)
 _BOX = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>.*?)\}*\s*\$?\.?$", re.DOTALL)
 _MARKED = re.compile(
-    r"(?:^|(?<=[\s*#\[(.]))(?:(?:the |my |so,? |thus,? |therefore,? )?(?:final|short|overall) (?:answer|verdict|result|response|conclusion)"
-    r"|answer|final|result|verdict|decision|conclusion|summary)\b[\s*\])_]*(?:is\b\s*)?(?P<mark>[:\u2013\u2014=-]+>?|(?<=\])\s)[\s*_]*",
+    r"(?:^|(?<=[\s*#\[(.]))(?:(?:the |my |so,? |thus,? |therefore,? )?(?:final|short|overall) "
+    r"(?:answer|verdict|result|response|conclusion)|answer|final|result|verdict|decision|conclusion|summary)\b"
+    r"[\s*\])_]*(?:is\b\s*)?(?:[:\u2013\u2014=-]+>?|(?<=\])\s)[\s*_]*",
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
@@ -34,7 +37,9 @@ def final_answer(text: str) -> str:
     if "\\boxed" in text and (box := _BOX.search(text.strip())):
         return box["inside"]
     marks = [match for match in _MARKED.finditer(text) if text[match.end() :].strip(" *\n")]
-    if marks and (marks[-1].start() == 0 or "final" in marks[-1].group().lower() or _WORKING.search(text[: marks[-1].start()])):
+    if marks and (
+        marks[-1].start() == 0 or "final" in marks[-1].group().lower() or _WORKING.search(text[: marks[-1].start()])
+    ):
         return text[marks[-1].end() :]
     if arrows := list(_ARROW.finditer(text)):
         last = arrows[-1]

@@ -1,8 +1,9 @@
 """Words that act together, made one: "has not resolved" stays, "no longer seen" goes, "larger than on the prior" grows.
 
-A sentence is a string of tags, one letter a word (`vocabulary`); a rule is a pattern over it and the letter that takes
-the place of what it matches. Letters that only rules make: m no change; 0 nothing new; 1 no abnormality; o and p present
-and absent on the prior; j and k the same on the current film; z on neither; ~ was absent, of an unnamed film.
+A sentence is a string of tags, one letter a word (`vocabulary`); a rule is a pattern over it and the letter that
+takes the place of what it matches. Letters that only rules make: m no change; 0 nothing new; 1 no abnormality; o and
+p present and absent on the prior; j and k the same on the current film; z on neither; ~ was absent, of an unnamed
+film.
 """
 
 from __future__ import annotations
@@ -79,9 +80,11 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
             if start == end:
                 continue
             inside = found[start:end]
-            kept = [token for token in inside if token.tag in "Fd" ] if letter else []
+            kept = [token for token in inside if token.tag in "Fd"] if letter else []
             film = "film" if any(token.value == FILM for token in inside) else ""
-            found[start:end] = [*kept, Token(letter, film, " ".join(token.word for token in inside))] if letter else kept
+            found[start:end] = (
+                [*kept, Token(letter, film, " ".join(token.word for token in inside))] if letter else kept
+            )
         if matches:
             tags = "".join(token.tag for token in found)
     return found

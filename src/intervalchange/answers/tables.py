@@ -12,9 +12,21 @@ _RULE = re.compile(r"^[\s|:+=-]*-[\s|:+=-]*$")
 _HTML_ROW = re.compile(r"<tr[^>]*>(.*?)(?=</tr>|<tr|$)", re.DOTALL | re.IGNORECASE)
 _HTML_CELL = re.compile(r"<t[hd][^>]*>(.*?)(?=</t[hd]>|<t[hd]|$)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]+>")
-_YES = re.compile(r"^(?:yes|y|present|\u2713|\u2714\ufe0f?|\u2714|\u2705|\+|x|true|1|p|pos(?:itive)?|seen|\u25cf|\u2611)$", re.IGNORECASE)
-_NO = re.compile(r"^(?:no|n|absent|none|nil|\u2717|\u2718|\u274c|\u00d7|[-\u2010-\u2015\u2212]+|false|0|a|neg(?:ative)?|not seen|not present|\u25cb|\u2610|nothing|\u2205)$", re.IGNORECASE)
-_MARKS = (("\u2191", " increased "), ("\u2b06\ufe0f", " increased "), ("\u2b06", " increased "), ("\u2197", " increased "), ("\u2193", " decreased "), ("\u2b07\ufe0f", " decreased "), ("\u2b07", " decreased "), ("\u2198", " decreased "), ("\u2194", " unchanged "), ("\u2192", " unchanged "), ("\U0001f195", " new "))  # fmt: skip
+_YES = re.compile(
+    r"^(?:yes|y|present|\u2713|\u2714\ufe0f?|\u2714|\u2705|\+|x|true|1|p|pos(?:itive)?|seen|\u25cf|\u2611)$",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"^(?:no|n|absent|none|nil|\u2717|\u2718|\u274c|\u00d7|[-\u2010-\u2015\u2212]+|false|0|a|neg(?:ative)?|not seen"
+    r"|not present|\u25cb|\u2610|nothing|\u2205)$",
+    re.IGNORECASE,
+)
+_MARKS = (
+    *((mark, " increased ") for mark in ("\u2191", "\u2b06\ufe0f", "\u2b06", "\u2197")),
+    *((mark, " decreased ") for mark in ("\u2193", "\u2b07\ufe0f", "\u2b07", "\u2198")),
+    *((mark, " unchanged ") for mark in ("\u2194", "\u2192")),
+    ("\U0001f195", " new "),
+)
 _CODES = re.compile(r"^\s*([A-Za-z+-])\s*/\s*([A-Za-z+-])\s*$")
 _EMPTY = re.compile(r"^(?:|[-\u2010-\u2015\u2212]+|n/?a|none|nil|nothing(?: of note)?|no)$", re.IGNORECASE)
 _TIMES = {"before": "P", "after": "C", "pre": "P", "post": "C", "first": "P", "second": "C", "t0": "P", "t1": "C"}
@@ -50,7 +62,9 @@ def table_units(rows: Sequence[Sequence[str]]) -> list[Unit]:
     tags = ["".join(token.tag for token in tokens_of(cell)) for cell in header]
     lists = [bool(set(tag) & set("NGWBSE")) and "F" not in tag for tag in tags]
     if sum(lists) > 1 or (lists[0] and len(header) > 1 and any(lists[1:])):
-        return [Unit(cell, name) for row in body for name, cell in zip(header, row, strict=False) if not _EMPTY.match(cell)]
+        return [
+            Unit(cell, name) for row in body for name, cell in zip(header, row, strict=False) if not _EMPTY.match(cell)
+        ]
     units = []
     for row in body:
         first = "".join(token.tag for token in tokens_of(row[0]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
 
+from intervalchange.answers import names
 from intervalchange.answers import vocabulary as words
 from intervalchange.findings import ALIASES, FINDINGS, LEVELS, UNRANKED_LEVELS
 
@@ -16,7 +17,12 @@ _NOT = re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|
 _SHORT = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m)\b")
 _IS = re.compile(r"\b(it|there|that|what|here|one|line|heart)['\u2019]s\b")
 _HYPHEN = re.compile(r"(?<=[a-z])[-\u2010-\u2013](?=[a-z])|[.](?=[a-z])")
-_ARTICLES = frozenset("the a an of in on at very quite rather its his her s any".split())
+_ARTICLES = frozenset(
+    re.findall(
+        r"[\w'/]+",
+        "the a an of in on at very quite rather its his her s any",
+    )
+)
 """Words that phrases of several words may hold and texts may leave out, and the other way round."""
 TYPO_LENGTH = 7
 """Letters of the shortest word that is read with one letter wrong."""
@@ -67,13 +73,19 @@ def _trie() -> dict[str, object]:
 
     for finding in FINDINGS:
         put(", ".join((finding, *ALIASES[finding])), words.FINDING, finding)
-        put(words.NAMES[finding], words.FINDING, finding)
-    put(words.DEVICES, words.OTHER, DEVICE)
-    put(words.OTHERS, words.OTHER)
+        put(names.NAMES[finding], words.FINDING, finding)
+    put(names.DEVICES, words.OTHER, DEVICE)
+    put(names.OTHERS, words.OTHER)
     levels = [level for level in LEVELS if level not in UNRANKED_LEVELS]
     for level in (*levels, LARGE, "severely"):
-        put(level, words.LEVEL, {"minimally": "minimal", "mildly": "mild", "moderately": "moderate", "severely": "severe"}.get(level, level))
-    for word in words.SIZES:
+        put(
+            level,
+            words.LEVEL,
+            {"minimally": "minimal", "mildly": "mild", "moderately": "moderate", "severely": "severe"}.get(
+                level, level
+            ),
+        )
+    for word in names.SIZES:
         put(word, words.LEVEL, f"~{word}")
     put("moderate sized", words.LEVEL, "moderate")
     put("small sized", words.LEVEL, "small")
@@ -81,9 +93,9 @@ def _trie() -> dict[str, object]:
     put("moderately to severely", words.LEVEL, "moderate to severe")
     for tag, phrases in words.PHRASES.items():
         put(phrases, tag)
-    for part, (names, _) in words.REGIONS.items():
-        put(names, words.REGION, part)
-    for abnormal in {word for _, some in words.ABNORMALS for word in some.split(", ")}:
+    for part, (called, _) in names.REGIONS.items():
+        put(called, words.REGION, part)
+    for abnormal in {word for _, some in names.ABNORMALS for word in some.split(", ")}:
         put(abnormal, words.ABNORMAL)
     for mark in ",;:()?":
         put_mark = root.setdefault(mark, {})
@@ -128,9 +140,12 @@ def corrected(word: str) -> str:
 
 
 ORDINARY = frozenset(
-    "prominence presents presented position positions improper express exposed effusive progressed appearing "
-    "observes clearly largely nearly cleaner smarter greatly exposure recently previews collection lateral "
-    "interval internal external identify describe describing consider consists resolve".split()
+    re.findall(
+        r"[\w'/]+",
+        "prominence presents presented position positions improper express exposed effusive progressed appearing "
+        "observes clearly largely nearly cleaner smarter greatly exposure recently previews collection lateral "
+        "interval internal external identify describe describing consider consists resolve",
+    )
 )
 """Words that are one letter from one of the vocabulary and mean themselves."""
 
@@ -147,7 +162,7 @@ _ALSO = {
 def _abnormal() -> dict[str, dict[str, str]]:
     """Word -> part of the chest -> the finding that it makes of it."""
     found: dict[str, dict[str, str]] = {}
-    for (part, some), finding in words.ABNORMALS.items():
+    for (part, some), finding in names.ABNORMALS.items():
         for word in some.split(", "):
             found.setdefault(word, {})[part.strip()] = finding
     return found
@@ -156,7 +171,7 @@ def _abnormal() -> dict[str, dict[str, str]]:
 def tokens_of(sentence: str, region: str = "") -> list[Token]:
     """The words that matter. region: the part of the chest that the text before speaks of, "" where it is of none."""
     found: list[Token] = []
-    texts = [word for word in map(corrected, _WORD.findall(plain(sentence)))]
+    texts = list(map(corrected, _WORD.findall(plain(sentence))))
     root, index, count = _trie(), 0, len(texts)
     while index < count:
         node, stop, entry, step = root.get(texts[index]), index, None, index
@@ -183,7 +198,7 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
             found.pop()
         if tag == words.DROPPED or (value.startswith("~") and found and found[-1].tag in "WB"):
             continue
-        if word in words.FILM_NOUNS and found and found[-1].tag in "PCZp" and tag in (words.REST, words.PRONOUN):
+        if word in names.FILM_NOUNS and found and found[-1].tag in "PCZp" and tag in (words.REST, words.PRONOUN):
             found[-1] = Token(found[-1].tag, words.FILM, f"{found[-1].word} {word}")
         elif not (word in ("up", "down") and index < count and texts[index] not in _AFTER_UP):
             found.append(Token(tag, value, word))
@@ -191,7 +206,9 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
 
 
 _UNITS = frozenset(("%", "mm", "cm", "percent"))
-_AFTER_UP = frozenset((",", ".", ";", ":", "(", ")", "from", "to", "since", "and", "one", "in", "again", "compared", "now"))
+_AFTER_UP = frozenset(
+    (",", ".", ";", ":", "(", ")", "from", "to", "since", "and", "one", "in", "again", "compared", "now")
+)
 
 
 def _measured(texts: list[str], index: int) -> bool:

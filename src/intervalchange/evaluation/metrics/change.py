@@ -137,9 +137,7 @@ class _Side:
 
     @classmethod
     def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
-        encoded = (
-            [_encoded(text) for text in texts] if questions is None else list(map(_encoded, texts, questions))
-        )
+        encoded = [_encoded(text) for text in texts] if questions is None else list(map(_encoded, texts, questions))
         return cls(
             added=np.array([text.added for text in encoded], "<u4"),
             missing=np.array([text.missing for text in encoded], "<u4"),

@@ -44,7 +44,10 @@ def tally(answers: Sequence[str], references: Sequence[str], questions: Sequence
     """Counts per answer, (answers, 5) by course where a name has no more to say; `measures` turns sums into metrics."""
     shape = (len(answers), len(COURSES))
     right, predicted, reference = (np.zeros(shape) for _ in range(3))
-    rest = {name: np.zeros(len(answers)) for name in ("same", "instances", "opposite", "directed", "hedged", "abstains", "read")}
+    rest = {
+        name: np.zeros(len(answers))
+        for name in ("same", "instances", "opposite", "directed", "hedged", "abstains", "read")
+    }
     for row, (answer, target_text, question) in enumerate(zip(answers, references, questions, strict=True)):
         reading = course_of(answer, question)
         ours, target = _instances(reading.change), _instances(course_of(target_text, question).change)
@@ -54,7 +57,9 @@ def tally(answers: Sequence[str], references: Sequence[str], questions: Sequence
             reference[row, column] = len(wanted)
         rest["instances"][row] = len({finding for _, finding in target})
         rest["same"][row] = len({finding for _, finding in ours & target})
-        up, down = (({f for name, f in ours if name in way}, {f for name, f in target if name in way}) for way in (UP, DOWN))
+        up, down = (
+            ({f for name, f in ours if name in way}, {f for name, f in target if name in way}) for way in (UP, DOWN)
+        )
         rest["opposite"][row] = len(up[0] & down[1] - up[1]) + len(down[0] & up[1] - down[1])
         rest["directed"][row] = len((up[0] | down[0]) & (up[1] | down[1]))
         rest["hedged"][row], rest["abstains"][row] = bool(reading.unsure), reading.abstains

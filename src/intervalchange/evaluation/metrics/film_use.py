@@ -44,9 +44,7 @@ def use_tally(
         own, turned = read(given[row], question), read(swapped[row], question)
         if not own.change and not read(references[row], question).change:
             continue
-        ignores = any(
-            _same(own, read(answers[row], question), condition) for condition, answers in controls.items()
-        )
+        ignores = any(_same(own, read(answers[row], question), condition) for condition, answers in controls.items())
         consistent = not own.unread and not turned.unread and moves(own.change) == moves(turned.change.reverse())
         name = ("dangerous" if ignores else "ideal") if consistent else ("worst" if ignores else "fragile")
         counts["asked"][row] = counts[name][row] = 1

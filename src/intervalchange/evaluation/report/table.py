@@ -156,7 +156,8 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         ("question only beaten", "floors.question_only.beaten"),
     ]
     course_floors = [
-        (f"progression macro F1: {label}", f"floors.{floor}.progression.macro.f1") for floor, label in FLOOR_NAMES.items()
+        (f"progression macro F1: {label}", f"floors.{floor}.progression.macro.f1")
+        for floor, label in FLOOR_NAMES.items()
     ]
     blocks = [
         block("scored", "Scored", ABOUT),

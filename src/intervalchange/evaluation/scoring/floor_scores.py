@@ -92,7 +92,9 @@ def _score_floor(
         same_state = ("change.false_change.same_state.rate",)
         scores.measure(f"floors.{name}.", counts, patients, measure_difference, settings, without=same_state)
         if scores.free:
-            score_floor_courses(scores, f"floors.{name}.", predicted, references, [case.question for case in difference])
+            score_floor_courses(
+                scores, f"floors.{name}.", predicted, references, [case.question for case in difference]
+            )
         if len(set(predicted)) == 1:
             scores.metrics[f"floors.{name}.answer"] = predicted[0]
     else:

@@ -289,7 +289,9 @@ def _score_consistency(
         if not cases:
             scores.metrics[f"{prefix}rate"] = NOT_RUN
             continue
-        counts = consistency.still_tally([case.answer for case in cases], [case.question for case in cases] if free else None)
+        counts = consistency.still_tally(
+            [case.answer for case in cases], [case.question for case in cases] if free else None
+        )
         scores.measure(prefix, counts, [case.patient_id for case in cases], consistency.still_measures, settings)
         scores.metrics[f"{prefix}count"] = len(cases)
     score_use(scores, shown, references, settings, free)
