@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intervalchange.answers import Answer, Course, read_answer
+from intervalchange.answers import Answer, read_answer
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, point_estimates, ratio
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import Reading, parse
@@ -69,7 +69,9 @@ def read(answer: str, question: str | None = None) -> Reading | Answer:
 def readable(answer: str, question: str | None = None) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
     encoded = _encoded(answer, question)
-    return bool(encoded.added or encoded.missing or encoded.levels or encoded.nothing or encoded.courses)
+    return bool(
+        encoded.added or encoded.missing or encoded.levels or encoded.nothing or encoded.moved or encoded.stable
+    )
 
 
 def says_nothing_changed(reading: Reading | Answer) -> bool:
@@ -92,8 +94,17 @@ class _Encoded:
     unread: int
     nothing: bool
     ambiguous: bool
-    courses: bool = False
-    """A free answer says what became of a finding that is on both films."""
+    worse: int = 0
+    better: int = 0
+    stable: int = 0
+    """What free answers say of findings that are on both films."""
+
+    abstains: bool = False
+
+    @property
+    def moved(self) -> int:
+        """Findings of both films that are worse or better."""
+        return self.worse | self.better
 
 
 def _bits(findings: frozenset[str]) -> int:
@@ -111,8 +122,14 @@ def _encoded(answer: str, question: str | None = None) -> _Encoded:
         unread=len(reading.unread),
         nothing=reading.nothing,
         ambiguous=reading.ambiguous,
-        courses=isinstance(change, Course) and bool(change.courses),
+        **(_free_of(reading) if isinstance(reading, Answer) else {}),
     )
+
+
+def _free_of(reading: Answer) -> dict[str, int]:
+    """What only free answers say."""
+    bits = {name: _bits(getattr(reading.change, name)) for name in ("worse", "better", "stable")}
+    return {**bits, "abstains": reading.abstains}
 
 
 def _courses(levels: frozenset[LevelChange]) -> frozenset[tuple[str, bool]]:
@@ -134,6 +151,9 @@ class _Side:
     unread: Array
     nothing: NDArray[np.bool_]
     ambiguous: NDArray[np.bool_]
+    worse: NDArray[np.uint32]
+    better: NDArray[np.uint32]
+    abstains: NDArray[np.bool_]
 
     @classmethod
     def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
@@ -145,12 +165,15 @@ class _Side:
             unread=np.array([text.unread for text in encoded], float),
             nothing=np.array([text.nothing for text in encoded], bool),
             ambiguous=np.array([text.ambiguous for text in encoded], bool),
+            worse=np.array([text.worse for text in encoded], "<u4"),
+            better=np.array([text.better for text in encoded], "<u4"),
+            abstains=np.array([text.abstains for text in encoded], bool),
         )
 
     @property
     def changed(self) -> NDArray[np.bool_]:
         of_level = np.array([levels is not None for levels in self.levels], bool)
-        changed: NDArray[np.bool_] = ((self.added | self.missing) > 0) | of_level
+        changed: NDArray[np.bool_] = ((self.added | self.missing | self.worse | self.better) > 0) | of_level
         return changed
 
 
@@ -198,6 +221,7 @@ def _of_pairs(
     silent = predicted.nothing & ~claims & read_in_full
     levels_equal = np.array([pair[0] == pair[1] for pair in zip(predicted.levels, target.levels, strict=True)], bool)
     equal = (predicted.added == target.added) & (predicted.missing == target.missing) & levels_equal & read_in_full
+    equal &= (predicted.worse == target.worse) & (predicted.better == target.better)
     opposite = (predicted.added & target.missing) | (predicted.missing & target.added)
     agreeing = (predicted.added & target.added) | (predicted.missing & target.missing)
     rest: dict[str, NDArray[Any]] = {
@@ -205,7 +229,7 @@ def _of_pairs(
         "changed": changed,
         "omitted": changed & ~claims,
         "unchanged": ~changed,
-        "false_change": ~changed & ~silent,
+        "false_change": ~changed & ~silent & ~predicted.abstains,
         "detected": np.where(changed, claims, silent),
         "opposite": np.bitwise_count(opposite),
         "agreeing": np.bitwise_count(agreeing),
