@@ -32,7 +32,7 @@ _REFUSES = re.compile(
             rf"\b{_FILMS}s?\b[^.;!?]{{0,30}}\b{_GIVEN}",
             r"^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) "
             r"(?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)",
-            r"\bcompar\w+ (?:is|was|are) (?:not |im)possible",
+            r"\bcompar\w+ (?:is|was|are) (?:not |im)possible|\bno comparison\b.*\b(?:possible|made|can be)",
             r"\b(?:not|cannot be|can't be|un) ?(?:assess|compar|evaluat|interpret|determin|judg|answer)\w*\b"
             rf"(?=[^.;]{{0,40}}(?:{_FILMS}|$))",
             r"\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)",
@@ -69,10 +69,11 @@ _TRIGGERS = frozenset(
 """Words of which every refusal has one: most sentences have none, and are not looked at further."""
 _WORD = re.compile(r"[a-z'/]+")
 _STILL_ANSWERS = re.compile(r"\b(?:but|however|nevertheless|that said|with that said|still)\b|;|:", re.IGNORECASE)
+_WHILE = re.compile(r"\s*(?:while|although|though|even though)\b[^,]*,", re.IGNORECASE)
 _OF_ONE = re.compile(r"\b(?:whether|if)\b(?P<what>.*)", re.IGNORECASE)
 _SEEN = re.compile(
     r"\b(?:see|find|identify|detect|spot|discern|appreciate|make out|tell (?:these|them|the two)|tell you what it is)\b"
-    r"(?! (?:the (?:attached|reference|prior|second|images?)|what|both))",
+    r"(?! (?:(?:any |the |both )*(?:attached|reference|prior|second|images?|films?|pictures?|x-?rays?)\b|what|both))",
     re.IGNORECASE,
 )
 
@@ -96,5 +97,7 @@ def in_doubt(sentence: str) -> str:
 
 def after_disclaimer(sentence: str) -> str:
     """What a sentence says after "..., but" or a colon."""
+    if match := _WHILE.match(sentence):
+        return sentence[match.end() :]
     found = list(_STILL_ANSWERS.finditer(sentence))
     return sentence[found[0].end() :] if found else ""

@@ -237,7 +237,7 @@ def _of_levels(
         return
     after = levels_of(group.after, film)
     if own:
-        of = film_before(group.before) or film_after(group.after) or film
+        of = film_before(group.before) or film_after(group.after) or ("P" if "tL" in tags_of(group.after) else film)
         if after == [("", own)] or not any(at == of for at, _ in after):
             after = [(of, own), *after]
     found.evidence += [Evidence(name, "level", sides, False, of, level) for of, level in after]

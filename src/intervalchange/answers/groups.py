@@ -47,7 +47,7 @@ class Group:
 
 def tags_of(tokens: Sequence[Token]) -> str:
     """The letters of tokens."""
-    return "".join(token.tag for token in tokens)
+    return "".join([token.tag for token in tokens])
 
 
 def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:

@@ -38,7 +38,9 @@ def judged(before: str, after: str, film: str, asked: bool = False, growth_is_co
         courses.append("W")
     states = _states(before, after, film)
     if _denied(before, after, courses, states):
-        return Judged(_off(both, film, states), hedged)
+        return Judged(_off(before, after, film, states), hedged)
+    if "G" in courses and OFF_PRIOR in states and "N" not in courses:
+        return Judged((OFF_BOTH,), hedged)
     if courses:
         return Judged((_course(courses, before, after),), hedged)
     return Judged(_where(before, after, film, states), hedged)
@@ -57,13 +59,14 @@ def _denied(before: str, after: str, courses: Sequence[str], states: Sequence[st
     return bool(set("Dkz") & set(after)) and set(courses) == {"S"}
 
 
-def _off(both: str, film: str, states: Sequence[str]) -> tuple[str, ...]:
+def _off(before: str, after: str, film: str, states: Sequence[str]) -> tuple[str, ...]:
     """Where names that are denied are not."""
+    both = before + after
     if "z" in both or ("Z" in both and "D" in both) or {OFF_PRIOR, OFF_CURRENT} <= set(states):
         return (OFF_BOTH,)
     if "p" in both or ("D" in both and "k" not in both and (film == "P" or ("P" in both and "C" not in both))):
         return (OFF_PRIOR, ON_CURRENT) if set("jC") & set(both) else (OFF_PRIOR,)
-    if "o" in both:
+    if "o" in both or (before.count("a") and set("Dkz") & set(after)):
         return (ON_PRIOR, OFF_CURRENT)
     return (OFF_CURRENT,)
 

@@ -17,6 +17,11 @@ _EMOJI = {
     "\u2194": " unchanged ",
 }  # fmt: skip
 _OTHER_EMOJI = re.compile("[\u2600-\u27bf\ufe0f\u2b00-\u2bff\U0001f300-\U0001faff]")
+_RECORD = re.compile(
+    r"^[ \t]*-[ \t]*(?:finding|name|observation|abnormality)[ \t]*:(?P<name>.+)\n(?P<more>(?:[ \t]+\w+[ \t]*:.*\n?)+)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_SAID = re.compile(r"(?:change|status|trend|course|type|comparison|interval_change|location|side)$", re.IGNORECASE)
 _SIGN = re.compile(r"^\s*\([+\u2013\u2212-]\)\s*")
 _HEADS = frozenset("NGWBSHDEPCZM0mkpoj")
 
@@ -25,6 +30,7 @@ def units_of(text: str) -> list[Unit]:
     """The lines of a text, each with the heading above it; lines that are wrapped prose are joined."""
     found: list[Unit] = []
     heading = ""
+    text = _RECORD.sub(_of_record, text)
     for line, is_item, loud in _lines(text):
         head = _heading(line, is_item, loud)
         if head is not None:
@@ -34,6 +40,13 @@ def units_of(text: str) -> list[Unit]:
             heading = heading if _is_film(heading) and ":" in line else "" if len(line.split()) > 6 else heading
         found.append(Unit(line, heading))
     return found
+
+
+def _of_record(match: re.Match[str]) -> str:
+    """ "- finding: edema", "  change: new" under it -> "- edema: new"."""
+    pairs = [line.partition(":") for line in match["more"].strip().splitlines()]
+    values = [value.strip() if _SAID.match(key.strip()) else f"{key.strip()} {value.strip()}" for key, _, value in pairs]
+    return f"- {match['name'].strip()}: {', '.join(values)}\n"
 
 
 def _lines(text: str) -> list[tuple[str, bool, bool]]:

@@ -205,7 +205,7 @@ REGIONS: MappingProxyType[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
                 costophrenic angle/angles, costophrenic sulcus/sulci, costophrenic, cp angle/angles, cp, angle
                 angles, sulcus, sulci
             """,
-            ("blunting of the costophrenic angle",),
+            ("blunting of the costophrenic angle", "pleural effusion"),
         ),
         "pleura": (
             "pleura, pleural, pleural space/spaces, pleural surfaces, pleural cavity/cavities",

@@ -23,16 +23,18 @@ _HEADINGS_ASIDE = re.compile(
     re.IGNORECASE,
 )
 _LETTERED = re.compile(r"(?:^|\s)\(?(?:[a-h]|i{1,3}|iv|\d{1,2})[).]\s+(?=[A-Za-z])")
+_AFTER = re.compile(r"\bafter\s*:", re.IGNORECASE)
 _LEADING = re.compile(r"^\s*\?\s+")
 _TEMPLATE = re.compile(r"\s*(?:the )?(?:main|reference) (?:image|picture)|\s*the level of", re.IGNORECASE)
 _RUN_ON = re.compile(r"(?<=[a-z]) (?=the main image (?:has|is)|the level of)", re.IGNORECASE)
 _CUT_OFF = re.compile(r"(?:,| and) (?:and )?pneumo$")
+_SIGNS = frozenset("+-\u2013\u2014\u2212")
 _INSIDE = re.compile(r"\(([^()]*)\)")
 
 
 def sentences_of(text: str) -> list[str]:
     """The sentences of a line or paragraph; what it says of technique, history and comparison is left out."""
-    text = text.replace("\u2019", "'")
+    text = _AFTER.sub("current:", text.replace("\u2019", "'"))
     if ":" in text:
         text = _HEADINGS_ASIDE.sub(" ", text)
     if "." in text:
@@ -43,8 +45,11 @@ def sentences_of(text: str) -> list[str]:
         text = _INSIDE.sub(lambda match: "(" + match[1].replace(";", ",") + ")", text)
     if ")" in text:
         text = _LETTERED.sub("; ", text)
-    text = _SIGNED.sub(lambda match: " new " if match["sign"] == "+" else " resolved ", text)
-    text = _DASH.sub(" : ", _LEADING.sub("possible ", text))
+    if not _SIGNS.isdisjoint(text):
+        text = _SIGNED.sub(lambda match: " new " if match["sign"] == "+" else " resolved ", text)
+        text = _DASH.sub(" : ", text)
+    if text.lstrip().startswith("?"):
+        text = _LEADING.sub("possible ", text)
     if _TEMPLATE.match(text):
         text = _CUT_OFF.sub("", _RUN_ON.sub(". ", text))
     return [sentence for sentence in _END.split(text) if sentence.strip(" .")]

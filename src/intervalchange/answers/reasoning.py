@@ -18,6 +18,7 @@ _MARKED = re.compile(
     r"[\s*\])_]*(?:is\b\s*)?(?:[:\u2013\u2014=-]+>?|(?<=\])\s)[\s*_]*",
     re.IGNORECASE,
 )
+_MARKS = ("answer", "final", "result", "verdict", "decision", "conclusion", "summary", "overall", "short")
 _ARROW = re.compile(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
 _TAGS = re.compile(r"</?(?:answer|final|output|response)>", re.IGNORECASE)
 _WORKING = re.compile(
@@ -36,12 +37,13 @@ def final_answer(text: str) -> str:
         text = _TAGS.sub(" ", _OPEN.sub("", text))
     if "\\boxed" in text and (box := _BOX.search(text.strip())):
         return box["inside"]
-    marks = [match for match in _MARKED.finditer(text) if text[match.end() :].strip(" *\n")]
+    marked = _MARKED.finditer(text) if any(word in text.lower() for word in _MARKS) else ()
+    marks = [match for match in marked if text[match.end() :].strip(" *\n")]
     if marks and (
         marks[-1].start() == 0 or "final" in marks[-1].group().lower() or _WORKING.search(text[: marks[-1].start()])
     ):
         return text[marks[-1].end() :]
-    if arrows := list(_ARROW.finditer(text)):
+    if (">" in text or "\u21d2" in text) and (arrows := list(_ARROW.finditer(text))):
         last = arrows[-1]
         if _WORKING.search(text[: last.start()]) and text[last.end() :].strip():
             return text[last.end() :]

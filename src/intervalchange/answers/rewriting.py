@@ -15,6 +15,7 @@ from intervalchange.answers.tokens import Token
 from intervalchange.answers.vocabulary import ANY_LONGER, DENIAL, FILM, MISSING
 
 _FOLLOWED_BY_NAME = r"(?=[LdRaX]*[FOA])"
+_AT_START = r"(?:^|(?<=[,:;&(|bJ]))"
 _AT_END = r"(?=[,.;:()&|b]|$)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
@@ -28,6 +29,10 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("S", "s", r"sd?[PZ]"),
     ("", "h", r"i?h[VUYJOTdRaF]{0,3}?[PC]|hJ?Z|h[JUVY]+|h"),
     ("", "f", r"(?<=[NWBSM])fP"),
+    ("N", "t", r"DYt[YL]|Dt[YL]"),
+    ("G", "t", r"[YL]tDY?"),
+    ("z", "t", r"DtD"),
+    ("S", "t", r"YtY"),
     ("p", "u", r"u[VJYd]*P"),
     ("k", "u", r"u[VJYd]*C"),
     ("B", "X", r"X[VCd]*G|GX"),
@@ -44,11 +49,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("S", "N", r"(?<=[VUJFd])DN"),
     ("m", "N", r"DN" + _AT_END),
     ("1", "T", r"DT(?:V?Y)?"),
-    ("G", "E", r"EP|PE"),
-    ("N", "E", r"EC|CE"),
+    ("G", "E", r"E[VY]{0,2}P|PE"),
+    ("N", "E", r"E[VY]{0,2}C|CE"),
     ("z", "Z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
-    ("p", "P", r"P[:d]?[VUJ]?DJ?Y?|P,DJY?|[VU]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}P|UDY?P"),
-    ("k", "C", r"C[:d]?[VUJ]?DJ?Y?|C,DJY?|[V]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}C"),
+    ("p", "P", r"P[:d]?D(?!J?Y?[VUdf]{0,2}C)J?Y?|" + _AT_START + r"P[VUJ]D(?!J?Y?[VUdf]{0,2}C)J?Y?|P,DJY?|[VU]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}P|UDY?P"),
+    ("k", "C", r"C[:d]?D(?!J?Y?[VUdf]{0,2}P)J?Y?|" + _AT_START + r"C[VUJ]D(?!J?Y?[VUdf]{0,2}P)J?Y?|C,DJY?|[V]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}C"),
     ("~", "U", r"UDY?" + _AT_END + r"|UDY"),
     ("k", "D", r"V?DJ?Y|VD"),
     ("o", "P", r"P[VU]" + _AT_END),
@@ -61,18 +66,18 @@ _RULES: tuple[tuple[str, str, str], ...] = (
 )
 """(the new letter; letters of which one must be there; what it takes the place of), in the order they are tried."""
 
-_COMPILED = tuple((letter, needed, re.compile(pattern)) for letter, needed, pattern in _RULES)
+_COMPILED = tuple((letter, frozenset(needed), re.compile(pattern)) for letter, needed, pattern in _RULES)
 
 
 def rewritten(tokens: Sequence[Token]) -> list[Token]:
     """The tokens with the words that act together as one."""
     found = list(tokens)
-    tags = "".join(token.tag for token in found)
+    tags = "".join([token.tag for token in found])
     if ANY_LONGER in tags and DENIAL in tags:
         found = _no_longer(found)
-        tags = "".join(token.tag for token in found)
+        tags = "".join([token.tag for token in found])
     for letter, needed, pattern in _COMPILED:
-        if not any(one in tags for one in needed):
+        if needed.isdisjoint(tags):
             continue
         matches = list(pattern.finditer(tags))
         for match in reversed(matches):
@@ -86,7 +91,7 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
                 [*kept, Token(letter, film, " ".join(token.word for token in inside))] if letter else kept
             )
         if matches:
-            tags = "".join(token.tag for token in found)
+            tags = "".join([token.tag for token in found])
     return found
 
 

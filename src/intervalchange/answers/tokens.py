@@ -17,6 +17,7 @@ _NOT = re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|
 _SHORT = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m)\b")
 _IS = re.compile(r"\b(it|there|that|what|here|one|line|heart)['\u2019]s\b")
 _HYPHEN = re.compile(r"(?<=[a-z])[-\u2010-\u2013](?=[a-z])|[.](?=[a-z])")
+_HYPHENS = frozenset("-.\u2010\u2011\u2012\u2013")
 _ARTICLES = frozenset(
     re.findall(
         r"[\w'/]+",
@@ -42,10 +43,12 @@ class Token:
 def plain(text: str) -> str:
     """Lower case, without contractions and hyphens."""
     text = text.lower().replace("cannot", "can not").replace("can't", "can not").replace("won't", "will not")
-    if "'" in text or "\u2019" in text or "nt" in text:
+    if "'" in text or "\u2019" in text or "nt " in text:
         text = _IS.sub(r"\1 is", _NOT.sub(r"\1 not", text))
         text = _SHORT.sub("", text)
-    return _HYPHEN.sub(" ", text).replace("n/c", "no change")
+    if not _HYPHENS.isdisjoint(text):
+        text = _HYPHEN.sub(" ", text)
+    return text.replace("n/c", "no change")
 
 
 def _expanded(phrases: str) -> Iterator[tuple[str, ...]]:
@@ -200,6 +203,8 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
             continue
         if word in names.FILM_NOUNS and found and found[-1].tag in "PCZp" and tag in (words.REST, words.PRONOUN):
             found[-1] = Token(found[-1].tag, words.FILM, f"{found[-1].word} {word}")
+        elif word == "left" and found and found[-1].tag in "VU" and (index >= count or texts[index] in ".,;"):
+            found.append(Token(words.STABLE, "", word))
         elif not (word in ("up", "down") and index < count and texts[index] not in _AFTER_UP):
             found.append(Token(tag, value, word))
     return _with_parts(found, region)

@@ -25,7 +25,7 @@ FILM = "a film"
 PHRASES: MappingProxyType[str, str] = MappingProxyType(
     {
         ADDED: """
-            new, newly, newly present/seen/visible/noted/appeared/developed/found/apparent/evident, novel
+            happened, new, newly, newly present/seen/visible/noted/appeared/developed/found/apparent/evident, novel
             novelty, newly identified/detected/diagnosed/formed/arisen, brand new
             interval development/appearance/onset of, interval development/onset, development of, emergence of
             new appearance of, onset of, formation of, developed, develops, developing, appeared
@@ -43,7 +43,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             now joined by, has/have come into view, come into view, newly arrived, now affected by
         """,
         MISSING: """
-            resolved, resolves, resolution of, resolution, complete resolution of, clearance of, clearance
+            absent now, now absent, is/are now absent, resolved, resolves, resolution of, resolution, complete resolution of, clearance of, clearance
             now free/clear of, now free from, has/have cleared, cleared, cleared up, cleared completely
             clearing complete of, complete clearing/clearance of, complete clearance, gone, gone away, went away
             disappeared, disappears, disappearance of, vanished, vanishes, no longer
@@ -96,7 +96,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             petering out
         """,
         STABLE: """
-            unchanged, stable, stably, similar, similarly, same, the same, as before, as was, persistent
+            old/known/chronic/familiar finding/findings, old news, unchanged, stable, stably, similar, similarly, same, the same, as before, as was, persistent
             persists, persist, persisted, persisting, persistence of, remains, remain, remained, remaining
             still, again, again seen/noted/demonstrated/visible/identified/present/shown, redemonstrated
             redemonstration of, re demonstrated, static, constant, steady, unaltered, identical, alike
