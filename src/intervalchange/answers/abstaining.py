@@ -12,7 +12,8 @@ _CANNOT = (
 )
 _DO = (
     r"(?:compar\w*|determin\w*|tell|say|assess\w*|answer\w*|assist\w*|help\w*|analy[sz]e\w*|interpret\w*|diagnos\w*"
-    r"|provid\w*|give|see the|view|access|open|evaluat\w*|guess|speculat\w*|comment|identify|judge|know|make|offer"
+    r"|provid\w*|give|see (?:the|any|both|your)|view"
+    r"|access|open|evaluat\w*|guess|speculat\w*|comment|identify|judge|know|make|offer"
     r"|process|read|describe|detect what|check|fulfil\w*|comply|draw|examine|perform|do (?:that|this|so))"
 )
 _FILMS = r"(?:image|film|study|radiograph|picture|exam|examination|reference|prior|previous|comparison|second|earlier)"

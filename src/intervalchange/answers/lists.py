@@ -45,7 +45,9 @@ def units_of(text: str) -> list[Unit]:
 def _of_record(match: re.Match[str]) -> str:
     """ "- finding: edema", "  change: new" under it -> "- edema: new"."""
     pairs = [line.partition(":") for line in match["more"].strip().splitlines()]
-    values = [value.strip() if _SAID.match(key.strip()) else f"{key.strip()} {value.strip()}" for key, _, value in pairs]
+    values = [
+        value.strip() if _SAID.match(key.strip()) else f"{key.strip()} {value.strip()}" for key, _, value in pairs
+    ]
     return f"- {match['name'].strip()}: {', '.join(values)}\n"
 
 

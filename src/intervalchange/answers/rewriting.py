@@ -52,12 +52,24 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("G", "E", r"E[VY]{0,2}P|PE"),
     ("N", "E", r"E[VY]{0,2}C|CE"),
     ("z", "Z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
-    ("p", "P", r"P[:d]?D(?!J?Y?[VUdf]{0,2}C)J?Y?|" + _AT_START + r"P[VUJ]D(?!J?Y?[VUdf]{0,2}C)J?Y?|P,DJY?|[VU]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}P|UDY?P"),
-    ("k", "C", r"C[:d]?D(?!J?Y?[VUdf]{0,2}P)J?Y?|" + _AT_START + r"C[VUJ]D(?!J?Y?[VUdf]{0,2}P)J?Y?|C,DJY?|[V]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}C"),
+    (
+        "p",
+        "P",
+        r"P[:d]?D(?!J?Y?[VUdf]{0,2}C)J?Y?|"
+        + _AT_START
+        + r"P[VUJ]D(?!J?Y?[VUdf]{0,2}C)J?Y?|P,DJY?|[VU]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}P|UDY?P",
+    ),
+    (
+        "k",
+        "C",
+        r"C[:d]?D(?!J?Y?[VUdf]{0,2}P)J?Y?|"
+        + _AT_START
+        + r"C[VUJ]D(?!J?Y?[VUdf]{0,2}P)J?Y?|C,DJY?|[V]?D(?:J[VU])?Y?(?:[|]Y)?[VUdJf]{0,2}C",
+    ),
     ("~", "U", r"UDY?" + _AT_END + r"|UDY"),
     ("k", "D", r"V?DJ?Y|VD"),
     ("o", "P", r"P[VU]" + _AT_END),
-    ("o", "PYU", r"[JV]?UY?P(?![VU])|P[:d]?UY?(?![WBLFNGORKd])|[VU]?YP(?![VU])|P:?Y|YU|UY"),
+    ("o", "PYU", r"[JV]?UY?P(?![VU])|P[:d]?UY?(?![WBLFNGORKd])|[VU]?Y[Rd]{0,2}P(?![VU])|P:?Y|YU|UY"),
     ("o", "U", r"(?<=[&b,])U$"),
     ("j", "C", r"C[VU]J?" + _AT_END),
     ("j", "Y", r"VYC|C[:]?V?Y|YC(?!V)|YV|VY"),

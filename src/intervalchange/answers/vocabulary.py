@@ -43,7 +43,8 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             now joined by, has/have come into view, come into view, newly arrived, now affected by
         """,
         MISSING: """
-            absent now, now absent, is/are now absent, resolved, resolves, resolution of, resolution, complete resolution of, clearance of, clearance
+            absent now, now absent, is/are now absent, resolved, resolves, resolution of, resolution
+            complete resolution of, clearance of, clearance
             now free/clear of, now free from, has/have cleared, cleared, cleared up, cleared completely
             clearing complete of, complete clearing/clearance of, complete clearance, gone, gone away, went away
             disappeared, disappears, disappearance of, vanished, vanishes, no longer
@@ -59,7 +60,7 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             nowhere to be seen/found now, interval clearance of, reexpanded fully, re expanded fully
             reexpanded completely, completely/fully reexpanded, sealed, ceased, extinguished
             formerly present/seen, former only, been taken away, left no trace, cleared entirely, wiped out
-            gone for good, no more evidence of, completely gone, no remaining, is/are history, has/have left
+            gone for good, no more evidence of, completely gone, no remaining, is/are history
         """,
         WORSE: """
             worse, worsen, worsens, worsened, worsening, worsening of, aggravated, aggravation of, exacerbated
@@ -96,7 +97,8 @@ PHRASES: MappingProxyType[str, str] = MappingProxyType(
             petering out
         """,
         STABLE: """
-            old/known/chronic/familiar finding/findings, old news, unchanged, stable, stably, similar, similarly, same, the same, as before, as was, persistent
+            old/known/chronic/familiar finding/findings, old news, unchanged, stable, stably, similar, similarly
+            same, the same, as before, as was, persistent
             persists, persist, persisted, persisting, persistence of, remains, remain, remained, remaining
             still, again, again seen/noted/demonstrated/visible/identified/present/shown, redemonstrated
             redemonstration of, re demonstrated, static, constant, steady, unaltered, identical, alike
