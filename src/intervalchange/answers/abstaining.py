@@ -49,6 +49,7 @@ _REFUSES = re.compile(
             r"\bnot (?:a |meant as )?(?:medical|professional|substitute|replace)|\bno substitute",
             r"\bmedical (?:advice|licen[cs]e|diagnosis)|\bqualified (?:professional|radiologist)|\bwasn'?t trained",
             r"\btraining data|\bwould be a typical answer|\btypical ones are|\bmust be left to|\bhard to tell what\b",
+            r"\bi (?:would )?need (?:the|a|both) \b|\bnot allow (?:a |any )?(?:comparison|assessment|statement)",
             r"\bno basis for\b|\bleave (?:it|this) to",
         )
     ),
@@ -64,7 +65,7 @@ _TRIGGERS = frozenset(
         "evaluable interpretable sorry unknown n/a na unclear undetermined indeterminate know idea answer comment "
         "response opinion medical professional substitute qualified trained training typical treating guess "
         "quality no one single only missing visible unsure pass skip error refused leave basis see judged "
-        "applicable sure too",
+        "applicable sure too need",
     )
 )
 """Words of which every refusal has one: most sentences have none, and are not looked at further."""

@@ -108,14 +108,7 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
             lead = [token for index, token in enumerate(lead) if token.tag != "Z" or index > comma]
             groups[0].before = lead + groups[0].before
     for index, group in enumerate(groups):
-        own = tags_of(group.before)
-        at = own.rindex("K") if "K" in own else 0
-        films = [
-            film
-            for token in group.before[max(at, own.rfind("&", at), own.rfind(",", at)) if at else 0 :]
-            if (film := _film_of(token))
-        ]
-        segment.film = films[-1] if films else "" if at else segment.film
+        segment.film = _film_before(group, segment.film)
         _read_group(group, groups[:index], segment, found)
         films = [film for token in group.after if (film := _film_of(token))]
         segment.film = films[-1] if films else segment.film
@@ -129,6 +122,15 @@ def _film_of(token: Token) -> str:
     if token.tag in "PC":
         return token.tag
     return {"p": "P", "o": "P", "k": "C", "j": "C"}.get(token.tag, "") if token.value == "film" else ""
+
+
+def _film_before(group: Group, film: str) -> str:
+    """The film that a group is spoken of on; one that is only called clear does not count."""
+    tags = tags_of(group.before)
+    clear = tags.rfind("K")
+    start = max(clear, tags.rfind("&", clear), tags.rfind(",", clear)) if clear >= 0 else 0
+    films = [one for token in group.before[start:] if (one := _film_of(token))]
+    return films[-1] if films else "" if clear >= 0 else film
 
 
 def _without_header(lead: list[Token], segment: _Segment) -> list[Token]:

@@ -67,14 +67,14 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
     lead: list[Token] = []
     for index, run in enumerate(runs):
         start = runs[index - 1][-1] + 1 if index else 0
-        between = tokens[start : run[0]]
-        cut = _cut(tags_of(between), bool(index), bool(index) and _has_course(groups[index - 1].before))
+        words = tokens[start : run[0]]
+        cut = _cut(tags_of(words), bool(index), bool(index) and _has_course(groups[index - 1].before))
         if index:
-            groups[index - 1].after = between[:cut]
-            groups[index].caused = tags_of(between[:cut]).rstrip("Ld").endswith("c")
+            groups[index - 1].after = words[:cut]
+            groups[index].caused = tags_of(words[:cut]).rstrip("Ld").endswith("c")
         else:
-            lead = between[:cut]
-        groups[index].before = between[cut:]
+            lead = words[:cut]
+        groups[index].before = words[cut:]
     groups[-1].after = tokens[runs[-1][-1] + 1 :]
     for group in groups:
         attached = itertools.takewhile(lambda token: token.tag in "LdRXaT", reversed(group.before))
@@ -92,7 +92,7 @@ def _group(tokens: list[Token], run: list[int]) -> Group:
         if order and "," in inner:
             group.first_comma = group.first_comma or order
             group.last_comma = order
-        if "|" in inner and group.either is None:
+        if any(token.word == "or" for token in between) and group.either is None:
             group.either = 0
         level = next((token.value for token in reversed(between) if token.tag == "L"), "")
         group.names.append((tokens[index].value, _sides(tokens, index)))

@@ -61,10 +61,10 @@ def _denied(before: str, after: str, courses: Sequence[str], states: Sequence[st
 
 def _off(before: str, after: str, film: str, states: Sequence[str]) -> tuple[str, ...]:
     """Where names that are denied are not."""
-    both = before + after
+    both, near = before + after, before + after.partition("J")[0]
     if "z" in both or ("Z" in both and "D" in both) or {OFF_PRIOR, OFF_CURRENT} <= set(states):
         return (OFF_BOTH,)
-    if "p" in both or ("D" in both and "k" not in both and (film == "P" or ("P" in both and "C" not in both))):
+    if "p" in both or ("D" in both and "k" not in both and (film == "P" or ("P" in near and "C" not in both))):
         return (OFF_PRIOR, ON_CURRENT) if set("jC") & set(both) else (OFF_PRIOR,)
     if "o" in both or (before.count("a") and set("Dkz") & set(after)):
         return (ON_PRIOR, OFF_CURRENT)

@@ -92,7 +92,7 @@ def _open_key(text: str) -> bool:
     """Whether a text ends with a key of an object that has no value yet."""
     inner = re.search(r"[{,\[:]\s*\"[^\"]*\"\s*$", text)
     return (
-        bool(inner)
+        inner is not None
         and inner.group()[0] in "{,"
         and text[: inner.start() + 1].rfind("{") > text[: inner.start() + 1].rfind("[")
     )
@@ -148,6 +148,8 @@ def _of_key(key: str, words: str, value: Any, heading: str) -> Iterator[Unit]:
             yield Unit(f"{words}: {value}", heading)
         elif _PROSE.match(key) and not _SKIPPED.match(key):
             yield Unit(value, heading)
+    elif isinstance(value, str) and "M" in tags and not set(tags) & set("NGWBS") and _EMPTY.match(value):
+        yield Unit("no change")
     elif isinstance(value, str) and "F" in tags and value.strip().lower() in _FALSE:
         yield Unit(f"{words}: absent", heading)
 

@@ -84,9 +84,9 @@ def _units(text: str) -> Iterable[Unit]:
     if "{" in text or "[" in text:
         held = object_of(text)
         if held is not None:
-            plain, around = held
+            plain, outside = held
             units = list(object_units(plain))
-            return units or [Unit("no change")] if _all_empty(plain) else units + _around(around)
+            return units or [Unit("no change")] if _all_empty(plain) else units + _around(outside)
     if "|" in text or "\t" in text or "<t" in text.lower():
         table = table_of(text)
         if table is not None:
@@ -112,7 +112,8 @@ def _all_empty(plain: object) -> bool:
 def _read_units(units: Iterable[Unit], found: Findings) -> bool:
     """Read every piece; whether one of them refuses."""
     abstains = False
-    heading, header = "", []
+    heading = ""
+    header: list[Token] = []
     for unit in units:
         if unit.heading != heading or not header:
             heading, header = unit.heading, rewritten(tokens_of(unit.heading)) if unit.heading else []
@@ -185,11 +186,8 @@ def _concluded(found: Findings, abstains: bool, text: str) -> Answer:
     moved = any(courses[course] for course in "NGWB") or bool(unsure)
     if found.nothing and not moved:
         courses["S"] |= mentioned
-    change = Course(
-        *(frozenset(courses[course]) for course in "NG"),
-        frozenset(levels),
-        *(frozenset(courses[course]) for course in "WBS"),
-    )
+    added, missing, worse, better, stable = (frozenset(courses[course]) for course in "NGWBS")
+    change = Course(added, missing, frozenset(levels), worse, better, stable)
     quiet = not moved and not found.hedged_nothing
     nothing = quiet and (
         (found.nothing and not (found.other and not found.nothing))

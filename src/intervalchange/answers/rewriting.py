@@ -49,8 +49,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("S", "N", r"(?<=[VUJFd])DN"),
     ("m", "N", r"DN" + _AT_END),
     ("1", "T", r"DT(?:V?Y)?"),
-    ("G", "E", r"E[VY]{0,2}P|PE"),
-    ("N", "E", r"E[VY]{0,2}C|CE"),
+    ("G", "E", r"E[VY]{0,2}P|PE(?![dR])"),
+    ("N", "E", r"E[VY]{0,2}C|CE(?![dR])"),
     ("z", "Z", r"D[VUYd]{0,2}Z|Z:?D|ZV?DY?"),
     (
         "p",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
+from typing import Any
 
 from intervalchange.answers import names
 from intervalchange.answers import vocabulary as words
@@ -58,20 +59,19 @@ def _expanded(phrases: str) -> Iterator[tuple[str, ...]]:
             yield from product(*(["/"] if part == "/" else part.split("/") for part in parts))
 
 
-Entry = tuple[str, str]
 _END = ""
 
 
 @cache
-def _trie() -> dict[str, object]:
+def _trie() -> dict[str, Any]:
     """Word -> what may follow it; under "" what the phrase does, which ends there."""
-    root: dict[str, object] = {}
+    root: dict[str, Any] = {}
 
     def put(phrases: str, tag: str, value: str = "") -> None:
         for phrase in _expanded(phrases):
-            node = root
+            node: dict[str, Any] = root
             for word in phrase:
-                node = node.setdefault(word, {})  # type: ignore[assignment]
+                node = node.setdefault(word, {})
             node.setdefault(_END, (tag, value))
 
     for finding in FINDINGS:
@@ -102,19 +102,20 @@ def _trie() -> dict[str, object]:
         put(abnormal, words.ABNORMAL)
     for mark in ",;:()?":
         put_mark = root.setdefault(mark, {})
-        put_mark.setdefault(_END, (mark, ""))  # type: ignore[attr-defined]
+        put_mark.setdefault(_END, (mark, ""))
     return root
 
 
 @cache
 def _known() -> frozenset[str]:
     """Every word of the vocabulary."""
-    found, nodes = set(), [_trie()]
+    found: set[str] = set()
+    nodes: list[dict[str, Any]] = [_trie()]
     while nodes:
         for word, node in nodes.pop().items():
             if word != _END:
                 found.add(word)
-                nodes.append(node)  # type: ignore[arg-type]
+                nodes.append(node)
     return frozenset(found)
 
 
@@ -180,13 +181,13 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
         node, stop, entry, step = root.get(texts[index]), index, None, index
         while node is not None:
             step += 1
-            if _END in node:  # type: ignore[operator]
-                entry, stop = node[_END], step  # type: ignore[index]
+            if _END in node:
+                entry, stop = node[_END], step
             if step >= count:
                 break
-            after = node.get(texts[step])  # type: ignore[attr-defined]
-            if after is None and texts[step] in _ARTICLES and step + 1 < count and len(node) > (_END in node):  # type: ignore[operator,arg-type]
-                after = node.get(texts[step + 1])  # type: ignore[attr-defined]
+            after = node.get(texts[step])
+            if after is None and texts[step] in _ARTICLES and step + 1 < count and len(node) > (_END in node):
+                after = node.get(texts[step + 1])
                 step += after is not None
             node = after
         if entry is None:
@@ -194,7 +195,7 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
                 found.append(Token(words.LEVEL, f"#{texts[index]}", texts[index]))
             index += 1
             continue
-        tag, value = entry  # type: ignore[misc]
+        tag, value = entry
         word = " ".join(texts[index:stop])
         index = stop
         if found and found[-1].word.startswith("could") and (tag in words.SEEN or word.startswith("not")):
