@@ -1,13 +1,13 @@
 """Copy a finished run into the package as the demo model: weights as float16, without checkpoints and logs.
 
-python examples/bundle.py runs/demo
+python examples/bundle.py runs/demo --abstain-at 0.2
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import torch
@@ -20,11 +20,11 @@ LIMIT = 10 * 2**20
 """Bytes."""
 KEPT = ("name", "stage", "size", "version", "commit", "split_hash", "simulated", "stored_pixels", "seed", "hardware")
 KEPT += ("training_cases", "training_patients", "training_answers", "selected", "steps", "calibrated", "seconds")
-KEPT += ("finished",)
+KEPT += ("finished", "data")
 """What the demo keeps of run.json."""
 
 
-def bundle(run: Path) -> None:
+def bundle(run: Path, abstain_at: float | None) -> None:
     """Weights, config, tokenizer and a short run.json into src/intervalchange/demo."""
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     if not facts["finished"]:
@@ -41,6 +41,8 @@ def bundle(run: Path) -> None:
     save_file(half, DEMO / "model.safetensors", metadata={"format": "pt"})
     short = {name: facts[name] for name in KEPT if name in facts} | {"name": "demo"}
     # The floors of `score` need the training answers of the difference question.
+    if abstain_at is not None:
+        short["abstain_at"] = abstain_at
     short["training_answers"] = {DIFFERENCE_QUESTION: facts["training_answers"][DIFFERENCE_QUESTION]}
     (DEMO / "run.json").write_text(json.dumps(short) + "\n", encoding="utf-8")
     size = sum(file.stat().st_size for file in DEMO.iterdir())
@@ -50,4 +52,8 @@ def bundle(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    bundle(Path(sys.argv[1]))
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("run", type=Path)
+    options.add_argument("--abstain-at", type=float, help="confidence below which it says that it is not sure")
+    chosen = options.parse_args()
+    bundle(chosen.run, chosen.abstain_at)

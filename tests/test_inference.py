@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import film_files
@@ -15,7 +16,7 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
-from intervalchange.inference import Predictor, load, predict_to_file, shown_as
+from intervalchange.inference import NOT_SURE, Predictor, load, predict_to_file, shown_as
 from intervalchange.records import CONDITIONS, KINDS
 from intervalchange.training import train
 
@@ -107,6 +108,23 @@ def test_abstaining_marks_and_keeps(model: Predictor, prepared: Path, tmp_path: 
     predict_to_file(model, prepared, tmp_path / "a.jsonl", abstain_at=1.1)
     _, predictions = read_predictions(tmp_path / "a.jsonl")
     assert predictions and all("abstained" in p.warnings and p.answer for p in predictions)
+
+
+def test_a_run_that_may_abstain_says_so_below_its_threshold(
+    run: Path, films: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    careful = tmp_path / "careful"
+    shutil.copytree(run, careful)
+    facts = json.loads((careful / "run.json").read_text())
+    confidence = load(run).answer(*films).confidence["answer"]
+    for threshold, unsure in ((confidence + 1e-4, True), (confidence - 1e-4, False)):
+        (careful / "run.json").write_text(json.dumps({**facts, "abstain_at": threshold}))
+        asked = ["answer", str(careful), "--prior", str(films[0]), "--current", str(films[1])]
+        cli.main(asked)
+        assert capsys.readouterr().out.startswith(NOT_SURE) == unsure
+        cli.main([*asked, "is there edema?"])
+        assert NOT_SURE not in capsys.readouterr().out, "questions about one film are answered"
+    assert load(run).abstain_at is None
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:

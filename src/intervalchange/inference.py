@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from intervalchange.data.prepared import Prepared
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
+NOT_SURE = "I am not sure."
+"""What is shown in place of an answer that was abstained from."""
+
 DEMO = Path(__file__).resolve().parent / "demo"
 """The weights in the wheel, trained on the simulated cohort alone."""
 
@@ -69,6 +72,15 @@ class Predictor:
         trained = self.run.get("fingerprint", {}).get("train", {})
         return tuple(trained.get("kinds", TrainConfig().kinds)) or KINDS
 
+    @property
+    def abstain_at(self) -> float | None:
+        """The confidence below which the run does not answer about two files; None for a run that always answers.
+
+        Fixed on validation pairs and kept in its run.json (`examples/bundle.py --abstain-at`).
+        """
+        threshold: float | None = self.run.get("abstain_at")
+        return threshold
+
     def answer(
         self,
         prior: str | Path | None,
@@ -79,7 +91,8 @@ class Predictor:
     ) -> Prediction:
         """Answer a question about two files (PNG, JPEG, DICOM), or about `current` alone where it needs no prior.
 
-        Returns words, structured change, probabilities and attribution maps. Raises ImageError for a film that
+        Returns words, structured change, probabilities and attribution maps; below `abstain_at`, with the warning
+        "abstained". Raises ImageError for a film that
         cannot be read or, without `force`, should not be; InputError for a question that is
         not understood, and for a difference question without a prior.
         """
@@ -114,6 +127,7 @@ class Predictor:
             warnings += compare_headers(prior, current).warnings
             if np.array_equal(squares["prior"], squares["current"]):
                 warnings.append("prior and current are the same film")
+        prediction = _abstained(prediction, self.abstain_at)
         prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
         shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
         return Answered(prediction, shown.get("prior"), shown["current"])
@@ -193,7 +207,7 @@ class Predictor:
 
 def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:
     """The prediction with the warning "abstained" where its confidence is below the threshold."""
-    confidence = (prediction.confidence or {}).get("answer")
+    confidence = (prediction.confidence or {}).get("answer") if prediction.kind == "difference" else None
     if threshold is None or confidence is None or confidence >= threshold:
         return prediction
     return replace(prediction, warnings=(*prediction.warnings, ABSTAINED))

@@ -8,13 +8,14 @@ import torch
 import toy
 
 from intervalchange.data.batch import Batch
+from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS, RANKED_LEVELS, SIMULATED
 from intervalchange.grammar import parse
 from intervalchange.inference import shown_as
 from intervalchange.methods.set_difference.answer import SetDifference, SetDifferenceConfig
-from intervalchange.methods.set_difference.deciding import level_word
+from intervalchange.methods.set_difference.deciding import PairProbabilities, level_word
 from intervalchange.methods.set_difference.network import rank_probabilities
-from intervalchange.methods.set_difference.thresholds import tune, tune_global
+from intervalchange.methods.set_difference.thresholds import PairLabels, fit_thresholds, tune, tune_global
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["pair", "films"])
@@ -87,6 +88,72 @@ def test_without_a_threshold_that_keeps_the_bound_nothing_is_said() -> None:
     assert tune_global(score, np.zeros((4, 1, 2), bool), np.ones(4, bool), 0.0) == (1.0, 0.0)
 
 
+def two_sources(rng: np.random.Generator, pairs: int = 300) -> tuple[PairProbabilities, PairLabels]:
+    """The first half of the pairs knows findings 0 to 2, the second only 0 and 1; nobody knows finding 3."""
+    current, prior = ((rng.random((pairs, 4)) < 0.3).astype(np.float32) for _ in range(2))
+    noisy = [np.clip(0.7 * side + 0.4 * rng.random(side.shape), 0.01, 0.99) for side in (current, prior)]
+    for side in (current, prior):
+        side[pairs // 2 :, 2] = np.nan
+        side[:, 3] = np.nan
+    films = [torch.from_numpy(side).float() for side in noisy]
+    ranks = torch.zeros(pairs, 4, dtype=torch.int64)
+    probabilities = PairProbabilities(films[0], films[1], torch.zeros(pairs, 4), ranks, ranks)
+    return probabilities, PairLabels(current, prior, np.zeros((pairs, 4), bool))
+
+
+def test_unknown_labels_do_not_move_thresholds_and_what_nobody_knew_is_never_said() -> None:
+    probabilities, labels = two_sources(np.random.default_rng(1))
+    thresholds, reached = fit_thresholds(probabilities, labels, hard=False, max_false_change=1.0)
+    assert thresholds.change[3] == thresholds.finding[3] == 1.0
+    assert reached > 0.8
+    # Finding 2 of the second half is unknown: whatever the model says there, nothing moves.
+    films = [side.clone() for side in (probabilities.current, probabilities.prior)]
+    films[0][150:, 2], films[1][150:, 2] = 0.99, 0.01
+    others = PairProbabilities(*films, probabilities.level, probabilities.current_rank, probabilities.prior_rank)
+    again, _ = fit_thresholds(others, labels, hard=False, max_false_change=1.0)
+    np.testing.assert_array_equal(again.change, thresholds.change)
+    np.testing.assert_array_equal(again.finding, thresholds.finding)
+
+
+def test_a_pair_of_which_less_is_known_is_not_unchanged() -> None:
+    _, labels = two_sources(np.random.default_rng(1))
+    assert labels.unchanged[:150].any() and not labels.unchanged[150:].any()
+    known = labels.known[:150, :3]
+    assert known.all() and not labels.known[:, 3].any()
+    np.testing.assert_array_equal(
+        labels.unchanged[:150], (labels.current[:150, :3] == labels.prior[:150, :3]).all(axis=1)
+    )
+
+
+@pytest.mark.parametrize("size", ["residual", "efficientnet_lite0"])
+def test_films_paired_anew_teach_the_branch_alone(size: str) -> None:
+    config = {"pixels": 64, "widths": (16, 16, 32, 32), "width": 32, "trunk": size}
+    torch.manual_seed(0)
+    model = SetDifference(SetDifferenceConfig(**config, strangers_weight=0.5)).eval()
+    batch = toy.batch(6)
+    torch.manual_seed(1)
+    output = model(**batch)
+    model.config.strangers_weight = 0.0
+    plain = model(**batch)
+    assert set(output.terms) - set(plain.terms) == {"strangers"}
+    torch.testing.assert_close(output.loss, plain.loss + 0.5 * output.terms["strangers"])
+
+
+def test_frozen_blocks_of_the_trunk_do_not_learn() -> None:
+    config = SetDifferenceConfig(pixels=64, width=32, trunk="efficientnet_lite0", trunk_frozen=2)
+    model = SetDifference(config)
+    model(**toy.batch(2)).loss.backward()
+    network = model.encoder.network
+    assert not any(parameter.requires_grad for parameter in network.blocks[:2].parameters())
+    assert not network.stem.weight.requires_grad
+    assert all(parameter.grad is not None for parameter in network.blocks[2:].parameters())
+
+
+def test_an_option_of_the_trunk_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ConfigError, match="trunk_frozen"):
+        SetDifferenceConfig(trunk_frozen=2)
+
+
 def test_calibration_raises_the_change_score() -> None:
     torch.manual_seed(0)
     model = SetDifference(
@@ -95,7 +162,8 @@ def test_calibration_raises_the_change_score() -> None:
     batch = toy.batch(64)
     set_to = model.calibrate([batch])
     assert 0 <= set_to["change_f1"] <= 1
-    assert float(model.change_threshold.min()) >= 0.05 and float(model.change_threshold.max()) <= 0.95
+    known = [FINDINGS.index(finding) for finding in toy.PLACES]
+    assert all(0.05 <= value <= 0.95 for value in model.change_threshold[known].tolist())
     hits = sum(len(p.change.items & parse(p.reference or "").change.items) for p in model.answer(batch) if p.change)
     assert hits > 0
 

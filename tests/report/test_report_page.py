@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from intervalchange.data.films import Geometry
-from intervalchange.inference import Answered, Shown
-from intervalchange.records import Prediction
+from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.inference import NOT_SURE, Answered, Shown
+from intervalchange.records import Change, Prediction
 from intervalchange.report.answer import MOST_MAPS, Entry, answer_page
 
 
@@ -52,3 +53,20 @@ def test_a_warning_stands_under_the_answer_and_above_the_films() -> None:
     )
     assert answer < warning < films
     assert 'class="warning"' not in answer_page([Entry("t", answered(None))])
+
+
+def test_an_answer_that_was_abstained_from_is_not_shown() -> None:
+    told = "the main image has an additional finding of edema than the reference image."
+    unsure = answered({"change": np.eye(4)})
+    prediction = replace(
+        unsure.prediction,
+        answer=told,
+        change=Change(frozenset({"edema"})),
+        confidence={"answer": 0.1, "added:edema": 0.6},
+        warnings=(ABSTAINED, "prior is later"),
+    )
+    document = answer_page([Entry("t", replace(unsure, prediction=prediction), reference=told)])
+    assert NOT_SURE in document and document.count(told) == 1, "the reference alone says it"
+    assert "(not answered)" in document and "prior is later" in document and ABSTAINED not in document
+    assert "considered, not named" in document and ">named<" not in document
+    assert document.count("<figure") == 2, "no map of what is not said"

@@ -45,12 +45,25 @@ class SameConv(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, channels_in, h, w) -> (n, channels, ceil(h / stride), ceil(w / stride))."""
+        return self.apply_to(features, self.weight, None)
+
+    def normalised(self, features: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        """`norm` of `forward`, in one pass over the film: stored statistics make the two a convolution with a bias."""
+        assert norm.running_var is not None and norm.running_mean is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self.apply_to(features, self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
+
+    def apply_to(self, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """As `forward`, with these weights in place of its own."""
+        kernel = self.kernel_size[0]
+        if self.stride[0] == 1:  # The padding is even: no padded copy is needed.
+            return F.conv2d(features, weight, bias, padding=kernel // 2, groups=self.groups)
         padding = []
         for side in (features.shape[-1], features.shape[-2]):
             steps = -(-side // self.stride[0])
-            missing = max(0, (steps - 1) * self.stride[0] + self.kernel_size[0] - side)
+            missing = max(0, (steps - 1) * self.stride[0] + kernel - side)
             padding += [missing // 2, missing - missing // 2]
-        return F.conv2d(F.pad(features, padding), self.weight, stride=self.stride, groups=self.groups)
+        return F.conv2d(F.pad(features, padding), weight, bias, stride=self.stride, groups=self.groups)
 
 
 class InvertedResidual(nn.Module):
@@ -68,8 +81,9 @@ class InvertedResidual(nn.Module):
         self.widens, self.shortcut = expansion > 1, stride == 1 and channels_in == channels
 
     def forward(self, features: Tensor) -> Tensor:
-        wide = F.relu6(self.expand_norm(self.expand(features))) if self.widens else features
-        narrow: Tensor = self.project_norm(self.project(F.relu6(self.depthwise_norm(self.depthwise(wide)))))
+        wide = F.relu6(self.expand.normalised(features, self.expand_norm)) if self.widens else features
+        wide = F.relu6(self.depthwise.normalised(wide, self.depthwise_norm))
+        narrow = self.project.normalised(wide, self.project_norm)
         return features + narrow if self.shortcut else narrow
 
 
@@ -121,7 +135,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, films: Tensor) -> list[Tensor]:
         """(n, 1, h, w) -> maps of `SHAPE`, fine to coarse."""
-        features = F.relu6(self.stem_norm(self.stem(films.contiguous(memory_format=torch.channels_last))))
+        features = F.relu6(self.stem.normalised(films.contiguous(memory_format=torch.channels_last), self.stem_norm))
         levels: list[Tensor] = []
         for block, stride in zip(self.blocks, self._strides, strict=True):
             if stride == 2:

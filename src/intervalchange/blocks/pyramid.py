@@ -73,17 +73,26 @@ class FeaturePyramid(nn.Module):
 
 
 class LitePyramid(nn.Module):
-    """EfficientNet-lite0, then the same top-down path to stride 8. width: channels of the result."""
+    """EfficientNet-lite0, then the same top-down path to stride 8.
 
-    def __init__(self, width: int) -> None:
+    width: channels of the result. frozen: so many blocks of the trunk learn nothing, with all before them.
+    """
+
+    def __init__(self, width: int, frozen: int = 0) -> None:
         super().__init__()
         self.network = EfficientNetLite0()
+        if frozen:
+            network = self.network
+            for part in (network.stem, network.stem_norm, *network.blocks[:frozen]):
+                part.requires_grad_(False)
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels, _ in SHAPE[1:])
+        # The maps of a pretrained trunk are large: without it the first loss is in the hundreds.
+        self.norm = nn.GroupNorm(8, width)
         self.out = StridedResidualBlock(width, width)
 
     def forward(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
-        merged: Tensor = self.out(top_down(self.lateral, self.network(films)))
+        merged: Tensor = self.out(self.norm(top_down(self.lateral, self.network(films))))
         return merged
 
 

@@ -198,6 +198,11 @@ class PairDataset(FilmReader):
         self._lone = self._films_alone(split, share) if lone_films else np.empty(0, np.int64)
         self._append_lone_films()
 
+    @property
+    def answered_count(self) -> int:
+        """Cases, without the lone films behind them."""
+        return len(self) - len(self._lone)
+
     def _films_alone(self, split: str, share: float) -> np.ndarray:
         """Rows of the studies table: the films of the split that none of the chosen cases shows."""
         rows = _films_of(self.prepared, split)

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from intervalchange import grammar
-from intervalchange.inference import Answered
+from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.inference import NOT_SURE, Answered
 from intervalchange.records import Prediction
 from intervalchange.report.page import Picture, jpeg_uri, render_page
 
@@ -56,6 +57,8 @@ class ShownEntry:
     note: str
     question: str
     answer: str
+    unsure: bool
+    """The answer was abstained from."""
     reference: str
     right: bool
     """The answer means the same as the reference."""
@@ -76,8 +79,8 @@ def answer_page(entries: Sequence[Entry], title: str = "Interval change") -> str
 
 def _shown(entry: Entry) -> ShownEntry:
     answered = entry.answered
-    prediction = answered.prediction
-    maps = dict(prediction.evidence or {})
+    prediction, unsure = answered.prediction, ABSTAINED in answered.prediction.warnings
+    maps = {} if unsure else dict(prediction.evidence or {})
     change_map = maps.pop("change", None)
     parts = list(maps.items())
     current = answered.current.pixels
@@ -89,21 +92,22 @@ def _shown(entry: Entry) -> ShownEntry:
         title=entry.title,
         note=entry.note,
         question=prediction.question,
-        answer=prediction.answer,
+        answer=NOT_SURE if unsure else prediction.answer,
+        unsure=unsure,
         reference=entry.reference,
-        right=grammar.parse(entry.reference).change == grammar.parse(prediction.answer).change,
+        right=not unsure and grammar.parse(entry.reference).change == grammar.parse(prediction.answer).change,
         films=films,
-        without_map=change_map is None and prediction.evidence is not None,
+        without_map=change_map is None and prediction.evidence is not None and not unsure,
         parts=[_picture(current, name, attribution, SMALL) for name, attribution in parts[:MOST_MAPS]],
         parts_left_out=max(len(parts) - MOST_MAPS, 0),
-        rows=_change_rows(prediction),
+        rows=_change_rows(prediction, unsure),
         probability=(prediction.confidence or {}).get("answer"),
-        warnings=prediction.warnings,
+        warnings=[text for text in prediction.warnings if text != ABSTAINED],
     )
 
 
-def _change_rows(prediction: Prediction) -> list[ChangeRow]:
-    """Every change the model named, then the most probable of those it considered."""
+def _change_rows(prediction: Prediction, unsure: bool) -> list[ChangeRow]:
+    """Every change the model named, then the most probable of those it considered; where it is unsure, only these."""
     change, confidence = prediction.change, prediction.confidence or {}
     if change is None:
         return []
@@ -112,7 +116,7 @@ def _change_rows(prediction: Prediction) -> list[ChangeRow]:
     rows = []
     for key in sorted((key for key in confidence if ":" in key), key=lambda key: -confidence[key]):
         way, finding = key.split(":", 1)
-        rows.append(ChangeRow(finding, way, levels.get(key, way), confidence[key], key in named))
+        rows.append(ChangeRow(finding, way, levels.get(key, way), confidence[key], key in named and not unsure))
     considered = [row for row in rows if not row.named]
     return [row for row in rows if row.named] + considered[:MOST_CONSIDERED]
 

@@ -63,7 +63,7 @@ def training_items(kind: type[Method], config: MethodConfig, sources: Sequence[S
         for source in sources
     }
     unanswered = sum(
-        len(source.prepared.case_rows("train", train.kinds or None)) - len(items)
+        len(source.prepared.case_rows("train", train.kinds or None)) - items.answered_count
         for source, items in zip(sources, parts.values(), strict=True)
         if isinstance(items, PairDataset)
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from safetensors.torch import load_file, save_file
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from intervalchange.errors import RunError
 from intervalchange.methods.base.method import Method
@@ -16,10 +17,18 @@ AVERAGE = "average.safetensors"
 
 
 class WeightAverage:
-    """Exponential moving average of a model's weights (Polyak and Juditsky 1992): what a run validates and keeps."""
+    """Exponential moving average of a model's weights (Polyak and Juditsky 1992): what a run validates and keeps.
+
+    The n-th step counts with decay min(decay, (1 + n) / (10 + n)), or the first weights, which know nothing, would stay
+    in the average for many steps: a third of it after 600 steps of decay .998.
+    """
 
     def __init__(self, model: Method, decay: float) -> None:
-        self._averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        def towards(averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+            kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
+            torch._foreach_lerp_(averaged, current, 1 - kept)
+
+        self._averaged = AveragedModel(model, multi_avg_fn=cast(Any, torch.no_grad()(towards)))
 
     @property
     def model(self) -> Method:

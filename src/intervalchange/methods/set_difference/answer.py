@@ -59,6 +59,8 @@ class SetDifferenceConfig(MethodConfig):
     """`imagenet`: start `efficientnet_lite0` from the weights of the extra `imagenet`."""
     trunk_rate: float = 1.0
     """Learning rate of `efficientnet_lite0` relative to the rest."""
+    trunk_frozen: int = 0
+    """So many of the 16 blocks of `efficientnet_lite0`, and all before them, learn nothing: fine maps cost most."""
     widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the `residual` trunk at strides 4, 8, 16, 32."""
     depth: int = 1
@@ -85,11 +87,12 @@ class SetDifferenceConfig(MethodConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.trunk_weights and self.trunk != "efficientnet_lite0":
-            raise ConfigError(
-                f"model option 'trunk_weights' is {self.trunk_weights!r}, and the trunk is {self.trunk!r}.",
-                remedy="Set --model.trunk efficientnet_lite0.",
-            )
+        for name in ("trunk_weights", "trunk_frozen"):
+            if getattr(self, name) and self.trunk != "efficientnet_lite0":
+                raise ConfigError(
+                    f"model option {name!r} is {getattr(self, name)!r}, and the trunk is {self.trunk!r}.",
+                    remedy="Set --model.trunk efficientnet_lite0.",
+                )
 
 
 class SetDifference(Method):
@@ -110,7 +113,7 @@ class SetDifference(Method):
         self.encoder: FeaturePyramid | LitePyramid = (
             FeaturePyramid(config.widths, config.width, config.depth)
             if config.trunk == "residual"
-            else LitePyramid(config.width)
+            else LitePyramid(config.width, config.trunk_frozen)
         )
         self.maps = nn.Conv2d(config.width, findings, 1)
         self.pooling = Pooling(findings)
@@ -308,7 +311,8 @@ class SetDifference(Method):
         self.finding_threshold.copy_(torch.from_numpy(thresholds.finding))
         self.change_threshold.copy_(torch.from_numpy(thresholds.change))
         self.level_threshold.fill_(thresholds.level)
-        threshold = float(np.median(thresholds.change))
+        said = thresholds.change[thresholds.change < 1]
+        threshold = float(np.median(said)) if len(said) else 1.0
         return {"change_f1": reached, "threshold": threshold, "level_threshold": thresholds.level}
 
 

@@ -30,6 +30,26 @@ class PairLabels:
     level_changed: np.ndarray
     """Bool; False where a level is unknown on either film."""
 
+    @property
+    def known(self) -> np.ndarray:
+        """(n, f) bool: on both films."""
+        return ~(np.isnan(self.current) | np.isnan(self.prior))
+
+    @property
+    def added_and_missing(self) -> np.ndarray:
+        """(n, 2, f) bool."""
+        current, prior = self.current, self.prior
+        return np.stack([(current == 1) & (prior == 0), (current == 0) & (prior == 1)], axis=1)
+
+    @property
+    def unchanged(self) -> np.ndarray:
+        """(n,) bool: nothing has changed, and everything is known that is known of any pair. Labels that name fewer
+        findings than those of another source cannot say that nothing else has changed."""
+        complete = self.known[:, self.known.any(axis=0)].all(axis=1)
+        changed = self.added_and_missing.any(axis=(1, 2)) | self.level_changed.any(axis=1)
+        still: np.ndarray = complete & ~changed
+        return still
+
 
 def fit_thresholds(
     pair: PairProbabilities, labels: PairLabels, *, hard: bool, max_false_change: float
@@ -37,24 +57,28 @@ def fit_thresholds(
     """The thresholds with the best F1 of the changes of validation, and that F1.
 
     At most the share `max_false_change` of the unchanged pairs may be given a change. Where sets are subtracted
-    (`hard`), the thresholds of the films come first, for the change they give; else they are fixed for presence.
+    (`hard`), the thresholds of the films come first, for the change they give; else they are fixed for presence. A
+    finding that is unknown on a film is neither right nor wrong there; one that is unknown everywhere is never said.
     """
-    current, prior = labels.current, labels.prior
-    target = np.stack([(current == 1) & (prior == 0), (current == 0) & (prior == 1)], axis=1)
-    unchanged: np.ndarray = np.logical_not(target.any(axis=(1, 2)) | labels.level_changed.any(axis=1))
+    current, prior, known = labels.current, labels.prior, labels.known[:, None]
+    target, unchanged = labels.added_and_missing, labels.unchanged
     bound = SHARE_OF_SETS * max_false_change
     films = pair.current.numpy(), pair.prior.numpy()
     if hard:
-        finding, _ = tune(subtracting(*films), target, unchanged, bound)
+        finding, _ = tune(_where(known, subtracting(*films)), target, unchanged, bound)
     else:
-        present = (np.concatenate([current, prior]) == 1)[:, None]
-        finding, _ = tune(np.concatenate(films)[:, None], present, np.logical_not(present.any(axis=(1, 2))), 1.0)
+        labels_of_films = np.concatenate([current, prior])[:, None]
+        presence = _where(~np.isnan(labels_of_films), np.concatenate(films)[:, None])
+        finding, _ = tune(presence, labels_of_films == 1, np.zeros(2 * len(current), bool), 1.0)
     probabilities = pair.subtracted(torch.from_numpy(finding) if hard else None)
     score = np.stack([probabilities.added.numpy(), probabilities.missing.numpy()], axis=1)
-    change, reached = tune(score, target, unchanged, bound)
+    change, reached = tune(_where(known, score), target, unchanged, bound)
     chosen: np.ndarray = np.any(score > change, axis=1)
     candidates = pair.level.numpy() * (pair.current_rank != pair.prior_rank).numpy() * ~chosen
+    candidates = candidates * known[:, 0]
     left = max_false_change - false_share(chosen[:, None], unchanged)
+    for threshold in (finding, change):
+        threshold[~known.any(axis=(0, 1))] = 1.0  # What nobody knew is never said.
     level, _ = tune_global(candidates[:, None], labels.level_changed[:, None], unchanged, left)
     return Thresholds(finding, change, level), reached
 
@@ -67,6 +91,12 @@ def subtracting(current: np.ndarray, prior: np.ndarray) -> Rule:
         return np.stack([now & ~then, then & ~now], axis=1)
 
     return chosen
+
+
+def _where(known: np.ndarray, score: np.ndarray | Rule) -> Rule:
+    """A rule, or a score above its threshold, that chooses only what is known."""
+    rule = _rule(score)
+    return lambda threshold: rule(threshold) & known
 
 
 def _rule(score: np.ndarray | Rule) -> Rule:
