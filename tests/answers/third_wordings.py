@@ -1,4 +1,7 @@
-"""A third set of free answers, of what the first two lack; written before the reader was run on them."""
+"""Free answers of what the first two sets lack; each part was written before the reader was run on it.
+
+What it still misreads is in `MISREAD_STILL`.
+"""
 
 from __future__ import annotations
 
@@ -118,3 +121,113 @@ THIRD: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 """Style -> (gold, answer)."""
+
+FOURTH: dict[str, tuple[tuple[str, str], ...]] = {
+    "chatty": (
+        (
+            "+consolidation",
+            "I'd say the main difference is in the left lower zone: what used to be aerated lung is now a consolidation.",
+        ),
+        (
+            "+pneumothorax",
+            "Something new is going on at the right apex: a small pneumothorax that I cannot see on the reference.",
+        ),
+        (
+            "<edema, =pleural effusion",
+            "Good news regarding the edema, which is better; the effusion, however, is about the same.",
+        ),
+        ("nothing", "I don't notice any meaningful difference; the two images look practically the same."),
+        ("+vascular congestion, +edema", "Two things are new in the main image, namely vascular congestion and edema."),
+        (
+            "-lung opacity",
+            "The opacity I could make out at the left apex in the reference image has disappeared completely.",
+        ),
+        (
+            "=atelectasis, +lung opacity",
+            "Atelectasis at the left base is seen in both, but only the main image shows the opacity in the right lung.",
+        ),
+        (
+            ">lung opacity",
+            "The opacity in the right lung looks denser and larger to me than it did on the earlier image.",
+        ),
+        (
+            "+pleural effusion",
+            "There is a pleural effusion on the main image, while there was none on the reference image.",
+        ),
+    ),
+    "terse": (
+        ("=cardiomegaly, +edema", "Cardiomegaly unchanged; edema new."),
+        ("-atelectasis, +pleural effusion", "Interval clearing of atelectasis; interval development of effusion."),
+        ("<lung opacity, =hernia", "Opacity RLL smaller, hernia same."),
+        ("+lung opacity, +pneumonia, =emphysema", "New infiltrate/pneumonia LLL on background of stable emphysema."),
+        ("-pneumothorax", "Interval reexpansion of the lung; no residual pneumothorax."),
+        ("<pleural effusion", "Small residual effusion, markedly decreased."),
+        ("=edema, =pleural effusion, nothing", "Edema, effusions: no change."),
+        ("-edema", "Edema: none now (present on prior)."),
+    ),
+    "struct": (
+        ("+edema, -hernia", "Added findings: edema\nMissing findings: hernia"),
+        (
+            "-pneumonia, =cardiomegaly",
+            "| Finding | Previous | Current | Interpretation |\n|---|---|---|---|\n| Pneumonia | Present | Not present | Resolved |\n| Cardiomegaly | Present | Present | Stable |",
+        ),
+        ("+fracture", '{"differences": ["A new rib fracture is seen on the right."]}'),
+        (
+            "<atelectasis, =pleural effusion",
+            "- **Atelectasis**: Improved compared to the prior.\n- **Pleural effusion**: Remains stable.\n- **Pneumothorax**: Not seen on either image.",
+        ),
+        (
+            "+pneumothorax",
+            "### Findings\n**Reference image:** no pneumothorax, normal heart size.\n**Main image:** right-sided pneumothorax, normal heart size.",
+        ),
+        (
+            "=cardiomegaly, >edema",
+            "**Stable findings:** cardiomegaly\n**Worsening findings:** pulmonary edema\n**Improved findings:** none",
+        ),
+        (
+            "+consolidation, -pleural effusion",
+            '{"Consolidation": {"status": "new", "location": "RLL"}, "Pleural effusion": {"status": "resolved"}}',
+        ),
+        ("nothing", '{"change": "none"}'),
+        ("?pneumonia", '{"finding": "pneumonia", "status": "possible"}'),
+        ("+edema", "Q: What changed?\nA: Pulmonary edema is new."),
+    ),
+    "other": (
+        ("-scoliosis, =hernia", "Scoliosis was only visible on the reference image; the hernia is visible on both."),
+        ("+edema", "Edema is visible on the main image only."),
+        ("=pneumothorax, nothing", "There is no change in the size of the pneumothorax."),
+        ("=fracture, nothing", "The known rib fractures are again demonstrated, without change."),
+        ("+atelectasis", "Aside from new linear atelectasis on the left, the chest is stable."),
+        ("", "There is no pleural effusion or pneumothorax in either image."),
+        ("?consolidation, =edema", "Edema persists; superimposed consolidation cannot be excluded."),
+        ("<heart failure, -edema", "Heart failure is improving with resolution of edema."),
+        ("+pleural effusion", "A pleural effusion, not seen before, has appeared on the left."),
+        ("-pneumonia", "Pneumonia, seen before, has cleared."),
+        ("abstains", "I need the reference image to answer this question."),
+        ("abstains", "The provided image does not allow a comparison."),
+        ("+pneumothorax", "This is not a diagnosis: there is a new pneumothorax."),
+        (
+            "-consolidation",
+            "<think>Lower lobe clear now.</think> **The consolidation in the lower lobe has resolved.**",
+        ),
+        (">pleural effusion, pleural effusion: mild > severe", "The pleural effusion worsened from mild to severe."),
+        ("<cardiomegaly", "The heart is less enlarged than before."),
+        ("+enlargement of the cardiac silhouette", "The cardiac silhouette is now enlarged."),
+        (">enlargement of the cardiac silhouette", "The cardiac silhouette is more enlarged than before."),
+    ),
+    "instead": (
+        (
+            "-hernia, +gastric distention",
+            "The hernia seen behind the heart in the reference image isn't visible in the main image; instead the stomach is distended.",
+        ),
+    ),
+}
+
+MISREAD_STILL: tuple[tuple[str, str], ...] = (
+    (
+        "-pleural effusion, -atelectasis",
+        "Neither the effusion nor the adjacent atelectasis that I saw on the first image made it to the second one.",
+    ),
+    (">consolidation", "Consolidation now involving the entire left lung, previously only the base."),
+)
+"""What should be read of them, and is not."""

@@ -41,8 +41,8 @@ def levels_of(tokens: Sequence[Token], film: str) -> list[tuple[str, str]]:
     if match := _FROM_TO.search(tags):
         at = {name.rstrip("23"): match.start(name) for name, value in match.groupdict().items() if value}
         return [("P", tokens[at["prior"]].value), ("C", tokens[at["current"]].value)]
-    if (at := tags.find("tL")) >= 0 and "f" not in tags:
-        return [("C", tokens[at + 1].value)]
+    if (to := tags.find("tL")) >= 0 and "f" not in tags:
+        return [("C", tokens[to + 1].value)]
     if match := _ONLY_PRIOR.search(tags):
         level = tokens[match.end() - 1].value
         first, together, second = level.partition(" to ")
