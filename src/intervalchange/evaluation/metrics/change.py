@@ -66,6 +66,11 @@ def read(answer: str, question: str | None = None) -> Reading | Answer:
     return parse(answer) if question is None else read_answer(answer, question)
 
 
+def read_any(answer: str) -> Reading | Answer:
+    """`read`, as the answer itself asks for it: of the template or free."""
+    return read(answer, None if of_template(answer) else "")
+
+
 def readable(answer: str, question: str | None = None) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
     encoded = _encoded(answer, question)
