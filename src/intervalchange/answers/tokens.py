@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from intervalchange.answers import names
 from intervalchange.answers import vocabulary as words
@@ -32,8 +31,7 @@ DEVICE = "a device"
 LARGE = "large"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word or phrase. `value`: of a finding its name, of a part of the chest too, of a level the level."""
 
     tag: str
