@@ -131,7 +131,7 @@ def _encoded(answer: str, question: str | None = None) -> _Encoded:
     )
 
 
-def _free_of(reading: Answer) -> dict[str, int]:
+def _free_of(reading: Answer) -> dict[str, Any]:
     """What only free answers say."""
     bits = {name: _bits(getattr(reading.change, name)) for name in ("worse", "better", "stable")}
     return {**bits, "abstains": reading.abstains}
