@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from intervalchange.answers import Answer, Course, read_answer
     from intervalchange.data.prepare import prepare
     from intervalchange.errors import (
         ConfigError,
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
+    "Answer",
     "Case",
     "Change",
     "ConfigError",
+    "Course",
     "ImageError",
     "InputError",
     "IntervalChangeError",
@@ -56,6 +59,7 @@ __all__ = [
     "load",
     "predict",
     "prepare",
+    "read_answer",
     "register",
     "score",
     "simulate",
@@ -63,6 +67,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "answers": ("Answer", "Course", "read_answer"),
     "data.prepare": ("prepare",),
     "errors": (
         "ConfigError",

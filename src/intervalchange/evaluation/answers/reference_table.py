@@ -18,7 +18,7 @@ from typing import Any
 from intervalchange.cells import plain_id, present
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.json_lines import decoded, json_line, json_value, lines
-from intervalchange.evaluation.metrics.change import read
+from intervalchange.evaluation.metrics.change import read_any
 from intervalchange.grammar import DIFFERENCE_QUESTION
 
 LARGEST_FILE = 1 << 29
@@ -254,7 +254,7 @@ def _same(case: ReferenceCase, repeated: ReferenceCase) -> bool:
     """Equal answers; the order of a list of findings carries no meaning."""
     if case.reference.strip().lower() == repeated.reference.strip().lower():
         return True
-    first, second = read(case.reference), read(repeated.reference)
+    first, second = read_any(case.reference), read_any(repeated.reference)
     return case.kind == "difference" and not first.unread and not second.unread and first.change == second.change
 
 

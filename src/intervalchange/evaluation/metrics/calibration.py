@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intervalchange.errors import ConfigError, InputError
-from intervalchange.evaluation.metrics.change import read
+from intervalchange.evaluation.metrics.change import read_any
 from intervalchange.evaluation.metrics.statistics import (
     REPLICATES,
     Array,
@@ -183,7 +183,7 @@ def finding_probabilities(predictions: Sequence[Prediction], references: Sequenc
         changes = [(way, finding, value) for way, _, finding, value in named if way in ("added", "missing")]
         if not changes:
             continue  # Reading the reference takes time.
-        target = read(reference).change
+        target = read_any(reference).change
         for way, finding, value in changes:
             found.probabilities.append(float(value))
             found.correct.append(finding in (target.added if way == "added" else target.missing))

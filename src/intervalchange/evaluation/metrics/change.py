@@ -1,5 +1,8 @@
 """Change F1, the headline: which findings came and went, whatever the word order, with their direction.
 
+Answers in the sentences of the template are read by `grammar.parse`; with the questions that were asked, free answers
+by `answers.read_answer`.
+
 Items of an answer are (added, f), (missing, f) and (level, f, prior, current). A clause that cannot be read is one
 false positive, in the pooled and in the findings metrics. An answer says "nothing has changed" only in words.
 """
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from intervalchange.answers import Answer, read_answer
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, point_estimates, ratio
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import Reading, parse
@@ -42,19 +46,40 @@ findings named by both sides, with the other or the same direction."""
 _INDEX = {finding: index for index, finding in enumerate(FINDINGS)}
 
 
+_LEADS = (
+    "the main image has an additional finding",
+    "the main image has additional finding",
+    "the main image is missing the finding",
+    "the level of ",
+    "nothing has changed",
+)
+
+
+def of_template(answer: str) -> bool:
+    """Whether an answer begins as the sentences of the template do, or is empty: `grammar.parse` reads it."""
+    return answer.startswith(_LEADS) or not answer.strip()
+
+
 @lru_cache(maxsize=1 << 14)
-def read(answer: str) -> Reading:
-    """`grammar.parse`, each text once."""
-    return parse(answer)
+def read(answer: str, question: str | None = None) -> Reading | Answer:
+    """`grammar.parse`; for a free answer to a question `read_answer`. Each text once."""
+    return parse(answer) if question is None else read_answer(answer, question)
 
 
-def readable(answer: str) -> bool:
+def read_any(answer: str) -> Reading | Answer:
+    """`read`, as the answer itself asks for it: of the template or free."""
+    return read(answer, None if of_template(answer) else "")
+
+
+def readable(answer: str, question: str | None = None) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
-    encoded = _encoded(answer)
-    return bool(encoded.added or encoded.missing or encoded.levels or encoded.nothing)
+    encoded = _encoded(answer, question)
+    return bool(
+        encoded.added or encoded.missing or encoded.levels or encoded.nothing or encoded.moved or encoded.stable
+    )
 
 
-def says_nothing_changed(reading: Reading) -> bool:
+def says_nothing_changed(reading: Reading | Answer) -> bool:
     """In words, with nothing left unread."""
     return reading.nothing and not reading.change and not reading.unread
 
@@ -74,6 +99,17 @@ class _Encoded:
     unread: int
     nothing: bool
     ambiguous: bool
+    worse: int = 0
+    better: int = 0
+    stable: int = 0
+    """What free answers say of findings that are on both films."""
+
+    abstains: bool = False
+
+    @property
+    def moved(self) -> int:
+        """Findings of both films that are worse or better."""
+        return self.worse | self.better
 
 
 def _bits(findings: frozenset[str]) -> int:
@@ -81,8 +117,8 @@ def _bits(findings: frozenset[str]) -> int:
 
 
 @lru_cache(maxsize=1 << 18)
-def _encoded(answer: str) -> _Encoded:
-    reading = parse(answer)
+def _encoded(answer: str, question: str | None = None) -> _Encoded:
+    reading = parse(answer) if question is None else read_answer(answer, question)
     change = reading.change
     return _Encoded(
         added=_bits(change.added),
@@ -91,7 +127,14 @@ def _encoded(answer: str) -> _Encoded:
         unread=len(reading.unread),
         nothing=reading.nothing,
         ambiguous=reading.ambiguous,
+        **(_free_of(reading) if isinstance(reading, Answer) else {}),
     )
+
+
+def _free_of(reading: Answer) -> dict[str, Any]:
+    """What only free answers say."""
+    bits = {name: _bits(getattr(reading.change, name)) for name in ("worse", "better", "stable")}
+    return {**bits, "abstains": reading.abstains}
 
 
 def _courses(levels: frozenset[LevelChange]) -> frozenset[tuple[str, bool]]:
@@ -113,10 +156,13 @@ class _Side:
     unread: Array
     nothing: NDArray[np.bool_]
     ambiguous: NDArray[np.bool_]
+    worse: NDArray[np.uint32]
+    better: NDArray[np.uint32]
+    abstains: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> _Side:
-        encoded = [_encoded(text) for text in texts]
+    def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
+        encoded = [_encoded(text) for text in texts] if questions is None else list(map(_encoded, texts, questions))
         return cls(
             added=np.array([text.added for text in encoded], "<u4"),
             missing=np.array([text.missing for text in encoded], "<u4"),
@@ -124,12 +170,15 @@ class _Side:
             unread=np.array([text.unread for text in encoded], float),
             nothing=np.array([text.nothing for text in encoded], bool),
             ambiguous=np.array([text.ambiguous for text in encoded], bool),
+            worse=np.array([text.worse for text in encoded], "<u4"),
+            better=np.array([text.better for text in encoded], "<u4"),
+            abstains=np.array([text.abstains for text in encoded], bool),
         )
 
     @property
     def changed(self) -> NDArray[np.bool_]:
         of_level = np.array([levels is not None for levels in self.levels], bool)
-        changed: NDArray[np.bool_] = ((self.added | self.missing) > 0) | of_level
+        changed: NDArray[np.bool_] = ((self.added | self.missing | self.worse | self.better) > 0) | of_level
         return changed
 
 
@@ -158,10 +207,10 @@ def _level_counts(predicted: _Side, target: _Side) -> dict[str, NDArray[np.uint8
 
 
 def _of_pairs(
-    answers: Sequence[str], references: Sequence[str]
+    answers: Sequence[str], references: Sequence[str], questions: Sequence[str] | None
 ) -> tuple[dict[str, Array], dict[str, NDArray[np.uint8]]]:
     """Counts of each pair of texts, (pairs,) by name and (pairs, f) by scope and part."""
-    predicted, target = _Side.of(answers), _Side.of(references)
+    predicted, target = _Side.of(answers, questions), _Side.of(references, questions)
     by_finding = _level_counts(predicted, target)
     sides = (("added", predicted.added, target.added), ("missing", predicted.missing, target.missing))
     for scope, answer, reference in sides:
@@ -177,6 +226,7 @@ def _of_pairs(
     silent = predicted.nothing & ~claims & read_in_full
     levels_equal = np.array([pair[0] == pair[1] for pair in zip(predicted.levels, target.levels, strict=True)], bool)
     equal = (predicted.added == target.added) & (predicted.missing == target.missing) & levels_equal & read_in_full
+    equal &= (predicted.worse == target.worse) & (predicted.better == target.better)
     opposite = (predicted.added & target.missing) | (predicted.missing & target.added)
     agreeing = (predicted.added & target.added) | (predicted.missing & target.missing)
     rest: dict[str, NDArray[Any]] = {
@@ -184,7 +234,7 @@ def _of_pairs(
         "changed": changed,
         "omitted": changed & ~claims,
         "unchanged": ~changed,
-        "false_change": ~changed & ~silent,
+        "false_change": ~changed & ~silent & ~predicted.abstains,
         "detected": np.where(changed, claims, silent),
         "opposite": np.bitwise_count(opposite),
         "agreeing": np.bitwise_count(agreeing),
@@ -195,14 +245,22 @@ def _of_pairs(
     return scalars | {name: counts.astype(float) for name, counts in rest.items()}, by_finding
 
 
-def tally(answers: Sequence[str], references: Sequence[str], same_state: Sequence[bool] | None = None) -> Counts:
+def tally(
+    answers: Sequence[str],
+    references: Sequence[str],
+    same_state: Sequence[bool] | None = None,
+    questions: Sequence[str] | None = None,
+) -> Counts:
     """Counts per answer; each different pair is read once. `measures` turns their sums into metrics.
 
-    same_state: pairs of films of one state of the patient under two acquisitions.
+    same_state: pairs of films of one state of the patient under two acquisitions. questions: what was asked, where
+    answers are free; None reads them all as sentences of the template.
     """
-    index: dict[tuple[str, str], int] = {}
-    row = np.array([index.setdefault(pair, len(index)) for pair in zip(answers, references, strict=True)], np.intp)
-    scalars, by_finding = _of_pairs([answer for answer, _ in index], [reference for _, reference in index])
+    index: dict[tuple[str, ...], int] = {}
+    columns = (answers, references) if questions is None else (answers, references, questions)
+    row = np.array([index.setdefault(pair, len(index)) for pair in zip(*columns, strict=True)], np.intp)
+    asked = None if questions is None else [pair[2] for pair in index]
+    scalars, by_finding = _of_pairs([pair[0] for pair in index], [pair[1] for pair in index], asked)
     counts: dict[str, NDArray[Any]] = {name: scalars[name][row] for name in SCALARS}
     counts["cases"] = np.ones(len(row))
     for name, array in by_finding.items():
@@ -291,4 +349,16 @@ def change_scores(
 def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:
     """(answers that come with a `change` field, those whose field differs in meaning from the text)."""
     present = [prediction for prediction in predictions if prediction.change is not None]
-    return len(present), sum(prediction.change != read(prediction.answer).change for prediction in present)
+    free = questions_of(predictions) is not None
+    differing = (
+        one.change is not None and one.change.items != read(one.answer, one.question if free else None).change.items
+        for one in present
+    )
+    return len(present), sum(differing)
+
+
+def questions_of(predictions: Sequence[Prediction]) -> list[str] | None:
+    """What was asked of each, where any answers freely; None where all answers are of the template."""
+    if all(of_template(prediction.answer) for prediction in predictions):
+        return None
+    return [prediction.question for prediction in predictions]

@@ -12,24 +12,49 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from intervalchange.answers import Answer, Course
 from intervalchange.evaluation.metrics.change import read, says_nothing_changed
 from intervalchange.evaluation.metrics.statistics import Array, Counts, Measure, ratio
+from intervalchange.grammar import Reading
 from intervalchange.records import Change, LevelChange
 
 
-def agreement_tally(name: str, given: Sequence[str], other: Sequence[str], mirrored: bool = False) -> Counts:
-    """Do two answers to one pair say the same? mirrored: is one the other read backwards in time?"""
+def _readings(answers: Sequence[str], questions: Sequence[str] | None) -> list[Reading | Answer]:
+    """Each answer read; questions: what was asked, where answers are free."""
+    return [read(answer) for answer in answers] if questions is None else list(map(read, answers, questions))
+
+
+def moves(change: Change) -> frozenset[tuple[str, ...]]:
+    """What has changed, each as an item: findings that came, went, or are on both films and differ."""
+    if not isinstance(change, Course):
+        return change.items
+    return change.items | {item for item in change.courses if item[0] in ("worse", "better")}
+
+
+def agreement_tally(
+    name: str,
+    given: Sequence[str],
+    other: Sequence[str],
+    mirrored: bool = False,
+    questions: Sequence[str] | None = None,
+) -> Counts:
+    """Do two answers to one pair say the same? mirrored: is one the other read backwards in time?
+
+    questions: what was asked, where answers are free.
+    """
     asked, kept, items, shared = (np.zeros(len(given)) for _ in range(4))
-    for row, readings in enumerate(zip(map(read, given), map(read, other), strict=True)):
+    pairs = zip(_readings(given, questions), _readings(other, questions), strict=True)
+    for row, readings in enumerate(pairs):
         if all(map(says_nothing_changed, readings)):
             continue
         first, second = (reading.change for reading in readings)
         if mirrored:
             second = second.reverse()
         asked[row] = 1
-        kept[row] = not any(reading.unread for reading in readings) and first == second
-        items[row] = len(first.items) + len(second.items)
-        shared[row] = 2 * len(first.items & second.items)
+        ours, theirs = moves(first), moves(second)
+        kept[row] = not any(reading.unread for reading in readings) and ours == theirs
+        items[row] = len(ours) + len(theirs)
+        shared[row] = 2 * len(ours & theirs)
     return {f"{name}_asked": asked, f"{name}_kept": kept, f"{name}_items": items, f"{name}_shared": shared}
 
 
@@ -45,9 +70,9 @@ def agreement_measures(name: str) -> Measure:
     return measures
 
 
-def swap_tally(given: Sequence[str], swapped: Sequence[str]) -> Counts:
+def swap_tally(given: Sequence[str], swapped: Sequence[str], questions: Sequence[str] | None = None) -> Counts:
     """Over pairs where either direction predicts a change: is one answer the other read backwards in time?"""
-    return agreement_tally("swap", given, swapped, mirrored=True)
+    return agreement_tally("swap", given, swapped, mirrored=True, questions=questions)
 
 
 def swap_measures(sums: Counts) -> dict[str, Array]:
@@ -55,11 +80,11 @@ def swap_measures(sums: Counts) -> dict[str, Array]:
     return dict(agreement_measures("swap")(sums))
 
 
-def still_tally(answers: Sequence[str]) -> Counts:
+def still_tally(answers: Sequence[str], questions: Sequence[str] | None = None) -> Counts:
     """One film shown as both prior and current: is the answer, in words, that nothing has changed?"""
     return {
         "still_asked": np.ones(len(answers)),
-        "still_kept": np.array([says_nothing_changed(read(answer)) for answer in answers], float),
+        "still_kept": np.array([says_nothing_changed(reading) for reading in _readings(answers, questions)], float),
     }
 
 

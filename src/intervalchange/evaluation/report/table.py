@@ -43,6 +43,20 @@ TEXT = (
     ("CIDEr-D", "text.cider_d"),
     ("IDF of CIDEr-D", "text.idf"),
 )
+COURSES = (
+    ("progression: macro F1 over the courses", "progression.macro.f1"),
+    ("  accuracy over findings", "progression.accuracy"),
+    ("  direction errors", "progression.direction_error.rate"),
+    ("  new", "progression.added.f1"),
+    ("  resolved", "progression.missing.f1"),
+    ("  worse", "progression.worse.f1"),
+    ("  better", "progression.better.f1"),
+    ("  stable", "progression.stable.f1"),
+    ("  findings with a course", "progression.count"),
+    ("hedged answers", "answers.hedge.rate"),
+    ("refusals", "answers.abstention.rate"),
+    ("answers read in full", "answers.read.rate"),
+)
 FLOOR_NAMES = {
     "constant": "best constant answer",
     "question_only": "question only",
@@ -56,6 +70,10 @@ CONSISTENCY = (
     ("swap: F1 between directions", "consistency.swap.items.f1"),
     ("current shown twice: nothing changed", "consistency.identity.rate"),
     ("prior shown twice: nothing changed", "consistency.prior_twice.rate"),
+    ("ideal: consistent, and looks", "consistency.use.ideal.rate"),
+    ("fragile: looks, not consistent", "consistency.use.fragile.rate"),
+    ("dangerous: consistent without looking", "consistency.use.dangerous.rate"),
+    ("worst: neither", "consistency.use.worst.rate"),
 )
 CALIBRATION = (
     ("answer: calibration error", "calibration.answer.ece"),
@@ -137,9 +155,14 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         ("the answers less question only: change F1", "floors.question_only.margin.change.findings.micro.f1"),
         ("question only beaten", "floors.question_only.beaten"),
     ]
+    course_floors = [
+        (f"progression macro F1: {label}", f"floors.{floor}.progression.macro.f1")
+        for floor, label in FLOOR_NAMES.items()
+    ]
     blocks = [
         block("scored", "Scored", ABOUT),
         block("change", "Change (95% intervals by patient)", HEADLINE),
+        block("courses", "Free answers: the course of each finding", [*COURSES, *course_floors], needed=False),
         block("floors", "Floors: answers that have not looked", floors),
         block("text", "Text (hardly notices an inverted direction)", TEXT),
         block("clinical", "Clinical metrics of reports", CLINICAL, needed=False),

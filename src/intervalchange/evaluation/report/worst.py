@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
-from intervalchange.evaluation.metrics.change import read
+from intervalchange.evaluation.metrics.change import read_any
 from intervalchange.records import Change, Prediction
 
 
@@ -55,8 +55,8 @@ class Mistakes:
 
 def mistakes(answer: str, reference: str) -> Mistakes:
     """Compare an answer with its reference by meaning."""
-    reading = read(answer)
-    predicted, target = reading.change, read(reference).change
+    reading = read_any(answer)
+    predicted, target = reading.change, read_any(reference).change
     opposite = (predicted.added & target.missing) | (predicted.missing & target.added)
     return Mistakes(
         tuple(

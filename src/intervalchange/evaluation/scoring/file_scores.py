@@ -55,6 +55,9 @@ class FileScores:
     counts: Counts = field(default_factory=dict, repr=False)
     """Theirs too, for comparing files."""
 
+    free: bool = False
+    """Whether answers are read as free answers: not all are sentences of the template."""
+
     @property
     def answers(self) -> list[str]:
         """Of the difference cases."""

@@ -9,6 +9,7 @@ from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics import change, kinds, statistics, text
 from intervalchange.evaluation.metrics.statistics import Array, Counts
 from intervalchange.evaluation.scoring import floors
+from intervalchange.evaluation.scoring.course_scores import score_floor_courses
 from intervalchange.evaluation.scoring.file_scores import (
     CHANGE_F1,
     CONTROLS,
@@ -80,14 +81,20 @@ def _score_floor(
     if difference and frequency is not None:
         predicted = [answers[case.case_id] for case in difference]
         references = [case.reference for case in difference]
+        free = scores.free or not all(map(change.of_template, predicted))
+        questions = [case.question for case in difference] if free else None
         counts = {
-            **change.without_findings(change.tally(predicted, references)),
+            **change.without_findings(change.tally(predicted, references, None, questions)),
             **text.tally(predicted, references, frequency),
         }
         patients = [case.patient_id for case in difference]
         # Tags are those of the answerer's cases, not of the floor's.
         same_state = ("change.false_change.same_state.rate",)
         scores.measure(f"floors.{name}.", counts, patients, measure_difference, settings, without=same_state)
+        if scores.free:
+            score_floor_courses(
+                scores, f"floors.{name}.", predicted, references, [case.question for case in difference]
+            )
         if len(set(predicted)) == 1:
             scores.metrics[f"floors.{name}.answer"] = predicted[0]
     else:
@@ -111,7 +118,9 @@ def _score_margin(scores: FileScores, floor: Mapping[str, str], settings: Settin
         return
     ours = {name: array[rows] for name, array in change.without_findings(scores.counts).items()}
     answers = [floor[scores.predictions[row].case_id] for row in rows]
-    theirs = change.without_findings(change.tally(answers, [scores.references[row] for row in rows]))
+    questions = [scores.predictions[row].question for row in rows] if scores.free else None
+    references = [scores.references[row] for row in rows]
+    theirs = change.without_findings(change.tally(answers, references, None, questions))
     margin = statistics.paired_differences(
         theirs,
         {name: ours[name] for name in theirs},

@@ -13,7 +13,7 @@ import numpy as np
 
 from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.evaluation.answers.reference_table import ReferenceCase
-from intervalchange.evaluation.metrics.change import read
+from intervalchange.evaluation.metrics.change import read_any
 from intervalchange.evaluation.scoring.file_scores import NOT_RUN
 
 
@@ -25,14 +25,14 @@ def best_constant(counts: Mapping[str, int]) -> str:
     findings: Counter[tuple[str, ...]] = Counter()
     pooled: Counter[tuple[str, ...]] = Counter()
     for answer, count in counts.items():
-        for item in read(answer).change.items:
+        for item in read_any(answer).change.items:
             pooled[item] += count
             if item[0] != "level":
                 findings[item] += count
     cases = sum(counts.values())
 
     def f1(answer: str, items: Counter[tuple[str, ...]]) -> float:
-        reading = read(answer)
+        reading = read_any(answer)
         named = [item for item in reading.change.items if item[0] != "level" or items is pooled]
         predicted_and_reference = cases * (len(named) + len(reading.unread)) + items.total()
         return 2 * sum(items[item] for item in named) / predicted_and_reference if predicted_and_reference else 0.0

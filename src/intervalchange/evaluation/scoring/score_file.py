@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics import calibration, change, confounders, consistency, kinds, statistics, text
 from intervalchange.evaluation.metrics.statistics import Array, Counts
+from intervalchange.evaluation.scoring.course_scores import score_courses, score_use
 from intervalchange.evaluation.scoring.file_scores import (
     NOT_RUN,
     PAIRED,
@@ -62,7 +63,7 @@ def score_predictions(
     score_floors(scores, provenance, asked, cases.by_condition, frequency, settings)
     if frequency is not None:
         _withhold_undefined(scores, frequency)
-    _score_consistency(scores, cases.by_condition, settings)
+    _score_consistency(scores, cases.by_condition, cases.references, settings)
     return scores
 
 
@@ -102,7 +103,7 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
     unreadable = {
         case.case_id
         for case in predictions
-        if case.kind == "difference" and case.case_id in references and not change.readable(references[case.case_id])
+        if case.kind == "difference" and case.case_id in references and not _readable(references[case.case_id])
     }
     return _Cases(
         by_condition,
@@ -113,6 +114,10 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
         without_reference=len(answers) - len(given),
         unreadable=len(unreadable),
     )
+
+
+def _readable(reference: str) -> bool:
+    return change.readable(reference, None if change.of_template(reference) else "")
 
 
 def _score_head(scores: FileScores, provenance: Provenance | None, cases: _Cases) -> None:
@@ -157,8 +162,9 @@ def _score_difference(
 ) -> None:
     scores.predictions, scores.references = predictions, references
     same_state = ["same_state" in prediction.tags for prediction in predictions]
+    questions = change.questions_of(predictions)
     counts = {
-        **change.tally(scores.answers, references, same_state),
+        **change.tally(scores.answers, references, same_state, questions),
         **text.tally(scores.answers, references, frequency),
     }
     scores.counts = counts
@@ -173,6 +179,8 @@ def _score_difference(
     if differing:
         scores.notes.append(f"{differing} of {present} `change` fields say something else than the answer; text scored")
     scores.metrics["text.idf"] = str(frequency)
+    if questions is not None:
+        score_courses(scores, questions, settings)
     _score_answer_confidence(scores, settings)
     _score_finding_confidence(scores, settings)
     scores.metrics |= calibration.selective_metrics(predictions, counts, settings.replicates, settings.seed)
@@ -249,18 +257,26 @@ def _score_kinds(
 
 
 def _score_consistency(
-    scores: FileScores, by_condition: Mapping[str, Mapping[str, Prediction]], settings: Settings
+    scores: FileScores,
+    by_condition: Mapping[str, Mapping[str, Prediction]],
+    references: Mapping[str, str],
+    settings: Settings,
 ) -> None:
     """Over difference questions: exchanged films against the films as they are, and one film shown twice."""
     shown = {
         condition: {case_id: case for case_id, case in cases.items() if case.kind == "difference"}
         for condition, cases in by_condition.items()
     }
+    free = any(change.questions_of(list(cases.values())) is not None for cases in shown.values())
     given, swapped = shown.get("given", {}), shown.get("swap", {})
+
+    def questions(case_ids: Iterable[str], of: Mapping[str, Prediction] = given) -> list[str] | None:
+        return [of[case_id].question for case_id in case_ids] if free else None
+
     both = [case_id for case_id in swapped if case_id in given]
     if both:
         counts = consistency.swap_tally(
-            [given[case_id].answer for case_id in both], [swapped[case_id].answer for case_id in both]
+            [given[case_id].answer for case_id in both], [swapped[case_id].answer for case_id in both], questions(both)
         )
         patients = [given[case_id].patient_id for case_id in both]
         scores.measure("consistency.", counts, patients, consistency.swap_measures, settings)
@@ -273,6 +289,9 @@ def _score_consistency(
         if not cases:
             scores.metrics[f"{prefix}rate"] = NOT_RUN
             continue
-        counts = consistency.still_tally([case.answer for case in cases])
+        counts = consistency.still_tally(
+            [case.answer for case in cases], [case.question for case in cases] if free else None
+        )
         scores.measure(prefix, counts, [case.patient_id for case in cases], consistency.still_measures, settings)
         scores.metrics[f"{prefix}count"] = len(cases)
+    score_use(scores, shown, references, settings, free)
