@@ -71,7 +71,6 @@ def rows_of(size: str) -> list[Row]:
         Row("without reconstruction", (ALIGN,), size),
         Row("ConVIRT", (ALIGN,), "convirt"),
         Row("GLoRIA", (ALIGN,), "gloria"),
-        Row("MGCA", (ALIGN,), "mgca"),
         Row(SCRATCH),
         Row(RANDOM),
     ]

@@ -221,7 +221,7 @@ class HubEncoder(nn.Module):
         """Weights of the hub or of a folder written by `save_pretrained`."""
         kind: Any = type(self.network)
         published, found = kind.from_pretrained(name, output_loading_info=True)
-        if self.greys and (lacking := [*found["missing_keys"], *found["mismatched_keys"]]):
+        if self._published and (lacking := [*found["missing_keys"], *found["mismatched_keys"]]):
             raise ConfigError(
                 f"these are not the weights of this encoder: {lacking[0]!r} is missing or of another shape.",
                 where=name,

@@ -40,6 +40,7 @@ LINKS = {
     "change": "Change",
     "floors": "Floors",
     "findings": "Findings",
+    "courses": "Courses",
     "confidence": "Confidence",
     "confounders": "Confounders",
     "consistency": "Consistency",

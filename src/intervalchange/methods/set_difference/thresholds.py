@@ -10,8 +10,8 @@ import torch
 
 from intervalchange.methods.set_difference.deciding import PairProbabilities, Thresholds
 
-GRID = np.linspace(0.05, 0.95, 37)
-"""Thresholds that are tried."""
+GRID = np.linspace(0.05, 0.95, 37, dtype=np.float32)
+"""Thresholds that are tried, as they are stored: rounded later, one half would lose what lies exactly on it."""
 
 SHARE_OF_SETS = 0.7
 """Of the bound on false changes, what added and missing may use; levels may use what these leave."""
