@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -150,8 +151,17 @@ def released(name: str) -> Tensors:
 
 
 def write(name: str, folder: Path) -> Path:
-    """A look-alike under its published name, in the form it is published in."""
-    path = folder / FILES[name]
+    """A look-alike under its published name, in the form it is published in. No package that is made up stays."""
+    there = set(sys.modules)
+    try:
+        return _written(name, folder / FILES[name])
+    finally:
+        for module in set(sys.modules) - there:
+            if sys.modules[module].__spec__ is None:
+                del sys.modules[module]
+
+
+def _written(name: str, path: Path) -> Path:
     if name == "rad_dino":
         torch.manual_seed(5)
         sizes = {
@@ -163,7 +173,9 @@ def write(name: str, folder: Path) -> Path:
         }
         Dinov2Model(Dinov2Config(**sizes)).save_pretrained(path)
     elif name == "torchxrayvision":
-        torch.save(as_module(released(name), "torchxrayvision.models"), path, _use_new_zipfile_serialization=False)
+        with warnings.catch_warnings():  # The source of a class that is made here is not found.
+            warnings.simplefilter("ignore")
+            torch.save(as_module(released(name), "torchxrayvision.models"), path, _use_new_zipfile_serialization=False)
     elif name == "gloria":
         settings = made_by("omegaconf.dictconfig", "DictConfig")()
         settings._content = {"model": {"vision": {"model_name": "resnet_50"}}}

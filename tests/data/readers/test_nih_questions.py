@@ -76,10 +76,10 @@ def test_a_film_is_asked_the_same_each_time_and_nothing_of_level_or_type() -> No
 
 def test_the_option_adds_to_what_is_read_without_it(tmp_path: Path) -> None:
     root, _ = write_with_truth(tmp_path / "cohort", "nih", "3:1:1", 4, 9, 64)
-    plain, more = read_source("nih", root), read_source("nih", root, questions="all")
+    plain, more = read_source("nih", root), read_source("nih", root, asked="all")
     assert [case for case in more.cases if case.kind in ("abnormality", "difference")] == plain.cases
     kinds = Counter(case.kind for case in more.cases)
     assert kinds["view"] == kinds["presence"] == kinds["abnormality"] > 0
     assert len({case.case_id for case in more.cases}) == len(more.cases)
     with pytest.raises(ConfigError, match="few, all"):
-        read_source("nih", root, questions="some")
+        read_source("nih", root, asked="some")

@@ -78,15 +78,15 @@ _BY_NAME |= {"infiltrate": "infiltration", "no finding": NO_FINDING}
 
 
 def read(
-    root: Path, images: Path | None = None, tables_only: bool = False, questions: str = "few", changes: str = "all"
+    root: Path, images: Path | None = None, tables_only: bool = False, asked: str = "few", changes: str = "all"
 ) -> Source:
     """Read the tables, and the names of the films on disk unless tables_only. Boxes are in the frame of 1024 pixels.
 
-    images: folder that holds the films, or `images/` or `images_0NN/`, if not ROOT. questions: `few` (abnormality and
+    images: folder that holds the films, or `images/` or `images_0NN/`, if not ROOT. asked: `few` (abnormality and
     difference) or `all` (also presence, view, location). changes: `all` findings that the labels call changed, or only
     those whose labels are `lasting`.
     """
-    _check_choice("questions", questions, ("few", "all"))
+    _check_choice("asked", asked, ("few", "all"))
     _check_choice("changes", changes, ("all", "lasting"))
     notes: Counter[str] = Counter()
     root = data_folder(root, tuple(TABLES), notes, WHERE)
@@ -103,7 +103,7 @@ def read(
         split = _split(films, split_of_film, notes)
         own = _patient_cases(patient, films, split, notes)
         cases += own if changes == "all" else _lasting(own, notes)
-        if questions == "all":
+        if asked == "all":
             cases += [case for film in films for case in film_questions(film, patient, split, FRAME)]
     if not cases:
         raise SourceError("no film could be used.", where=path, remedy=f"Noted: {dict(notes)}.")
