@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
             to_safetensors(tmp_path / name, tmp_path / "out.safetensors")
     assert not (tmp_path / "sprung").exists()
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_program_is_refused(tmp_path: Path) -> None:
+    """TorchScript is code: neither weights nor a module that can be stood in for."""
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        for name in ("data.pkl", "constants.pkl", "version"):
+            archive.writestr(f"model/{name}", b"3")
+    with pytest.raises(SourceError, match="plain tensors"):
+        to_safetensors(tmp_path / "model.pt", tmp_path / "out.safetensors")
 
 
 def test_what_is_checked_first(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 import toy
 
+from intervalchange.config import load_preset
 from intervalchange.data.batch import Batch
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.methods.real.answer import Real, RealConfig
@@ -211,6 +215,15 @@ def test_paper_size_is_the_published_one() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(191.2e6, rel=0.02)
 
 
+def test_an_encoder_that_saw_other_grey_levels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "config.json").write_text(json.dumps({"backbone": "conv", "greys": "half"}))
+    config = load_preset("real/answer", "tiny").model
+    with pytest.raises(ConfigError, match="greys 'half', not 'ranks'"):
+        Real(RealConfig(**config)).map_pretrained({}, tmp_path)
+    assert Real(RealConfig(**config, greys="half")).map_pretrained({}, tmp_path) == {}
+
+
 def test_tiny_preset_is_tiny() -> None:
     assert sum(parameter.numel() for parameter in meta_model("real/answer", "tiny").parameters()) < 1e6
 
@@ -218,7 +231,6 @@ def test_tiny_preset_is_tiny() -> None:
 @pytest.mark.slow
 def test_paper_size_takes_a_step() -> None:
     from intervalchange.blocks.tokenizer import template_tokenizer
-    from intervalchange.config import load_preset
 
     config = RealConfig(**load_preset("real/answer", "paper").model)
     model = Real(config, tokenizer=template_tokenizer())

@@ -9,6 +9,7 @@ it (`STAND_INS`). No module is imported for a pickle and none of its code runs; 
 import pickle
 import sys
 import tarfile
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -98,12 +99,20 @@ class Restricted:
         return Unpickler(file, **options).load()
 
 
+def _holds_a_program(path: str) -> bool:
+    """Whether it is a TorchScript archive, which torch would hand to its compiler."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
+
+
 def opened(path: str) -> object:
     """What a checkpoint holds; weights-only where that is enough."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        if tarfile.is_tarfile(path):
+        if tarfile.is_tarfile(path) or _holds_a_program(path):
             raise
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=Restricted())
 

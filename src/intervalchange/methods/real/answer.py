@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -41,7 +42,7 @@ from transformers import PreTrainedTokenizerBase
 
 from intervalchange.blocks.attribution import activation_attribution
 from intervalchange.blocks.decoders import AnswerDecoder
-from intervalchange.blocks.encoder_weights import load_encoder
+from intervalchange.blocks.encoder_weights import check_greys, load_encoder
 from intervalchange.blocks.encoders import Encoder
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.projection import QueryProjection
@@ -185,10 +186,16 @@ class Real(Answerer):
     def load_pretrained(self) -> None:
         """The backbones that the configuration names, into a model that is about to be trained."""
         if self.config.backbone_weights:
+            check_greys(self.config.backbone_weights, self.config.greys)
             for encoder in (self.film_encoder, *([self.residual_encoder] if self.config.residual else [])):
                 load_encoder(encoder, self.config.backbone_weights)
         if self.config.decoder_weights:
             self.decoder.load_pretrained(self.config.decoder_weights)
+
+    def map_pretrained(self, tensors: Mapping[str, Tensor], run: Path) -> Mapping[str, Tensor]:
+        """As they are; an encoder that has seen films scaled in another way is refused."""
+        check_greys(run, self.config.greys)
+        return super().map_pretrained(tensors, run)
 
     def rate_factors(self) -> dict[str, float]:
         rates = dict.fromkeys(("film_encoder.", "residual_encoder."), self.config.encoder_rate)
