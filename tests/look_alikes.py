@@ -6,9 +6,6 @@ so that a wrong name, order or normalisation in the package cannot pass its own 
 
 from __future__ import annotations
 
-import sys
-import types
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -151,17 +148,8 @@ def released(name: str) -> Tensors:
 
 
 def write(name: str, folder: Path) -> Path:
-    """A look-alike under its published name, in the form it is published in. No package that is made up stays."""
-    there = set(sys.modules)
-    try:
-        return _written(name, folder / FILES[name])
-    finally:
-        for module in set(sys.modules) - there:
-            if sys.modules[module].__spec__ is None:
-                del sys.modules[module]
-
-
-def _written(name: str, path: Path) -> Path:
+    """A look-alike under its published name, in the form that can be read: plain tensors, no object of a library."""
+    path = folder / FILES[name]
     if name == "rad_dino":
         torch.manual_seed(5)
         sizes = {
@@ -172,46 +160,14 @@ def _written(name: str, path: Path) -> Path:
             "patch_size": 14,
         }
         Dinov2Model(Dinov2Config(**sizes)).save_pretrained(path)
-    elif name == "torchxrayvision":
-        with warnings.catch_warnings():  # The source of a class that is made here is not found.
-            warnings.simplefilter("ignore")
-            torch.save(as_module(released(name), "torchxrayvision.models"), path, _use_new_zipfile_serialization=False)
     elif name == "gloria":
-        settings = made_by("omegaconf.dictconfig", "DictConfig")()
-        settings._content = {"model": {"vision": {"model_name": "resnet_50"}}}
-        torch.save({"hyper_parameters": settings, "state_dict": released(name), "epoch": 1}, path)
+        torch.save({"state_dict": released(name), "epoch": 1}, path)
     elif name in ("mgca", "chexnet"):
         state = {"state": {0: {"exp_avg": torch.ones(2)}}}
         torch.save({"epoch": 3, "state_dict": released(name), "optimizer": state, "optimizer_states": [state]}, path)
     else:
         torch.save(released(name), path)
     return path
-
-
-def made_by(module: str, kind: str, base: type = object) -> type:
-    """A class that pickles as one of another package, which need not be installed."""
-    for part in (module.split(".")[0], module):
-        sys.modules.setdefault(part, types.ModuleType(part))
-    made = getattr(sys.modules[module], kind, None) or type(kind, (base,), {"__module__": module})
-    setattr(sys.modules[module], kind, made)
-    return made
-
-
-def as_module(tensors: Tensors, module: str) -> nn.Module:
-    """Tensors as a module of modules, of a class of another package."""
-    root = made_by(module, "DenseNet", nn.Module)()
-    for name, tensor in tensors.items():
-        *path, last = name.split(".")
-        node = root
-        for part in path:
-            if part not in node._modules:
-                node.add_module(part, nn.Sequential())
-            node = node._modules[part]
-        if tensor.dtype.is_floating_point and not last.startswith(("running", "op_")):
-            node.register_parameter(last, nn.Parameter(tensor))
-        else:
-            node.register_buffer(last, tensor)
-    return root
 
 
 # --- what the networks compute -------------------------------------------------------------------------------------

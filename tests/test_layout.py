@@ -118,11 +118,8 @@ def test_evaluation_reads_files_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_unsafe_or_broken_import(path: Path) -> None:
-    unsafe = {"torchvision", "timm", "pickle", "dill", "joblib"}
-    # The one place that opens pickles of others: in a process of its own, by an unpickler that finds no code to run.
-    if path == PACKAGE / "data" / "checkpoint_process.py":
-        unsafe.remove("pickle")
-    assert not {name.split(".")[0] for name in imports(path)} & unsafe, path
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {"torchvision", "timm", "pickle", "dill", "joblib"}, path
 
 
 def test_foundation_needs_no_torch() -> None:

@@ -267,7 +267,7 @@ def test_the_pages_facts_are_the_tables() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_files_as_they_are_published(name: str, files: dict[str, Path], tmp_path: Path) -> None:
-    """State dicts, Lightning checkpoints with OmegaConf in them, a whole module pickled by an old torch."""
+    """State dicts, and the dicts of Lightning checkpoints."""
     path = look_alikes.write(name, tmp_path)
     tensors = load_file(to_safetensors(path, tmp_path / "w.safetensors"))
     assert {key.removeprefix("state_dict.") for key in tensors} >= look_alikes.released(name).keys()

@@ -1,8 +1,7 @@
 """Foreign weights (.pth, .pt, .bin, .ckpt) -> safetensors, which is all that the package itself loads.
 
-A pickle can run code when it is opened. It is therefore opened weights-only, or where it holds whole modules by an
-unpickler that finds no code to run (`checkpoint_process.py`), and in a process of its own that gets nothing but the
-two paths.
+A pickle can run code when it is opened. It is therefore opened weights-only, never otherwise, and in a process of its
+own that gets nothing but the two paths.
 """
 
 from __future__ import annotations
