@@ -137,7 +137,8 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, films: Tensor) -> list[Tensor]:
         """(n, 1, h, w) -> maps of `SHAPE`, fine to coarse."""
-        features = F.relu6(self.stem.normalised(films.contiguous(memory_format=torch.channels_last), self.stem_norm))
+        # Only here: a film has one channel, and one channel last is no order at all.
+        features = F.relu6(self.stem.normalised(films, self.stem_norm)).contiguous(memory_format=torch.channels_last)
         levels: list[Tensor] = []
         for block, stride in zip(self.blocks, self._strides, strict=True):
             if stride == 2:

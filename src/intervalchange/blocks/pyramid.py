@@ -56,7 +56,8 @@ class FeaturePyramid(nn.Module):
     def levels(self, films: Tensor) -> list[Tensor]:
         """(n, 1, h, w) -> the map of each stage, fine to coarse: (n, widths[i], h / s, w / s), s = 4, 8, 16, 32."""
         levels = []
-        features = F.relu(self.stem(films.contiguous(memory_format=torch.channels_last)))
+        # Only here: a film has one channel, and one channel last is no order at all.
+        features = F.relu(self.stem(films)).contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             features = stage(features)
             levels.append(features)
@@ -90,10 +91,19 @@ class LitePyramid(nn.Module):
         self.norm = nn.GroupNorm(8, width)
         self.out = StridedResidualBlock(width, width)
 
+    def levels(self, films: Tensor) -> list[Tensor]:
+        """(n, 1, h, w) -> the maps of `SHAPE`, fine to coarse."""
+        levels: list[Tensor] = self.network(films)
+        return levels
+
+    def merged(self, levels: list[Tensor]) -> Tensor:
+        """The top-down path over what `levels` gave: (n, width, h / 8, w / 8)."""
+        merged: Tensor = self.out(self.norm(top_down(self.lateral, levels)))
+        return merged
+
     def forward(self, films: Tensor) -> Tensor:
         """(n, 1, h, w) -> (n, width, h / 8, w / 8)."""
-        merged: Tensor = self.out(self.norm(top_down(self.lateral, self.network(films))))
-        return merged
+        return self.merged(self.levels(films))
 
 
 def top_down(lateral: nn.ModuleList, levels: list[Tensor]) -> Tensor:

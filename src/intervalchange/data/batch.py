@@ -28,6 +28,8 @@ TENSORS = (
     "features_current",
     "features_prior",
     "masks_current",
+    "finding_rates",
+    "change_rates",
 )
 
 
@@ -73,6 +75,12 @@ class Batch(ModelOutput):
     features_current: torch.Tensor | None = None
     """(b, r, c) float32: stored regions in place of films (`data/region_store.py`)."""
     features_prior: torch.Tensor | None = None
+    finding_rates: torch.Tensor | None = None
+    """(b, f) float32 in (0, 1): how frequent each finding is among the training films of the case's source, NaN where
+    none of them says. Only for methods that learn from sources of several kinds of patients."""
+    change_rates: torch.Tensor | None = None
+    """(b, f) float32: how often a finding is on the one film of a training pair of that source and not on the other,
+    in one direction."""
     tags: list[tuple[str, ...]] | None = None
     regions: list[dict[str, tuple[Region, ...]]] | None = None
     """Per case: "current" and "prior" -> regions, boxes in pixels of these (h, w)."""

@@ -176,12 +176,14 @@ class PairDataset(FilmReader):
         share: float = 1.0,
         supervision: Collection[str] | None = None,
         lone_films: bool = False,
+        rates: bool = False,
         greys: Greys = "ranks",
     ) -> None:
         """kinds: None for all. limit: at most so many cases, spread evenly over the split.
 
         answered: leave out the cases whose answer is unknown. share: of the patients (`share_of_patients`).
-        supervision: the kinds that items carry, as `Method.supervision` names them; None for all.
+        supervision: the kinds that items carry, as `Method.supervision` names them; None for all. rates: items carry
+        how frequent findings and their changes are here.
         """
         super().__init__(prepared, pixels, augment, seed, supervision=supervision, greys=greys)
         rows = prepared.case_rows(split, kinds, answered)
@@ -201,11 +203,24 @@ class PairDataset(FilmReader):
         self._studies = {name: chosen[name].to_numpy(np.int64) for name in ("current", "prior")}
         self._lone = self._films_alone(split, share) if lone_films else np.empty(0, np.int64)
         self._append_lone_films()
+        self._rates = self._frequencies() if rates else {}
 
     @property
     def answered_count(self) -> int:
         """Cases, without the lone films behind them."""
         return len(self) - len(self._lone)
+
+    def _frequencies(self) -> dict[str, np.ndarray]:
+        """finding_rates and change_rates of `Batch`, (f,) each: one more film with and one more without are counted, so
+        that neither is 0 or 1."""
+        current, prior = (self._studies[name][: self.answered_count] for name in ("current", "prior"))
+        pairs = prior >= 0
+        now, then = self._findings[current[pairs]], self._findings[prior[pairs]]
+        shown = np.unique(np.concatenate([*self._studies.values()]))
+        return {
+            "finding_rates": _rate(self._findings[shown[shown >= 0]]),
+            "change_rates": _rate(np.concatenate([now * (1 - then), then * (1 - now)])),
+        }
 
     def _films_alone(self, split: str, share: float) -> np.ndarray:
         """Rows of the studies table: the films of the split that none of the chosen cases shows."""
@@ -238,7 +253,7 @@ class PairDataset(FilmReader):
         names = ["current", "prior"][: len(studies)]
         item: dict[str, Any] = {name: values[index] for name, values in self._text.items()}
         item |= {"tags": self._tags[index], "has_prior": len(names) == 2}
-        item |= self._fields(item["case_id"], names, studies)
+        item |= self._fields(item["case_id"], names, studies) | self._rates
         if len(names) == 1:
             item["prior"] = np.zeros_like(item["current"])
             if "report_current" in item:
@@ -324,6 +339,13 @@ class FilmDataset(FilmReader):
         study, name = int(self.studies[index]), self.study_ids[index]
         item = {"case_id": name, "patient_id": self.patient_ids[index], "kind": "film", "has_prior": False}
         return item | self._fields(name, ["current"], [study])
+
+
+def _rate(labels: np.ndarray) -> np.ndarray:
+    """(n, f) 1, 0, NaN unknown -> (f,) float32 share of ones, NaN where all are unknown."""
+    known = (~np.isnan(labels)).sum(axis=0)
+    rate = (np.nansum(labels, axis=0) + 1) / (known + 2)
+    return np.where(known > 0, rate, np.nan).astype(np.float32)
 
 
 def _films_of(prepared: Prepared, split: str) -> np.ndarray:

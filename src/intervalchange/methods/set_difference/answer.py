@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intervalchange import grammar
+from intervalchange.blocks.efficientnet_lite import SHAPE
 from intervalchange.blocks.encoder_weights import imagenet_tensors
 from intervalchange.blocks.processes import average_over_processes
 from intervalchange.blocks.pyramid import FeaturePyramid, LitePyramid
@@ -79,6 +80,12 @@ class SetDifferenceConfig(MethodConfig):
     pair_weight: float = 1.0
     strangers_weight: float = 0.0
     """Weight of the branch on the pair for the films of a batch paired anew at random: other changes, same encoding."""
+    whole_film: bool = False
+    """Presence and change are also read from the mean of the coarsest map of the trunk, beside the maps: what shows on
+    the film as a whole (emphysema, a pneumothorax with its drain). The maps alone then no longer account for all."""
+    even_rates: bool = False
+    """Learn as if each finding and each of its changes were as frequent in every source: what is predicted is then
+    evidence, not which source a film resembles (logit adjustment, Menon et al., ICLR 2021, eq. 10)."""
     lone_films: bool = False
     """Learn from the films that no training case shows as well (`PairDataset`): patients who came once."""
     max_false_change: float = 0.04
@@ -121,6 +128,10 @@ class SetDifference(Method):
         self.level_cuts = nn.Parameter(torch.empty(findings, len(CUTS)))
         self.opacity = nn.Conv2d(config.width, 1, 1)
         self.pair = PairBranch(config.width, findings) if config.pair else None
+        if config.whole_film:
+            coarsest = config.widths[-1] if config.trunk == "residual" else SHAPE[-1][0]
+            self.whole = nn.Linear(coarsest, findings)
+            self.whole_pair = nn.Linear(2 * coarsest, findings) if config.pair else None
         self.register_buffer("change_threshold", torch.full((findings,), 0.5))
         self.register_buffer("finding_threshold", torch.full((findings,), 0.5))
         self.register_buffer("level_threshold", torch.tensor(0.5))
@@ -139,19 +150,31 @@ class SetDifference(Method):
 
     @classmethod
     def dataset(cls, config: Any, prepared: Prepared, split: str, kinds: Any = None, **options: Any) -> Any:
-        """As for every method; in training with `lone_films` where they are asked for."""
-        if config.lone_films and split == "train":
-            options["lone_films"] = True
+        """As for every method; in training with lone films and rates where they are asked for."""
+        if split == "train":
+            options |= {"lone_films": config.lone_films, "rates": config.even_rates}
         return super().dataset(config, prepared, split, kinds, **options)
 
     # --- encoding -------------------------------------------------------------------------------------------------
 
     def encode_films(self, films: Tensor) -> FilmEncoding:
         """Standardised films (n, 1, h, w) -> what each shows."""
-        features = self.encoder(films)
+        levels = self.encoder.levels(films)
+        features, whole = self.encoder.merged(levels), levels[-1].mean(dim=(2, 3))
         maps = self.maps(features)
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
-        return FilmEncoding(features, maps, self.pooling(maps), self.severity(pooled).float(), self.opacity(features))
+        findings = self.pooling(maps)
+        if self.config.whole_film:
+            findings = findings + self.whole(whole).float()
+        return FilmEncoding(features, whole, maps, findings, self.severity(pooled).float(), self.opacity(features))
+
+    def _added(self, first: FilmEncoding, second: FilmEncoding) -> tuple[Tensor, Tensor]:
+        """What is on `first` and not on `second`: logits of the maps (b, f, g, g) and of the pair (b, f)."""
+        assert self.pair is not None
+        maps, added = self.pair(first.features, second.features)
+        if self.config.whole_film:
+            added = added + self.whole_pair(torch.cat([first.whole, second.whole], dim=1)).float()
+        return maps, added
 
     def encode_pair(self, current: Tensor, prior: Tensor) -> tuple[FilmEncoding, FilmEncoding]:
         """Both films in one pass."""
@@ -176,11 +199,12 @@ class SetDifference(Method):
         ranks = torch.cat([batch["levels_current"], batch["levels_prior"].masked_fill(no_prior, float("nan"))])
         cuts = torch.tensor(CUTS, device=ranks.device)
         findings = torch.cat([current.findings, prior.findings])
+        odds, change_odds = self._odds(batch)
         severity, known = torch.cat([current.severity, prior.severity]), torch.cat([now, then])
         mean: dict[str, Any] = {"reduce_mean": average_over_processes}
         # `places` is the name of the term in log.jsonl.
         terms = {
-            "findings": masked_bce(findings, known, **mean),
+            "findings": masked_bce(findings + odds, known, **mean),
             "levels": cumulative_ordinal(severity, self.level_cuts, ranks, cuts, **mean),
             "opacity": _opacity_term(current, prior, batch),
             "places": _location_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
@@ -188,26 +212,42 @@ class SetDifference(Method):
         weights = {"findings": config.findings_weight, "levels": config.levels_weight}
         weights |= {"opacity": config.opacity_weight, "places": config.locations_weight}
         if self.pair is not None:
-            added_maps, added = self.pair(current.features, prior.features)
-            missing_maps, missing = self.pair(prior.features, current.features)
+            added_maps, added = self._added(current, prior)
+            missing_maps, missing = self._added(prior, current)
             is_added, is_missing = (now == 1) & (then == 0), (then == 1) & (now == 0)
             located = _location_term(batch, (added_maps, missing_maps), (is_added, is_missing))
             terms["places"] = terms["places"] + located
             # NaN on either side stays NaN: an unknown finding teaches nothing about its change.
             terms["pair"] = 0.5 * (
-                masked_bce(added, now * (1 - then), **mean) + masked_bce(missing, then * (1 - now), **mean)
+                masked_bce(added + change_odds, now * (1 - then), **mean)
+                + masked_bce(missing + change_odds, then * (1 - now), **mean)
             )
             weights["pair"] = config.pair_weight
             if config.strangers_weight:
-                terms["strangers"] = self._strangers_term(torch.cat([current.features, prior.features]), known, mean)
+                films = FilmEncoding.joined([current, prior])
+                terms["strangers"] = self._strangers_term(films, known, odds, mean)
                 weights["strangers"] = config.strangers_weight
         return MethodOutput.of(terms, weights)
 
-    def _strangers_term(self, features: Tensor, known: Tensor, mean: Mapping[str, Any]) -> Tensor:
-        """features: of n films; known: (n, f) their findings, NaN unknown. Each film against another at random."""
-        assert self.pair is not None
-        other = torch.randperm(len(features), device=features.device)
-        added = self.pair(features, features[other])[1]
+    def _odds(self, batch: Mapping[str, Any]) -> tuple[Tensor | float, Tensor | float]:
+        """What to add to the logits of findings, (2 b, f), and of changes, (b, f), before the loss: by how much the
+        log-odds in the source of each case lie above the mean of the batch. Zero where nothing is to be made even."""
+        rates, change_rates = batch.get("finding_rates"), batch.get("change_rates")
+        if rates is None or change_rates is None:
+            return 0.0, 0.0
+        odds, change_odds = (torch.logit(rate) for rate in (rates, change_rates))
+        above, change_above = (torch.nan_to_num(value - value.nanmean(dim=0)) for value in (odds, change_odds))
+        return torch.cat([above, above]), change_above
+
+    def _strangers_term(
+        self, films: FilmEncoding, known: Tensor, odds: Tensor | float, mean: Mapping[str, Any]
+    ) -> Tensor:
+        """films: n; known: (n, f) their findings, NaN unknown; odds: of `_odds`. Each film against another at random:
+        its finding speaks for the change, the other's against it."""
+        other = torch.randperm(len(known), device=known.device)
+        added = self._added(films, films.at(other))[1]
+        if isinstance(odds, Tensor):
+            added = added + odds - odds[other]
         return masked_bce(added, known * (1 - known[other]), **mean)
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -221,7 +261,7 @@ class SetDifference(Method):
         values = [now, then, level, *(rank.argmax(-1) for rank in ranks)]
         if self.pair is not None:
             for first, second in ((current, prior), (prior, current)):
-                values.append(torch.sigmoid(self.pair(first.features, second.features)[1]))
+                values.append(torch.sigmoid(self._added(first, second)[1]))
         return PairProbabilities(*(value.cpu() for value in values))
 
     def change_probabilities(self, pair: PairProbabilities) -> ChangeProbabilities:
@@ -281,8 +321,8 @@ class SetDifference(Method):
         now, then = torch.sigmoid(current.maps.float()), torch.sigmoid(prior.maps.float())
         added, missing = now, then
         if self.pair is not None:
-            added = (now + torch.sigmoid(self.pair(current.features, prior.features)[0].float())) / 2
-            missing = (then + torch.sigmoid(self.pair(prior.features, current.features)[0].float())) / 2
+            added = (now + torch.sigmoid(self._added(current, prior)[0].float())) / 2
+            missing = (then + torch.sigmoid(self._added(prior, current)[0].float())) / 2
         named = {"current": now, "prior": then, "added": added, "missing": missing}
         return {name: value.cpu().numpy() for name, value in named.items()}
 

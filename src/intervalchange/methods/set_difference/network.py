@@ -5,6 +5,7 @@ n films, f findings, d width, g grid.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,6 +23,8 @@ class FilmEncoding:
 
     features: Tensor
     """(n, d, g, g)"""
+    whole: Tensor
+    """(n, c) mean of the coarsest map of the trunk."""
     maps: Tensor
     """(n, f, g, g) logits of each finding at each location."""
     findings: Tensor
@@ -35,6 +38,15 @@ class FilmEncoding:
         """The first n / 2 films and the last."""
         first, second = zip(*(getattr(self, field.name).chunk(2) for field in fields(self)), strict=True)
         return FilmEncoding(*first), FilmEncoding(*second)
+
+    def at(self, films: Tensor) -> FilmEncoding:
+        """The films at these indices."""
+        return FilmEncoding(*(getattr(self, field.name)[films] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[FilmEncoding]) -> FilmEncoding:
+        """Several as one."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 class Pooling(nn.Module):
