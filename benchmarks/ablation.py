@@ -22,7 +22,8 @@ from harness.trials import train_stages, two_processes
 from table import ENCODER, REAL
 
 from intervalchange.evaluation.scoring.score import score
-from intervalchange.inference import load, predict_to_file
+from intervalchange.inference import load
+from intervalchange.runs import predict_to_file
 from intervalchange.training import train
 
 ROWS = (

@@ -24,7 +24,8 @@ from harness.records import Options, Row, Stage, Trial
 from harness.trials import region_store, store_regions, train_stages, two_processes
 
 from intervalchange.data.prepared import Prepared
-from intervalchange.inference import load, predict_to_file
+from intervalchange.inference import load
+from intervalchange.runs import predict_to_file
 
 FILM_STAGES = (Stage("c2f/anatomy"), Stage("c2f/diseases"))
 ALIGN, ANSWER = Stage("c2f/align"), Stage("c2f/answer")

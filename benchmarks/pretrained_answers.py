@@ -26,7 +26,8 @@ from harness.trials import Results, store_regions, train_stages, two_processes
 from table import PYRAMID, REAL, SHOWN
 
 from intervalchange.evaluation.scoring.score import score
-from intervalchange.inference import load, predict_to_file
+from intervalchange.inference import load
+from intervalchange.runs import predict_to_file
 
 TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.augment": 0.5}
 ENCODER = Row("encoder", (Stage("cm_cgns/align", 0.5), Stage("cm_cgns/reconstruct", 0.5)), options=PYRAMID)

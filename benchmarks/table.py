@@ -45,9 +45,10 @@ from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.evaluation.metrics.statistics import auc
 from intervalchange.evaluation.scoring.score import score
 from intervalchange.findings import RANKED_LEVELS
-from intervalchange.inference import Predictor, load, predict_to_file
+from intervalchange.inference import Predictor, load
 from intervalchange.methods import method_class
 from intervalchange.records import Change
+from intervalchange.runs import predict_to_file
 from intervalchange.training import train
 
 WIDTHS, WIDTH, PIXELS = [16, 32, 64, 96], 48, 128

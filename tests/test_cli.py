@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from intervalchange import cli, extras, inference
+from intervalchange import cli, extras, inference, runs
 from intervalchange.cli.arguments import VerbParser, check_file, check_folder
 from intervalchange.cli.stage_options import field_docstrings, stage_page
 from intervalchange.config import TrainConfig, load_preset, preset_sizes
@@ -111,7 +111,7 @@ def test_predict_writes_answers_only(
     model: Any = method_class("tasks/segmentation")
     silent = model(model.config_class(**load_preset("tasks/segmentation", "tiny").model))
     monkeypatch.setattr(inference, "load", lambda run: Predictor(silent, {"stage": "tasks/segmentation"}))
-    monkeypatch.setattr(inference, "predict_to_file", stub.answer)
+    monkeypatch.setattr(runs, "predict_to_file", stub.answer)
     assert cli.main(["predict", "run", "--data", str(tmp_path), "--out", str(tmp_path / "x.jsonl")]) == 2
     assert "use `intervalchange evaluate`" in capsys.readouterr().err
     assert not (tmp_path / "x.jsonl").exists()
@@ -133,8 +133,6 @@ def test_options_of_zero_shot_belong_to_it(capsys: pytest.CaptureFixture[str]) -
 def test_evaluate_refuses_a_run_that_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from intervalchange import runs
-
     monkeypatch.setattr(runs, "Prepared", lambda folder: None)
     assert cli.main(["evaluate", "demo", "--data", str(tmp_path)]) == 2
     assert "`intervalchange predict`, then `intervalchange score`" in capsys.readouterr().err

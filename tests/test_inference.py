@@ -16,8 +16,9 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.errors import InputError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
-from intervalchange.inference import NOT_SURE, Predictor, load, predict_to_file, shown_as
+from intervalchange.inference import NOT_SURE, Predictor, load, shown_as
 from intervalchange.records import CONDITIONS, KINDS
+from intervalchange.runs import predict_to_file
 from intervalchange.training import train
 
 

@@ -21,7 +21,7 @@ LAYERS = {
     "blocks": 2, "losses": 2,
     "methods": 3, "tasks": 3,
     "training": 4,
-    "inference": 5, "runs": 5,
+    "foreign_models": 5, "inference": 5, "runs": 5,
     "report": 6, "consistency": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
 FOUNDATION = {

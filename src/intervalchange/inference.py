@@ -17,9 +17,11 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
 from intervalchange.data.film_headers import compare_headers
 from intervalchange.data.films import film_from_file
-from intervalchange.errors import ImageError, InputError, RunError
+from intervalchange.errors import ConfigError, ImageError, InputError, RunError
+from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.confounders import facts_of
+from intervalchange.foreign_models.records import is_foreign
 from intervalchange.methods import method_class
 from intervalchange.methods.base.method import greys_of
 from intervalchange.question_reader import check_question, kind_of
@@ -143,6 +145,23 @@ class Predictor:
             ]
         )
 
+    def provenance(self, prepared: Prepared, split: str) -> Provenance:
+        """Where its answers come from: the run, and the data."""
+        return Provenance(
+            run=str(self.run.get("name", self.run["stage"])),
+            data=prepared.manifest["hash"],
+            source=prepared.manifest["source"],
+            split=split,
+            split_hash=prepared.manifest["split_hash"],
+            simulated=bool(prepared.manifest.get("simulated")),
+            training_answers=self.run.get("training_answers", {}),
+            more={"stage": self.run["stage"], "supervision": list(self.model.supervision)},
+        )
+
+    def case_count(self, prepared: Prepared, split: str, kinds: Sequence[str]) -> int:
+        """Cases that `predict` answers under each condition. Raises ConfigError where there are none."""
+        return len(self.dataset(prepared, split, kinds))
+
     def predict(
         self,
         prepared: Prepared,
@@ -237,8 +256,14 @@ def shown_as(batch: Batch, condition: str) -> Batch:
 def load(run: str | Path) -> Predictor:
     """Load a run folder, `demo` (the weights in the wheel), or a hub name.
 
-    Raises RunError where the folder is not a finished run.
+    Raises RunError where the folder is not a finished run, ConfigError for a model of others.
     """
+    if is_foreign(run):
+        raise ConfigError(
+            "a model of others is asked about the cases of a prepared folder.",
+            where=run,
+            remedy="Use `intervalchange predict` or `intervalchange check`.",
+        )
     if str(run) != "demo" and not Path(run).exists() and "/" in str(run) and not str(run).startswith((".", "/", "~")):
         from huggingface_hub import snapshot_download
 
@@ -267,47 +292,3 @@ def load(run: str | Path) -> Predictor:
         )
     model = method_class(facts["stage"]).from_pretrained(folder)
     return Predictor(model, facts)
-
-
-def predict_to_file(
-    predictor: Predictor,
-    data: Path,
-    out: Path,
-    *,
-    split: str = "test",
-    conditions: Sequence[str] = ("given",),
-    all_kinds: bool = False,
-    batch_size: int = 32,
-    abstain_at: float | None = None,
-) -> int:
-    """Answer a split of a prepared folder into a predictions file, continuing where an earlier call was stopped.
-
-    Returns how many predictions were added.
-    """
-    from rich.console import Console
-    from rich.progress import track
-
-    from intervalchange.data.prepared import Prepared
-    from intervalchange.evaluation.answers.predictions import PredictionWriter, Provenance
-
-    prepared = Prepared(data)
-    kinds = KINDS if all_kinds else predictor.kinds
-    provenance = Provenance(
-        run=str(predictor.run.get("name", predictor.run["stage"])),
-        data=prepared.manifest["hash"],
-        source=prepared.manifest["source"],
-        split=split,
-        split_hash=prepared.manifest["split_hash"],
-        simulated=bool(prepared.manifest.get("simulated")),
-        training_answers=predictor.run.get("training_answers", {}),
-        more={"stage": predictor.run["stage"], "supervision": list(predictor.model.supervision)},
-    )
-    with PredictionWriter(out, provenance) as writer:
-        done = frozenset(writer.done)
-        todo = len(predictor.dataset(prepared, split, kinds)) * len(conditions) - len(done)
-        answers = predictor.predict(
-            prepared, split, conditions, kinds=kinds, batch_size=batch_size, done=done, abstain_at=abstain_at
-        )
-        for prediction in track(answers, "answering", total=todo, console=Console(stderr=True)):
-            writer.write(prediction)
-    return todo

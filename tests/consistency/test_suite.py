@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from intervalchange.consistency.kept_answers import KeptAnswers, key_of
 from PIL import Image
 from toy import PLACES, SIDE, film
 
 from intervalchange.cli import main
 from intervalchange.consistency.answerers import LocalModel, RemoteModel, answer_many
-from intervalchange.consistency.kept_answers import KeptAnswers, key_of
 from intervalchange.consistency.page import consistency_page
 from intervalchange.consistency.pairs import pairs_of, triangles_of
 from intervalchange.consistency.suite import SCORES, run_suite

@@ -1,29 +1,36 @@
 """Anything that answers a question about two films, behind one call: our models, a function, an HTTP endpoint.
 
+Models of others (`foreign_models`) answer as they are.
+
 HTTP: POST of JSON `{"prior": <base64 PNG>, "current": <base64 PNG>, "question": "..."}`, 8-bit grey, white is dense;
 the reply is JSON `{"answer": "..."}`, other fields are ignored.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import cast
 
 import numpy as np
-from PIL import Image
 
+from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import InputError, RunError
+from intervalchange.foreign_models.chat import png_base64
+from intervalchange.foreign_models.opening import OpenedModel
+from intervalchange.foreign_models.records import FilmQuestion, Key, Reply
 from intervalchange.inference import Predictor
 
 Answerer = Callable[[np.ndarray, np.ndarray, str], str]
 """(prior, current, question) -> words; films are (s, s) uint8, white is dense."""
 PairQuestion = tuple[np.ndarray, np.ndarray, str]
+TOGETHER = 32
+"""Questions asked at once, of what answers several at once."""
 
 MOST_BYTES = 1 << 20
 """A longer reply is refused."""
@@ -94,13 +101,6 @@ class RemoteModel:
         )
 
 
-def png_base64(film: np.ndarray) -> str:
-    """(h, w) uint8 -> PNG in base64."""
-    buffer = io.BytesIO()
-    Image.fromarray(film).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
 def answer_many(answerer: Answerer, questions: Sequence[PairQuestion]) -> list[str]:
     """All at once where the answerer can (`answer_many`), else one by one. Raises RunError for what is not text."""
     together = getattr(answerer, "answer_many", None)
@@ -108,3 +108,28 @@ def answer_many(answerer: Answerer, questions: Sequence[PairQuestion]) -> list[s
     if len(answers) != len(questions) or not all(isinstance(answer, str) for answer in answers):
         raise RunError("the model did not return one text for each question.", remedy="Return a string for each.")
     return answers
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """An answerer as a model of two films (`foreign_models.records.FilmModel`)."""
+
+    answerer: Answerer | OpenedModel
+
+    def replies(self, questions: Iterable[tuple[Key, FilmQuestion]]) -> Iterator[tuple[Key, Reply]]:
+        """A reply to each question, under its key: together where the answerer can, else one by one."""
+        if isinstance(self.answerer, OpenedModel):
+            yield from self.answerer.replies(questions)
+            return
+        source, together = iter(questions), TOGETHER if hasattr(self.answerer, "answer_many") else 1
+        while part := list(islice(source, together)):
+            answers = answer_many(self.answerer, [cast(PairQuestion, question) for _, question in part])
+            yield from ((key, Reply(answer)) for (key, _), answer in zip(part, answers, strict=True))
+
+
+def identity(answerer: Answerer | OpenedModel, name: str) -> str:
+    """What kept answers know a model by: its name, with the hash of its weights where it is ours."""
+    if isinstance(answerer, OpenedModel):
+        return answerer.identity
+    weights = weight_hash(answerer.predictor.model.state_dict()) if isinstance(answerer, LocalModel) else ""
+    return f"{name} {weights}"

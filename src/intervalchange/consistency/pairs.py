@@ -12,6 +12,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Affine
 from intervalchange.errors import ConfigError
 from intervalchange.evaluation.metrics import change
+from intervalchange.evaluation.metrics.consistency import moves
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.records import Case
 
@@ -106,7 +107,7 @@ def other_pairs(pairs: Sequence[Pair]) -> list[Pair | None]:
 
     With the same reference change, a right answer would not move.
     """
-    references = [change.read(pair.case.answer).change for pair in pairs]
+    references = [moves(change.read_any(pair.case.answer).change) for pair in pairs]
     count = len(pairs)
 
     def other(index: int) -> Pair | None:

@@ -34,15 +34,25 @@ class Result:
     """Name of the counts whose sum is how many answers the score is over."""
 
 
+def _free(*answers: Sequence[str]) -> list[str] | None:
+    """What was asked, for each answer, where any of a test is free; None where all are of the template.
+
+    The question in other words is the same question.
+    """
+    if all(change.of_template(answer) for group in answers for answer in group):
+        return None
+    return [DIFFERENCE_QUESTION] * len(answers[0])
+
+
 def _still(name: str, answers: Sequence[str], patients: Sequence[str]) -> Result:
     def measure(sums: Counts) -> Mapping[str, Array]:
         return {f"{name}.{key}": value for key, value in consistency.still_measures(sums).items()}
 
-    return Result(consistency.still_tally(answers), measure, patients, "still_asked")
+    return Result(consistency.still_tally(answers, _free(answers)), measure, patients, "still_asked")
 
 
 def _agreement(name: str, given: Sequence[str], other: Sequence[str], patients: Sequence[str]) -> Result:
-    counts = consistency.agreement_tally(name, given, other, mirrored=name == "swap")
+    counts = consistency.agreement_tally(name, given, other, mirrored=name == "swap", questions=_free(given, other))
     return Result(counts, consistency.agreement_measures(name), patients, f"{name}_asked")
 
 
@@ -80,7 +90,7 @@ def three_visits(triples: Sequence[tuple[Pair, Pair]], asker: Asker) -> Iterator
     measure = consistency.agreement_measures("triangle")
     first_step, second_step = (asker.answers([triple[step].given for triple in triples]) for step in (0, 1))
     whole = asker.answers([Question(first.given.prior, second.given.current) for first, second in triples])
-    counts = consistency.triangle_tally(first_step, second_step, whole)
+    counts = consistency.triangle_tally(first_step, second_step, whole, _free(first_step, second_step, whole))
     yield Result(counts, measure, patients, "triangle_asked")
     counts = consistency.triangle_tally(
         [_reference(first, first) for first, _ in triples],
@@ -102,7 +112,7 @@ def other_films(pairs: Sequence[Pair], asker: Asker) -> Iterator[Result]:
     patients = [pair.case.patient_id for pair, _ in asked]
     given = asker.answers([pair.given for pair, _ in asked])
     shuffled = asker.answers([other.given for _, other in asked])
-    counts = consistency.reliance_tally(given, shuffled)
+    counts = consistency.reliance_tally(given, shuffled, _free(given, shuffled))
     yield Result(
         counts,
         lambda sums: {"shuffled.moved": consistency.reliance_measures(sums)["moved"]},
@@ -111,7 +121,9 @@ def other_films(pairs: Sequence[Pair], asker: Asker) -> Iterator[Result]:
     )
     references = [pair.case.answer for pair, _ in asked]
     for name, answers in (("given", given), ("shuffled", shuffled)):
-        yield Result(change.tally(answers, references), _change_f1(name), patients)
+        yield Result(
+            change.tally(answers, references, questions=_free(answers, references)), _change_f1(name), patients
+        )
 
 
 def _change_f1(name: str) -> Callable[[Counts], Mapping[str, Array]]:

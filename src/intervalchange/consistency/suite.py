@@ -1,9 +1,9 @@
 """The consistency suite: questions that any model of two films should answer consistently.
 
-The command is `intervalchange check`: a model is a run folder, `demo`, or the URL of an endpoint (`answerers`). In
-Python it is any callable of (prior, current, question). The suite stands outside `evaluation` because it calls models,
-ours or others over HTTP; what it counts is in `evaluation/metrics/consistency.py`. Only two metrics need reference
-answers, and they say so.
+The command is `intervalchange check`: a model is a run folder, `demo`, the URL of an endpoint (`answerers`) or a model
+of others (`openai:`, `hf:`). In Python it is any callable of (prior, current, question). The suite stands outside
+`evaluation` because it calls models; what it counts is in `evaluation/metrics/consistency.py`. Only two metrics need
+reference answers, and they say so. Answers that are not all sentences of the template are read as free answers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import numpy as np
 
 from intervalchange.consistency.answerers import Answerer, LocalModel, RemoteModel
 from intervalchange.consistency.asking import Asker
-from intervalchange.consistency.kept_answers import KeptAnswers
 from intervalchange.consistency.pairs import Question, pairs_of, spread, triangles_of
 from intervalchange.consistency.rules import Result, other_films, same_answer, same_films, three_visits
 from intervalchange.data.prepared import Prepared
 from intervalchange.evaluation.metrics import change
 from intervalchange.evaluation.metrics.statistics import REPLICATES, named_metrics
 from intervalchange.evaluation.scoring.file_scores import NOT_RUN
+from intervalchange.foreign_models.kept_answers import KeptAnswers
+from intervalchange.foreign_models.opening import OpenedModel, open_model
+from intervalchange.foreign_models.records import ForeignOptions, is_foreign
+from intervalchange.grammar import DIFFERENCE_QUESTION
 
 SCORES = {
     "swap": ("films swapped: the answer is reversed", "swap.rate"),
@@ -52,7 +55,7 @@ class SuiteScores:
 
 
 def run_suite(
-    answerer: Answerer,
+    answerer: Answerer | OpenedModel,
     data: Prepared | str | Path,
     split: str = "test",
     *,
@@ -67,10 +70,10 @@ def run_suite(
     answerer: (prior, current, question) -> words; films (s, s) uint8 of the stored size. limit: at most so many pairs,
     and triples of visits, spread evenly. keep: answers on disk, which are not asked for again.
     Metrics are `suite.<test>.rate` (`suite.shuffled.moved`), with `.low`, `.high` by patient, and `suite.<test>.count`,
-    how many answers the score is over; `suite.unread.rate`, answers to the given pairs that the grammar cannot read in
-    full. Against the reference answers: `suite.given.change_f1`, `suite.shuffled.change_f1`, and what these get
-    themselves, `suite.triangle.reference.rate`. A test without cases says "not run". Raises ConfigError where the split
-    has no pairs, RunError where a run of ours has learnt from one of its patients.
+    how many answers the score is over; `suite.unread.rate`, answers to the given pairs that cannot be read in full.
+    Against the reference answers: `suite.given.change_f1`, `suite.shuffled.change_f1`, and what these get themselves,
+    `suite.triangle.reference.rate`. A test without cases says "not run". Raises ConfigError where the split has no
+    pairs, RunError where a run of ours has learnt from one of its patients.
     """
     prepared = data if isinstance(data, Prepared) else Prepared(data)
     every_pair, asker = pairs_of(prepared, split), Asker(answerer, prepared, name, keep)
@@ -81,7 +84,9 @@ def run_suite(
     tests = [test(pairs, asker) for test in (same_answer, same_films, other_films)]
     for result in itertools.chain(*tests, three_visits(triples, asker)):
         scores.metrics |= _metrics(result, replicates, seed)
-    unread = [bool(change.read(asker.known[pair.given]).unread) for pair in pairs]
+    given = [asker.known[pair.given] for pair in pairs]
+    question = None if all(map(change.of_template, given)) else DIFFERENCE_QUESTION
+    unread = [bool(change.read(answer, question).unread) for answer in given]
     scores.metrics |= {"suite.pairs.count": len(pairs), "suite.unread.rate": float(np.mean(unread))}
     return scores
 
@@ -98,8 +103,10 @@ def _metrics(result: Result, replicates: int, seed: int) -> dict[str, float | st
     return defined
 
 
-def answerer_of(model: str) -> Answerer:
-    """A URL, a run folder or `demo` -> what answers."""
+def answerer_of(model: str, prepared: Prepared, foreign: ForeignOptions | None = None) -> Answerer | OpenedModel:
+    """A URL, a run folder, `demo` or a model of others -> what answers. foreign: how a model of others is asked."""
+    if is_foreign(model):
+        return open_model(model, foreign or ForeignOptions(), prepared)
     if model.startswith(("http://", "https://")):
         return RemoteModel(model)
     from intervalchange.inference import load

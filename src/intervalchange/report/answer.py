@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from intervalchange import grammar
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.evaluation.metrics.change import of_template, read
+from intervalchange.evaluation.metrics.consistency import moves
 from intervalchange.inference import NOT_SURE, Answered
 from intervalchange.records import Prediction
 from intervalchange.report.page import Picture, jpeg_uri, render_page
@@ -95,7 +96,7 @@ def _shown(entry: Entry) -> ShownEntry:
         answer=NOT_SURE if unsure else prediction.answer,
         unsure=unsure,
         reference=entry.reference,
-        right=not unsure and grammar.parse(entry.reference).change == grammar.parse(prediction.answer).change,
+        right=not unsure and _same_change(prediction.answer, entry.reference, prediction.question),
         films=films,
         without_map=change_map is None and prediction.evidence is not None and not unsure,
         parts=[_picture(current, name, attribution, SMALL) for name, attribution in parts[:MOST_MAPS]],
@@ -104,6 +105,13 @@ def _shown(entry: Entry) -> ShownEntry:
         probability=(prediction.confidence or {}).get("answer"),
         warnings=[text for text in prediction.warnings if text != ABSTAINED],
     )
+
+
+def _same_change(answer: str, reference: str, question: str) -> bool:
+    """Whether an answer, read in full, says the change that the reference says; both free where either is."""
+    asked = None if of_template(answer) and of_template(reference) else question
+    predicted, target = read(answer, asked), read(reference, asked)
+    return not predicted.unread and moves(predicted.change) == moves(target.change)
 
 
 def _change_rows(prediction: Prediction, unsure: bool) -> list[ChangeRow]:

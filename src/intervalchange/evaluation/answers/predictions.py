@@ -20,6 +20,10 @@ Key = tuple[str, str]
 """(case_id, condition)."""
 
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
+RESUMED = ("run", "data", "split", "split_hash")
+"""Of the provenance: what must be the same for a file to be continued."""
+ASKED = ("prompt_sha256", "parameters", "weights")
+"""Of `Provenance.more`: how a model of others was asked."""
 OPENINGS = (b'{"provenance": ', b'{"case_id": ')
 """What a line of ours begins with."""
 
@@ -190,11 +194,12 @@ class PredictionWriter:
         provenance, predictions = _answers_of(complete, self.path)
         if self.provenance is not None and complete:
             mine, theirs = self.provenance, provenance or Provenance()
-            for name in ("run", "data", "split", "split_hash"):
-                if getattr(mine, name) != getattr(theirs, name):
+            pairs = {name: (getattr(theirs, name), getattr(mine, name)) for name in RESUMED}
+            pairs |= {name: (theirs.more.get(name), mine.more.get(name)) for name in ASKED}
+            for name, (old, new) in pairs.items():
+                if old != new:
                     raise SourceError(
-                        f"holds answers of another {name.replace('_', ' ')} "
-                        f"({getattr(theirs, name)!r}, now {getattr(mine, name)!r}).",
+                        f"holds answers of another {name.replace('_', ' ')} ({old!r}, now {new!r}).",
                         where=self.path,
                         remedy="Give another --out, or remove the file.",
                     )

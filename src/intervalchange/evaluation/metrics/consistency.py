@@ -93,14 +93,16 @@ def still_measures(sums: Counts) -> dict[str, Array]:
     return {"rate": ratio(sums["still_kept"], sums["still_asked"])}
 
 
-def reliance_tally(given: Sequence[str], shuffled: Sequence[str]) -> Counts:
+def reliance_tally(given: Sequence[str], shuffled: Sequence[str], questions: Sequence[str] | None = None) -> Counts:
     """The same question over another patient's films: does the answer move with the films?
 
-    Over pairs where either answer predicts a change. Two answers that name the same change have not moved.
+    Over pairs where either answer predicts a change. Two answers that name the same change have not moved, nor has what
+    free answers call stable. questions: what was asked, where answers are free.
     """
     asked, moved = np.zeros(len(given)), np.zeros(len(given))
-    for row, readings in enumerate(zip(map(read, given), map(read, shuffled), strict=True)):
-        own, foreign = (reading.change for reading in readings)
+    pairs = zip(_readings(given, questions), _readings(shuffled, questions), strict=True)
+    for row, readings in enumerate(pairs):
+        own, foreign = (moves(reading.change) for reading in readings)
         asked[row] = bool(own) or bool(foreign)
         moved[row] = asked[row] and own != foreign
     return {"films_asked": asked, "films_moved": moved}
@@ -166,24 +168,81 @@ def _steps(change: Change) -> dict[str, str | LevelChange]:
     return steps
 
 
-def triangle_tally(first: Sequence[str], second: Sequence[str], whole: Sequence[str]) -> Counts:
+Item = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What the answers for two steps say of the whole."""
+
+    items: frozenset[Item]
+    contradictory: frozenset[str]
+    open_findings: frozenset[str]
+    """Of which an item of `ways` may be said or not."""
+    ways: frozenset[str]
+
+
+def _expected(first: Change, second: Change) -> _Expected:
+    if isinstance(first, Course) and isinstance(second, Course):
+        return _expected_course(first, second)
+    whole = compose(first, second)
+    return _Expected(whole.change.items, whole.contradictory, whole.open_levels, frozenset({"level"}))
+
+
+def _expected_course(first: Course, second: Course) -> _Expected:
+    """By course alone, levels as the rise or fall that they are: free answers say them or not as they like."""
+    steps = [dict[str, str](), dict[str, str]()]
+    torn: set[str] = set()
+    for step, course in zip(steps, (first, second), strict=True):
+        for way, finding in _courses(course):
+            torn |= {finding} if finding in step else set()
+            step[finding] = way
+    items: set[Item] = set()
+    contradictory, open_findings = set(torn), set[str]()
+    for finding in (steps[0].keys() | steps[1].keys()) - torn:
+        match steps[0].get(finding, "same"), steps[1].get(finding, "same"):
+            case ("added", "same" | "worse" | "better") | ("same", "added"):
+                items.add(("added", finding))
+            case ("missing", "same") | ("same" | "worse" | "better", "missing"):
+                items.add(("missing", finding))
+            case ("worse", "same" | "worse") | ("same", "worse"):
+                items.add(("worse", finding))
+            case ("better", "same" | "better") | ("same", "better"):
+                items.add(("better", finding))
+            case ("added", "missing"):
+                pass
+            case ("missing", "added") | ("worse", "better") | ("better", "worse"):
+                open_findings.add(finding)
+            case _:
+                contradictory.add(finding)
+    ways = frozenset({"worse", "better"})
+    return _Expected(frozenset(items), frozenset(contradictory), frozenset(open_findings), ways)
+
+
+def _courses(change: Course) -> frozenset[Item]:
+    return frozenset(item for item in change.courses if item[0] != "stable")
+
+
+def triangle_tally(
+    first: Sequence[str], second: Sequence[str], whole: Sequence[str], questions: Sequence[str] | None = None
+) -> Counts:
     """Three visits: does the answer for 1 to 3 say what follows from those for 1 to 2 and 2 to 3?
 
     Over triples where any of the three predicts a change. A finding for which the steps contradict each other is one
-    item that nothing agrees with.
+    item that nothing agrees with. questions: what was asked, where answers are free.
     """
     asked, kept, items, shared = (np.zeros(len(whole)) for _ in range(4))
-    for row, answers in enumerate(zip(first, second, whole, strict=True)):
-        readings = [read(answer) for answer in answers]
+    answers = (_readings(step, questions) for step in (first, second, whole))
+    for row, readings in enumerate(zip(*answers, strict=True)):
         if all(map(says_nothing_changed, readings)):
             continue
-        expected = compose(readings[0].change, readings[1].change)
-        predicted = {
-            item for item in readings[2].change.items if not (item[0] == "level" and item[1] in expected.open_levels)
-        }
+        expected = _expected(readings[0].change, readings[1].change)
+        change = readings[2].change
+        named: frozenset[Item] = _courses(change) if isinstance(change, Course) else change.items
+        predicted = {item for item in named if not (item[0] in expected.ways and item[1] in expected.open_findings)}
         asked[row] = 1
         unread = any(reading.unread for reading in readings)
-        kept[row] = not unread and not expected.contradictory and predicted == expected.change.items
-        items[row] = len(predicted) + len(expected.change.items) + len(expected.contradictory)
-        shared[row] = 2 * len(predicted & expected.change.items)
+        kept[row] = not unread and not expected.contradictory and predicted == expected.items
+        items[row] = len(predicted) + len(expected.items) + len(expected.contradictory)
+        shared[row] = 2 * len(predicted & expected.items)
     return {"triangle_asked": asked, "triangle_kept": kept, "triangle_items": items, "triangle_shared": shared}

@@ -1,0 +1,76 @@
+"""Where a chat endpoint is, and whether films of a data set may be sent there."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+from dataclasses import dataclass
+
+from intervalchange.errors import ConfigError
+
+RESTRICTED = ("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert")
+"""Sources whose terms forbid handing films to others (PhysioNet's credentialed licence and Stanford's agreement)."""
+REMEDY = "Write openai:http://127.0.0.1:8000/v1#MODEL."
+
+
+@dataclass(frozen=True)
+class Address:
+    """An endpoint of the OpenAI protocol and a model there."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Without a slash at its end: /v1."""
+    model: str
+
+    @classmethod
+    def of(cls, name: str) -> Address:
+        """`openai:URL#MODEL`. Raises ConfigError for another form, and for a URL that holds credentials."""
+        url, _, model = name.removeprefix("openai:").partition("#")
+        try:
+            parts = urllib.parse.urlsplit(url)
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        except ValueError as problem:
+            raise ConfigError(f"{problem}.", where=name, remedy=REMEDY) from None
+        if "@" in parts.netloc or parts.query:  # The name is printed and written, so it is not repeated here.
+            raise ConfigError(
+                "the URL of a model holds neither a password nor a query.",
+                remedy="Give the key in INTERVALCHANGE_API_KEY.",
+            )
+        if not (port and parts.hostname and model):
+            raise ConfigError("this is not openai:URL#MODEL.", where=name, remedy=REMEDY)
+        path = parts.path.rstrip("/").removesuffix("/chat/completions")
+        return cls(parts.scheme, parts.hostname, port, path, model)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+def refuse_strangers(address: Address, allow_remote: bool) -> None:
+    """Raise ConfigError where the endpoint is on another machine and the user has not allowed that."""
+    if not address.is_loopback and not allow_remote:
+        raise ConfigError(
+            "this is another machine, and films would be sent to it.",
+            where=str(address),
+            remedy="If they may leave this one, add --allow-remote.",
+        )
+
+
+def refuse_restricted(address: Address, source: str, simulated: bool, own_server: bool) -> None:
+    """Raise ConfigError where the terms of a data set forbid sending its films there."""
+    if source in RESTRICTED and not (simulated or own_server or address.is_loopback):
+        raise ConfigError(
+            f"the terms of {source} forbid sending its films to others.",
+            where=str(address),
+            remedy="If the server is your own (your machine, your institution's), add --own-server.",
+        )

@@ -1,0 +1,84 @@
+"""The name of a model of others -> what answers. Options that do not belong to its kind are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from intervalchange.data.prepared import Prepared
+from intervalchange.errors import ConfigError
+from intervalchange.foreign_models.addresses import Address, refuse_restricted, refuse_strangers
+from intervalchange.foreign_models.prompts import Prompt, prompt_of
+from intervalchange.foreign_models.records import FilmModel, FilmQuestion, ForeignOptions, Key, Reply
+
+ONLY = {
+    "openai:": ("concurrency", "timeout", "patience", "allow_remote", "own_server"),
+    "hf:": ("batch_size",),
+}
+"""Options that one kind has alone."""
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model of others with what its answers depend on."""
+
+    name: str
+    model: FilmModel
+    prompt: Prompt
+    facts: dict[str, Any]
+    """Of the provenance: the prompt and its hash, the order of the films, parameters, weights."""
+
+    @property
+    def identity(self) -> str:
+        """What kept answers know it by."""
+        return f"{self.name} {sorted(self.facts.items())}"
+
+    def replies(self, questions: Iterable[tuple[Key, FilmQuestion]]) -> Iterator[tuple[Key, Reply]]:
+        """As the model's."""
+        return self.model.replies(questions)
+
+    def __str__(self) -> str:
+        """What it is asked, for the reader of a command's output."""
+        return (
+            f"{self.name} is shown the prior and the current film and asked (prompt {self.prompt.sha256[:12]}):\n"
+            + ("\n".join(f"  {line}" for line in self.prompt.two_films.splitlines()))
+        )
+
+
+def open_model(name: str, options: ForeignOptions, prepared: Prepared) -> OpenedModel:
+    """`openai:URL#MODEL` or `hf:NAME`, to be asked about the films of a prepared folder.
+
+    Raises ConfigError for options that do not fit, and where films may not be sent; RunError for a model that cannot be
+    loaded.
+    """
+    prefix, rest = f"{name.partition(':')[0]}:", name.partition(":")[2]
+    _refuse_options(prefix, options)
+    prompt = prompt_of(options.answer_as, options.prompt)
+    facts: dict[str, Any] = {
+        "prompt": prompt.two_films,
+        "prompt_sha256": prompt.sha256,
+        "films": "prior, current",
+    }
+    if prefix == "openai:":
+        from intervalchange.foreign_models.chat import ChatModel
+
+        address, simulated = Address.of(name), bool(prepared.manifest.get("simulated"))
+        refuse_strangers(address, options.allow_remote)
+        refuse_restricted(address, prepared.manifest["source"], simulated, options.own_server)
+        chat = ChatModel(address, prompt, options)
+        return OpenedModel(name, chat, prompt, {**facts, "parameters": chat.parameters})
+    from intervalchange.foreign_models.chat_template import ChatTemplateModel
+
+    local = ChatTemplateModel(rest, prompt, options)
+    return OpenedModel(name, local, prompt, {**facts, "parameters": local.parameters, "weights": local.weights})
+
+
+def _refuse_options(prefix: str, options: ForeignOptions) -> None:
+    if options.prompt is not None and options.answer_as != ForeignOptions.answer_as:
+        raise ConfigError("a prompt of one's own says itself how to answer.", remedy="Leave out --answer-as.")
+    for other, names in ONLY.items():
+        given = [name for name in names if getattr(options, name) != getattr(ForeignOptions, name)]
+        if other != prefix and given:
+            flag = f"--{given[0].replace('_', '-')}"
+            raise ConfigError(f"{flag} is for {other} models.", remedy=f"Leave it out of {prefix}.")
