@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import look_alikes
+import tiny_vlm
+from chat_server import ChatServer
 
 from intervalchange import cli
 
@@ -118,6 +120,7 @@ class World:
     folder: Path
     shared: Path
     prepared: dict[tuple[str, ...], Path] = field(default_factory=dict)
+    server: ChatServer | None = None
 
     def layout(self, name: str) -> Path:
         """A few simulated patients in a layout."""
@@ -209,12 +212,14 @@ class World:
 
     def small(self, command: list[str]) -> list[str]:
         """A documented command of any verb but `simulate` and `prepare`, at a size that a test can bear."""
-        command = [word.replace("PREPARED", "prepared/any") for word in command]
+        command = [self.foreign(word.replace("PREPARED", "prepared/any")) for word in command]
         for flag, value in pairwise(command):
             if flag == "--data":
                 self.data(value)
         if command[0] == "train":
             return self._train(command) if "--list" not in command else command
+        if command[0] == "predict" and command[1].startswith("hf:"):
+            return changed(command, max_tokens="4")
         if command[0] == "check":
             local = [word for word in command if not word.startswith("http")]
             return changed(local, limit="4")
@@ -225,6 +230,22 @@ class World:
         if value_of(command, "--films") == "chexpert_5x200.csv" and not Path("chexpert_5x200.csv").exists():
             shutil.copy(next(self.layout("chexpert").rglob("test_labels.csv")), "chexpert_5x200.csv")
         return command
+
+    def foreign(self, word: str) -> str:
+        """A model of others: ours that stands for it."""
+        if word.startswith("openai:http://127.0.0.1:8000/v1#"):
+            if self.server is None:
+                self.server = ChatServer(lambda films, text: "There is a new pleural effusion.").__enter__()
+            return self.server.name
+        if word.startswith("hf:"):
+            folder = self.folder / "vlm"
+            return f"hf:{folder if folder.exists() else tiny_vlm.llava(folder)}"
+        return word
+
+    def close(self) -> None:
+        """End the server, where a page has asked one."""
+        if self.server is not None:
+            self.server.__exit__(None, None, None)
 
     def _train(self, command: list[str]) -> list[str]:
         """The tiny preset, two steps, few films; a downstream task gets an encoder of its own size."""

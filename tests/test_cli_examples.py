@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tiny_vlm
+from chat_server import ChatServer
 
 from intervalchange import cli
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
@@ -116,8 +118,16 @@ def test_the_other_examples_run_in_order(folder: Path, monkeypatch: pytest.Monke
         cohort, out = f"cohorts/{source}", f"prepared/{source}"
         assert cli.main(["simulate", cohort, "--layout", source, "--patients", "16", "--pixels", "64"]) == 0
         assert cli.main(["prepare", source, cohort, out, "--pixels", "64", "--split", "patient"]) == 0
+    tiny_vlm.llava(Path("models/vlm"))
+    with ChatServer(lambda films, text: "There is a new pleural effusion.") as server:
+        small_words = SMALL | {"openai:http://127.0.0.1:8000/v1#MODEL": server.name, "128": "4", "20": "2"}
+        run_in_order(small_words)
+
+
+def run_in_order(small_words: dict[str, str]) -> None:
+    """Every example that is not quick, with words replaced."""
     for line in [line for line in examples() if not is_quick(line)]:
-        words = [SMALL.get(word, word) for word in shlex.split(line)[1:]]
+        words = [small_words.get(word, word) for word in shlex.split(line)[1:]]
         small = {"simulate": ["--pixels", "160"], "prepare": ["--pixels", "160"], "train": ["--train.max_steps", "4"]}
         if "--list" not in words:
             words += small.get(words[0], [])

@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,10 @@ def test_the_documented_benchmark_commands_are_accepted(command: str, monkeypatc
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> World:
-    return World(tmp_path_factory.mktemp("world"), shared)
+def world(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("world"), shared)
+    yield world
+    world.close()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ EXAMPLES = """\
   intervalchange predict runs/real --data prepared/sim --out predictions.jsonl --controls
   intervalchange predict demo --data prepared/mine --split all --out demo.jsonl
   intervalchange predict openai:http://127.0.0.1:8000/v1#MODEL --data prepared/sim --out vllm.jsonl --controls
-  intervalchange predict hf:models/vlm --data prepared/sim --out vlm.jsonl --batch-size 8 --max-tokens 256"""
+  intervalchange predict hf:models/vlm --data prepared/sim --out vlm.jsonl --batch-size 8 --max-tokens 128"""
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:

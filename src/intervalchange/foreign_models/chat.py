@@ -23,7 +23,7 @@ import numpy as np
 
 from intervalchange.errors import RunError
 from intervalchange.foreign_models.addresses import Address
-from intervalchange.foreign_models.exchange import Exchange, StoppedError, TransientError
+from intervalchange.foreign_models.exchange import UNREACHABLE, Exchange, StoppedError, TransientError
 from intervalchange.foreign_models.prompts import Prompt
 from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions, Key, Reply
 
@@ -60,44 +60,43 @@ class ChatModel:
 
     def replies(self, questions: Iterable[tuple[Key, FilmQuestion]]) -> Iterator[tuple[Key, Reply]]:
         """A reply to each question, under its key, as they come. Raises RunError where there is none to be had."""
-        source, pending = iter(questions), dict[Future[Reply], Key]()
+        source, pending, exchange = iter(questions), dict[Future[Reply], Key](), self.exchange.renewed()
         pool = ThreadPoolExecutor(self.concurrency + AHEAD)
         problem: BaseException | None = None
         try:
             while True:
                 if problem is None:
                     for key, question in islice(source, self.concurrency + AHEAD - len(pending)):
-                        pending[pool.submit(self._reply, question)] = key
+                        pending[pool.submit(self._reply, exchange, question)] = key
                 if not pending:
                     break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     key, error = pending.pop(future), future.exception()
                     if error is None:
                         yield key, future.result()
-                    elif problem is None:
+                    elif problem is None or isinstance(problem, StoppedError):
                         problem = error
-                        self.exchange.stopped.set()  # Requests that are open may end; no other begins.
+                        exchange.stopped.set()  # Requests that are open may end; no other begins.
         finally:
-            self.exchange.stop()
+            exchange.stop()
             pool.shutdown(wait=False, cancel_futures=True)
         if problem is not None:
             raise problem
 
-    def _reply(self, question: FilmQuestion) -> Reply:
+    def _reply(self, exchange: Exchange, question: FilmQuestion) -> Reply:
         """One answer, after as many tries as it takes within the patience."""
         body = self._body(question)
         deadline, pause = time.monotonic() + self.patience, self.first_wait
         tries = 0
         while True:
-            self._pause(self._not_before - time.monotonic())
+            _pause(exchange, self._not_before - time.monotonic())
             try:
                 with self._slots:
-                    reply = _reply_of(self.exchange.send("POST", "/chat/completions", body))
-                self._reached = True
-                return reply
-            except ConnectionRefusedError:
+                    return self._answer(exchange, body)
+            except UNREACHABLE as caught:
                 if not self._reached:
-                    raise self._gone("nothing listens there", "Start the server, or correct the URL.") from None
+                    what = f"it cannot be reached ({caught.strerror or caught})"
+                    raise self._gone(what, "Start the server, or correct the URL.") from None
                 problem = TransientError("the server does not take connections")
             except TransientError as caught:
                 problem = caught
@@ -109,11 +108,17 @@ class ChatModel:
             if problem.wait:  # What one request is told holds for all.
                 self._not_before = max(self._not_before, time.monotonic() + problem.wait)
             pause = min(2 * pause, LONGEST_WAIT)
-            self._pause(seconds)
+            _pause(exchange, seconds)
 
-    def _pause(self, seconds: float) -> None:
-        if self.exchange.stopped.wait(max(0.0, seconds)):
-            raise StoppedError
+    def _answer(self, exchange: Exchange, body: bytes) -> Reply:
+        """One try."""
+        try:
+            reply = _reply_of(exchange.send("POST", "/chat/completions", body))
+        except RunError:
+            exchange.stopped.set()  # Here, where the slot is still taken: no other request begins.
+            raise
+        self._reached = True
+        return reply
 
     def _gone(self, what: str, remedy: str) -> RunError:
         kept = "What was answered is kept: rerun the command to resume."
@@ -126,6 +131,11 @@ class ChatModel:
         content.append({"type": "text", "text": self.prompt.text(words, len(films))})
         messages = [{"role": "user", "content": content}]
         return json.dumps({"model": self.address.model, "messages": messages, **self.parameters}).encode()
+
+
+def _pause(exchange: Exchange, seconds: float) -> None:
+    if exchange.stopped.wait(max(0.0, seconds)):
+        raise StoppedError
 
 
 def _reply_of(plain: Any) -> Reply:

@@ -10,10 +10,12 @@ import http.client
 import json
 import os
 import re
+import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from intervalchange.errors import ConfigError, RunError
@@ -24,6 +26,10 @@ MOST_BYTES = 1 << 22
 """A longer reply is refused."""
 RETRIED = {408, 425, 429}
 """Besides every 5xx."""
+
+
+UNREACHABLE = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
+"""What a wrong URL looks like, and a server that is not there yet, or not any more."""
 
 
 class TransientError(Exception):
@@ -61,7 +67,7 @@ class Exchange:
             )
 
     def send(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the reply. Raises TransientError, RunError for what stays so, StoppedError."""
+        """The JSON of the reply. Raises TransientError, StoppedError, UNREACHABLE; RunError for what stays wrong."""
         status, retry_after, content = self._reply(method, path, body)
         if status == 429 or status in RETRIED or status >= 500:
             raise TransientError(f"status {status}{self._message(content)}", _seconds(retry_after))
@@ -71,6 +77,10 @@ class Exchange:
             return json.loads(content)
         except (ValueError, RecursionError):
             raise TransientError("a reply that is not JSON, or was cut off") from None
+
+    def renewed(self) -> Exchange:
+        """The same address and key, not stopped."""
+        return replace(self, _open=set(), stopped=threading.Event())
 
     def stop(self) -> None:
         """End open exchanges, and let no other begin."""
@@ -113,7 +123,7 @@ class Exchange:
                 raise StoppedError from None
             if late.is_set() or isinstance(problem, TimeoutError):
                 raise TransientError(f"no reply within {self.timeout:g} seconds") from None
-            if isinstance(problem, ConnectionRefusedError):
+            if isinstance(problem, UNREACHABLE):
                 raise
             raise TransientError(f"the connection broke ({type(problem).__name__})") from None
         finally:
@@ -177,4 +187,4 @@ def _seconds(retry_after: str) -> float:
 def _shut(connection: http.client.HTTPConnection) -> None:
     """End what a thread reads from a connection."""
     with suppress(OSError, AttributeError):
-        connection.sock.shutdown(2)
+        connection.sock.shutdown(socket.SHUT_RDWR)
