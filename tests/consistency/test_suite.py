@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intervalchange.consistency.kept_answers import KeptAnswers, key_of
 from PIL import Image
 from toy import PLACES, SIDE, film
 
@@ -38,7 +37,8 @@ from intervalchange.evaluation.metrics.consistency import (
     triangle_tally,
 )
 from intervalchange.evaluation.metrics.statistics import point_estimates
-from intervalchange.grammar import NOTHING, render
+from intervalchange.foreign_models.kept_answers import KeptAnswers, key_of
+from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, render
 from intervalchange.inference import load
 from intervalchange.records import Change, Study
 
@@ -93,6 +93,27 @@ def test_triangle_by_hand() -> None:
     assert counts["triangle_asked"].tolist() == [1, 1, 1, 0]
     assert counts["triangle_kept"].tolist() == [1, 0, 0, 0]
     assert counts["triangle_items"].tolist() == [0, 1, 1, 0] and not counts["triangle_shared"].any()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole", "kept"),
+    [
+        ("The edema is worse.", "The edema is worse.", "Worsening edema.", 1),
+        ("The edema is worse.", "The edema is unchanged.", "The edema has worsened.", 1),
+        ("The edema is worse.", "The edema is better.", "Edema is unchanged.", 1),
+        ("The edema is worse.", "The edema is better.", "The edema is worse.", 1),
+        ("The edema is worse.", "The edema is better.", "New edema.", 0),
+        ("There is new edema.", "The edema is worse.", "There is new edema.", 1),
+        ("There is new edema.", "The edema has resolved.", "No change.", 1),
+        ("The edema is better.", "The edema has resolved.", "The edema has resolved.", 1),
+        ("The edema has resolved.", "The edema is worse.", "The edema is worse.", 0),
+        ("The edema is better.", "The edema is better.", "No change.", 0),
+    ],
+)
+def test_triangle_of_free_answers(first: str, second: str, whole: str, kept: int) -> None:
+    """By course: worse and then better may end anywhere, gone and then worse cannot be."""
+    counts = triangle_tally([first], [second], [whole], [DIFFERENCE_QUESTION])
+    assert counts["triangle_asked"].tolist() == [1] and counts["triangle_kept"].tolist() == [kept]
 
 
 def test_agreement_and_reliance() -> None:
@@ -158,6 +179,26 @@ def test_a_model_that_looks_keeps_every_rule(prepared: Prepared) -> None:
     assert found["suite.triangle.reference.rate"] is None, "this table names what is there, never what is absent"
     assert found["suite.swap.rate.low"] == 1
     assert found["suite.blank.rate.low"] is None, "no patient, no interval"
+
+
+def prose(prior: np.ndarray, current: np.ndarray, question: str) -> str:
+    """The oracle, in words of its own."""
+    then, now = seen(prior), seen(current)
+    said = [f"There is a new {name}." for name in sorted(now - then)]
+    said += [f"The {name} seen before has resolved." for name in sorted(then - now)]
+    return " ".join(said) or "I see no change between the two films."
+
+
+def test_prose_is_checked_as_the_template_is(prepared: Prepared) -> None:
+    template = run_suite(oracle, prepared, limit=6, replicates=20).metrics
+    assert run_suite(prose, prepared, limit=6, replicates=20).metrics == template
+
+    def hedging(prior: np.ndarray, current: np.ndarray, question: str) -> str:
+        return "I cannot compare these images." if (prior != current).any() else "No change."
+
+    found = run_suite(hedging, prepared, limit=6, replicates=20).metrics
+    assert found["suite.identity.rate"] == 1 and found["suite.identity_moved.rate"] == 0
+    assert found["suite.swap.rate"] == 0, "who cannot tell is not consistent"
 
 
 def test_a_model_that_says_one_thing_breaks_most(prepared: Prepared) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from intervalchange.data.films import Geometry
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.grammar import NOTHING
 from intervalchange.inference import NOT_SURE, Answered, Shown
 from intervalchange.records import Change, Prediction
 from intervalchange.report.answer import MOST_MAPS, Entry, answer_page
+
+EDEMA = "the main image has an additional finding of edema than the reference image."
 
 
 def answered(evidence: dict[str, np.ndarray] | None) -> Answered:
@@ -70,3 +74,20 @@ def test_an_answer_that_was_abstained_from_is_not_shown() -> None:
     assert "(not answered)" in document and "prior is later" in document and ABSTAINED not in document
     assert "considered, not named" in document and ">named<" not in document
     assert document.count("<figure") == 2, "no map of what is not said"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "verdict"),
+    [
+        (NOTHING, NOTHING, "(the same)"),
+        ("There is a new edema.", EDEMA, "(the same)"),
+        ("The edema has resolved.", EDEMA, "(different)"),
+        ("I see no change.", NOTHING, "(the same)"),
+        ("The weather is fine.", NOTHING, "(different)"),
+        ("The edema is worse.", NOTHING, "(different)"),
+    ],
+)
+def test_a_free_answer_is_compared_by_what_it_says(answer: str, reference: str, verdict: str) -> None:
+    made = answered(None)
+    entry = Entry("t", replace(made, prediction=replace(made.prediction, answer=answer)), reference=reference)
+    assert verdict in answer_page([entry])

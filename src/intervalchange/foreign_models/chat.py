@@ -13,6 +13,7 @@ import json
 import random
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -30,8 +31,6 @@ from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions, 
 CONCURRENCY, TIMEOUT, PATIENCE = 8, 120.0, 600.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after the first failure, and at most, before jitter and what the server asks for."""
-AHEAD = 2
-"""Questions whose films are encoded while all requests are open."""
 
 
 @dataclass
@@ -61,12 +60,13 @@ class ChatModel:
     def replies(self, questions: Iterable[tuple[Key, FilmQuestion]]) -> Iterator[tuple[Key, Reply]]:
         """A reply to each question, under its key, as they come. Raises RunError where there is none to be had."""
         source, pending, exchange = iter(questions), dict[Future[Reply], Key](), self.exchange.renewed()
-        pool = ThreadPoolExecutor(self.concurrency + AHEAD)
+        most = 2 * self.concurrency  # The next requests are ready when those that are open end, often all at once.
+        pool = ThreadPoolExecutor(most)
         problem: BaseException | None = None
         try:
             while True:
                 if problem is None:
-                    for key, question in islice(source, self.concurrency + AHEAD - len(pending)):
+                    for key, question in islice(source, most - len(pending)):
                         pending[pool.submit(self._reply, exchange, question)] = key
                 if not pending:
                     break
@@ -158,11 +158,11 @@ def _reply_of(plain: Any) -> Reply:
 
 
 def png_base64(film: np.ndarray) -> str:
-    """(h, w) uint8 -> PNG in base64, compressed a little: most of the time would go into the last bytes."""
+    """(h, w) uint8 -> PNG in base64. Of films, entropy coding alone saves most, in a fifth of the time."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(film).save(buffer, format="PNG", compress_level=1)
+    Image.fromarray(film).save(buffer, format="PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
