@@ -151,10 +151,18 @@ def test_what_stays_wrong_ends_with_what_to_do_and_keeps_what_was_answered(
     assert len(read_predictions(out)[1]) == PAIRS and not (tmp_path / "answers.answers.jsonl").exists()
 
 
+def test_a_wrong_name_does_not_bar_the_right_one(server: ChatServer, prepared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    with pytest.raises(RunError, match=r"does not exist\. It has"):
+        predict(f"{server.name}s", prepared, out)
+    quick(server, prepared, out, ForeignOptions())
+    assert len(read_predictions(out)[1]) == PAIRS
+
+
 def test_requests_that_are_open_at_a_refusal_are_kept(server: ChatServer, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "answers.jsonl"
     server.seconds = 0.3
-    server.faults.append("400")
+    server.faults.extend(["", "", "400"])
     with pytest.raises(RunError, match="status 400"):
         quick(server, prepared, out, ForeignOptions(concurrency=3))
     assert len(KeptAnswers.beside(out).known) == sum(server.answered.values()) == 2
@@ -250,6 +258,7 @@ def test_the_suite_asks_a_model_of_prose(
         ("hf:nowhere", ["--allow-remote"], "--allow-remote is for openai: models"),
         ("openai:http://127.0.0.1:9/v1#m", ["--prompt", "p.txt", "--answer-as", "json"], "Leave out --answer-as"),
         ("openai:https://example.org/v1#m", [], "--allow-remote"),
+        ("openai:http://127.0.0.1:9/v1#m", ["--parameter", "stream=true"], "--parameter stream is set by this command"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(

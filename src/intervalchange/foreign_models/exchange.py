@@ -141,7 +141,7 @@ class Exchange:
         if self.key:
             text = text.replace(self.key, "***")
         text = re.sub(r"\bsk-[\w*-]{4,}", "***", "".join(c if c.isprintable() else " " for c in text))
-        short = " ".join(text.split())[:300]
+        short = " ".join(text.split())[:300].rstrip(" .")
         return f": {short}" if short else ""
 
     def _refused(self, status: int, content: bytes) -> RunError:

@@ -18,6 +18,9 @@ ONLY = {
 }
 """Options that one kind has alone."""
 
+FIXED = {"model", "messages", "stream", "n", "input_ids", "num_return_sequences"}
+"""Parameters that are not the user's: another would make another question, or another shape of reply."""
+
 
 @dataclass(frozen=True)
 class OpenedModel:
@@ -77,6 +80,9 @@ def open_model(name: str, options: ForeignOptions, prepared: Prepared) -> Opened
 def _refuse_options(prefix: str, options: ForeignOptions) -> None:
     if options.prompt is not None and options.answer_as != ForeignOptions.answer_as:
         raise ConfigError("a prompt of one's own says itself how to answer.", remedy="Leave out --answer-as.")
+    taken = sorted(FIXED & options.parameters.keys())
+    if taken:
+        raise ConfigError(f"--parameter {taken[0]} is set by this command.", remedy="Leave it out.")
     for other, names in ONLY.items():
         given = [name for name in names if getattr(options, name) != getattr(ForeignOptions, name)]
         if other != prefix and given:

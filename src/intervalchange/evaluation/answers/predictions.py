@@ -192,6 +192,9 @@ class PredictionWriter:
         """Learn the keys, then, all of it being ours, cut off a torn last line; False where nothing is left."""
         complete = [(number, line) for number, line in lines(self.path) if line.endswith(b"\n")]
         provenance, predictions = _answers_of(complete, self.path)
+        if not predictions and len(complete) == 1 and complete[0][1].startswith(OPENINGS[0]):
+            self.path.write_bytes(b"")  # Nothing was answered: whoever began it, it is begun anew.
+            return False
         if self.provenance is not None and complete:
             mine, theirs = self.provenance, provenance or Provenance()
             pairs = {name: (getattr(theirs, name), getattr(mine, name)) for name in RESUMED}
