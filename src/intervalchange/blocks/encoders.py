@@ -53,7 +53,7 @@ _PROBE = 256
 """Side of the film by which a model of the hub shows its shape, where it reads any."""
 
 _PROBED: dict[tuple[str, Greys, GreyScale | None], tuple[int, int]] = {}
-"""Description and grey levels of a model of the hub -> width and rows of its map: asked once, as that takes a second."""
+"""Description and grey levels of a model of the hub -> width and rows of its map: asked once, for it takes a second."""
 
 COLOURS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
