@@ -11,7 +11,7 @@ from PIL import Image
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.evaluation.metrics.change import of_template, read
 from intervalchange.evaluation.metrics.consistency import moves
-from intervalchange.inference import NOT_SURE, Answered
+from intervalchange.inference import Answered, shown_answer
 from intervalchange.records import Prediction
 from intervalchange.report.page import Picture, jpeg_uri, render_page
 
@@ -93,7 +93,7 @@ def _shown(entry: Entry) -> ShownEntry:
         title=entry.title,
         note=entry.note,
         question=prediction.question,
-        answer=NOT_SURE if unsure else prediction.answer,
+        answer=shown_answer(prediction),
         unsure=unsure,
         reference=entry.reference,
         right=not unsure and _same_change(prediction.answer, entry.reference, prediction.question),
