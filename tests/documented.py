@@ -219,7 +219,7 @@ class World:
         if command[0] == "train":
             return self._train(command) if "--list" not in command else command
         if command[0] == "predict" and command[1].startswith("hf:"):
-            return changed(command, max_tokens="4")
+            return [*command, "--max-tokens", "4"]
         if command[0] == "check":
             local = [word for word in command if not word.startswith("http")]
             return changed(local, limit="4")
