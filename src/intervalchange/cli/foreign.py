@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from intervalchange.foreign_models.records import ForeignOptions
 
 FOREIGN_HELP = "openai:URL#MODEL or hf:NAME"
+ABOUT = """\
+openai:URL#MODEL is asked by OpenAI's chat completions (vLLM, SGLang, llama.cpp, ollama, services),
+with the key in the environment variable INTERVALCHANGE_API_KEY, if there is one.
+hf:NAME is a folder or hub name of transformers (AutoModelForImageTextToText).
+The prompt is printed, and written into the answers."""
 ANSWER_FORMS = ("prose", "table", "json")
 FIELDS = (
     *("answer_as", "prompt", "max_tokens", "concurrency", "timeout", "patience", "allow_remote", "own_server"),
@@ -24,15 +29,13 @@ def add_foreign_options(verb: argparse.ArgumentParser) -> None:
     """Add them as a group of their own."""
     group = verb.add_argument_group(
         "models of others",
-        "openai:URL#MODEL is asked by OpenAI's chat completions (vLLM, SGLang, llama.cpp, ollama, services), with the "
-        "key in the environment variable INTERVALCHANGE_API_KEY, if there is one; hf:NAME is a folder or hub name of "
-        "transformers (AutoModelForImageTextToText). The prompt is printed, and written into the answers.",
+        ABOUT,
     )
     group.add_argument("--answer-as", choices=ANSWER_FORMS, default="prose", help="what the prompt asks for")
     group.add_argument(
         "--prompt", type=Path, default=None, metavar="FILE", help="a prompt of your own, with {question} in it"
     )
-    group.add_argument("--max-tokens", type=positive, default=512, help="of one answer")
+    group.add_argument("--max-tokens", type=positive, default=512, metavar="N", help="of one answer (512)")
     group.add_argument(
         "--parameter",
         dest="parameters",
@@ -42,10 +45,18 @@ def add_foreign_options(verb: argparse.ArgumentParser) -> None:
         metavar="NAME=JSON",
         help="a further field of the request (openai:) or of generate (hf:), as top_p=0.9; null takes one out",
     )
-    group.add_argument("--concurrency", type=positive, default=None, help="openai: requests open at once (8)")
-    group.add_argument("--timeout", type=_seconds, default=None, help="openai: seconds for one request (120)")
     group.add_argument(
-        "--patience", type=_seconds, default=None, help="openai: seconds for one question, retries and all (600)"
+        "--concurrency", type=positive, default=None, metavar="N", help="openai: requests open at once (8)"
+    )
+    group.add_argument(
+        "--timeout", type=_seconds, default=None, metavar="SECONDS", help="openai: for one request (120)"
+    )
+    group.add_argument(
+        "--patience",
+        type=_seconds,
+        default=None,
+        metavar="SECONDS",
+        help="openai: for one question, retries and all (600)",
     )
     group.add_argument("--allow-remote", action="store_true", help="openai: films may be sent to another machine")
     group.add_argument(
