@@ -81,6 +81,8 @@ def run_suite(
     tests = [test(pairs, asker) for test in (same_answer, same_films, other_films)]
     for result in itertools.chain(*tests, three_visits(triples, asker)):
         scores.metrics |= _metrics(result, replicates, seed)
+    if prepared.published:
+        scores.metrics["protocol"] = prepared.protocol(split)
     unread = [bool(change.read(asker.known[pair.given]).unread) for pair in pairs]
     scores.metrics |= {"suite.pairs.count": len(pairs), "suite.unread.rate": float(np.mean(unread))}
     return scores
