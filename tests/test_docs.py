@@ -15,6 +15,7 @@ import pytest
 from documented import ROOT, World, all_pages, blocks, commands, needs_the_hub, pages
 
 from intervalchange import cli, registry
+from intervalchange.config import preset_sizes
 
 METHOD_PAGE = "docs/how-to/add-a-method.md"
 
@@ -35,6 +36,16 @@ def test_what_must_have_commands_has_them() -> None:
     stages = {command[1] for page in methods for command in commands(page) if command[0] == "train"}
     paged = {stage for stage in registry.stages() if f"docs/methods/{stage.split('/')[0]}.md" in methods}
     assert paged <= stages, "a page has a command for every stage of its method"
+
+
+def test_every_published_size_can_be_reproduced_from_one_page() -> None:
+    trained = [command for command in commands("docs/reproduce.md") if command[0] == "train"]
+    sizes = {(command[1], command[command.index("--size") + 1]) for command in trained}
+    answered = {stage for stage in registry.stages() if stage.split("/")[0] not in ("tasks", "question_only")}
+    assert sizes >= {(stage, "paper") for stage in answered if "paper" in preset_sizes(stage)}
+    assert sizes >= {("cm_cgns/align", f"{peer}_paper") for peer in ("convirt", "gloria", "mgca")}
+    answers = [command for command in commands("docs/reproduce.md") if command[0] == "prepare" and "vqa" in command[1]]
+    assert all("published" in command for command in answers)
 
 
 def test_the_seven_tasks_of_the_family_are_on_both_pages() -> None:

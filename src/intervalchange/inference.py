@@ -159,6 +159,7 @@ class Predictor:
             split_hash=prepared.manifest["split_hash"],
             simulated=bool(prepared.manifest.get("simulated")),
             training_answers=self.run.get("training_answers", {}),
+            protocol=prepared.protocol(split),
             more={"stage": self.run["stage"], "supervision": list(self.model.supervision)},
         )
 
@@ -223,8 +224,11 @@ class Predictor:
         return PairDataset(prepared, split, kinds=kinds, pixels=config.pixels, supervision=(), greys=greys_of(config))
 
     def refuse_training_patients(self, prepared: Prepared, patients: Iterable[str], split: str) -> None:
-        """Raise RunError where the run was trained on one of these patients, unless the split is `train`."""
-        known = sorted(set(patients) & self.training_patients)
+        """Raise RunError where the run was trained on one of these patients, unless the split is `train`.
+
+        Those whom the published protocol itself has in training too are let through; every number says how many.
+        """
+        known = sorted((set(patients) & self.training_patients) - prepared.patients_in_training_too)
         if known and split != "train":
             raise RunError(
                 f"{len(known)} patients of this split were in the training data of the run (for example {known[0]}).",

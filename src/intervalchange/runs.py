@@ -163,7 +163,7 @@ def evaluate(
     predictor, prepared = _loaded(run), Prepared(data)
     facts = {"stage": predictor.run["stage"], "split": split}
     if zero_shot is not None:
-        return facts | predictor.zero_shot(prepared, split, zero_shot)
+        return facts | _protocol(prepared, split) | predictor.zero_shot(prepared, split, zero_shot)
     if predictor.model.unit != "films":
         remedy = (
             "Use `intervalchange predict`, then `intervalchange score`."
@@ -171,7 +171,12 @@ def evaluate(
             else "Start a stage that answers from it: `intervalchange train METHOD/answer --from RUN`."
         )
         raise RunError(f"{facts['stage']} learns from pairs, not from single films.", where=_place(run), remedy=remedy)
-    return facts | predictor.metrics(prepared, split, batch_size)
+    return facts | _protocol(prepared, split) | predictor.metrics(prepared, split, batch_size)
+
+
+def _protocol(prepared: Prepared, split: str) -> dict[str, str]:
+    """What must stand beside the metrics of a folder whose protocol is not ours."""
+    return {"protocol": prepared.protocol(split)} if prepared.published else {}
 
 
 def _loaded(run: Predictor | str | Path) -> Predictor:

@@ -71,7 +71,7 @@ def test_difference_answers_parse_to_the_change() -> None:
     rng = np.random.default_rng(0)
     for _ in range(500):
         prior, current = draw(rng), draw(rng)
-        kind, question, answer = questions.ask_difference(rng, prior, current, area=False)
+        kind, question, answer = questions.ask_difference(rng, prior, current, "never")
         reading = grammar.parse(answer)
         assert (kind, question) == ("difference", grammar.DIFFERENCE_QUESTION)
         assert reading.change == Change.between(prior.study, current.study)
@@ -109,6 +109,34 @@ def test_an_area_question_names_one_level_change_in_a_common_place() -> None:
     )
     assert 0 < asked[area] < 0.2 * 400
     assert asked[area] + asked[(grammar.DIFFERENCE_QUESTION, area[1])] == 400
+    always = Counter(questions.ask_difference(rng, prior, current, "always")[1:] for _ in range(20))
+    assert always == {area: 20}, "as the official generator"
+
+
+def test_the_official_generator_takes_the_first_level_change_in_a_common_place() -> None:
+    """In the order of the current account; one on both sides is passed over, and without any it asks about all."""
+    places = {"edema": ("bilateral",), "pneumothorax": ("right", "apical"), "pleural effusion": ("left",)}
+    prior, current = (
+        Account(
+            Study(
+                level,
+                "",
+                findings={name: float(name in places) for name in FINDINGS},
+                levels=dict.fromkeys(places, level),
+            ),
+            {name: Attributes(where, level=level) for name, where in places.items()},
+        )
+        for level in ("small", "severe")
+    )
+    rng = np.random.default_rng(5)
+    assert questions.ask_difference(rng, prior, current, "always")[1:] == (
+        "what has changed in the right apical area?",
+        "the level of pneumothorax has changed from small to severe. ",
+    )
+    moved = replace(prior, attributes=dict.fromkeys(places, Attributes((), level="small")))
+    question, answer = questions.ask_difference(rng, moved, current, "always")[1:]
+    assert question == grammar.DIFFERENCE_QUESTION
+    assert grammar.parse(answer).change == Change.between(prior.study, current.study)
 
 
 def test_single_film_questions_are_templates_with_true_answers() -> None:

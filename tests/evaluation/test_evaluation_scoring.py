@@ -276,3 +276,24 @@ def test_cells() -> None:
 def test_nested_figures(perfect: Path) -> None:
     tree = score(perfect, meteor=False, replicates=5).nested()
     assert tree["change"]["micro"]["f1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_the_published_protocol_stands_beside_every_number(perfect: Path, tmp_path: Path) -> None:
+    provenance, predictions = read_predictions(perfect)
+    assert provenance is not None
+    ours = tmp_path / "ours.jsonl"
+    write_predictions(ours, predictions, replace(provenance, protocol="ours"))
+    theirs = tmp_path / "theirs.jsonl"
+    write_predictions(theirs, predictions, replace(provenance, protocol="published, 3 of 4 rows"))
+    both = score([theirs, ours], meteor=False, replicates=20)
+    page = table.markdown(both.files, both.paired)
+    headed = page.count("| theirs.jsonl [published, 3 of 4 rows] | ours.jsonl |")
+    assert headed == page.count("## ") > 5, "every block of numbers"
+    assert "ours.jsonl minus theirs.jsonl [published, 3 of 4 rows]" in page
+    assert "| protocol | published, 3 of 4 rows | ours |" in page
+    assert "theirs.jsonl: simulated; not a ranking on patients; protocol published, 3 of 4 rows" in page
+    assert "protocol published, 3 of 4 rows" in table.latex(both.files, both.paired)
+    assert both.as_json()["files"]["theirs.jsonl"]["protocol"] == "published, 3 of 4 rows"
+    assert both.only(["change.micro.f1"])["theirs.jsonl"]["protocol"] == "published, 3 of 4 rows"
+    assert "protocol" not in both.only(["change.micro.f1"])["ours.jsonl"]
+    assert "| protocol |" not in table.markdown(score(perfect, meteor=False, replicates=20).files, {})

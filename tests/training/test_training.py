@@ -16,11 +16,11 @@ import torch
 import toy
 from safetensors.torch import load_file
 
-from intervalchange.config import TrainConfig, load_preset
+from intervalchange.config import TrainConfig, load_preset, preset_sizes
 from intervalchange.data.dataset import PairDataset
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
-from intervalchange.methods import method_class
+from intervalchange.methods import method_class, stages
 from intervalchange.methods.base.method import Method, MethodOutput, answer_scores
 from intervalchange.records import Prediction
 from intervalchange.training import Stage, list_stages, print_stages, train
@@ -238,6 +238,12 @@ def test_print_stages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     printed = capsys.readouterr().out
     assert STAGE in printed
     assert "191.18 M" in printed
+    lines = {line.split(":")[0].strip(): line for line in printed.splitlines() if line.startswith("  ")}
+    published = {f"{name} paper" for name in stages() if "paper" in preset_sizes(name)}
+    assert published <= lines.keys(), "each says where its values come from"
+    assert "models/model.py (5)" in lines["mccformers/answer paper"]
+    assert "guesses: backbone_weights, queries," in lines["real/answer paper"]
+    assert f"{STAGE} small" not in lines
 
 
 # --- parts -----------------------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ from typing import Any
 
 from intervalchange.cli.arguments import check_folder, named, positive
 from intervalchange.data.readers import sources
+from intervalchange.data.readers.source import OURS, PROTOCOLS
 from intervalchange.errors import ConfigError
 
 HELP = "read a data set once into a prepared folder, and say what was found and what is missing"
 EXAMPLES = """\
   intervalchange prepare mimic_diff_vqa cohorts/sim prepared/sim --pixels 256
   intervalchange prepare pairs my_pairs.csv prepared/mine --split patient
-  intervalchange prepare mimic_diff_vqa /data/physionet prepared/mimic --dry-run"""
+  intervalchange prepare mimic_diff_vqa /data/physionet prepared/mimic --dry-run
+  intervalchange prepare mimic_diff_vqa /data/physionet prepared/published --protocol published"""
 
 PATHS = {"images": "films", "reports": "report texts", "questions": "question tables", "graphs": "scene graphs"}
 """Option -> what lies in the folder it names."""
@@ -31,7 +33,14 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         "--split",
         default="official",
         help="official, lists (official, and no validation part is cut where its lists have none), "
-        "patient (8:1:1 by patient), or a CSV of patient_id,split",
+        "patient (8:1:1 by patient), or a CSV of patient_id,split; rows (8:1:1 by row) with --protocol published",
+    )
+    verb.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default=OURS,
+        help="published: every row as released, in its order and split, as the papers have it (mimic_diff_vqa); ours: "
+        "forward in time, once, a patient in one split",
     )
     for name, content in PATHS.items():
         verb.add_argument(f"--{name}", type=Path, help=f"folder of the {content}, where it is not under ROOT")
@@ -42,7 +51,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         default=[],
         type=named,
         metavar="NAME=VALUE",
-        help="an option of the reader, e.g. uncertain=present, labels=published or protocol=published (chexpert), "
+        help="an option of the reader, e.g. uncertain=present, labels=published or rows=published (chexpert), "
         "version=9B (covidx), boxes=published (object_cxr), asked=all (nih), votes=1 (vindr), "
         "modalities=RF (dicom, as body_parts= and views=: headers that are let in); may repeat; docs/data says "
         "which there are",
@@ -67,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
         options.out,
         pixels=options.pixels,
         split=options.split,
+        protocol=options.protocol,
         workers=options.workers,
         engine=options.engine,
         dry_run=options.dry_run,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from intervalchange.cli.arguments import check_folder, positive
 from intervalchange.policy import EVALUATION_SEED
-from intervalchange.simulation.layouts import LAYOUTS
+from intervalchange.simulation.layouts import LAYOUTS, RELEASES
 
 HELP = "write a simulated cohort in the on-disk layout of a real data set"
 EXAMPLES = f"""\
@@ -30,6 +30,13 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         default="teaching",
         help="openi: findings as often, and as often together, as in the Open-i reports",
     )
+    verb.add_argument(
+        "--release",
+        choices=RELEASES,
+        default=RELEASES[0],
+        help="of Medical-Diff-VQA: 1.0.0 has half of its difference rows the wrong way round; generator, as the "
+        "published code, asks about a common area wherever a level has changed",
+    )
     verb.add_argument("--pixels", type=positive, default=512, help="side of the films")
     verb.add_argument("--workers", type=positive, default=None, help="processes; one per core by default")
 
@@ -48,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
         splits=options.splits,
         style=options.style,
         prevalence=options.prevalence,
+        release=options.release,
         workers=options.workers,
     )
     print(f"wrote {options.out}: {options.patients} simulated patients, seed {options.seed}", file=sys.stderr)

@@ -87,6 +87,8 @@ def run_suite(
     given = [asker.known[pair.given] for pair in pairs]
     question = None if all(map(change.of_template, given)) else DIFFERENCE_QUESTION
     unread = [bool(change.read(answer, question).unread) for answer in given]
+    if prepared.published:
+        scores.metrics["protocol"] = prepared.protocol(split)
     scores.metrics |= {"suite.pairs.count": len(pairs), "suite.unread.rate": float(np.mean(unread))}
     return scores
 

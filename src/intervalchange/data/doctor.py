@@ -10,6 +10,7 @@ from typing import Any
 from intervalchange.data.film_records import FilmRecord
 from intervalchange.data.missing_films import suggestion
 from intervalchange.data.pair_checks import DATES_AGAINST_ORDER
+from intervalchange.data.protocol import published_lines
 from intervalchange.data.readers.source import Source
 from intervalchange.data.splits import NAMES as SPLITS
 from intervalchange.findings import FINDINGS
@@ -94,6 +95,7 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 def doctor_page(counts: Mapping[str, Any]) -> str:
     """The counts as a short page of text."""
     lines = [
+        *(published_lines(counts["protocol"]) if "protocol" in counts else ()),
         f"{counts['patients']:,} patients, {counts['studies']:,} studies, {counts['cases']:,} cases, "
         f"{counts['pairs']:,} distinct pairs",
         "kinds       " + _listed(counts["kinds"]),

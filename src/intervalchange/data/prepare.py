@@ -32,8 +32,9 @@ from intervalchange.data.films import film_from_file, fit
 from intervalchange.data.missing_films import remedy_of
 from intervalchange.data.pair_checks import checked_pairs
 from intervalchange.data.prepared import Prepared
+from intervalchange.data.protocol import published_facts, row_splits
 from intervalchange.data.readers import read_source
-from intervalchange.data.readers.source import Source
+from intervalchange.data.readers.source import OURS, PUBLISHED, Source, check_protocol
 from intervalchange.data.shards import PROGRESS, Engine, Read, Workers, make_shards, shards_of
 from intervalchange.data.splits import assign, split_hash
 from intervalchange.errors import ConfigError, ImageError, SourceError
@@ -82,17 +83,21 @@ def prepare(
     workers: int | None = None,
     engine: Engine = "local",
     progress: bool = True,
+    protocol: str = OURS,
     **reader_options: object,
 ) -> dict[str, Any]:
     """Write a prepared folder and return its manifest.
 
-    pixels: side of the stored squares. split: official | patient | path of a split file. dry_run: read the tables
-    only and return the manifest without films. workers: decoding threads (engine "ray": processes of a cluster made
-    here), by default one per core. engine: see `data/shards.py`.
+    pixels: side of the stored squares. split: official | patient | path of a split file; rows, with the published
+    protocol. dry_run: read the tables only and return the manifest without films. workers: decoding threads (engine
+    "ray": processes of a cluster made here), by default one per core. engine: see `data/shards.py`. protocol: ours |
+    published (`data/protocol.py`).
     reader_options: `images`, `reports`, `questions`, `graphs`, `tag_columns`, as the reader of the source knows them.
     """
     if pixels < 32:
         raise ConfigError(f"--pixels {pixels} is too small.", remedy="Store at least 32; 512 is the default.")
+    check_protocol(protocol)
+    reader_options["protocol"] = None if protocol == OURS else protocol
     out = Path(out)
     if progress:
         print(f"reading the tables of {root}", file=sys.stderr)
@@ -120,6 +125,10 @@ def prepare(
 
 def _select(source: Source, split: str, root: str | Path) -> Selection:
     """The cases of a source that have a split."""
+    if source.released is not None:
+        rows, split_how = row_splits(source.released, split)
+        source = replace(source, released=replace(source.released, splits=rows))
+        return Selection(source, [rows[int(case.case_id)] for case in source.cases], split_how)
     splits, split_how, notes = assign(source.cases, split, source.validation_share)
     cases = [case for case, name in zip(source.cases, splits, strict=True) if name]
     if not cases:
@@ -143,6 +152,7 @@ def _plan(selection: Selection, pixels: int) -> dict[str, Any]:
         "pixels": pixels,
         "split": selection.split_how,
         "digest": digest.hexdigest(),
+        **({} if source.released is None else {"protocol": PUBLISHED}),
     }
 
 
@@ -294,6 +304,13 @@ def _with_header(study: Study, films: Mapping[str, FilmRecord]) -> Study:
 def _describe(selection: Selection, contents: Contents, films: Mapping[str, FilmRecord], pixels: int) -> dict[str, Any]:
     """The manifest, but for what only a written folder has: its plan and the hashes of its files."""
     source = replace(selection.source, notes={**selection.source.notes, **contents.notes})
+    counts = doctor.examine(source, contents.cases, contents.splits, contents.studies, films)
+    facts: dict[str, Any] = {"doctor": counts}
+    if source.released is not None:
+        counts["protocol"] = published_facts(
+            source.released.splits, selection.split_how, contents.cases, contents.splits
+        )
+        facts["protocol"] = PUBLISHED
     return {
         "format": FORMAT,
         "source": source.name,
@@ -302,7 +319,7 @@ def _describe(selection: Selection, contents: Contents, films: Mapping[str, Film
         "pixels": pixels,
         "split": selection.split_how,
         "split_hash": split_hash([case.case_id for case in contents.cases], contents.splits),
-        "doctor": doctor.examine(source, contents.cases, contents.splits, contents.studies, films),
+        **facts,
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from intervalchange.data.films import Geometry
+from intervalchange.data.protocol import BY_ROWS, label
 from intervalchange.data.store import PixelStore
 from intervalchange.data.tables import study_record
 from intervalchange.errors import ConfigError, SourceError
@@ -142,9 +143,30 @@ class Prepared:
             for row in self.cases.iloc[self.case_rows(split, kinds)].itertuples(index=False)
         ]
 
+    def protocol(self, split: str) -> str:
+        """What is to be said beside a number on a split: see `protocol.label`."""
+        return label(self.published, split)
+
+    @cached_property
+    def patients_in_training_too(self) -> frozenset[str]:
+        """Patients who have cases in `train` and elsewhere: of a folder with the published protocol alone."""
+        if not self.published:
+            return frozenset()
+        trains = self.cases["split"] == "train"
+        return frozenset(self.cases["patient_id"][trains]) & frozenset(self.cases["patient_id"][~trains])
+
+    @property
+    def published(self) -> dict[str, Any] | None:
+        """What the doctor says of the published protocol, where the folder has it."""
+        facts: dict[str, Any] | None = self.manifest.get("doctor", {}).get("protocol")
+        return facts
+
     def prepare_command(self, pixels: int) -> str:
         """The command that stores more pixels of the same source."""
-        return f"intervalchange prepare {self.manifest['source']} ROOT {self.folder}-{pixels} --pixels {pixels}"
+        options = f"--pixels {pixels}"
+        if self.published:
+            options += " --protocol published" + " --split rows" * (self.published["split"] == BY_ROWS)
+        return f"intervalchange prepare {self.manifest['source']} ROOT {self.folder}-{pixels} {options}"
 
     def _by_finding(self, column: str, value: Callable[[Any], float]) -> np.ndarray:
         """(studies, f) float32: the values of a column of JSON objects, by finding; NaN where there is none."""

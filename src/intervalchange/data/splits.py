@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from intervalchange.cells import plain_id
-from intervalchange.errors import SourceError
+from intervalchange.errors import ConfigError, SourceError
 from intervalchange.records import Case
 
 CUT = "training patients taken to validate on, for the official lists have no such part (--split lists: none are)"
 NAMES = ("train", "val", "test")
+ROWS = "rows"
+"""The split of EKAID and C2F: the first rows train, the last test (`data/protocol.py`)."""
 FORM = (
     "A split file is JSON {'train': [ids], 'val': [ids], 'test': [ids]} or CSV with patient_id or case_id, and split."
 )
@@ -48,6 +50,10 @@ def assign(cases: Sequence[Case], how: str, validation_share: float = 0.0) -> tu
     A patient found in several splits keeps only its test cases, or else its val cases.
     """
     notes: dict[str, int] = {}
+    if how == ROWS:
+        raise ConfigError(
+            "--split rows cuts the rows of a table as released.", remedy="Add --protocol published, or leave it out."
+        )
     if how == "lists" and not any(case.split for case in cases):
         raise SourceError("the source has no splits.", where=how, remedy="Use --split patient.")
     if how == "official" and not any(case.split for case in cases):

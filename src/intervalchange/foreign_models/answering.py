@@ -40,6 +40,7 @@ class ForeignPredictor:
             split=split,
             split_hash=prepared.manifest["split_hash"],
             simulated=bool(prepared.manifest.get("simulated")),
+            protocol=prepared.protocol(split),
             more=self.opened.facts,
         )
 

@@ -35,10 +35,9 @@ from intervalchange.simulation import reports
 from intervalchange.simulation.anatomy import Anatomy, sample_anatomy
 from intervalchange.simulation.course import Prevalence, Visit, describe, sample_course, sample_reason
 from intervalchange.simulation.identifiers import dicom_id, study_id, subject_id
-from intervalchange.simulation.layouts import LAYOUTS
+from intervalchange.simulation.layouts import LAYOUTS, RELEASES, WITH_QUESTIONS
 from intervalchange.simulation.layouts import layout as layout_of
 from intervalchange.simulation.layouts.mimic_cxr import film_path
-from intervalchange.simulation.layouts.mimic_diff_vqa import RELEASES
 from intervalchange.simulation.records import SimulatedPatient, SimulatedStudy
 from intervalchange.simulation.rendering import render
 from intervalchange.simulation.scene import Acquisition, Lesion, RenderedFilm, State
@@ -146,7 +145,8 @@ class CohortConfig:
     """Shares of train, val and test, by patient."""
     style: Style = "a"
     release: str = "1.0.1"
-    """Of Medical-Diff-VQA: 1.0.1 has its difference rows in time order, 1.0.0 has 48% of them the other way round."""
+    """Of Medical-Diff-VQA: 1.0.1 has its difference rows in time order, 1.0.0 has 48% of them the other way round;
+    `generator` as the published code makes them."""
     quirks: bool = True
     """Irregularities of the real files, in a few rows."""
     prevalence: Prevalence = "teaching"
@@ -166,6 +166,11 @@ class CohortConfig:
             raise ConfigError(f"unknown prevalence {self.prevalence!r}.", remedy=f"Choose {known}.")
         if self.release not in RELEASES:
             raise ConfigError(f"unknown release {self.release!r}.", remedy=f"Choose: {', '.join(RELEASES)}.")
+        if self.release != RELEASES[0] and self.layout not in WITH_QUESTIONS:
+            raise ConfigError(
+                f"layout {self.layout} has no questions, and so no release {self.release} of them.",
+                remedy=f"Leave --release out, or choose one of: {', '.join(WITH_QUESTIONS)}.",
+            )
         split_counts(self.splits, self.patients)
 
 

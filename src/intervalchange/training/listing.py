@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from intervalchange.blocks.tokenizer import template_tokenizer
-from intervalchange.config import load_preset, preset_header, preset_sizes
+from intervalchange.config import load_preset, preset_header, preset_sizes, read_preset
 from intervalchange.methods import method_class, stages
 from intervalchange.methods.base.method import Method
 
+GUESS = "guess"
+"""What a published preset says behind a value that no paper and no code gives."""
+SOURCE = re.compile(r"\.(py|ya?ml|json)$|^the paper|README")
+REPEATED = 3
+"""Values with one remark, from which on it is taken for a source that SOURCE does not know."""
 LIST_WIDTH = 150
 """Columns of a terminal that `train --list` takes at least."""
 
@@ -74,13 +81,48 @@ def print_stages() -> None:
         table.add_column(name, no_wrap=True, min_width=len(name))
     for name in ("learns from", "hours", "hardware", "expected score", "verified"):
         table.add_column(name)
-    for stage in list_stages():
+    listed = list_stages()
+    for stage in listed:
         for size in stage.sizes:
             header, parameters = stage.headers[size], f"{stage.parameters[size] / 1e6:.2f} M"
             facts = [header.get(key) or "not measured" for key in ("hours", "hardware", "expected score", "verified")]
             table.add_row(stage.name, size, parameters, ", ".join(stage.supervision), *facts)
     # Narrower, the words would be broken letter by letter.
-    Console(width=max(Console().width, LIST_WIDTH)).print(table)
+    console = Console(width=max(Console().width, LIST_WIDTH))
+    console.print(table)
+    console.print("\nWhere the values of published sizes come from (each is behind its value in the preset):")
+    for stage in listed:
+        for size in stage.sizes:
+            said = source_line(stage.name, size)
+            if said:
+                console.print(f"  {stage.name} {size}: {said}", markup=False, highlight=False, soft_wrap=True)
+
+
+def source_line(stage: str, size: str) -> str:
+    """Where the values of a published preset come from, how many from each source, and which are guesses; empty for a
+    preset that marks no guess and names no source."""
+    sources, guesses = value_sources(stage, size)
+    source = preset_header(stage, size).get("source", "")
+    if not (source or guesses or size == "paper"):
+        return ""
+    counted = ", ".join(
+        f"{name} ({count})" for name, count in sources.most_common() if count >= REPEATED or SOURCE.search(name)
+    )
+    parts = [source, counted, f"guesses: {', '.join(guesses) or 'none'}"]
+    return "; ".join(part for part in parts if part)
+
+
+def value_sources(stage: str, size: str) -> tuple[Counter[str], list[str]]:
+    """What stands behind the values of a preset: source -> how many values; and the options that are guesses."""
+    sources: Counter[str] = Counter()
+    guesses = []
+    for name, remark in re.findall(r"^ +(\w+): .*?  # (.+)$", read_preset(stage, size), re.MULTILINE):
+        source = remark.partition(":")[0].strip()
+        if source == GUESS:
+            guesses.append(name)
+        else:
+            sources[source] += 1
+    return sources, guesses
 
 
 @functools.cache

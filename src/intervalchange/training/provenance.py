@@ -84,6 +84,7 @@ def _source_facts(source: Source, items: FilmReader) -> dict[str, Any]:
         "share": source.share,
         "manifest": manifest_hash(source.prepared),
         "split_hash": manifest.get("split_hash"),
+        "protocol": source.prepared.protocol("train"),
         "simulated": manifest.get("simulated") or {},
         "training_cases": len(items),
     }

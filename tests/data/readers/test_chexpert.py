@@ -394,7 +394,7 @@ def test_published_labels_know_every_cell(tree: Path) -> None:
         "fracture",
     }
     assert math.isnan(findings["pneumonia"])
-    for wrong in ({"labels": "all"}, {"protocol": "theirs"}):
+    for wrong in ({"labels": "all"}, {"rows": "theirs"}):
         with pytest.raises(ConfigError, match="Choose one of"):
             read_source("chexpert", tree, **wrong)
 
@@ -411,14 +411,14 @@ def published_table(patients: int) -> str:
 
 def test_published_protocol_validates_on_rows_of_train_and_tests_on_valid(tree: Path) -> None:
     (tree / "CheXpert-v1.0" / "train.csv").write_text(published_table(100))
-    source = read_source("chexpert", tree, protocol="published", tables_only=True)
+    source = read_source("chexpert", tree, rows="published", tables_only=True)
     films = films_of(source.cases)
     splits = Counter(case.split for case in films.values())
     # 200 rows, of which 20 show edema alone and are set apart; a tenth of the others validates.
     assert (splits["train"], splits["val"]) == (162, 18)
     assert {case.current.image.split("/")[0] for case in films.values() if case.split == "test"} == {"valid"}
     assert not any(f"patient{90000 + number}-study1" in films for number in range(20))
-    assert source.notes["rows of train.csv that validate (protocol published)"] == 18
+    assert source.notes["rows of train.csv that validate (rows=published)"] == 18
     rest = [f"patient{90000 + n}-study{s}" for n in range(100) for s in (1, 2) if s == 2 or n >= 20]
     drawn = np.random.RandomState(0).choice(180, size=18, replace=False)
     assert {name for name, case in films.items() if case.split == "val"} == {rest[index] for index in drawn}
@@ -431,14 +431,14 @@ def test_published_protocol_validates_on_rows_of_train_and_tests_on_valid(tree: 
 def test_5x200_is_drawn_or_read(tree: Path) -> None:
     folder = tree / "CheXpert-v1.0"
     (folder / "train.csv").write_text(published_table(30))
-    source = read_source("chexpert", tree, protocol="5x200", tables_only=True)
+    source = read_source("chexpert", tree, rows="5x200", tables_only=True)
     films = films_of(source.cases)
     assert set(films) == {f"patient{90000 + number}-study1" for number in range(20)}
     assert {(case.split, case.tags) for case in films.values()} == {("test", ("chexpert_5x200",))}
     assert source.notes["films of 5x200 that show edema alone"] == 20
     (folder / "chexpert_5x200.csv").write_text("Path\ntrain/patient90003/study2/view1_frontal.jpg\n")
-    listed = read_source("chexpert", tree, protocol="5x200", tables_only=True)
+    listed = read_source("chexpert", tree, rows="5x200", tables_only=True)
     assert set(films_of(listed.cases)) == {"patient90003-study2"}
     (folder / "train.csv").unlink()
     with pytest.raises(SourceError, match=r"train\.csv is not here"):
-        read_source("chexpert", tree, protocol="published", tables_only=True)
+        read_source("chexpert", tree, rows="published", tables_only=True)

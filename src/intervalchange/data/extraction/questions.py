@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from intervalchange import grammar
 from intervalchange.data.extraction.account import Account, Attributes
 from intervalchange.findings import FINDINGS
-from intervalchange.records import Change
+from intervalchange.records import Change, LevelChange
 
+Areas = Literal["never", "rare", "always"]
+"""How often a level change in a common location is asked about alone: never, by AREA_SHARE, or, as the official
+generator has it, always."""
 AREA_SHARE = 0.1
 """Share of the pairs with a level change in a common location whose question is about that location alone."""
 AP_SHARE = 0.05
@@ -40,22 +44,32 @@ def ask(rng: np.random.Generator, account: Account) -> list[QuestionAnswer]:
     return [item for item in questions if item is not None]
 
 
-def ask_difference(rng: np.random.Generator, prior: Account, current: Account, area: bool = True) -> QuestionAnswer:
-    """The difference question of a pair. area: allow the rare question about one area.
+def ask_difference(rng: np.random.Generator, prior: Account, current: Account, areas: Areas = "rare") -> QuestionAnswer:
+    """The difference question of a pair. areas: how often it is about one area.
 
     As in the data set the answer ends with a blank, unless nothing has changed, additions are listed in random
     order, and an answer about an area names one level change and drops everything else.
     """
     change = Change.between(prior.study, current.study)
-    if area and change.levels:
-        level = sorted(change.levels)[int(rng.integers(len(change.levels)))]
+    for level in _levels_by_area(rng, change, current, areas):
         area_name = _common_area(prior.attributes[level.finding], current.attributes[level.finding])
-        if area_name and rng.random() < AREA_SHARE:
+        if area_name and (areas == "always" or rng.random() < AREA_SHARE):
             question = grammar.QUESTIONS["difference"][1].format(location=area_name)
             return "difference", question, grammar.render(Change.of(levels=[level])) + " "
     order = [str(finding) for finding in rng.permutation(sorted(change.added))]
     answer = grammar.render(change, order)
     return "difference", grammar.DIFFERENCE_QUESTION, answer if answer == grammar.NOTHING else answer + " "
+
+
+def _levels_by_area(rng: np.random.Generator, change: Change, current: Account, areas: Areas) -> list[LevelChange]:
+    """The level changes that the question may be about: one of them, or all in the order of the current account, whose
+    first one in a common location the official generator takes."""
+    if areas == "never" or not change.levels:
+        return []
+    if areas == "always":
+        order = list(current.attributes)
+        return sorted(change.levels, key=lambda level: order.index(level.finding))
+    return [sorted(change.levels)[int(rng.integers(len(change.levels)))]]
 
 
 def _any(rng: np.random.Generator, items: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ READERS = {
 }
 """Name of a source of this package -> the module whose `read` knows it."""
 
-PATH_OPTIONS = ("images", "reports", "questions", "graphs", "salt")
+PATH_OPTIONS = ("images", "reports", "questions", "graphs", "salt", "protocol")
 """Options of readers that `prepare` has flags for; the others are written `--option NAME=VALUE`."""
 
 
@@ -73,6 +73,12 @@ def read_source(name: str, root: str | Path, **options: object) -> Source:
     types = {**reader_options(name), "tables_only": bool}
     values = {option: value for option, value in options.items() if value is not None}
     unknown = sorted(values.keys() - types.keys())
+    if "protocol" in unknown:
+        raise ConfigError(
+            f"--protocol {values['protocol']} has no meaning for source '{name}'.",
+            remedy="Leave it out: mimic_diff_vqa has it. What other sources have as published (labels, boxes, the rows "
+            "that validate) are options of their readers: docs/data.",
+        )
     if unknown:
         own = ", ".join(_flag(option) for option in types if option != "tables_only") or "none"
         flags = ", ".join(map(_flag, unknown))

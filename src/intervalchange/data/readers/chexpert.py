@@ -43,7 +43,7 @@ from intervalchange.data.readers.chexpert_folders import (
 from intervalchange.data.readers.chexpert_protocol import LABELS as LABEL_RULES
 from intervalchange.data.readers.chexpert_protocol import (
     OTHERS,
-    PROTOCOLS,
+    ROW_RULES,
     TASKS,
     UNCERTAIN_OF,
     check_choice,
@@ -88,24 +88,24 @@ def read(
     images: Path | None = None,
     uncertain: str = "unknown",
     labels: str = "known",
-    protocol: str = "ours",
+    rows: str = "ours",
     tables_only: bool = False,
 ) -> Source:
     """Read the tables.
 
     images: folder that holds `train/` and `valid/`, if not that of the tables. uncertain: what an uncertain label
     becomes: unknown, present or absent. labels: `known`, or `published` (a blank is absent, and what an uncertain label
-    of the five tasks becomes is laid down by label). protocol: `ours`, or `published` splits, or the films of `5x200`
+    of the five tasks becomes is laid down by label). rows: `ours`, or `published` splits, or the films of `5x200`
     alone (`chexpert_protocol.py`). tables_only: do not look whether the films are there.
     """
     check_choice("labels", labels, LABEL_RULES)
-    check_choice("protocol", protocol, PROTOCOLS)
+    check_choice("rows", rows, ROW_RULES)
     rule = _Rule(uncertain_value(uncertain), labels == "published")
     notes: Counter[str] = Counter()
     found = layout(root, notes)
     folder = images or found.top
     patients = Patients(folder)
-    splits = None if protocol == "ours" else _published_splits(found, root, protocol, notes)
+    splits = None if rows == "ours" else _published_splits(found, root, rows, notes)
     held_out = _patients_of(_listed(found, root, notes)) if splits is None else frozenset[str]()
     series: dict[str, list[_Film]] = {}
     seen: set[str] = set()
@@ -245,42 +245,43 @@ def _patients_of(films: Sequence[FilmName] | None) -> frozenset[str]:
 class _Splits:
     """The published splits, by film."""
 
-    protocol: str
+    rows: str
+    """Which of them: `published` or `5x200`."""
     validating: frozenset[str]
     five_by_200: frozenset[str]
 
     def of(self, film: FilmName) -> str:
         """train, val or test; empty for a film that is not read."""
         apart = film.image in self.five_by_200
-        if self.protocol == "5x200":
+        if self.rows == "5x200":
             return "test" if apart else ""
         if film.split == "train":
             return "" if apart else "val" if film.image in self.validating else "train"
         return "test" if film.split == "val" else ""
 
 
-def _published_splits(found: Layout, root: Path, protocol: str, notes: Counter[str]) -> _Splits:
+def _published_splits(found: Layout, root: Path, rows: str, notes: Counter[str]) -> _Splits:
     """Raises SourceError where train.csv is not there."""
     path = found.table(TRAIN)
     if path is None:
         raise SourceError(
-            f"{TRAIN} is not here, of whose rows the published protocol validates on some.", where=root, remedy=WHERE
+            f"{TRAIN} is not here, of whose rows some validate with rows=published.", where=root, remedy=WHERE
         )
     table = read_table(path, WHERE)
     need_columns(table, ("Path", "Frontal/Lateral", *TASKS, *OTHERS), path, WHERE)
     images = {text: named.image for text in table["Path"] if (named := film_name(text)) is not None}
     listed = _listed(found, root, notes)
-    rows = None
+    of_list = None
     if listed is not None:
         wanted = {film.image for film in listed}
-        rows = frozenset(text for text, image in images.items() if image in wanted)
-    drawn = published_splits(table, rows, notes)
-    if protocol == "published":
-        notes["films of 5x200 (protocol published: left out; protocol=5x200 reads them)"] = len(drawn.five_by_200)
+        of_list = frozenset(text for text, image in images.items() if image in wanted)
+    drawn = published_splits(table, of_list, notes)
+    if rows == "published":
+        notes["films of 5x200 (rows=published: left out; rows=5x200 reads them)"] = len(drawn.five_by_200)
     validating, apart = (
         frozenset(images[text] for text in texts if text in images) for texts in (drawn.validating, drawn.five_by_200)
     )
-    return _Splits(protocol, validating, apart)
+    return _Splits(rows, validating, apart)
 
 
 # --- cases -----------------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ def _cases(
     films = sorted(films, key=lambda film: (film.name.study, film.study.view != "PA", film.name.image))
     splits = {film.name.split if published is None else published.of(film.name) for film in films}
     split = next(name for name in ("test", "val", "train") if name in splits)
-    tags: tuple[str, ...] = (FIVE_BY_200_TAG,) if published is not None and published.protocol == "5x200" else ()
+    tags: tuple[str, ...] = (FIVE_BY_200_TAG,) if published is not None and published.rows == "5x200" else ()
     if len(splits) > 1 and published is None:
         notes["patients in several splits (the rarest is taken for all of their films)"] += 1
     if patient in held_out:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABELS = ("known", "published")
-PROTOCOLS = ("ours", "published", "5x200")
+ROW_RULES = ("ours", "published", "5x200")
 UNCERTAIN_OF: Mapping[str, float] = MappingProxyType(
     {"atelectasis": 1.0, "cardiomegaly": 0.0, "consolidation": 0.0, "edema": 1.0, "pleural effusion": 1.0}
 )
@@ -66,7 +66,7 @@ def published_splits(table: pd.DataFrame, listed: frozenset[str] | None, notes: 
         return PublishedSplits(frozenset(), apart)
     count = VALIDATION_ROWS if large else max(1, len(rest) // 10)
     chosen = np.random.RandomState(SEED).choice(len(rest), size=count, replace=False)
-    notes["rows of train.csv that validate (protocol published)"] = count
+    notes["rows of train.csv that validate (rows=published)"] = count
     return PublishedSplits(frozenset(rest[chosen]), apart)
 
 

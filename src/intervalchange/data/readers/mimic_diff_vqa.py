@@ -19,6 +19,8 @@ and a reference (ref_id). In release 1.0.0 about 48 % of the rows have the main 
 All of this is counted for the doctor's page. The six single-image kinds use study_id alone; their `prior` is None.
 (ref_id means something else there: the other film of the generated group.) (a, b) and (b, a) rows become the same
 case and are counted as duplicates; of several, the one in the test split (else val) stays.
+
+`--protocol published` does none of this: its cases are the rows as released (`diff_vqa_published`).
 """
 
 from __future__ import annotations
@@ -26,21 +28,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from intervalchange.data.readers.cases import ORDER_UNKNOWN
-from intervalchange.data.readers.files import need_columns, read_table
+from intervalchange.data.readers.cases import MAIN_EARLIER, ORDER_UNKNOWN
+from intervalchange.data.readers.diff_vqa_published import published_cases, published_rows
+from intervalchange.data.readers.diff_vqa_tables import MimicFilm, Row, order_of, read_films, read_rows
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.imagenome_graphs import graph_folder, read_graphs, regions_of
 from intervalchange.data.readers.mimic_files import (
-    FRONTAL,
     OFFICIAL_SPLITS,
     WHERE,
     DiffVqaPaths,
     FilmIds,
-    film_metadata,
     film_pattern,
     locate,
     plain_id,
@@ -48,30 +49,13 @@ from intervalchange.data.readers.mimic_files import (
     with_reports,
     with_truth,
 )
-from intervalchange.data.readers.moments import Moment, later, moment
-from intervalchange.data.readers.source import Frame, Source, frames_of_copies
+from intervalchange.data.readers.source import PUBLISHED, Frame, Source, check_protocol, frames_of_copies
 from intervalchange.errors import SourceError
 from intervalchange.findings import FINDINGS
 from intervalchange.grammar import parse, reverse
 from intervalchange.records import KINDS, Case, Change, Study
 
-NEEDED = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer")
 RANK = {"test": 2, "val": 1}
-
-
-@dataclass(frozen=True)
-class MimicFilm:
-    """What the tables state about one study."""
-
-    subject: str
-    dicom: str
-    view: str
-    taken: Moment
-    rank: Moment
-    """Its place in the order of study_order, where only that is known."""
-    height: int
-    """Pixels of the film; 0 where unknown."""
-    width: int
 
 
 def read(
@@ -81,6 +65,7 @@ def read(
     questions: Path | None = None,
     graphs: Path | None = None,
     copies: str = "scaled",
+    protocol: str = "ours",
     tables_only: bool = False,
 ) -> Source:
     """Read the tables (and the report texts, unless tables_only).
@@ -88,13 +73,19 @@ def read(
     images, reports, questions: where these are, if not in ROOT. graphs: Chest ImaGenome, whose regions the films get
     where it is there (`ROOT/chest-imagenome`); C2F and EKAID learn from them.
     copies: how films of another size were made of the originals: scaled (their shape kept) or stretched.
+    protocol: `ours`, or `published`: the rows as released.
     """
+    check_protocol(protocol)
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
     paths = locate(root, images, reports, questions)
-    films = _films(paths, notes)
+    films = read_films(paths, notes)
     key_findings = _key_findings(paths, notes)
-    rows = list(_rows(paths, films, notes))
+    every_row, released = read_rows(paths), None
+    if protocol == PUBLISHED:
+        rows, released = published_rows(every_row, films, paths.pair_questions, notes)
+    else:
+        rows = list(_usable(every_row, films, notes))
     used = {study for row in rows for study in (row.study, row.reference) if study}
     ids = {study: FilmIds(films[study].subject, films[study].dicom) for study in sorted(used)}
     pattern = film_pattern(paths, [(own.subject, study, own.dicom) for study, own in ids.items()], tables_only)
@@ -103,11 +94,16 @@ def read(
         studies = with_reports(paths, ids, studies, notes)
         studies = _with_regions(graphs or root / "chest-imagenome", graphs is not None, films, studies, notes)
     studies, truth = with_truth(paths, ids, studies)
-    cases = _cases(rows, studies, films, truth.same_state, notes)
+    if released is not None:
+        cases = published_cases(rows, studies, films, truth.same_state)
+    else:
+        cases = _cases(rows, studies, films, truth.same_state, notes)
     if not cases:
         raise SourceError("no question could be used.", where=paths.questions, remedy=f"Noted: {dict(notes)}.")
     differences = sum(case.kind == "difference" for case in cases)
-    as_old = notes["difference rows with the main film earlier (turned round)"] > 0.25 * max(1, differences)
+    earlier = notes["difference rows with the main film earlier (turned round)"]
+    earlier += sum(MAIN_EARLIER in case.tags for case in cases)
+    as_old = earlier > 0.25 * max(1, differences)
     release = paths.release or ("as 1.0.0" if as_old else "as 1.0.1")
     maps = {studies[study].image: path for study, path in truth.maps.items()}
     sizes = {study.image: Frame.known(films[name].height, films[name].width) for name, study in studies.items()}
@@ -121,78 +117,23 @@ def read(
         maps,
         paths.simulated,
         frames=frames_of_copies(frames, copies),
-        order_open=frozenset(case.case_id for case in cases if ORDER_UNKNOWN in case.tags),
+        order_open=frozenset(case.case_id for case in cases if ORDER_UNKNOWN in case.tags and released is None),
+        released=released,
     )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One usable line of mimic_pair_questions.csv. reference is empty for single-image kinds."""
-
-    study: str
-    reference: str
-    subject: str
-    kind: str
-    question: str
-    answer: str
-    split: str
-
-
-def _films(paths: DiffVqaPaths, notes: Counter[str]) -> dict[str, MimicFilm]:
-    """Study -> film, for every study of mimic_all.csv that names one."""
-    table = read_table(paths.all_studies, WHERE["questions"])
-    need_columns(table, ("study_id", "subject_id", "dicom_id"), paths.all_studies, WHERE["questions"])
-    table = table.reindex(
-        columns=[*table.columns, *({"view", "study_date", "study_order"} - set(table.columns))], fill_value=""
-    )
-    metadata = film_metadata(paths, notes)
-    films = {}
-    columns = (table[name] for name in ("study_id", "subject_id", "dicom_id", "view", "study_date", "study_order"))
-    for study, subject, dicom, view, date, order in zip(*columns, strict=True):
-        if not dicom.strip():
-            notes["studies without an image id"] += 1
-            continue
-        known = metadata.get(dicom.strip())
-        word = view.strip().lower() or (known.view.lower() if known else "")
-        taken = known.taken if known else Moment()
-        if not taken:
-            taken = moment(date)
-            if taken.unread:
-                notes["study dates that cannot be read"] += 1
-        if not word:
-            notes["studies without a view"] += 1
-        rank = moment(order)
-        films[plain_id(study)] = MimicFilm(
-            plain_id(subject),
-            dicom.strip(),
-            FRONTAL.get(word, word),
-            taken,
-            rank if rank.scale == "number" else Moment(),
-            known.height if known else 0,
-            known.width if known else 0,
-        )
-    return films
-
-
-def _rows(paths: DiffVqaPaths, films: Mapping[str, MimicFilm], notes: Counter[str]) -> Iterator[Row]:
-    """The lines whose films are known and frontal."""
-    table = read_table(paths.pair_questions, WHERE["questions"])
-    need_columns(table, NEEDED, paths.pair_questions, WHERE["questions"])
-    splits = table["split"] if "split" in table.columns else [""] * len(table)
-    for study, subject, reference, kind, question, answer, split in zip(
-        *(table[n] for n in NEEDED[:3]), *(table[n] for n in NEEDED[3:]), splits, strict=True
-    ):
-        kind, split = kind.strip().lower(), split.strip().lower()
-        if kind not in KINDS or split not in OFFICIAL_SPLITS:
+def _usable(rows: Iterator[Row], films: Mapping[str, MimicFilm], notes: Counter[str]) -> Iterator[Row]:
+    """The lines whose films are known and frontal; a question about one film has no reference."""
+    for row in rows:
+        if row.kind not in KINDS or row.split not in OFFICIAL_SPLITS:
             notes["rows with an unknown question type or split (skipped)"] += 1
             continue
-        study, subject = plain_id(study), plain_id(subject)
-        reference = plain_id(reference) if kind == "difference" else ""
-        trouble = _trouble(study, reference, subject, kind, films)
+        reference = row.reference if row.kind == "difference" else ""
+        trouble = _trouble(row.study, reference, row.subject, row.kind, films)
         if trouble:
             notes[f"rows {trouble} (skipped)"] += 1
             continue
-        yield Row(study, reference, subject, kind, question.strip(), answer.strip(), OFFICIAL_SPLITS[split])
+        yield replace(row, reference=reference, split=OFFICIAL_SPLITS[row.split])
 
 
 def _trouble(study: str, reference: str, subject: str, kind: str, films: Mapping[str, MimicFilm]) -> str:
@@ -298,7 +239,7 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFil
     """A difference row as a case that reads forward in time."""
     notes["difference rows"] += 1
     tags = []
-    order = _order(films[row.study], films[row.reference])
+    order = order_of(films[row.study], films[row.reference])
     if order == 0:
         notes["difference rows whose order in time is unknown (kept as they stand)"] += 1
         tags.append(ORDER_UNKNOWN)
@@ -321,11 +262,6 @@ def _turned(row: Row, studies: Mapping[str, Study], films: Mapping[str, MimicFil
     case_id = f"{current}-{prior}-difference-{short_hash(row.question)}"
     films_of = (studies[current], studies[prior])
     return Case(case_id, row.subject, *films_of, row.question, answer, "difference", row.split, tuple(tags))
-
-
-def _order(main: MimicFilm, reference: MimicFilm) -> int:
-    """1 where `main` was taken after `reference`, -1 before, 0 where it cannot be told."""
-    return later(reference.taken, main.taken) or later(reference.rank, main.rank)
 
 
 def _agreement(answer: str, main: Study, reference: Study) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,24 @@ from intervalchange.records import Case
 
 COPIES = ("scaled", "stretched")
 """How films of another size were made: with their shape kept, or each side by itself, as to fill a square."""
+OURS, PUBLISHED = "ours", "published"
+PROTOCOLS = (OURS, PUBLISHED)
+"""Which rows of a data set are used and who tests: as this package would have it, or as the papers of the field do."""
+
+
+def check_protocol(protocol: str) -> None:
+    """Raise ConfigError for a protocol that there is not."""
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol '{protocol}'.", remedy=f"Choose one of: {', '.join(PROTOCOLS)}.")
+
+
+@dataclass(frozen=True)
+class Released:
+    """The table whose rows are the cases, as they are: a case has the number of its row, from 0, for an id."""
+
+    path: Path
+    splits: Sequence[str]
+    """Of every row, those without a case too: train, val, test, or "" where the table does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +78,5 @@ class Source:
     """Cases of two films of which the tables do not say which is the earlier one: headers may."""
     admitted: Admitted = NOTHING_MORE
     """What the headers of its DICOM films may say besides, for the user named it."""
+    released: Released | None = None
+    """With `--protocol published`: the table of which `cases` are the rows."""

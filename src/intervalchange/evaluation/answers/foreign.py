@@ -316,5 +316,6 @@ def with_table(provenance: Provenance | None, table: ReferenceTable, split: str)
         source=known.source or table.source,
         split=known.split or split,
         simulated=known.simulated or table.simulated,
+        protocol=known.protocol or table.protocol,
         training_answers=known.training_answers or table.training_answers(),
     )

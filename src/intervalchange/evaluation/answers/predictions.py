@@ -46,6 +46,8 @@ class Provenance:
     """Question -> answer -> how often it is the answer among the training cases."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Anything else worth keeping: seed, version, ..."""
+    protocol: str = ""
+    """Whose rows these are: `ours`, or `published` (of the field), with what is missing of them; empty: not known."""
 
     def as_json(self) -> dict[str, Any]:
         """The first line of a predictions file."""
@@ -57,6 +59,7 @@ class Provenance:
                 "split": self.split,
                 "split_hash": self.split_hash,
                 "simulated": self.simulated,
+                **({"protocol": self.protocol} if self.protocol else {}),
                 "training_answers": {question: dict(counts) for question, counts in self.training_answers.items()},
                 **({"more": dict(self.more)} if self.more else {}),
             }
@@ -70,7 +73,8 @@ class Provenance:
         for counts in answers.values():
             if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
                 raise TypeError("training_answers must be question -> answer -> count")
-        texts = {name: str(fields.pop(name, None) or "") for name in ("run", "data", "source", "split", "split_hash")}
+        names = ("run", "data", "source", "split", "split_hash", "protocol")
+        texts = {name: str(fields.pop(name, None) or "") for name in names}
         simulated = bool(fields.pop("simulated", False))
         more = {**(fields.pop("more", None) or {}), **fields}
         return cls(**texts, simulated=simulated, training_answers=answers, more=more)

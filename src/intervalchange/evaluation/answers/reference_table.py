@@ -57,6 +57,8 @@ class ReferenceTable:
     index: dict[str, int] = field(default_factory=dict, repr=False)
     """Name -> index in `cases`; -1 for a name of several."""
     simulated: bool = False
+    protocol: str = ""
+    """`published` of a folder prepared so."""
     notes: list[str] = field(default_factory=list)
 
     def add(self, case: ReferenceCase, names: Iterable[str] = ()) -> bool:
@@ -226,6 +228,7 @@ def _prepared(path: Path) -> ReferenceTable:
     if manifest.exists():
         plain = json.loads(manifest.read_text(encoding="utf-8"))
         table.source, table.simulated = str(plain.get("source", "prepared")), bool(plain.get("simulated"))
+        table.protocol = str(plain.get("protocol", ""))
     for row in rows.itertuples(index=False):
         case = ReferenceCase(
             row.case_id, row.patient_id, row.kind, row.question, row.answer, row.split, tuple(map(str, row.tags))

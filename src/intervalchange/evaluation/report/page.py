@@ -96,7 +96,7 @@ def score_page(
     return render_page(
         "score.html",
         title,
-        names=[file.name for file in files],
+        names=[file.heading for file in files],
         captions=list(captions),
         links=[(key, words) for key, words in LINKS.items() if key in anchors],
         blocks=blocks,
@@ -136,7 +136,7 @@ def _cell(text: str) -> Cell:
 
 def _heading(file: FileScores, files: Sequence[FileScores]) -> str:
     """The name of a file above what is its own, where there are several."""
-    return file.name if len(files) > 1 else ""
+    return file.heading if len(files) > 1 else ""
 
 
 def _grid(section: table.Section, files: Sequence[FileScores]) -> Grid:
@@ -144,7 +144,7 @@ def _grid(section: table.Section, files: Sequence[FileScores]) -> Grid:
         Row(label.strip(), [_cell(cell) for cell in cells], "sub" if label.startswith(" ") else "")
         for label, cells in section.rows
     ]
-    return Grid([file.name for file in files], rows)
+    return Grid([file.heading for file in files], rows)
 
 
 def _bars(files: Sequence[FileScores], name: str) -> list[Bar]:
@@ -190,12 +190,12 @@ def _answer_confidences(file: FileScores) -> Confidences:
     if file.metrics.get("selective.abstained.count") and isinstance(coverage, float) and isinstance(risk, float):
         marked = (coverage, risk)
     confidence = [float((file.predictions[row].confidence or {})["answer"]) for row in rows]
-    return Confidences(file.name, confidence, [bool(file.counts["exact"][row]) for row in rows], marked)
+    return Confidences(file.heading, confidence, [bool(file.counts["exact"][row]) for row in rows], marked)
 
 
 def _finding_confidences(file: FileScores) -> Confidences:
     found = calibration.finding_probabilities(file.predictions, file.references)
-    return Confidences(file.name, found.probabilities, found.correct)
+    return Confidences(file.heading, found.probabilities, found.correct)
 
 
 def _confidence_charts(files: Sequence[FileScores]) -> list[Chart]:

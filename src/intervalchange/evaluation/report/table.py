@@ -99,6 +99,7 @@ ABOUT = (
     ("run", "run"),
     ("source", "source"),
     ("split hash", "split_hash"),
+    ("protocol", "protocol"),
     ("hash of the scored cases", "cases.hash"),
     ("cases", "cases.count"),
     ("  of them difference", "difference.count"),
@@ -160,7 +161,7 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         for floor, label in FLOOR_NAMES.items()
     ]
     blocks = [
-        block("scored", "Scored", ABOUT),
+        block("scored", "Scored", ABOUT, needed=False),
         block("change", "Change (95% intervals by patient)", HEADLINE),
         block("courses", "Free answers: the course of each finding", [*COURSES, *course_floors], needed=False),
         block("floors", "Floors: answers that have not looked", floors),
@@ -175,7 +176,8 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
     for name, differences in paired.items():
         keys = [key for key in differences if not key.endswith((".low", ".high", ".p", ".p_holm"))]
         cells = [tuple(_difference(differences, key) if file.name == name else "" for file in files) for key in keys]
-        title = f"{name} minus {files[0].name}, same patients (p, corrected by Holm over all of them)"
+        heading = next(file.heading for file in files if file.name == name)
+        title = f"{heading} minus {files[0].heading}, same patients (p, corrected by Holm over all of them)"
         blocks.append(Section("paired", title, tuple(zip(keys, cells, strict=True))))
     return [section for section in blocks if section.rows]
 
@@ -256,7 +258,7 @@ def markdown(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
     """The table as Markdown, one table per section."""
     parts = ["# Scores", ""]
     for section in sections(files, paired):
-        names = " | ".join(_piped(file.name) for file in files)
+        names = " | ".join(_piped(file.heading) for file in files)
         parts += [f"## {_piped(section.title)}", "", f"| | {names} |"]
         parts.append("|---|" + "---|" * len(files))
         parts += [
@@ -310,7 +312,7 @@ def latex(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, MetricV
             f"\\caption{{{tex_escaped(section.title)}. {caption}}}",
             f"\\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            " & " + " & ".join(tex_escaped(file.name) for file in files) + r" \\",
+            " & " + " & ".join(tex_escaped(file.heading) for file in files) + r" \\",
             r"\midrule",
             *rows,
             r"\bottomrule",
@@ -331,7 +333,7 @@ def show(
         printed = Table(title=as_it_is(section.title), title_justify="left", show_edge=False, pad_edge=False)
         printed.add_column("")
         for file in files:
-            printed.add_column(as_it_is(file.name), justify="right", overflow="fold")
+            printed.add_column(as_it_is(file.heading), justify="right", overflow="fold")
         for label, cells in section.rows:
             printed.add_row(as_it_is(label), *map(as_it_is, cells))
         console.print(printed)

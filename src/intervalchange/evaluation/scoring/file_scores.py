@@ -11,6 +11,8 @@ from intervalchange.evaluation.metrics.statistics import Array, Counts, Interval
 from intervalchange.records import Prediction
 
 NOT_RUN = "not run"
+OURS = "ours"
+"""The protocol that needs no mention."""
 FLOORS = ("constant", "question_only", "other_patient", "blank", "prior_twice")
 CONTROLS = (*FLOORS, "swap")
 """The floors, and the films shown in the wrong order but asked as if they were right."""
@@ -57,6 +59,17 @@ class FileScores:
 
     free: bool = False
     """Whether answers are read as free answers: not all are sentences of the template."""
+
+    @property
+    def published(self) -> str:
+        """The protocol of its cases, where it is not ours: it must stand beside every number."""
+        protocol = str(self.metrics.get("protocol") or "")
+        return "" if protocol == OURS else protocol
+
+    @property
+    def heading(self) -> str:
+        """The name above its numbers, with the protocol where it is not ours."""
+        return f"{self.name} [{self.published}]" if self.published else self.name
 
     @property
     def answers(self) -> list[str]:

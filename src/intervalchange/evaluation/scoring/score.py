@@ -56,7 +56,9 @@ class Scores:
 
     def only(self, names: Sequence[str]) -> dict[str, Any]:
         """File -> the metrics that are named or begin with a name. Raises ConfigError for a name of none."""
-        chosen: dict[str, Any] = {scores.name: {} for scores in self.files}
+        chosen: dict[str, Any] = {
+            scores.name: {"protocol": scores.published} if scores.published else {} for scores in self.files
+        }
         for name in names:
             for scores in self.files:
                 found = {

@@ -29,6 +29,10 @@ from intervalchange.records import Prediction
 
 NOT_GIVEN = "not given"
 CAPTION = "simulated; not a ranking on patients"
+PUBLISHED_ROWS = (
+    "the rows are those that the field publishes: some repeat, some name the earlier film as the main one, and "
+    "patients may be in training too (doctor.txt counts them); not to be compared with protocol ours"
+)
 
 
 def score_predictions(
@@ -131,6 +135,7 @@ def _score_head(scores: FileScores, provenance: Provenance | None, cases: _Cases
         "source": known.source,
         "split": known.split,
         "split_hash": known.split_hash,
+        **({"protocol": known.protocol} if known.protocol else {}),
         "cases.hash": _hash([(case.case_id, cases.references[case.case_id]) for case in cases.given]),
         "cases.count": len(cases.given),
         "patients.count": len({case.patient_id for case in cases.given}),
@@ -138,6 +143,9 @@ def _score_head(scores: FileScores, provenance: Provenance | None, cases: _Cases
         "cases.without_reference.count": cases.without_reference,
         "change.unreadable_references.count": cases.unreadable,
     }
+    if scores.published:
+        scores.metrics["caption"] = "; ".join([CAPTION] * simulated + [f"protocol {scores.published}"])
+        scores.notes.append(PUBLISHED_ROWS)
     if cases.without_reference:
         scores.notes.append(f"{cases.without_reference} answers have no reference and were not scored")
     if cases.unreadable:

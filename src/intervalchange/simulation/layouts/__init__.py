@@ -27,6 +27,11 @@ LAYOUTS = {
     )
 }
 """Name of a layout -> its module."""
+WITH_QUESTIONS = ("mimic_diff_vqa", "ms_cxr", "ms_cxr_t")
+"""Layouts that hold Medical-Diff-VQA."""
+GENERATOR = "generator"
+RELEASES = ("1.0.1", "1.0.0", GENERATOR)
+"""Whose rows of Medical-Diff-VQA: of a release, or of its published code (`layouts/mimic_diff_vqa.py`)."""
 
 
 class Layout(Protocol):

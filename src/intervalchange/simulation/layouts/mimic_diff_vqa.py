@@ -8,7 +8,9 @@
 Difference rows. Release 1.0.1 writes (study_id later, ref_id earlier). In 1.0.0 48% of the pairs have the earlier
 study as study_id; their answer belongs to the row as it stands (study_id is the main image, ref_id the reference), so
 it tells the change backwards in time. In both releases the other rows of such a group are about the earlier study.
-With quirks=False, 1.0.1 asks every question about the later study.
+With quirks=False, 1.0.1 asks every question about the later study. `generator` is what the published code makes, which
+made neither release: every question is about the later study, no row repeats, and where a level has changed in a
+location that both studies name, the difference question is about that location alone, always.
 """
 
 from __future__ import annotations
@@ -25,10 +27,9 @@ from intervalchange.atomic_files import write_atomically
 from intervalchange.data.extraction import questions
 from intervalchange.data.extraction.account import Attributes
 from intervalchange.findings import FINDINGS
-from intervalchange.simulation.layouts import Fragment, imagenome, mimic_cxr, simulated_truth
+from intervalchange.simulation.layouts import GENERATOR, Fragment, imagenome, mimic_cxr, simulated_truth
 from intervalchange.simulation.records import SimulatedPatient
 
-RELEASES = ("1.0.1", "1.0.0")
 REVERSED_SHARE = 0.48
 """Share of the pairs whose group was generated with the earlier study as the main one."""
 PREVIOUS_SHARE = 0.75
@@ -91,13 +92,14 @@ def _question_rows(
     for number in range(1, len(patient.studies)):
         earlier = number - 1 if rng.random() < PREVIOUS_SHARE else int(rng.integers(number))
         current, prior = patient.studies[number].account, patient.studies[earlier].account
-        turned = rng.random() < REVERSED_SHARE and (quirks or release == "1.0.0")
+        turned = rng.random() < REVERSED_SHARE and (quirks or release == "1.0.0") and release != GENERATOR
         subject, reference = (prior, current) if turned else (current, prior)
         rows += [(subject.study.study_id, reference.study.study_id, *item) for item in questions.ask(rng, subject)]
         if release != "1.0.0":
             subject, reference = current, prior
-        difference = questions.ask_difference(rng, reference, subject)
-        repeats = 2 if quirks and rng.random() < 0.02 else 1
+        areas: questions.Areas = "always" if release == GENERATOR else "rare"
+        difference = questions.ask_difference(rng, reference, subject, areas)
+        repeats = 2 if quirks and rng.random() < 0.02 and release != GENERATOR else 1
         rows += [(subject.study.study_id, reference.study.study_id, *difference)] * repeats
     return rows
 
