@@ -103,7 +103,9 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
     unreadable = {
         case.case_id
         for case in predictions
-        if case.kind == "difference" and case.case_id in references and not _readable(references[case.case_id])
+        if case.kind == "difference"
+        and case.case_id in references
+        and not change.readable_reference(references[case.case_id])
     }
     return _Cases(
         by_condition,
@@ -114,10 +116,6 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
         without_reference=len(answers) - len(given),
         unreadable=len(unreadable),
     )
-
-
-def _readable(reference: str) -> bool:
-    return change.readable(reference, None if change.of_template(reference) else "")
 
 
 def _score_head(scores: FileScores, provenance: Provenance | None, cases: _Cases) -> None:
