@@ -1,6 +1,6 @@
 """How long the reward of `intervalchange.plugins.reward` takes: CPU time a sample, of template answers.
 
-    python benchmarks/reward.py --samples 20000
+python benchmarks/reward.py --samples 20000
 """
 
 from __future__ import annotations

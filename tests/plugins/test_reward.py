@@ -46,7 +46,7 @@ def test_a_reference_that_says_nothing_is_left_out() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(ConfigError, match="no column `reference`.*there are answer"):
+    with pytest.raises(ConfigError, match=r"no column `reference`.*there are answer"):
         change_reward([EDEMA], answer=[EDEMA])
     with pytest.raises(ValueError, match="shorter"):
         change_reward([EDEMA, EDEMA], reference=[EDEMA])

@@ -53,9 +53,7 @@ def vlmeval(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     sys.modules.pop("intervalchange.plugins.vlmeval", None)
 
 
-def test_it_asks_and_scores(
-    vlmeval: ModuleType, exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_asks_and_scores(vlmeval: ModuleType, exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERVALCHANGE_TSV", str(exam.folder / "IntervalChange.tsv"))
     vlmeval.register()
     vlmeval.register()
@@ -79,5 +77,5 @@ def test_it_asks_and_scores(
 
 def test_without_the_table(vlmeval: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INTERVALCHANGE_TSV", raising=False)
-    with pytest.raises(ConfigError, match="it is not set.*task_files PREPARED OUT"):
+    with pytest.raises(ConfigError, match=r"it is not set.*task_files PREPARED OUT"):
         vlmeval.IntervalChangeDataset("IntervalChange")

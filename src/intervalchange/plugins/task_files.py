@@ -109,9 +109,7 @@ def _write_tsv(path: Path, pairs: Sequence[FilmPair]) -> None:
         table.writerow(["index", "case_id", "patient_id", "asked", "question", "answer", "image_path"])
         for index, pair in enumerate(pairs):
             films = str([pair.prior, pair.current])
-            table.writerow(
-                [index, pair.case_id, pair.patient_id, pair.question, pair.prompt, pair.reference, films]
-            )
+            table.writerow([index, pair.case_id, pair.patient_id, pair.question, pair.prompt, pair.reference, films])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

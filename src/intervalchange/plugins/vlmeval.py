@@ -9,7 +9,7 @@ the package `vlmeval`, which is installed from its repository.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from vlmeval import dataset as known
@@ -27,8 +27,8 @@ class IntervalChangeDataset(ImageBaseDataset):  # type: ignore[misc]
     """Two films and a question; the prompt and the films' paths are in the table."""
 
     TYPE = "VQA"
-    DATASET_URL = {NAME: ""}
-    DATASET_MD5 = {NAME: None}
+    DATASET_URL: ClassVar[dict[str, str]] = {NAME: ""}
+    DATASET_MD5: ClassVar[dict[str, str | None]] = {NAME: None}
 
     def load_data(self, dataset: str) -> Any:
         """The table that `task_files` wrote. Raises ConfigError where the variable does not name it."""
