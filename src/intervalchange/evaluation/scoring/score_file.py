@@ -14,7 +14,7 @@ from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics import calibration, change, confounders, consistency, kinds, statistics, text
 from intervalchange.evaluation.metrics.statistics import Array, Counts
-from intervalchange.evaluation.scoring.course_scores import score_courses, score_use
+from intervalchange.evaluation.scoring.course_scores import score_courses, score_inversion, score_use
 from intervalchange.evaluation.scoring.file_scores import (
     NOT_RUN,
     PAIRED,
@@ -293,3 +293,5 @@ def _score_consistency(
         scores.measure(prefix, counts, [case.patient_id for case in cases], consistency.still_measures, settings)
         scores.metrics[f"{prefix}count"] = len(cases)
     score_use(scores, shown, references, settings, free)
+    if free:
+        score_inversion(scores, shown, references, settings)
