@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Half the cores each would starve the films; the fast suite is split over both instead.
 WORKERS ?= 2
 
-.PHONY: help setup demo check format test slow docs clean demo-model
+.PHONY: help setup demo check format test slow plugins docs clean demo-model
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,14 @@ test: setup  ## The fast suite (under five minutes)
 
 slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --durations=10
+
+plugins: setup  ## The plug-ins in inspect_ai, lm-eval, lmms-eval and TRL themselves, in an environment beside .venv
+	$(PYTHON) -m venv .venv-plugins
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > .venv-plugins/main.pth
+	mv .venv-plugins/main.pth "$$(.venv-plugins/bin/python -c 'import site; print(site.getsitepackages()[0])')"
+	.venv-plugins/bin/python -m pip install --quiet inspect-ai lm-eval trl loguru
+	.venv-plugins/bin/python -m pip install --quiet --no-deps lmms-eval
+	HF_HUB_OFFLINE=1 .venv-plugins/bin/python -m pytest tests/plugins
 
 demo-model: setup  ## Train the bundled demo model from nothing (simulates 2,400 patients first)
 	bash examples/train_demo.sh

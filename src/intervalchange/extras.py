@@ -25,6 +25,7 @@ PACKAGES = {
     "ray": ("ray", "ray"),
     "monai": ("monai", "segmentation"),
     "radgraph": ("radgraph", "clinical"),
+    "inspect_ai": ("inspect-ai", "inspect"),
 }
 """Module -> the package that brings it, and the extras of `pyproject.toml` that list that package."""
 

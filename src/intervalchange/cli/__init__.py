@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from intervalchange import __version__
-from intervalchange.cli import answer, check, evaluate, predict, prepare, score, simulate, train
+from intervalchange.cli import answer, challenge, check, evaluate, predict, prepare, score, simulate, train
 from intervalchange.cli.arguments import VerbParser
 from intervalchange.errors import IntervalChangeError
 from intervalchange.extras import missing_package
@@ -22,6 +22,7 @@ VERBS = {
     "answer": answer,
     "score": score,
     "check": check,
+    "challenge": challenge,
 }
 """Verb -> its module: HELP, EXAMPLES, `add_arguments(parser)` and `run(options)`."""
 

@@ -73,10 +73,15 @@ def read_any(answer: str) -> Reading | Answer:
 
 def readable(answer: str, question: str | None = None) -> bool:
     """Whether an answer says anything: a change, or in words that there is none."""
-    encoded = _encoded(answer, question)
+    encoded = encoded_answer(answer, question)
     return bool(
         encoded.added or encoded.missing or encoded.levels or encoded.nothing or encoded.moved or encoded.stable
     )
+
+
+def readable_reference(reference: str) -> bool:
+    """`readable`, as the reference itself asks for it: of the template or free."""
+    return readable(reference, None if of_template(reference) else "")
 
 
 def says_nothing_changed(reading: Reading | Answer) -> bool:
@@ -88,7 +93,7 @@ def says_nothing_changed(reading: Reading | Answer) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class EncodedAnswer:
     """An answer as numbers: hundreds of thousands are kept, and compared bit by bit."""
 
     added: int
@@ -117,10 +122,11 @@ def _bits(findings: frozenset[str]) -> int:
 
 
 @lru_cache(maxsize=1 << 18)
-def _encoded(answer: str, question: str | None = None) -> _Encoded:
+def encoded_answer(answer: str, question: str | None = None) -> EncodedAnswer:
+    """An answer as `read` reads it, as numbers; each text once."""
     reading = parse(answer) if question is None else read_answer(answer, question)
     change = reading.change
-    return _Encoded(
+    return EncodedAnswer(
         added=_bits(change.added),
         missing=_bits(change.missing),
         levels=change.levels or None,
@@ -162,7 +168,11 @@ class _Side:
 
     @classmethod
     def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
-        encoded = [_encoded(text) for text in texts] if questions is None else list(map(_encoded, texts, questions))
+        encoded = (
+            [encoded_answer(text) for text in texts]
+            if questions is None
+            else list(map(encoded_answer, texts, questions))
+        )
         return cls(
             added=np.array([text.added for text in encoded], "<u4"),
             missing=np.array([text.missing for text in encoded], "<u4"),

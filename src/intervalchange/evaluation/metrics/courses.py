@@ -26,7 +26,7 @@ def course_of(answer: str, question: str) -> Answer:
     return reading if isinstance(reading, Answer) else read_answer(answer, question)
 
 
-def _instances(course: Course) -> set[tuple[str, str]]:
+def instances_of(course: Course) -> set[tuple[str, str]]:
     """(course, finding), with what the levels say."""
     found = set(course.courses)
     named = {finding for _, finding in found}
@@ -50,7 +50,7 @@ def tally(answers: Sequence[str], references: Sequence[str], questions: Sequence
     }
     for row, (answer, target_text, question) in enumerate(zip(answers, references, questions, strict=True)):
         reading = course_of(answer, question)
-        ours, target = _instances(reading.change), _instances(course_of(target_text, question).change)
+        ours, target = instances_of(reading.change), instances_of(course_of(target_text, question).change)
         for column, course in enumerate(COURSES):
             own, wanted = ({finding for name, finding in side if name == course} for side in (ours, target))
             right[row, column], predicted[row, column] = len(own & wanted), len(own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from intervalchange.answers import COURSES
-from intervalchange.evaluation.metrics import courses, film_use, statistics
+from intervalchange.evaluation.metrics import courses, film_use, inversion, statistics
 from intervalchange.evaluation.scoring.file_scores import NOT_RUN, FileScores, Settings
 from intervalchange.records import Prediction
 
@@ -71,3 +71,33 @@ def score_use(
             f"consistent without looking: {int(dangerous)} of {asked} answers agree with themselves when the films are "
             f"exchanged, and are the same on {' or '.join(controls)} films"
         )
+
+
+def score_inversion(
+    scores: FileScores,
+    shown: Mapping[str, Mapping[str, Prediction]],
+    references: Mapping[str, str],
+    settings: Settings,
+) -> None:
+    """Add `progression.standard`, `.reversed`, `.combined` and `.consistency`: over cases answered in both orders."""
+    given, swapped = shown.get("given", {}), shown.get("swap", {})
+    cases = [case_id for case_id in given if case_id in swapped and case_id in references]
+    if not cases:
+        scores.metrics |= {f"progression.{name}.accuracy": NOT_RUN for name in inversion.SETTINGS}
+        return
+    sides = [(given[case_id], swapped[case_id]) for case_id in cases]
+    confidences = [tuple((side.confidence or {}).get("answer") for side in pair) for pair in sides]
+    known = [(first, second) for first, second in confidences if first is not None and second is not None]
+    counts = inversion.inversion_tally(
+        [one.answer for one, _ in sides],
+        [other.answer for _, other in sides],
+        [references[case_id] for case_id in cases],
+        [one.question for one, _ in sides],
+        known if len(known) == len(cases) else None,
+    )
+    patients = [one.patient_id for one, _ in sides]
+    scores.measure("progression.", counts, patients, inversion.inversion_measures, settings)
+    if len(known) < len(cases):
+        for ending in ("", ".low", ".high"):
+            scores.metrics.pop(f"progression.combined.accuracy{ending}", None)
+        scores.metrics["progression.combined.accuracy"] = f"{NOT_RUN}: not every answer has a confidence"

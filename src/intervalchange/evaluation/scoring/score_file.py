@@ -14,7 +14,7 @@ from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics import calibration, change, confounders, consistency, kinds, statistics, text
 from intervalchange.evaluation.metrics.statistics import Array, Counts
-from intervalchange.evaluation.scoring.course_scores import score_courses, score_use
+from intervalchange.evaluation.scoring.course_scores import score_courses, score_inversion, score_use
 from intervalchange.evaluation.scoring.file_scores import (
     NOT_RUN,
     PAIRED,
@@ -107,7 +107,9 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
     unreadable = {
         case.case_id
         for case in predictions
-        if case.kind == "difference" and case.case_id in references and not _readable(references[case.case_id])
+        if case.kind == "difference"
+        and case.case_id in references
+        and not change.readable_reference(references[case.case_id])
     }
     return _Cases(
         by_condition,
@@ -118,10 +120,6 @@ def _sorted(predictions: Sequence[Prediction], name: str) -> _Cases:
         without_reference=len(answers) - len(given),
         unreadable=len(unreadable),
     )
-
-
-def _readable(reference: str) -> bool:
-    return change.readable(reference, None if change.of_template(reference) else "")
 
 
 def _score_head(scores: FileScores, provenance: Provenance | None, cases: _Cases) -> None:
@@ -303,3 +301,5 @@ def _score_consistency(
         scores.measure(prefix, counts, [case.patient_id for case in cases], consistency.still_measures, settings)
         scores.metrics[f"{prefix}count"] = len(cases)
     score_use(scores, shown, references, settings, free)
+    if free:
+        score_inversion(scores, shown, references, settings)

@@ -1,0 +1,128 @@
+"""The pairs of films of a prepared folder that other people's packages ask a model about: a folder of PNG files and a
+table of questions and references.
+
+    OUT/cases.jsonl     one pair a line: case_id, patient_id, question, reference, prior, current (absolute paths)
+    OUT/films/*.png     each film once: 8-bit grey, white is dense, as prepared
+    OUT/about.json      where it comes from: source, split, split_hash, simulated
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from intervalchange.atomic_files import write_durably
+from intervalchange.data.prepared import Prepared
+from intervalchange.errors import ConfigError, SourceError
+from intervalchange.evaluation.answers.json_lines import json_line, lines
+from intervalchange.evaluation.metrics.change import readable_reference
+
+CASES, FILMS, ABOUT = "cases.jsonl", "films", "about.json"
+RESTRICTED = ("chexpert", "imagenome", "mimic_cxr", "mimic_diff_vqa", "ms_cxr", "ms_cxr_t", "vindr")
+"""Sources whose terms forbid to hand films or texts to a third party, a model's host included."""
+PROMPT = (
+    "The first image is an earlier chest radiograph of a patient, the reference image. "
+    "The second image is a later one of the same patient, the main image. {question}"
+)
+"""What a model is asked, whatever the package; the films come in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmPair:
+    """A question about two films, with its reference."""
+
+    case_id: str
+    patient_id: str
+    question: str
+    reference: str
+    prior: str
+    """Path of the PNG."""
+    current: str
+
+    @property
+    def prompt(self) -> str:
+        """The question with the order of the films."""
+        return PROMPT.format(question=self.question)
+
+
+def write_film_pairs(
+    data: str | Path, out: str | Path, *, split: str = "test", limit: int | None = None, own_server: bool = False
+) -> list[FilmPair]:
+    """Write the difference questions of a split, with two films and a reference that can be read, to a folder.
+
+    limit: the first so many. own_server: the model that will see the films runs on a server of your own. Films that
+    are in the folder already are left. Raises ConfigError for a source whose terms forbid third parties, without
+    `own_server`, and SourceError where the split has no such question.
+    """
+    prepared, out = Prepared(data), Path(out)
+    _refuse_restricted(prepared, own_server)
+    rows = [row for row in prepared.case_rows(split, ["difference"], answered=True) if _has_both(prepared, row)]
+    table = prepared.cases.iloc[[row for row in rows if readable_reference(prepared.cases["answer"].iloc[row])][:limit]]
+    if not len(table):
+        raise SourceError(
+            f"the split `{split}` has no pair of films with a reference that tells of change.",
+            where=prepared.folder,
+            remedy="Choose another --split, or prepare a source with difference questions.",
+        )
+    (out / FILMS).mkdir(parents=True, exist_ok=True)
+    written = _write_films(prepared, out / FILMS, sorted({*table["prior"], *table["current"]}))
+    pairs = [
+        FilmPair(row.case_id, row.patient_id, row.question, row.answer, written[row.prior], written[row.current])
+        for row in table.itertuples(index=False)
+    ]
+    write_durably(out / CASES, "".join(json.dumps(asdict(pair)) + "\n" for pair in pairs).encode())
+    about = {name: prepared.manifest.get(name) for name in ("source", "split_hash")}
+    about |= {"split": split, "simulated": bool(prepared.manifest.get("simulated"))}
+    write_durably(out / ABOUT, json.dumps(about, indent=1).encode())
+    return pairs
+
+
+def read_film_pairs(folder: str | Path) -> list[FilmPair]:
+    """The pairs of a folder that `write_film_pairs` wrote. Raises SourceError where it is none."""
+    path = Path(folder) / CASES
+    if not path.is_file():
+        raise SourceError(
+            "this is no folder of film pairs.", where=folder, remedy="Write one: write_film_pairs(PREPARED, FOLDER)."
+        )
+    try:
+        return [FilmPair(**json_line(line, f"{path}, line {number}")) for number, line in lines(path)]
+    except TypeError as error:
+        raise SourceError(f"a line has other fields ({error}).", where=path, remedy="Write the folder again.") from None
+
+
+def _has_both(prepared: Prepared, row: int) -> bool:
+    return bool(prepared.cases["prior"].iloc[row] >= 0)
+
+
+def _refuse_restricted(prepared: Prepared, own_server: bool) -> None:
+    source = str(prepared.manifest.get("source"))
+    if source in RESTRICTED and not prepared.manifest.get("simulated") and not own_server:
+        raise ConfigError(
+            f"the terms of {source} forbid to show its films to a model on somebody else's server.",
+            where=prepared.folder,
+            remedy="Where the model runs on a server of your own, say own_server=True.",
+        )
+
+
+def _write_films(prepared: Prepared, folder: Path, studies: Sequence[int]) -> dict[int, str]:
+    """Row of the studies table -> path of its PNG."""
+    paths = {study: (folder / f"{study:06d}.png").resolve() for study in map(int, studies)}
+    rows = prepared.studies["row"].to_numpy()
+    for study, path in paths.items():
+        if not path.is_file():
+            write_durably(path, _png(prepared.pixels.read(rows[[study]])[0]))
+    return {study: str(path) for study, path in paths.items()}
+
+
+def _png(film: np.ndarray) -> bytes:
+    """(s, s) uint8 -> a grey PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(film).save(buffer, format="PNG")
+    return buffer.getvalue()
