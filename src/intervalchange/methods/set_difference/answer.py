@@ -173,6 +173,7 @@ class SetDifference(Method):
         assert self.pair is not None
         maps, added = self.pair(first.features, second.features)
         if self.config.whole_film:
+            assert self.whole_pair is not None
             added = added + self.whole_pair(torch.cat([first.whole, second.whole], dim=1)).float()
         return maps, added
 
