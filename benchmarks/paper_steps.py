@@ -81,9 +81,9 @@ def presets() -> list[Preset]:
 
 
 def start_of(preset: Preset, known: list[Preset]) -> Preset | None:
-    """The preset that one starts from: the same size of the stage that it follows, or one called after the method."""
+    """The preset that one starts from: of the stage that it follows, one called after the method, or the same size."""
     for stage in method_class(preset.stage).follows:
-        for size in (preset.size, preset.method):
+        for size in (preset.method, preset.size):
             if Preset(stage, size) in known:
                 return Preset(stage, size)
     return None
