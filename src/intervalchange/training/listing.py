@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -124,6 +125,7 @@ def value_sources(stage: str, size: str) -> tuple[Counter[str], list[str]]:
     return sources, guesses
 
 
+@functools.cache
 def count_parameters(stage: str, size: str) -> int:
     """Parameters of a preset, counted on the meta device: nothing is allocated or downloaded."""
     return sum(parameter.numel() for parameter in meta_model(stage, size).parameters())
