@@ -253,6 +253,8 @@ class World:
         own = value_of(command, "--size").endswith(".yaml")
         size = value_of(command, "--size") if own else "tiny"
         small = changed(command, size=size, **{f"train__{name}": value for name, value in few.items()})
+        if command[1] == "ffa_cl/classify" and Path(value_of(command, "--data")).name == "labels":
+            small = changed(small, model__labels="[edema, fracture, pneumothorax]")  # of the fourteen of MIMIC-CXR
         if command[1].startswith("tasks/"):
             labels = LABELS.get(Path(value_of(command, "--data")).name)
             if labels and "--model.labels" not in small:

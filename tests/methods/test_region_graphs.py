@@ -229,3 +229,25 @@ def test_own_term_and_both_directions_count() -> None:
     for silent in parts:
         assert not torch.allclose(nodes + torch.relu(own + parts[0] + parts[1] - silent), wanted, atol=1e-3)
     assert not torch.allclose(nodes + torch.relu(parts[0] + parts[1]), wanted, atol=1e-3)
+
+
+def test_two_directions_may_share_the_number_of_a_relation() -> None:
+    """As published: the same as two of their own that agree, and one that learns from both."""
+    torch.manual_seed(0)
+    own = RelationEncoder(8, 4, 2, relations=3)
+    shared = RelationEncoder(8, 4, 2, relations=3, shared=True)
+    assert [layer.relation for layer in shared.directions] == [None, None]
+    for layer in own.directions:
+        layer.relation.weight.data.copy_(shared.relation.weight)
+    same = {name: tensor for name, tensor in own.state_dict().items() if "relation" not in name}
+    assert shared.load_state_dict(same, strict=False).missing_keys == ["relation.weight"]
+    relations = torch.tensor([[0, 1, 2], [2, 0, 1], [1, 1, 0]])
+    graph = RelationGraph(relations, (relations > 0).float().expand(2, 3, 3))
+    nodes, question = torch.randn(2, 3, 8), torch.randn(2, 3, 4)
+    outputs = [encoder(nodes, question, graph) for encoder in (own, shared)]
+    torch.testing.assert_close(outputs[0], outputs[1])
+    for output in outputs:
+        output.square().sum().backward()
+    sums = sum(layer.relation.weight.grad for layer in own.directions)
+    torch.testing.assert_close(shared.relation.weight.grad, sums)
+    assert RelationEncoder(8, 4, 2, relations=0, geometry=True, shared=True).relation is None, "the implicit graph"

@@ -21,6 +21,7 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.data.transforms import Augment
 from intervalchange.errors import ConfigError
 from intervalchange.inference import load
+from intervalchange.losses import masked_bce
 from intervalchange.simulation.cohort import simulate
 from intervalchange.tasks.classification import Classification, ClassificationConfig, exclusive_loss
 from intervalchange.tasks.detection import BoxOutputs, Detection, DetectionConfig
@@ -246,3 +247,30 @@ def test_the_published_loss_of_masks_is_a_switch() -> None:
         SegmentationConfig(loss="published", positive_weight=2.0)
     with pytest.raises(ConfigError, match="anchors"):
         DetectionConfig(targets="published")
+
+
+def test_labels_are_smoothed_as_a_choice_of_two() -> None:
+    """VED: .1 of a cross-entropy over absent and present. An unknown label stays unknown."""
+    logits = torch.tensor([[0.3, -1.0, 2.0]])
+    labels = torch.tensor([[1.0, 0.0, torch.nan]])
+    smoothed = masked_bce(logits, labels * 0.9 + 0.05)
+    both = torch.stack([torch.zeros(2), logits[0, :2]], 1)
+    expected = torch.nn.functional.cross_entropy(both, labels[0, :2].long(), label_smoothing=0.1)
+    torch.testing.assert_close(smoothed, expected)
+    losses = {}
+    for smoothing in (0.0, 0.1):
+        torch.manual_seed(0)
+        config = ClassificationConfig(
+            labels=("edema", "fracture", "hernia"), backbone="conv", encoder_widths=(4, 8), pixels=32,
+            label_smoothing=smoothing,
+        )  # fmt: skip
+        model = Classification(config).eval()
+        losses[smoothing] = model(current=torch.ones(1, 1, 32, 32), labels_current=labels).loss
+        with torch.no_grad():
+            found = model.logits(torch.ones(1, 1, 32, 32))
+        torch.testing.assert_close(losses[smoothing], masked_bce(found, labels * (1 - smoothing) + smoothing / 2))
+    assert losses[0.1] != losses[0.0]
+    whole = exclusive_loss(logits, torch.tensor([[1.0, 0.0, 0.0]]), 0.1)
+    torch.testing.assert_close(whole, torch.nn.functional.cross_entropy(logits, torch.tensor([0]), label_smoothing=0.1))
+    with pytest.raises(ConfigError, match="label_smoothing is 1"):
+        ClassificationConfig(label_smoothing=1.0)

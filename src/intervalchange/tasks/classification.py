@@ -45,11 +45,15 @@ class ClassificationConfig(ProbeConfig):
     without exactly one are left out."""
     dropout: float = 0.0
     """Of the pooled features."""
+    label_smoothing: float = 0.0
+    """Of the targets in training: this share of each is spread evenly over its states (VED: .1, present .95)."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         if self.exclusive and len(self.labels) == 1:
             raise ConfigError("one label excludes nothing.", remedy="Name all classes, or set --model.exclusive false.")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing is {self.label_smoothing}.", remedy="It lies from 0 to below 1.")
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,12 @@ class Classification(Probe):
 
     def forward(self, **batch: Any) -> MethodOutput:
         logits, labels = self.logits(batch["current"]), batch["labels_current"]
+        smoothing = self.config.label_smoothing
         if self.config.exclusive:
-            loss = exclusive_loss(logits, labels)
+            loss = exclusive_loss(logits, labels, smoothing)
         else:
-            loss = masked_bce(logits, labels, reduce_mean=average_over_processes)
+            targets = labels * (1 - smoothing) + smoothing / 2
+            loss = masked_bce(logits, targets, reduce_mean=average_over_processes)
         return MethodOutput(loss=loss, terms={"labels": loss.detach()})
 
     def validation_outputs(self, batch: Any) -> list[LabelOutputs]:
@@ -130,9 +136,13 @@ class Classification(Probe):
         return self.defined(metrics)
 
 
-def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of (b, l) logits over the films with exactly one label present; 0 where there is none."""
+def exclusive_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of (b, l) logits over the films with exactly one label present; 0 where there is none.
+
+    smoothing: of the target's probability, spread over all labels.
+    """
     present = labels == 1
     counted = (present.sum(1) == 1).to(torch.float32)
-    losses = F.cross_entropy(logits.float(), present.float().argmax(1), reduction="none")
+    targets = present.float().argmax(1)
+    losses = F.cross_entropy(logits.float(), targets, reduction="none", label_smoothing=smoothing)
     return (losses * counted).sum() / average_over_processes(counted.sum()).clamp(min=1)

@@ -24,6 +24,11 @@ def _readings(answers: Sequence[str], questions: Sequence[str] | None) -> list[R
     return [read(answer) for answer in answers] if questions is None else list(map(read, answers, questions))
 
 
+def _predicts_no_change(reading: Reading | Answer) -> bool:
+    """In words of the template; a free answer may also hedge or abstain. What is not read in full may predict one."""
+    return not reading.change and not reading.unread
+
+
 def moves(change: Change) -> frozenset[tuple[str, ...]]:
     """What has changed, each as an item: findings that came, went, or are on both films and differ."""
     if not isinstance(change, Course):
@@ -45,7 +50,7 @@ def agreement_tally(
     asked, kept, items, shared = (np.zeros(len(given)) for _ in range(4))
     pairs = zip(_readings(given, questions), _readings(other, questions), strict=True)
     for row, readings in enumerate(pairs):
-        if all(map(says_nothing_changed, readings)):
+        if all(map(_predicts_no_change, readings)):
             continue
         first, second = (reading.change for reading in readings)
         if mirrored:
@@ -234,7 +239,7 @@ def triangle_tally(
     asked, kept, items, shared = (np.zeros(len(whole)) for _ in range(4))
     answers = (_readings(step, questions) for step in (first, second, whole))
     for row, readings in enumerate(zip(*answers, strict=True)):
-        if all(map(says_nothing_changed, readings)):
+        if all(map(_predicts_no_change, readings)):
             continue
         expected = _expected(readings[0].change, readings[1].change)
         change = readings[2].change

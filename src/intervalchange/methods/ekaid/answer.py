@@ -36,7 +36,8 @@ Differs: one table of words (the second is random and frozen there); plain linea
     normalisation; no head of six classes that no loss reads.
 Differs: AdamW and a cosine in the smaller sizes; `paper` has Adam at a constant rate, as the published steps never
     reach the first decay.
-Differs: each direction of a graph has its own number for a relation; published, both directions share one.
+Differs: each direction of a graph has its own number for a relation in the smaller sizes; published, and in `paper`,
+    both directions share one (`shared_relations`).
 Differs: generation begins with the token that training begins with, and the selection is on validation.
 """
 
@@ -86,6 +87,8 @@ class EkaidConfig(PairedRegionsConfig, AnswererConfig):
     node_width: int = 96
     """Of a node, of the question and of the three vectors that the speaker describes."""
     graph_heads: int = 4
+    shared_relations: bool = False
+    """Whether both directions of a graph share the number that they add for a relation, as published."""
     graph_dropout: float = 0.0
     """In the graphs and in the question."""
     word_width: int = 64
@@ -218,6 +221,7 @@ class Ekaid(PairedRegions, Answerer):
                 name: RelationEncoder(
                     width, width, config.graph_heads,
                     relations=kinds[name], geometry=name == "implicit", dropout=config.graph_dropout,
+                    shared=config.shared_relations,
                 )
                 for name in config.graphs
             }

@@ -158,15 +158,19 @@ class RelationAttention(nn.Module):
         self.join = nn.Linear(heads * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def weights(self, nodes: Tensor, graph: RelationGraph, geometry: Tensor | None) -> Tensor:
+    def weights(
+        self, nodes: Tensor, graph: RelationGraph, geometry: Tensor | None, relation: nn.Embedding | None = None
+    ) -> Tensor:
         """(b, heads, n, n): how much node i reads of node j. Rows sum to the certainty of the most certain neighbour.
 
-        geometry: (b, m, m, 64), n a multiple of m: nodes that lie m apart share a box.
+        geometry: (b, m, m, 64), n a multiple of m: nodes that lie m apart share a box. relation: numbers that both
+        directions share, in place of its own.
         """
+        relation = relation or self.relation
         query, key = (layer(self.dropout(nodes)).unflatten(-1, (self.heads, -1)) for layer in (self.query, self.key))
         scores = torch.einsum("bihd,bjhd->bhij", query, key) / math.sqrt(query.shape[-1])
-        if self.relation is not None:
-            scores = scores + self.relation(graph.relations).squeeze(-1).unsqueeze(-3)
+        if relation is not None:
+            scores = scores + relation(graph.relations).squeeze(-1).unsqueeze(-3)
         if self.geometry is not None and geometry is not None:
             near = torch.relu(self.geometry(geometry)).clamp(min=LEAST_WEIGHT).log().permute(0, 3, 1, 2)
             times = nodes.shape[1] // geometry.shape[1]
@@ -176,9 +180,15 @@ class RelationAttention(nn.Module):
         scores = scores.masked_fill(certainty == 0, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=-1) * certainty.amax(-1, keepdim=True)
 
-    def forward(self, nodes: Tensor, graph: RelationGraph, geometry: Tensor | None = None) -> Tensor:
-        """nodes: (b, n, d) -> (b, n, d); geometry as in `weights`."""
-        read = torch.einsum("bhij,bjd->bihd", self.weights(nodes, graph, geometry), nodes)
+    def forward(
+        self,
+        nodes: Tensor,
+        graph: RelationGraph,
+        geometry: Tensor | None = None,
+        relation: nn.Embedding | None = None,
+    ) -> Tensor:
+        """nodes: (b, n, d) -> (b, n, d); geometry and relation as in `weights`."""
+        read = torch.einsum("bhij,bjd->bihd", self.weights(nodes, graph, geometry, relation), nodes)
         joined: Tensor = self.join(read.flatten(2))
         return joined
 
@@ -187,14 +197,25 @@ class RelationEncoder(nn.Module):
     """ReGAT's step: v + relu(s + N+(s) + N-(s)), s a linear layer over node and question.
 
     N+ reads the graph, N- the graph reversed, each with its own weights. The node's own term s counts.
+    shared: one number for a relation in both directions, as published; else each direction has its own.
     """
 
     def __init__(
-        self, width: int, question: int, heads: int, *, relations: int, geometry: bool = False, dropout: float = 0.0
+        self,
+        width: int,
+        question: int,
+        heads: int,
+        *,
+        relations: int,
+        geometry: bool = False,
+        dropout: float = 0.0,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.own = nn.Linear(width + question, width)
-        self.directions = nn.ModuleList(RelationAttention(width, heads, relations, geometry, dropout) for _ in range(2))
+        of_each = 0 if shared else relations
+        self.directions = nn.ModuleList(RelationAttention(width, heads, of_each, geometry, dropout) for _ in range(2))
+        self.relation = nn.Embedding(relations, 1) if shared and relations else None
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, nodes: Tensor, question: Tensor, graph: RelationGraph, geometry: Tensor | None = None) -> Tensor:
@@ -202,5 +223,5 @@ class RelationEncoder(nn.Module):
         own = self.own(self.dropout(torch.cat([nodes, question], dim=-1)))
         sums = own
         for layer, direction in zip(self.directions, (graph, graph.reversed()), strict=True):
-            sums = sums + layer(own, direction, geometry)
+            sums = sums + layer(own, direction, geometry, self.relation)
         return nodes + torch.relu(self.dropout(sums))

@@ -1,0 +1,227 @@
+"""Every published size: built, one real step on a simulated tree, saved, loaded, continued, asked.
+
+    python benchmarks/paper_steps.py --out runs/paper_steps --memory 24
+
+Presets are listed from the package: every one that marks guesses, names a source or is called `paper`, in running
+order, each from the run of the stage that it follows. Weights and tokenizers of the hub are left out: sizes are the
+published ones, weights random, words those of the templates. Two cases per batch (`--batch`).
+
+- *full*: at full size, where the estimate fits in `--memory` GiB: 16 bytes a parameter (weights, gradients, Adam) and
+  `ACTIVATION` bytes a pixel of a batch.
+- *narrowed*: else it is built on the meta device at full size, and the steps are those of a twin that keeps every
+  choice of the published preset and has the numbers of `tiny`.
+
+A row is a process of its own: seconds of each part, its peak of memory, and `way`. A row that fails says why. Rerun
+it to resume: a row that stands in the results is not run again; `--only STAGE.SIZE ...` runs these and what they start
+from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.command import Command
+from harness.records import Result
+from harness.timing import peak_mebibytes
+from harness.trials import Results
+
+from intervalchange.config import load_preset, preset_sizes
+from intervalchange.data.batch import collate
+from intervalchange.data.prepare import prepare
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.region_store import write_region_store
+from intervalchange.inference import load
+from intervalchange.methods import method_class, stages
+from intervalchange.methods.base.method import Method
+from intervalchange.simulation.cohort import simulate
+from intervalchange.training import train
+from intervalchange.training.listing import count_parameters, running_order, source_line
+from intervalchange.training.run_folder import read_json, write_json
+
+ACTIVATION = 4000
+"""Bytes that training keeps per pixel of a batch: about those of a ResNet-50."""
+FROM_HUB = ("backbone_weights", "decoder_weights", "text_weights", "ofa_weights", "vocabulary")
+"""Options that name weights or words of the hub; the class's own default stands in."""
+LABELS = {"tasks/detection": ["pneumothorax"], "tasks/segmentation": ["pneumothorax"]}
+LABELLED = ("tasks", "ffa_cl")
+"""Methods that learn from the labels of films, which `mimic_cxr` reads."""
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A stage at a published size."""
+
+    stage: str
+    size: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage}.{self.size}"
+
+    @property
+    def method(self) -> str:
+        return self.stage.split("/")[0]
+
+
+def presets() -> list[Preset]:
+    """Every published size, in running order."""
+    named = [Preset(stage, size) for stage in running_order(stages()) for size in preset_sizes(stage)]
+    published = [preset for preset in named if source_line(preset.stage, preset.size)]
+    # A task of another method (VED's first stage) comes before what starts from it.
+    return sorted(published, key=lambda preset: preset.method != "tasks")
+
+
+def start_of(preset: Preset, known: list[Preset]) -> Preset | None:
+    """The preset that one starts from: of the stage that it follows, one called after the method, or the same size."""
+    for stage in method_class(preset.stage).follows:
+        for size in (preset.method, preset.size):
+            if Preset(stage, size) in known:
+                return Preset(stage, size)
+    return None
+
+
+def estimate(preset: Preset, batch: int) -> float:
+    """GiB that training takes, roughly."""
+    model = load_preset(preset.stage, preset.size).model
+    films = 0 if model.get("regions") == "store" else 2 * batch
+    pixels = films * int(model.get("pixels", 0)) ** 2
+    return (16 * count_parameters(preset.stage, preset.size) + ACTIVATION * pixels) / GIB
+
+
+def overrides_of(preset: Preset, batch: int, narrowed: bool) -> dict[str, Any]:
+    """What makes one step of a preset possible here. narrowed: its numbers are those of `tiny`."""
+    model, config = load_preset(preset.stage, preset.size).model, method_class(preset.stage).config_class
+    options = {f"model.{name}": getattr(config, name) for name in FROM_HUB if name in model}
+    if preset.stage in LABELS:
+        options["model.labels"] = LABELS[preset.stage]
+    if narrowed:
+        tiny = load_preset(preset.stage, "tiny").model
+        options |= {f"model.{name}": tiny[name] for name in model.keys() & tiny.keys() if is_number(tiny[name])}
+    few = {"epochs": 0, "max_steps": 2, "minutes": 0, "batch_size": batch, "accumulation": 1, "eval_every": 1}
+    few |= {"eval_cases": 2, "workers": 0, "patience": 0, "precision": "fp32", "average": 0}
+    return options | {f"train.{name}": value for name, value in few.items()}
+
+
+def is_number(value: Any) -> bool:
+    """A size: a number or a list of them, not a switch."""
+    if isinstance(value, list | tuple):
+        return all(map(is_number, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
+    """The simulated tree, prepared for a preset; made once."""
+    cohort = simulate(folder / f"cohort{pixels}", 8, 0, pixels=pixels, splits="6:1:1", workers=1, progress=False)
+    source = "mimic_cxr" if preset.method in LABELLED else "mimic_diff_vqa"
+    out = folder / f"{source}{pixels}"
+    prepare(source, cohort, out, pixels, workers=1, progress=False)
+    return out
+
+
+def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, Any]:
+    """What a row says."""
+    expected = estimate(preset, batch)
+    narrowed = expected > memory
+    options = overrides_of(preset, batch, narrowed)
+    model = load_preset(preset.stage, preset.size, options).model
+    data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
+    start = start_of(preset, presets())
+    sources = [folder / start.name] if start else []
+    if model.get("regions") == "store":
+        write_region_store(Prepared(data), load(sources[0] if preset.stage != "c2f/answer" else
+                                                folder / "c2f/diseases.paper").model)  # fmt: skip
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, work: Any) -> Any:
+        begun = time.perf_counter()
+        done = work()
+        seconds[name] = round(time.perf_counter() - begun, 1)
+        return done
+
+    def trained() -> Path:
+        return train(preset.stage, data, folder / preset.name, preset.size, sources, options)
+
+    run = timed("build, two steps, save", trained)
+    interrupt(run)
+    timed("continue from the first step", trained)
+    predictor = timed("load", lambda: load(run))
+    asked = timed("ask", lambda: ask(predictor, Prepared(data)))
+    return {
+        "way": "narrowed: full size on the meta device" if narrowed else "full",
+        "parameters": count_parameters(preset.stage, preset.size),
+        "parameters of the steps": sum(parameter.numel() for parameter in predictor.model.parameters()),
+        "estimate_gib": round(expected, 1),
+        "peak_gib": round(peak_mebibytes() / 1024, 1),
+        "seconds": seconds,
+        "asked": asked,
+        "from": start.name if start else "",
+    }
+
+
+def interrupt(run: Path) -> None:
+    """Leave a run as one that was killed behind its first checkpoint."""
+    shutil.rmtree(run / "checkpoints" / "checkpoint-2")
+    for name in ("model.safetensors", "config.json"):
+        (run / name).unlink()
+    write_json(run / "run.json", {**read_json(run / "run.json"), "finished": False})
+
+
+def ask(predictor: Any, prepared: Prepared) -> str:
+    """An answer to the first validation case, or the first metric of a stage that answers nothing."""
+    if type(predictor.model).answer is not Method.answer:
+        (prediction,) = predictor.model.answer(collate([predictor.dataset(prepared, "val")[0]]))
+        return f"answer of {len(prediction.answer.split())} words"
+    if predictor.model.unit == "films":
+        return f"{len(predictor.metrics(prepared, 'val', 2))} metrics"
+    return "no answer: a stage of pre-training on pairs"
+
+
+def main() -> None:
+    options = Command(__doc__, "out")
+    options.add_argument("--memory", type=float, default=24.0, help="GiB that a full size may take, as estimated")
+    options.add_argument("--batch", type=int, default=2)
+    options.add_argument("--only", nargs="+", default=[], metavar="STAGE.SIZE")
+    options.result("--results", "paper_steps.json")
+    options.add_argument("--row", default="", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    rows = {preset.name: preset for preset in presets()}
+    if chosen.row:
+        print(json.dumps(steps(rows[chosen.row], chosen.out, chosen.batch, chosen.memory)))
+        return
+    unknown = sorted(set(chosen.only) - rows.keys())
+    if unknown:
+        raise SystemExit(f"no published size is called {unknown[0]}; there are: {', '.join(rows)}.")
+    wanted = set(chosen.only or rows)
+    for preset in reversed(rows.values()):
+        start = start_of(preset, list(rows.values()))
+        if preset.name in wanted and start:
+            wanted.add(start.name)
+    settings = {"memory_gib": chosen.memory, "batch": chosen.batch}
+    order = list(rows)
+    results = Results(chosen.results, settings, "rows", ("row",), lambda entry: order.index(entry["row"]))
+    for name in (name for name in rows if name in wanted and not results.has(name)):
+        shutil.rmtree(chosen.out / name, ignore_errors=True)
+        call = subprocess.run(
+            [
+                *(sys.executable, __file__, "--out", str(chosen.out), "--memory", str(chosen.memory)),
+                *("--batch", str(chosen.batch), "--row", name),
+            ],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        said = call.stdout.splitlines() or [""]
+        values = json.loads(said[-1]) if call.returncode == 0 else {"way": "failed", "error": call.stderr[-600:]}
+        print(name, json.dumps(values))
+        results.add(Result({"row": name}, values))
+
+
+if __name__ == "__main__":
+    main()
