@@ -100,7 +100,7 @@ def new_challenge(
 def _check_options(cohort: CohortOptions) -> None:
     from intervalchange.simulation.cohort import CohortConfig
 
-    CohortConfig(**asdict(cohort))  # type: ignore[arg-type]
+    CohortConfig(**asdict(cohort))
 
 
 def _day(closes: str) -> date | None:
