@@ -13,6 +13,7 @@ metric has a 95% interval by patient (`.low`, `.high`) and its number of films, 
     longitudinal.direction.auc               labelled pairs: worsened against improved
     longitudinal.brixia.rho                  Spearman of the severity and the Brixia score of a film
     longitudinal.nothing_share               neighbouring pairs answered "nothing has changed"
+    longitudinal.unsure_share                neighbouring pairs that the run says it is not sure of (`abstain_at`)
     longitudinal.same_film.change_share      a film paired with itself that is given a change
 
 Fixed beforehand: the score of a finding is its logit; of a change, the logit on the current film less that on the prior
@@ -42,7 +43,7 @@ from intervalchange.evaluation.metrics.statistics import patient_weights, percen
 from intervalchange.evaluation.metrics.statistics import spearman as spearman_interval
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.grammar import DIFFERENCE_QUESTION, parse
-from intervalchange.inference import Predictor
+from intervalchange.inference import NOT_SURE, Predictor
 
 MEAN8 = (
     *("pleural effusion", "cardiomegaly", "edema", "emphysema"),
@@ -123,11 +124,11 @@ class Run:
         return np.concatenate(parts)
 
     def answers(self, pairs: Sequence[tuple[Path, Path]], batch: int = 32) -> list[str]:
-        """What has changed, in words, of (prior, current)."""
+        """What a reader is shown of (prior, current): the change in words, or that the run is not sure."""
         answers: list[str] = []
         for some in _batches(pairs, batch, "pairs"):
             cases = [(self.square(prior), self.square(current), DIFFERENCE_QUESTION) for prior, current in some]
-            answers += [prediction.answer for prediction in self.predictor.model.answer(self.predictor.batch_of(cases))]
+            answers += self.predictor.shown_answers(self.predictor.batch_of(cases))
         return answers
 
     def changes(self, pairs: Sequence[tuple[Path, Path]], logits: Mapping[Path, np.ndarray] | None) -> Scores:
@@ -288,6 +289,7 @@ def measure_longitudinal(run: Run, folder: Path, metrics: Metrics) -> None:
     all_near = pairs[pairs.consecutive == 1]
     answers = run.answers(list(zip(paths(all_near.ref_image_id), paths(all_near.main_image_id), strict=True)))
     metrics_of_share(metrics, "longitudinal.nothing_share", answers, _says_nothing, all_near.patient_id)
+    metrics_of_share(metrics, "longitudinal.unsure_share", answers, NOT_SURE.__eq__, all_near.patient_id)
     same = images.index.tolist()
     answers = run.answers(list(zip(paths(same), paths(same), strict=True)))
     metrics_of_share(metrics, "longitudinal.same_film.change_share", answers, _says_change, images.patient_id)

@@ -18,26 +18,30 @@ from rich.table import Table
 
 import intervalchange as ic
 from intervalchange import grammar
-from intervalchange.evaluation.metrics.calibration import ABSTAINED
-from intervalchange.inference import NOT_SURE, Predictor
+from intervalchange.inference import Predictor, shown_answer
 from intervalchange.policy import RESEARCH_USE
 from intervalchange.report.answer import Entry, answer_page
 from intervalchange.simulation.cohort import simulate_patient
 
 SAMPLES = Path(ic.__file__).parent / "samples"
+CREDITS = {
+    "hannover": "COVID-19 Image Repository, Hannover Medical School, CC BY 3.0.",
+    "nih": "ChestX-ray14, NIH Clinical Center (https://nihcc.app.box.com/v/ChestXray-NIHCC).",
+}
 SEED = 900_500
 """An evaluation seed: none of its patients was trained on."""
 
 
 def real_entries(model: Predictor) -> list[Entry]:
-    """The bundled CC BY pairs. The reading by eye is shown, not scored."""
+    """The bundled real pairs. The reading by eye is shown, not scored."""
     entries = []
-    for pair in pd.read_csv(SAMPLES / "pairs.csv").itertuples():
+    for pair in pd.read_csv(SAMPLES / "pairs.csv", keep_default_na=False).itertuples():
         answered = model.answer_shown(SAMPLES / str(pair.prior), SAMPLES / str(pair.current))
+        apart = f", {pair.days_between} days apart" if pair.days_between else ""
+        labels = f" Labels mined from the reports: {pair.labels}." if pair.labels else ""
         note = (
-            f"Real films, {pair.prior_view} then {pair.current_view}, {pair.days_between} days apart; "
-            f"by eye (not a radiologist): {pair.seen_by_eye}. "
-            "COVID-19 Image Repository, Hannover Medical School, CC BY 3.0."
+            f"Real films, {pair.prior_view} then {pair.current_view}{apart}; "
+            f"by eye (not a radiologist): {pair.seen_by_eye}.{labels} {CREDITS[str(pair.source)]}"
         )
         entries.append(Entry(f"Real pair, patient {pair.patient_id}", answered, note=note))
     return entries
@@ -82,8 +86,7 @@ def main() -> None:
     for entry in entries:
         truth = entry.reference or f"not known ({entry.note.split(': ')[1].split('.')[0]} by eye)"
         prediction = entry.answered.prediction
-        answer = NOT_SURE if ABSTAINED in prediction.warnings else prediction.answer
-        table.add_row(entry.title, answer, truth)
+        table.add_row(entry.title, shown_answer(prediction), truth)
     console.print(table)
     report = chosen.out / "report.html"
     report.write_text(answer_page(entries, "Interval change: the demo"), encoding="utf-8")

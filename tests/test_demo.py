@@ -49,7 +49,9 @@ def test_real_samples_get_an_answer_that_reads(demo: Predictor) -> None:
 def test_every_film_has_its_licence() -> None:
     listed = pd.read_csv(SAMPLES / "pairs.csv")
     assert {*listed.prior, *listed.current} == {file.name for file in SAMPLES.glob("*.jpg")}
-    assert "CC BY 3.0" in (SAMPLES / "README.md").read_text(encoding="utf-8")
+    credits = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    assert "CC BY 3.0" in credits and "NIH Clinical Center" in credits
+    assert set(listed.source) == {"hannover", "nih"}
 
 
 @pytest.mark.slow
@@ -75,5 +77,5 @@ def test_make_demo_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.argv", [str(script), "--out", str(tmp_path)])
     runpy.run_path(str(script), run_name="__main__")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count("<img") >= 2 * 5, "the films of the bundled pairs are on the page"
+    assert page.count("<img") >= 2 * 9, "the films of the bundled pairs are on the page"
     assert RESEARCH_USE in page

@@ -133,6 +133,10 @@ class Predictor:
         shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
         return Answered(prediction, shown.get("prior"), shown["current"])
 
+    def shown_answers(self, batch: Batch) -> list[str]:
+        """What a reader is shown of each case of a batch."""
+        return [shown_answer(_abstained(prediction, self.abstain_at)) for prediction in self.model.answer(batch)]
+
     def batch_of(self, cases: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
         """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
         pixels, greys = self.model.config.pixels, greys_of(self.model.config)
@@ -208,6 +212,11 @@ class Predictor:
                 where=prepared.folder,
                 remedy="Use the split the run was trained with, or other data.",
             )
+
+
+def shown_answer(prediction: Prediction) -> str:
+    """What a reader is shown: the answer, or `NOT_SURE` where the run abstained."""
+    return NOT_SURE if ABSTAINED in prediction.warnings else prediction.answer
 
 
 def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:

@@ -253,6 +253,24 @@ def test_lone_films_stand_beside_another_patients(prepared: Prepared) -> None:
     assert not np.array_equal(*drawn)
 
 
+def test_items_carry_how_frequent_findings_and_changes_are(prepared: Prepared) -> None:
+    dataset = PairDataset(prepared, "all", ["difference"], 32, rates=True)
+    current, prior = (prepared.findings[dataset._studies[name]] for name in ("current", "prior"))
+    films = prepared.findings[np.unique(np.concatenate([*dataset._studies.values()]))]
+    item = dataset[0]
+    for finding in range(films.shape[1]):
+        known = films[~np.isnan(films[:, finding]), finding]
+        step = (current - prior)[:, finding]
+        step = step[~np.isnan(step)]
+        if not len(known):
+            assert np.isnan(item["finding_rates"][finding]) and np.isnan(item["change_rates"][finding])
+            continue
+        assert item["finding_rates"][finding] == pytest.approx((known.sum() + 1) / (len(known) + 2))
+        assert item["change_rates"][finding] == pytest.approx((np.abs(step).sum() + 1) / (2 * len(step) + 2))
+    assert np.nanmax(item["finding_rates"]) > 0.1
+    assert "finding_rates" not in PairDataset(prepared, "all", ["difference"], 32)[0]
+
+
 def test_a_film_made_flat_keeps_its_order_and_its_black() -> None:
     film = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(4, 0) ** 3
     flat = _equalised(film)

@@ -12,6 +12,7 @@ from intervalchange.errors import ConfigError
 from intervalchange.findings import FINDINGS, RANKED_LEVELS, SIMULATED
 from intervalchange.grammar import parse
 from intervalchange.inference import shown_as
+from intervalchange.losses.labels import masked_bce
 from intervalchange.methods.set_difference.answer import SetDifference, SetDifferenceConfig
 from intervalchange.methods.set_difference.deciding import PairProbabilities, level_word
 from intervalchange.methods.set_difference.network import rank_probabilities
@@ -137,6 +138,58 @@ def test_films_paired_anew_teach_the_branch_alone(size: str) -> None:
     plain = model(**batch)
     assert set(output.terms) - set(plain.terms) == {"strangers"}
     torch.testing.assert_close(output.loss, plain.loss + 0.5 * output.terms["strangers"])
+
+
+def test_even_rates_teach_evidence_not_the_source() -> None:
+    """Two sources that differ in how frequent findings are: the loss expects the log-odds of each beside the logits."""
+    config = {"pixels": 64, "widths": (16, 16, 32, 32), "width": 32, "even_rates": True}
+    torch.manual_seed(0)
+    model = SetDifference(SetDifferenceConfig(**config, strangers_weight=0.5)).eval()
+    batch = toy.batch(4)
+    rare, frequent = 1 / (1 + np.e**3), 1 / (1 + np.e)  # Log-odds of -3 and -1: one below and one above their mean.
+    rates = torch.tensor([[rare], [rare], [frequent], [frequent]]).expand(4, len(FINDINGS)).clone()
+    rates[:2, 5] = float("nan")  # Only the second source knows it, so nothing is to be made even.
+    with torch.no_grad():
+        odds, change_odds = model._odds({"finding_rates": rates, "change_rates": rates})
+        torch.testing.assert_close(odds[:, 0], torch.tensor([-1.0, -1, 1, 1, -1, -1, 1, 1]))
+        torch.testing.assert_close(change_odds[:, 0], torch.tensor([-1.0, -1, 1, 1]))
+        assert not odds[:, 5].any()
+        plain, alike = (
+            model(**batch),
+            model(**batch, finding_rates=rates[2:3].expand(4, -1), change_rates=rates[2:3].expand(4, -1)),
+        )
+        uneven = model(**batch, finding_rates=rates, change_rates=rates)
+        films = model.encode_pair(batch.current, batch.prior)
+        known = torch.cat([batch.findings_current, batch.findings_prior])
+        expected = masked_bce(torch.cat([film.findings for film in films]) + odds, known)
+    for term in ("findings", "pair"):
+        torch.testing.assert_close(alike.terms[term], plain.terms[term])
+    torch.testing.assert_close(uneven.terms["findings"], expected)
+    assert uneven.terms["findings"] != plain.terms["findings"] and uneven.terms["pair"] != plain.terms["pair"]
+
+
+def test_the_whole_film_is_read_beside_the_maps_and_exchanges_with_the_films() -> None:
+    torch.manual_seed(0)
+    model = SetDifference(SetDifferenceConfig(pixels=64, widths=(16, 16, 32, 32), width=32, whole_film=True)).eval()
+    batch = toy.batch(3)
+    with torch.no_grad():
+        film, prior = model.encode_pair(batch.current, batch.prior)
+        torch.testing.assert_close(film.findings, model.pooling(film.maps) + model.whole(film.whole))
+        there, back = (model.probabilities(*films) for films in ((film, prior), (prior, film)))
+    torch.testing.assert_close(model.change_probabilities(there).added, model.change_probabilities(back).missing)
+
+
+def test_thresholds_weigh_each_source_alike() -> None:
+    """Many easy pairs of one source, few hard ones of another whose probabilities are low: both are answered."""
+    easy, hard, rng = 400, 40, np.random.default_rng(0)
+    target = rng.random((easy + hard, 1, 1)) < 0.3
+    score = np.where(target, 0.9, 0.4) + 0.05 * rng.random(target.shape)
+    score[easy:] = np.where(target[easy:], 0.3, 0.1)
+    sources, unchanged = np.repeat([0, 1], [easy, hard]), np.zeros(easy + hard, bool)
+    pooled, _ = tune_global(score, target, unchanged, 1.0)
+    fair, reached = tune_global(score, target, unchanged, 1.0, sources)
+    assert pooled > 0.4 and 0.1 <= fair < 0.3
+    assert reached == pytest.approx(np.mean([2 * 0.3 / 1.3, 1.0]), abs=0.05)
 
 
 def test_frozen_blocks_of_the_trunk_do_not_learn() -> None:

@@ -52,6 +52,9 @@ Backbone = Literal[
 _PROBE = 256
 """Side of the film by which a model of the hub shows its shape, where it reads any."""
 
+_PROBED: dict[tuple[str, Greys, GreyScale | None], tuple[int, int]] = {}
+"""Description and grey levels of a model of the hub -> width and rows of its map: asked once, for it takes a second."""
+
 COLOURS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
@@ -187,9 +190,13 @@ class HubEncoder(nn.Module):
                 remedy='Describe it as a plain one in --model.hub_model: "model_type": "vit"; its weights fit.',
             )
         self.channels, self.side = int(getattr(config, "num_channels", 3)), getattr(config, "image_size", None)
-        with torch.device("meta"), torch.no_grad():  # What it makes of a film, without computing it.
-            self.network = AutoModel.from_config(config, **bare).eval()
-            self.width, rows = self(torch.empty(1, 1, _PROBE, _PROBE)).map.shape[1:3]
+        key = (description, greys, published)
+        if key not in _PROBED:
+            with torch.device("meta"), torch.no_grad():  # What it makes of a film, without computing it.
+                self.network = AutoModel.from_config(config, **bare).eval()
+                width, rows = self(torch.empty(1, 1, _PROBE, _PROBE)).map.shape[1:3]
+            _PROBED[key] = int(width), int(rows)
+        self.width, rows = _PROBED[key]
         side = self.side if isinstance(self.side, int) else self.side[0] if self.side else _PROBE
         self.stride = side // rows
         self.network = AutoModel.from_config(config, **bare)

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     """Answer, and write the page where one is wanted."""
     check_file(options.report)
     from intervalchange.evaluation.metrics.calibration import ABSTAINED
-    from intervalchange.inference import NOT_SURE, load
+    from intervalchange.inference import load, shown_answer
 
     answered = load(options.run_folder).answer_shown(
         options.prior, options.current, options.question, force=options.force
@@ -52,13 +52,12 @@ def run(options: argparse.Namespace) -> None:
         title = f"{options.prior.name + ' → ' if options.prior else ''}{options.current.name}"
         write_text(options.report, answer_page([Entry(title, answered)]))
         print(f"wrote {options.report}", file=sys.stderr)
-    unsure = ABSTAINED in prediction.warnings
     for warning in (warning for warning in prediction.warnings if warning != ABSTAINED):
         print(f"warning: {warning}", file=sys.stderr)
     if options.json:
         print(json.dumps({**prediction.as_json(), "notice": RESEARCH_USE}))
         return
-    print(NOT_SURE if unsure else prediction.answer or "(no answer)")
+    print(shown_answer(prediction) or "(no answer)")
     for name, probability in sorted((prediction.confidence or {}).items(), key=lambda pair: -pair[1]):
         print(f"  {name:45s} {probability:.2f}")
     print(RESEARCH_USE, file=sys.stderr)

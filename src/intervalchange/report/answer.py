@@ -10,7 +10,7 @@ from PIL import Image
 
 from intervalchange import grammar
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
-from intervalchange.inference import NOT_SURE, Answered
+from intervalchange.inference import Answered, shown_answer
 from intervalchange.records import Prediction
 from intervalchange.report.page import Picture, jpeg_uri, render_page
 
@@ -92,7 +92,7 @@ def _shown(entry: Entry) -> ShownEntry:
         title=entry.title,
         note=entry.note,
         question=prediction.question,
-        answer=NOT_SURE if unsure else prediction.answer,
+        answer=shown_answer(prediction),
         unsure=unsure,
         reference=entry.reference,
         right=not unsure and grammar.parse(entry.reference).change == grammar.parse(prediction.answer).change,

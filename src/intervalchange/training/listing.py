@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ def print_stages() -> None:
     Console(width=max(Console().width, LIST_WIDTH)).print(table)
 
 
+@functools.cache
 def count_parameters(stage: str, size: str) -> int:
     """Parameters of a preset, counted on the meta device: nothing is allocated or downloaded."""
     return sum(parameter.numel() for parameter in meta_model(stage, size).parameters())

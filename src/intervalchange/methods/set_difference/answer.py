@@ -173,6 +173,7 @@ class SetDifference(Method):
         assert self.pair is not None
         maps, added = self.pair(first.features, second.features)
         if self.config.whole_film:
+            assert self.whole_pair is not None
             added = added + self.whole_pair(torch.cat([first.whole, second.whole], dim=1)).float()
         return maps, added
 
@@ -235,8 +236,7 @@ class SetDifference(Method):
         rates, change_rates = batch.get("finding_rates"), batch.get("change_rates")
         if rates is None or change_rates is None:
             return 0.0, 0.0
-        odds, change_odds = (torch.logit(rate) for rate in (rates, change_rates))
-        above, change_above = (torch.nan_to_num(value - value.nanmean(dim=0)) for value in (odds, change_odds))
+        above, change_above = _above_mean(torch.logit(rates)), _above_mean(torch.logit(change_rates))
         return torch.cat([above, above]), change_above
 
     def _strangers_term(
@@ -354,6 +354,13 @@ class SetDifference(Method):
         said = thresholds.change[thresholds.change < 1]
         threshold = float(np.median(said)) if len(said) else 1.0
         return {"change_f1": reached, "threshold": threshold, "level_threshold": thresholds.level}
+
+
+def _above_mean(odds: Tensor) -> Tensor:
+    """(b, f), NaN unknown -> by how much each lies above the mean of the known ones of its finding; 0 where unknown."""
+    known = (~torch.isnan(odds)).to(odds.dtype)
+    total, count = average_over_processes(odds.nansum(dim=0)), average_over_processes(known.sum(dim=0))
+    return torch.nan_to_num(odds - total / count.clamp(min=torch.finfo(odds.dtype).tiny))
 
 
 def _opacity_term(current: FilmEncoding, prior: FilmEncoding, batch: Mapping[str, Any]) -> Tensor:

@@ -37,6 +37,12 @@ class PairLabels:
         return known
 
     @property
+    def sources(self) -> np.ndarray:
+        """(n,) int: pairs of which the same findings are known come from one source."""
+        groups: np.ndarray = np.unique(self.known, axis=0, return_inverse=True)[1].reshape(-1)
+        return groups
+
+    @property
     def added_and_missing(self) -> np.ndarray:
         """(n, 2, f) bool."""
         current, prior = self.current, self.prior
@@ -56,7 +62,8 @@ class PairLabels:
 def fit_thresholds(
     pair: PairProbabilities, labels: PairLabels, *, hard: bool, max_false_change: float
 ) -> tuple[Thresholds, float]:
-    """The thresholds with the best F1 of the changes of validation, and that F1.
+    """The thresholds with the best F1 of the changes of validation, and that F1: the mean of those of the sources, so
+    that many easy pairs of one do not decide for the few hard ones of another.
 
     At most the share `max_false_change` of the unchanged pairs may be given a change. Where sets are subtracted
     (`hard`), the thresholds of the films come first, for the change they give; else they are fixed for presence. A
@@ -66,15 +73,17 @@ def fit_thresholds(
     target, unchanged = labels.added_and_missing, labels.unchanged
     bound = SHARE_OF_SETS * max_false_change
     films = pair.current.numpy(), pair.prior.numpy()
+    sources = labels.sources
     if hard:
-        finding, _ = tune(_where(known, subtracting(*films)), target, unchanged, bound)
+        finding, _ = tune(_where(known, subtracting(*films)), target, unchanged, bound, sources)
     else:
         labels_of_films = np.concatenate([current, prior])[:, None]
         presence = _where(~np.isnan(labels_of_films), np.concatenate(films)[:, None])
-        finding, _ = tune(presence, labels_of_films == 1, np.zeros(2 * len(current), bool), 1.0)
+        nobody = np.zeros(2 * len(current), bool)
+        finding, _ = tune(presence, labels_of_films == 1, nobody, 1.0, np.concatenate([sources, sources]))
     probabilities = pair.subtracted(torch.from_numpy(finding) if hard else None)
     score = np.stack([probabilities.added.numpy(), probabilities.missing.numpy()], axis=1)
-    change, reached = tune(_where(known, score), target, unchanged, bound)
+    change, reached = tune(_where(known, score), target, unchanged, bound, sources)
     chosen: np.ndarray = np.any(score > change, axis=1)
     candidates = pair.level.numpy() * (pair.current_rank != pair.prior_rank).numpy() * ~chosen
     candidates = candidates * known[:, 0]
@@ -106,34 +115,51 @@ def _rule(score: np.ndarray | Rule) -> Rule:
     return score if callable(score) else lambda threshold: np.asarray(score > threshold)
 
 
-def _f1(chosen: np.ndarray, target: np.ndarray) -> float:
-    hits = (chosen & target).sum()
-    return float(2 * hits / max(chosen.sum() + target.sum(), 1))
+def _f1(chosen: np.ndarray, target: np.ndarray, sources: np.ndarray | None) -> float:
+    """Over all rows, or the mean over sources."""
+    if sources is None:
+        hits = (chosen & target).sum()
+        return float(2 * hits / max(chosen.sum() + target.sum(), 1))
+    return float(np.mean([_f1(chosen[rows], target[rows], None) for rows in _rows(sources)]))
+
+
+def _rows(sources: np.ndarray) -> list[np.ndarray]:
+    """The rows of each source."""
+    return [sources == source for source in np.unique(sources)]
 
 
 def tune_global(
-    score: np.ndarray | Rule, target: np.ndarray, unchanged: np.ndarray, max_false: float
+    score: np.ndarray | Rule,
+    target: np.ndarray,
+    unchanged: np.ndarray,
+    max_false: float,
+    sources: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """One threshold for all: the best F1 that chooses anything for at most the share `max_false` of the unchanged rows.
 
-    score, target: (n, ways, f), or what a threshold chooses. unchanged: (n). Returns threshold and F1; 1 and 0 where
-    none keeps the bound.
+    score, target: (n, ways, f), or what a threshold chooses. unchanged: (n). sources: (n), of which the mean F1
+    counts; None for one. Returns threshold and F1; 1 and 0 where none keeps the bound.
     """
     rule, best = _rule(score), (1.0, 0.0)
     for threshold in GRID:
         chosen = rule(threshold)
-        reached = _f1(chosen, target)
+        reached = _f1(chosen, target, sources)
         if reached > best[1] and false_share(chosen, unchanged) <= max_false:
             best = (float(threshold), reached)
     return best
 
 
 def tune(
-    score: np.ndarray | Rule, target: np.ndarray, unchanged: np.ndarray, max_false: float, support: int = 10
+    score: np.ndarray | Rule,
+    target: np.ndarray,
+    unchanged: np.ndarray,
+    max_false: float,
+    sources: np.ndarray | None = None,
+    support: int = 10,
 ) -> tuple[np.ndarray, float]:
     """One threshold per finding, from the best single one, by coordinate ascent over findings with enough support."""
     rule = _rule(score)
-    start, reached = tune_global(rule, target, unchanged, max_false)
+    start, reached = tune_global(rule, target, unchanged, max_false, sources)
     threshold = np.full(target.shape[-1], start, dtype=np.float32)
     for _ in range(2):
         for finding in np.flatnonzero(target.sum(axis=(0, 1)) >= support):
@@ -141,7 +167,8 @@ def tune(
                 moved = threshold.copy()
                 moved[finding] = trial
                 chosen = rule(moved)
-                if (gained := _f1(chosen, target)) > reached + 1e-4 and false_share(chosen, unchanged) <= max_false:
+                gained = _f1(chosen, target, sources)
+                if gained > reached + 1e-4 and false_share(chosen, unchanged) <= max_false:
                     threshold, reached = moved, gained
     return threshold, reached
 
