@@ -22,7 +22,7 @@ from intervalchange.plugins.film_pairs import FilmPair, read_film_pairs
 from intervalchange.plugins.scoring import answered, headline
 
 
-@task  # type: ignore[misc]
+@task  # type: ignore[untyped-decorator]
 def interval_change(folder: str, limit_pairs: int | None = None) -> Task:
     """The task. limit_pairs: the first so many."""
     pairs = read_film_pairs(folder)[:limit_pairs]
@@ -44,7 +44,7 @@ def _sample(pair: FilmPair) -> Sample:
     )
 
 
-@metric(name="change", scores="unreduced")  # type: ignore[misc]
+@metric(name="change", scores="unreduced")  # type: ignore[untyped-decorator]
 def change_metrics() -> Metric:
     """Every metric of `scoring.HEADLINE`. With several epochs each answer counts."""
 
@@ -63,7 +63,7 @@ def change_metrics() -> Metric:
     return compute
 
 
-@scorer(metrics=[change_metrics()])  # type: ignore[misc]
+@scorer(metrics=[change_metrics()])  # type: ignore[untyped-decorator]
 def change_score() -> Scorer:
     """The value of a sample is its change F1 (`AnswerScore.change_f1`)."""
 
