@@ -82,8 +82,7 @@ def score_inversion(
     """Add `progression.standard`, `.reversed`, `.combined` and `.consistency`: over cases answered in both orders."""
     given, swapped = shown.get("given", {}), shown.get("swap", {})
     cases = [case_id for case_id in given if case_id in swapped and case_id in references]
-    if not cases:
-        scores.metrics |= {f"progression.{name}.accuracy": NOT_RUN for name in inversion.SETTINGS}
+    if not cases:  # `consistency.swap.rate` says already that the films were not exchanged.
         return
     sides = [(given[case_id], swapped[case_id]) for case_id in cases]
     confidences = [tuple((side.confidence or {}).get("answer") for side in pair) for pair in sides]
