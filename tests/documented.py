@@ -57,7 +57,9 @@ class Block:
     def commands(self) -> list[list[str]]:
         """The words after `intervalchange` of every line that begins with it."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("intervalchange ")]
+        # shlex takes a # inside a word (openai:URL#MODEL) for a comment, which no shell does.
+        lines = [re.sub(r"(^|\s)#.*", "", line) for line in lines]
+        return [shlex.split(line)[1:] for line in lines if line.startswith("intervalchange ")]
 
 
 def blocks(page: str) -> list[Block]:
