@@ -56,8 +56,7 @@ class FeaturePyramid(nn.Module):
     def levels(self, films: Tensor) -> list[Tensor]:
         """(n, 1, h, w) -> the map of each stage, fine to coarse: (n, widths[i], h / s, w / s), s = 4, 8, 16, 32."""
         levels = []
-        # Only here: a film has one channel, and one channel last is no order at all.
-        features = F.relu(self.stem(films)).contiguous(memory_format=torch.channels_last)
+        features = F.relu(self.stem(films.contiguous(memory_format=torch.channels_last)))
         for stage in self.stages:
             features = stage(features)
             levels.append(features)
