@@ -179,6 +179,16 @@ def test_the_whole_film_is_read_beside_the_maps_and_exchanges_with_the_films() -
     torch.testing.assert_close(model.change_probabilities(there).added, model.change_probabilities(back).missing)
 
 
+def test_a_film_against_itself_has_not_changed_whatever_the_threshold() -> None:
+    torch.manual_seed(0)
+    model = SetDifference(SetDifferenceConfig(pixels=64, widths=(16, 16, 32, 32), width=32, whole_film=True)).eval()
+    model.change_threshold.fill_(0.01)
+    batch = toy.batch(6)
+    assert any(prediction.change.added for prediction in model.answer(batch) if prediction.change)
+    for prediction in model.answer(shown_as(batch, "identity")):
+        assert prediction.change is not None and not prediction.change.added and not prediction.change.missing
+
+
 def test_thresholds_weigh_each_source_alike() -> None:
     """Many easy pairs of one source, few hard ones of another whose probabilities are low: both are answered."""
     easy, hard, rng = 400, 40, np.random.default_rng(0)

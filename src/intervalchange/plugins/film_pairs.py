@@ -21,10 +21,9 @@ from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.json_lines import json_line, lines
 from intervalchange.evaluation.metrics.change import readable_reference
+from intervalchange.foreign_models.addresses import RESTRICTED
 
 CASES, FILMS, ABOUT = "cases.jsonl", "films", "about.json"
-RESTRICTED = ("chexpert", "imagenome", "mimic_cxr", "mimic_diff_vqa", "ms_cxr", "ms_cxr_t", "vindr")
-"""Sources whose terms forbid to hand films or texts to a third party, a model's host included."""
 PROMPT = (
     "The first image is an earlier chest radiograph of a patient, the reference image. "
     "The second image is a later one of the same patient, the main image. {question}"

@@ -18,6 +18,8 @@ from intervalchange.records import Change, LevelChange
 
 WORTH_NAMING = 0.02
 """Probability above which a change is listed among the confidences although it was not chosen."""
+ROUNDING = 1e-3
+"""By how much a change must be likelier than its reverse: a film's place in the batch moves less than that."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ class ChangeProbabilities:
     missing: Tensor
 
     def decided(self, pair: PairProbabilities, thresholds: Thresholds) -> list[Change]:
-        """The change of each pair. The likelier of added and missing counts; the rest may have changed in level."""
+        """The change of each pair. The likelier of added and missing counts, neither where they are alike (a film
+        against itself); the rest may have changed in level."""
         added, missing = self.added.numpy(), self.missing.numpy()
         now, then = pair.current_rank.numpy(), pair.prior_rank.numpy()
-        is_added = (added > thresholds.change) & (added >= missing)
-        is_missing = (missing > thresholds.change) & (missing > added)
+        is_added = (added > thresholds.change) & (added - missing > ROUNDING)
+        is_missing = (missing > thresholds.change) & (missing - added > ROUNDING)
         is_level = (pair.level.numpy() > thresholds.level) & (now != then) & ~is_added & ~is_missing
         return [
             Change(
