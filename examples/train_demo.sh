@@ -23,7 +23,7 @@ $ic predict runs/demo --data prepared/eval --out runs/demo.jsonl --controls
 $ic score runs/demo.jsonl
 # Below which confidence it says "I am not sure": the risk on real validation pairs.
 $ic predict runs/demo --data prepared/nih --split val --out runs/demo_nih_val.jsonl
-$ic score runs/demo_nih_val.jsonl --risk
+$ic score runs/demo_nih_val.jsonl --risk 0.3333
 .venv/bin/python benchmarks/real_films.py runs/demo --nih "$nih" --longitudinal "$longitudinal"
 
-.venv/bin/python examples/bundle.py runs/demo --abstain-at "${ABSTAIN_AT:-0.3}"
+.venv/bin/python examples/bundle.py runs/demo --abstain-at "${ABSTAIN_AT:-0.219211}"
