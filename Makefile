@@ -44,8 +44,11 @@ plugins: setup  ## The plug-ins in inspect_ai, lm-eval, lmms-eval and TRL themse
 	.venv-plugins/bin/python -m pip install --quiet --no-deps lmms-eval
 	HF_HUB_OFFLINE=1 .venv-plugins/bin/python -m pytest tests/plugins
 
-demo-model: setup  ## Train the bundled demo model from nothing (simulates 2,400 patients first)
-	bash examples/train_demo.sh
+NIH ?= ../shared/data/nih_films
+LONGITUDINAL ?= ../shared/data/cxr_longitudinal
+
+demo-model: setup  ## Train the bundled demo model from nothing, on simulated films and those of NIH=DIR (hours)
+	bash examples/train_demo.sh $(NIH) $(LONGITUDINAL)
 
 docs: setup  ## Build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
