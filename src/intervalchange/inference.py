@@ -36,7 +36,7 @@ NOT_SURE = "I am not sure."
 """What is shown in place of an answer that was abstained from."""
 
 DEMO = Path(__file__).resolve().parent / "demo"
-"""The weights in the wheel, trained on the simulated cohort alone."""
+"""The weights in the wheel, trained on simulated films and on those of NIH ChestX-ray14."""
 
 
 @dataclass(frozen=True)
