@@ -31,10 +31,10 @@ format: setup  ## Rewrite the files as `check` wants them
 	$(BIN)/ruff check --fix src tests examples benchmarks
 
 test: setup  ## The fast suite (under five minutes)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 slow: setup  ## Tests of minutes: interrupted training, two processes, the documented commands
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --durations=10
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist worksteal --durations=10
 
 plugins: setup  ## The plug-ins in inspect_ai, lm-eval, lmms-eval and TRL themselves, in an environment beside .venv
 	$(PYTHON) -m venv .venv-plugins

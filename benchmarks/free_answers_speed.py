@@ -50,7 +50,7 @@ def main() -> None:
     answers = random.Random(0).sample(references, len(references))
 
     def score() -> None:
-        change._encoded.cache_clear()
+        change.encoded_answer.cache_clear()
         assert change.questions_of([]) is None and all(map(change.of_template, answers))
         change.tally(answers, references)
 
