@@ -13,6 +13,7 @@ from PIL import Image
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, SourceError
+from intervalchange.foreign_models.prompts import prompt_of
 from intervalchange.plugins.film_pairs import read_film_pairs, write_film_pairs
 
 
@@ -24,7 +25,8 @@ def test_films_are_those_of_the_prepared_folder(exam: Exam) -> None:
         for side in ("prior", "current"):
             row = prepared.studies["row"].to_numpy()[[getattr(cases[pair.case_id], side)]]
             assert np.array_equal(np.asarray(Image.open(getattr(pair, side))), prepared.pixels.read(row)[0])
-        assert pair.prompt.index("earlier") < pair.prompt.index("later") and pair.prompt.endswith(pair.question)
+        assert pair.prompt.index("earlier") < pair.prompt.index("later") and pair.question in pair.prompt
+        assert pair.prompt == prompt_of("prose", None).text(pair.question, 2), "as `predict` asks"
 
 
 def test_what_is_written_is_read(exam: Exam) -> None:
@@ -41,6 +43,19 @@ def test_a_limit_and_a_second_call(exam: Exam, tmp_path: Path) -> None:
     assert len(films) == 4
     write_film_pairs(exam.prepared, tmp_path, limit=2)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "films").iterdir()} == films
+
+
+def test_films_of_other_data_are_not_taken_for_these(exam: Exam, tmp_path: Path) -> None:
+    """Films are named by their row: another prepared folder has other films under the same names."""
+    write_film_pairs(exam.prepared, tmp_path / "out")
+    other = tmp_path / "other"
+    shutil.copytree(exam.prepared, other)
+    manifest = json.loads((other / "manifest.json").read_text(encoding="utf-8"))
+    (other / "manifest.json").write_text(json.dumps({**manifest, "hash": "0" * 64}), encoding="utf-8")
+    written = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="films of other data"):
+        write_film_pairs(other, tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == written
 
 
 def test_what_it_refuses(exam: Exam, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ table of questions and references.
 
     OUT/cases.jsonl     one pair a line: case_id, patient_id, question, reference, prior, current (absolute paths)
     OUT/films/*.png     each film once: 8-bit grey, white is dense, as prepared
-    OUT/about.json      where it comes from: source, split, split_hash, simulated
+    OUT/about.json      where it comes from: data, source, split, split_hash, simulated
 """
 
 from __future__ import annotations
@@ -22,13 +22,9 @@ from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.json_lines import json_line, lines
 from intervalchange.evaluation.metrics.change import readable_reference
 from intervalchange.foreign_models.addresses import RESTRICTED
+from intervalchange.foreign_models.prompts import prompt_of
 
 CASES, FILMS, ABOUT = "cases.jsonl", "films", "about.json"
-PROMPT = (
-    "The first image is an earlier chest radiograph of a patient, the reference image. "
-    "The second image is a later one of the same patient, the main image. {question}"
-)
-"""What a model is asked, whatever the package; the films come in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,8 @@ class FilmPair:
 
     @property
     def prompt(self) -> str:
-        """The question with the order of the films."""
-        return PROMPT.format(question=self.question)
+        """What a model is asked, whatever the package: as `predict` asks a model of others, the prior film first."""
+        return prompt_of("prose", None).text(self.question, 2)
 
 
 def write_film_pairs(
@@ -56,7 +52,7 @@ def write_film_pairs(
 
     limit: the first so many. own_server: the model that will see the films runs on a server of your own. Films that
     are in the folder already are left. Raises ConfigError for a source whose terms forbid third parties, without
-    `own_server`, and SourceError where the split has no such question.
+    `own_server`, and for a folder with films of other data; SourceError where the split has no such question.
     """
     prepared, out = Prepared(data), Path(out)
     _refuse_restricted(prepared, own_server)
@@ -68,16 +64,18 @@ def write_film_pairs(
             where=prepared.folder,
             remedy="Choose another --split, or prepare a source with difference questions.",
         )
+    about = {"data": prepared.manifest["hash"]}
+    about |= {name: prepared.manifest.get(name) for name in ("source", "split_hash")}
+    about |= {"split": split, "simulated": bool(prepared.manifest.get("simulated"))}
+    _refuse_other_data(out, about["data"])
     (out / FILMS).mkdir(parents=True, exist_ok=True)
+    write_durably(out / ABOUT, json.dumps(about, indent=1).encode())
     written = _write_films(prepared, out / FILMS, sorted({*table["prior"], *table["current"]}))
     pairs = [
         FilmPair(row.case_id, row.patient_id, row.question, row.answer, written[row.prior], written[row.current])
         for row in table.itertuples(index=False)
     ]
     write_durably(out / CASES, "".join(json.dumps(asdict(pair)) + "\n" for pair in pairs).encode())
-    about = {name: prepared.manifest.get(name) for name in ("source", "split_hash")}
-    about |= {"split": split, "simulated": bool(prepared.manifest.get("simulated"))}
-    write_durably(out / ABOUT, json.dumps(about, indent=1).encode())
     return pairs
 
 
@@ -106,6 +104,14 @@ def _refuse_restricted(prepared: Prepared, own_server: bool) -> None:
             where=prepared.folder,
             remedy="Where the model runs on a server of your own, say own_server=True.",
         )
+
+
+def _refuse_other_data(out: Path, data: str) -> None:
+    """Films are named by their row, so those of other data would pass for these."""
+    path = out / ABOUT
+    known = json.loads(path.read_text(encoding="utf-8")).get("data") if path.is_file() else None
+    if (out / FILMS).is_dir() and known != data:
+        raise ConfigError("the folder has films of other data.", where=out, remedy="Choose another, or remove it.")
 
 
 def _write_films(prepared: Prepared, folder: Path, studies: Sequence[int]) -> dict[int, str]:

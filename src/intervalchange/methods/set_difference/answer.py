@@ -193,20 +193,20 @@ class SetDifference(Method):
     def forward(self, **batch: Any) -> MethodOutput:
         """Weighted sum of the label losses of both films and of the change between them."""
         config = self.config
-        current, prior = self.encode_pair(batch["current"], batch["prior"])
+        films = self.encode_films(torch.cat([batch["current"], batch["prior"]]))
+        current, prior = films.halves()
         no_prior = ~batch["has_prior"][:, None]
         now = batch["findings_current"]
         then = batch["findings_prior"].masked_fill(no_prior, float("nan"))
         ranks = torch.cat([batch["levels_current"], batch["levels_prior"].masked_fill(no_prior, float("nan"))])
         cuts = torch.tensor(CUTS, device=ranks.device)
-        findings = torch.cat([current.findings, prior.findings])
         odds, change_odds = self._odds(batch)
-        severity, known = torch.cat([current.severity, prior.severity]), torch.cat([now, then])
+        known = torch.cat([now, then])
         mean: dict[str, Any] = {"reduce_mean": average_over_processes}
         # `places` is the name of the term in log.jsonl.
         terms = {
-            "findings": masked_bce(findings + odds, known, **mean),
-            "levels": cumulative_ordinal(severity, self.level_cuts, ranks, cuts, **mean),
+            "findings": masked_bce(films.findings + odds, known, **mean),
+            "levels": cumulative_ordinal(films.severity, self.level_cuts, ranks, cuts, **mean),
             "opacity": _opacity_term(current, prior, batch),
             "places": _location_term(batch, (current.maps, prior.maps), (now == 1, then == 1)),
         }
@@ -225,7 +225,6 @@ class SetDifference(Method):
             )
             weights["pair"] = config.pair_weight
             if config.strangers_weight:
-                films = FilmEncoding.joined([current, prior])
                 terms["strangers"] = self._strangers_term(films, known, odds, mean)
                 weights["strangers"] = config.strangers_weight
         return MethodOutput.of(terms, weights)

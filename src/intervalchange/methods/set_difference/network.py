@@ -5,7 +5,6 @@ n films, f findings, d width, g grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -42,11 +41,6 @@ class FilmEncoding:
     def at(self, films: Tensor) -> FilmEncoding:
         """The films at these indices."""
         return FilmEncoding(*(getattr(self, field.name)[films] for field in fields(self)))
-
-    @classmethod
-    def joined(cls, parts: Sequence[FilmEncoding]) -> FilmEncoding:
-        """Several as one."""
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 class Pooling(nn.Module):

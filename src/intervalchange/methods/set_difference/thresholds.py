@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,17 +115,18 @@ def _rule(score: np.ndarray | Rule) -> Rule:
     return score if callable(score) else lambda threshold: np.asarray(score > threshold)
 
 
-def _f1(chosen: np.ndarray, target: np.ndarray, sources: np.ndarray | None) -> float:
-    """Over all rows, or the mean over sources."""
-    if sources is None:
-        hits = (chosen & target).sum()
-        return float(2 * hits / max(chosen.sum() + target.sum(), 1))
-    return float(np.mean([_f1(chosen[rows], target[rows], None) for rows in _rows(sources)]))
+def _f1(chosen: np.ndarray, target: np.ndarray, groups: Sequence[np.ndarray | slice]) -> float:
+    """The mean over groups of rows."""
+    scores = []
+    for rows in groups:
+        said, true = chosen[rows], target[rows]
+        scores.append(2 * (said & true).sum() / max(said.sum() + true.sum(), 1))
+    return float(np.mean(scores))
 
 
-def _rows(sources: np.ndarray) -> list[np.ndarray]:
-    """The rows of each source."""
-    return [sources == source for source in np.unique(sources)]
+def _groups(sources: np.ndarray | None) -> list[np.ndarray | slice]:
+    """The rows of each source; all of them where there is one."""
+    return [slice(None)] if sources is None else [sources == source for source in np.unique(sources)]
 
 
 def tune_global(
@@ -140,10 +141,10 @@ def tune_global(
     score, target: (n, ways, f), or what a threshold chooses. unchanged: (n). sources: (n), of which the mean F1
     counts; None for one. Returns threshold and F1; 1 and 0 where none keeps the bound.
     """
-    rule, best = _rule(score), (1.0, 0.0)
+    rule, groups, best = _rule(score), _groups(sources), (1.0, 0.0)
     for threshold in GRID:
         chosen = rule(threshold)
-        reached = _f1(chosen, target, sources)
+        reached = _f1(chosen, target, groups)
         if reached > best[1] and false_share(chosen, unchanged) <= max_false:
             best = (float(threshold), reached)
     return best
@@ -158,7 +159,7 @@ def tune(
     support: int = 10,
 ) -> tuple[np.ndarray, float]:
     """One threshold per finding, from the best single one, by coordinate ascent over findings with enough support."""
-    rule = _rule(score)
+    rule, groups = _rule(score), _groups(sources)
     start, reached = tune_global(rule, target, unchanged, max_false, sources)
     threshold = np.full(target.shape[-1], start, dtype=np.float32)
     for _ in range(2):
@@ -167,7 +168,7 @@ def tune(
                 moved = threshold.copy()
                 moved[finding] = trial
                 chosen = rule(moved)
-                gained = _f1(chosen, target, sources)
+                gained = _f1(chosen, target, groups)
                 if gained > reached + 1e-4 and false_share(chosen, unchanged) <= max_false:
                     threshold, reached = moved, gained
     return threshold, reached
