@@ -98,7 +98,7 @@ def test_lmms_eval(exam: Exam) -> None:
     items: dict[str, list[Any]] = {name: [] for name in HEADLINE}
     for document in task.test_docs():
         assert len(task.doc_to_visual(document)) == 2
-    assert task.doc_to_text(document) == exam.pairs[0].prompt
+        assert task.doc_to_text(document) == exam.pairs[0].prompt
         for name, item in task.process_results(document, [exam.answers[document["case_id"]]]).items():
             items[name].append(item)
     assert_equal({name: task.aggregation()[name](items[name]) for name in HEADLINE}, exam)
