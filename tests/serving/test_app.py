@@ -136,6 +136,22 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(
     assert "/proc/" not in reply.text and "SECRET" not in reply.text
 
 
+def test_a_film_is_shown_with_all_of_its_grey_levels(client: TestClient, tmp_path: Path) -> None:
+    stored = np.rint(chest(height=240, width=180) * 4095)
+    reply = client.post("/v1/film", files={"film": dicom(tmp_path / "a.dcm", stored).read_bytes()})
+    sides = [int(reply.headers[name]) for name in ("x-rows", "x-columns", "x-height", "x-width")]
+    assert sides == [240, 180, 240, 180]
+    shown = np.frombuffer(reply.content, "<u2").reshape(240, 180)
+    assert np.corrcoef(shown.ravel(), stored.ravel())[0, 1] > 0.9999
+    assert len(np.unique(shown)) > 1000
+    assert client.post("/v1/film", files={"film": b"nothing"}).status_code == 422
+
+
+def test_a_large_film_is_shown_smaller(client: TestClient) -> None:
+    reply = client.post("/v1/film", files={"film": encoded(chest(height=2100, width=1050), "PNG")})
+    assert [int(reply.headers[name]) for name in ("x-rows", "x-columns", "x-height")] == [2048, 1024, 2100]
+
+
 def test_both_films_are_named_where_both_are_refused(client: TestClient) -> None:
     error = client.post("/v1/answer", files=files_of(b"a", b"b")).json()["error"]
     assert "prior: " in error and "current: " in error
@@ -287,7 +303,9 @@ def test_the_fault_of_one_question_is_its_own(tmp_path: Path) -> None:
         quiet = TestClient(served.app, base_url="http://localhost", raise_server_exceptions=False)
         threading.Timer(0.5, echo.gate.set).start()
         films = files_of(FILMS[0], FILMS[1])
-        replies = list(pool.map(lambda asked: quiet.post("/v1/answer", files=films, data={"question": asked}), questions))
+        replies = list(
+            pool.map(lambda asked: quiet.post("/v1/answer", files=films, data={"question": asked}), questions)
+        )
     assert [reply.status_code for reply in replies] == [200, 500, 200]
 
 
@@ -318,7 +336,7 @@ def test_numbers_say_nothing_of_a_film(client: TestClient) -> None:
 def test_the_document_of_the_interface_lists_every_route(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
-        "/v1/answer", "/v1/answers", "/v1/models", "/v1/chat/completions", "/health", "/ready", "/metrics",
+        "/v1/answer", "/v1/answers", "/v1/film", "/v1/models", "/v1/chat/completions", "/health", "/ready", "/metrics",
     }  # fmt: skip
     assert json.dumps(document).count(RESEARCH_USE) >= 1
     assert {"413", "422", "429"} <= set(document["paths"]["/v1/answer"]["post"]["responses"])
@@ -339,13 +357,16 @@ def test_the_demo_is_asked_as_a_model_of_others(tmp_path: Path) -> None:
             time.sleep(0.05)
         port = server.servers[0].sockets[0].getsockname()[1]
         arguments = ["--data", str(prepared), "--split", "test", "--out"]
-        assert main(["predict", f"openai:http://127.0.0.1:{port}/v1#demo", *arguments, str(tmp_path / "asked.jsonl")]) == 0
+        assert (
+            main(["predict", f"openai:http://127.0.0.1:{port}/v1#demo", *arguments, str(tmp_path / "asked.jsonl")]) == 0
+        )
     finally:
         server.should_exit = True
         thread.join()
     assert main(["predict", "demo", *arguments, str(tmp_path / "own.jsonl")]) == 0
     asked, own = (
-        {one.case_id: one.answer for one in read_predictions(tmp_path / f"{name}.jsonl")[1]} for name in ("asked", "own")
+        {one.case_id: one.answer for one in read_predictions(tmp_path / f"{name}.jsonl")[1]}
+        for name in ("asked", "own")
     )
     assert asked.keys() == own.keys() and asked
     sure = [case for case, answer in asked.items() if answer != NOT_SURE]

@@ -68,7 +68,9 @@ def test_a_process_that_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch
 def test_a_reply_that_is_none_is_not_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As of a process that a film has taken over: a length beyond all bounds."""
     lying = tmp_path / "python"
-    lying.write_text("#!/bin/sh\nprintf '\\5\\0\\0\\0\\0\\0\\0\\0ready\\0\\0\\0\\0\\0\\0\\0\\1'\nexec cat > /dev/null\n")
+    lying.write_text(
+        "#!/bin/sh\nprintf '\\5\\0\\0\\0\\0\\0\\0\\0ready\\0\\0\\0\\0\\0\\0\\0\\1'\nexec cat > /dev/null\n"
+    )
     lying.chmod(lying.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(decoding.sys, "executable", str(lying))
     reader = FilmReader(96, Limits(readers=1, decode_seconds=20))

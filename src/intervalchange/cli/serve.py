@@ -14,7 +14,7 @@ HELP = "answer over HTTP: a page for people, JSON for programs"
 EXAMPLES = """\
   intervalchange serve demo
   intervalchange serve runs/real --port 8080
-  INTERVALCHANGE_TOKEN=... intervalchange serve runs/real --host 0.0.0.0"""
+  intervalchange serve runs/real --host 0.0.0.0"""
 TOKEN = "INTERVALCHANGE_TOKEN"
 SHORTEST_TOKEN = 16
 
@@ -22,10 +22,16 @@ SHORTEST_TOKEN = 16
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     verb.add_argument("run_folder", metavar="RUN", help=RUN_HELP)
-    verb.add_argument("--host", default="127.0.0.1", help=f"this machine alone; another needs {TOKEN} to be set")
-    verb.add_argument("--port", type=int, default=7860)
-    verb.add_argument("--waiting", type=positive, default=32, help="questions that may wait; one more gets 429")
-    verb.add_argument("--deadline", type=positive, default=60, help="seconds a question may take")
+    verb.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help=f"default: this machine alone; any other address needs a token in the environment variable {TOKEN}",
+    )
+    verb.add_argument("--port", type=int, default=7860, help="default: 7860")
+    verb.add_argument(
+        "--waiting", type=positive, default=32, help="questions that may wait; one more gets 429 (default: 32)"
+    )
+    verb.add_argument("--deadline", type=positive, default=60, help="seconds a question may take (default: 60)")
 
 
 def run(options: argparse.Namespace) -> None:

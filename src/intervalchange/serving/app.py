@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 
-from intervalchange import __version__
+import intervalchange
 from intervalchange.errors import InputError, IntervalChangeError
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Answered, AskedFilms, Predictor
@@ -34,6 +36,9 @@ from intervalchange.serving.limits import Limits
 from intervalchange.serving.replies import AnswerReply, BatchReply, ErrorReply, reply_of
 
 PAGE = Path(__file__).parent / "page"
+"""Built by `make page` from `frontend/`."""
+SAMPLES = Path(intervalchange.__file__).parent / "samples"
+SOURCES = {"hannover": "Hannover", "nih": "NIH"}
 LONGEST_QUESTION = 1000
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorReply, "description": text}
@@ -154,7 +159,7 @@ def create_app(
 
     app = FastAPI(
         title="intervalchange",
-        version=__version__,
+        version=intervalchange.__version__,
         description=f"What has changed between two chest radiographs. {RESEARCH_USE}",
         docs_url=None,  # These pages load scripts from elsewhere.
         redoc_url=None,
@@ -164,8 +169,8 @@ def create_app(
     _add_chat(app, server)
     _add_operation(app, server)
     _add_errors(app)
-    if PAGE.is_dir():
-        app.mount("/static", StaticFiles(directory=PAGE), name="static")
+    app.mount("/static", StaticFiles(directory=PAGE), name="static")
+    app.mount("/samples", StaticFiles(directory=SAMPLES), name="samples")
     return Guard(app, limits, token, loopback)
 
 
@@ -184,6 +189,17 @@ def _add_answers(app: FastAPI, server: Server) -> None:
         if prior is not None:
             uploads["prior"] = await prior.read()
         return await server.reply(uploads, question, force, maps, films)
+
+    @app.post("/v1/film", responses=ERRORS, response_class=Response)
+    async def film(
+        film: Annotated[UploadFile, File(description="PNG, JPEG or DICOM")],
+        force: Annotated[bool, Form()] = False,
+    ) -> Response:
+        """A film for the eye: 16-bit numbers, row by row, little-endian, white dense; its sides in the headers."""
+        shown = await asyncio.to_thread(server.reader.display, await film.read(), force)
+        sides = {"X-Rows": shown.rows, "X-Columns": shown.columns, "X-Height": shown.height, "X-Width": shown.width}
+        headers = {name: str(value) for name, value in sides.items()} | {"X-Warnings": json.dumps(shown.warnings)}
+        return Response(shown.pixels, media_type="application/octet-stream", headers=headers)
 
     @app.post("/v1/answers", responses=ERRORS)
     async def answers(batch: BatchRequest) -> BatchReply:
@@ -239,6 +255,16 @@ def _add_operation(app: FastAPI, server: Server) -> None:
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(server.numbers.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/examples", include_in_schema=False)
+    async def examples() -> list[dict[str, str]]:
+        with (SAMPLES / "pairs.csv").open(encoding="utf-8", newline="") as table:
+            rows = list(csv.DictReader(table))
+        titles = (f"{SOURCES[row['source']]}: {row['seen_by_eye'] or 'a pair'}" for row in rows)
+        return [
+            {"prior": row["prior"], "current": row["current"], "title": title}
+            for row, title in zip(rows, titles, strict=True)
+        ]
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

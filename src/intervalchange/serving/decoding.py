@@ -34,6 +34,20 @@ class ReadPair:
     """What their headers say of each other."""
 
 
+@dataclass(frozen=True)
+class DisplayFilm:
+    """A film for the eye."""
+
+    height: int
+    """Of the film that was sent."""
+    width: int
+    rows: int
+    columns: int
+    pixels: bytes
+    """rows x columns of 16 bits, little-endian: 0 black, 65535 white."""
+    warnings: tuple[str, ...]
+
+
 class FilmReader:
     """Reads films in `limits.readers` processes; one that dies or takes too long is replaced by a new one."""
 
@@ -47,14 +61,7 @@ class FilmReader:
 
     def read(self, uploads: Mapping[str, bytes], force: bool = False) -> ReadPair:
         """`current` and, where there is one, `prior`. Raises ImageError naming each side that is not a film."""
-        process = self._free.get()
-        try:
-            request = {"size": self.size, "force": force, "sides": list(uploads)}
-            facts, squares = process.exchange(request, list(uploads.values()), self.size, self.limits.decode_seconds)
-        finally:
-            self._free.put(process)
-        if facts["refused"]:
-            raise ImageError(" ".join(map(_sentence, facts["refused"])))
+        facts, squares = self._exchanged({"size": self.size, "force": force}, uploads, self.size**2)
         shape = (self.size, self.size)
         films = {
             side: FilmSquare(
@@ -63,6 +70,25 @@ class FilmReader:
             for (side, fact), square in zip(facts["films"].items(), squares, strict=True)
         }
         return ReadPair(films.get("prior"), films["current"], tuple(facts["warnings"]))
+
+    def display(self, upload: bytes, force: bool = False) -> DisplayFilm:
+        """A film for the eye. Raises ImageError."""
+        longest = self.limits.display_pixels
+        facts, (pixels,) = self._exchanged({"longest": longest, "force": force}, {"film": upload}, 2 * longest**2)
+        return DisplayFilm(**facts["films"]["film"], pixels=pixels, warnings=tuple(facts["warnings"]))
+
+    def _exchanged(
+        self, request: Mapping[str, Any], uploads: Mapping[str, bytes], most: int
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        process = self._free.get()
+        try:
+            whole = {**request, "sides": list(uploads)}
+            facts, pieces = process.exchange(whole, list(uploads.values()), most, self.limits.decode_seconds)
+        finally:
+            self._free.put(process)
+        if facts["refused"]:
+            raise ImageError(" ".join(map(_sentence, facts["refused"])))
+        return facts, pieces
 
     def close(self) -> None:
         """End the processes."""
@@ -84,16 +110,16 @@ class _Process:
         self._ready = False
 
     def exchange(
-        self, request: Mapping[str, Any], uploads: list[bytes], size: int, seconds: float
+        self, request: Mapping[str, Any], uploads: list[bytes], most: int, seconds: float
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """Hand over a request and its films; the facts and the squares that come back."""
+        """Hand over a request and its films; the facts and the pixels that come back, at most so many bytes a film."""
         process = self._running()
         deadline = time.monotonic() + seconds
         pieces = [json.dumps(request).encode(), *uploads]
         try:
             _send(process, b"".join(LENGTH.pack(len(piece)) + piece for piece in pieces), deadline)
             facts = json.loads(_receive(process, deadline, most=2**20))
-            squares = [_receive(process, deadline, most=size * size) for _ in facts["films"]]
+            squares = [_receive(process, deadline, most=most) for _ in facts["films"]]
         except TimeoutError:
             self.end()
             raise ImageError(f"reading the films took longer than {seconds:g} seconds.", remedy=SMALLER) from None

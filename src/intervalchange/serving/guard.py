@@ -9,22 +9,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intervalchange.policy import RESEARCH_USE
 from intervalchange.serving.limits import Limits
 
-Scope, Message = Mapping[str, Any], dict[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-OPEN = ("/", "/health", "/ready", "/static/")
+OPEN = ("/", "/health", "/ready", "/examples")
+OPEN_FOLDERS = ("/static/", "/samples/")
 """Paths that need no token: the page itself, which asks for it, and what a router looks at."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -48,7 +45,7 @@ class Refusal:
 class Guard:
     """The outermost layer of the app. token: empty for none, which only a loopback server may have."""
 
-    def __init__(self, app: App, limits: Limits, token: str, loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, token: str, loopback: bool) -> None:
         self.app, self.limits, self.token, self.loopback = app, limits, token, loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +74,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return Refusal(403, "the request comes from a page of another site.")
-        if self.token and path not in OPEN and not path.startswith("/static/"):
+        if self.token and path not in OPEN and not path.startswith(OPEN_FOLDERS):
             kind, _, given = headers.get("authorization", "").partition(" ")
             if kind.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
                 return Refusal(401, "the token is missing or wrong: send Authorization: Bearer TOKEN.")
@@ -101,7 +98,9 @@ class Guard:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - loop.time()))
             except TimeoutError:
-                raise HTTPException(408, f"the request was not complete after {self.limits.upload_seconds:g} seconds.") from None
+                raise HTTPException(
+                    408, f"the request was not complete after {self.limits.upload_seconds:g} seconds."
+                ) from None
             count += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if count > self.limits.upload_bytes:

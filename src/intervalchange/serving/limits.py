@@ -19,6 +19,8 @@ class Limits:
     """For both films of a pair."""
     decode_bytes: int = 4096 * MIB
     """Memory of the process that reads films."""
+    display_pixels: int = 2048
+    """Longest side of a film that is shown."""
     waiting: int = 32
     """Questions that wait or are being answered; one more is told to come back (429)."""
     deadline: float = 60.0

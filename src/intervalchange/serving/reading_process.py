@@ -14,10 +14,14 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from PIL import Image
+
+from intervalchange.data.film_files import read_film
 from intervalchange.data.film_headers import compare_headers
 from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError
@@ -59,7 +63,6 @@ def read_pair(request: dict[str, Any], uploads: dict[str, bytes]) -> tuple[dict[
     """The reply to a request {"size", "force"}: facts of each side, and their squares in the same order."""
     facts: dict[str, Any] = {"films": {}, "refused": [], "warnings": []}
     squares = []
-    paths: dict[str, Path] = {}
     with _all_of(uploads) as paths:
         for side, path in paths.items():
             try:
@@ -78,10 +81,28 @@ def read_pair(request: dict[str, Any], uploads: dict[str, bytes]) -> tuple[dict[
     return facts, squares
 
 
+def read_display(request: dict[str, Any], upload: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The reply to a request {"longest", "force"}: a film for the eye, as 16-bit numbers, no side longer."""
+    facts: dict[str, Any] = {"films": {}, "refused": [], "warnings": []}
+    with _unnamed(upload) as path:
+        try:
+            film = read_film(path, request["force"])
+        except ImageError as problem:
+            facts["refused"].append({"side": "", "what": problem.what, "remedy": problem.remedy})
+            return facts, []
+    pixels = film.pixels
+    height, width = pixels.shape
+    scale = min(1.0, request["longest"] / max(height, width))
+    if scale < 1:
+        sides = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BOX))
+    facts["films"]["film"] = {"height": height, "width": width, "rows": pixels.shape[0], "columns": pixels.shape[1]}
+    facts["warnings"] = list(film.warnings)
+    return facts, [np.rint(np.clip(pixels, 0, 1) * 65535).astype("<u2").tobytes()]
+
+
 @contextmanager
 def _all_of(uploads: dict[str, bytes]) -> Iterator[dict[str, Path]]:
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield {side: stack.enter_context(_unnamed(data)) for side, data in uploads.items()}
 
@@ -106,12 +127,15 @@ def main() -> None:
         request = json.loads(head)
         uploads = {side: read_frame(pipe) for side in request["sides"]}
         try:
-            facts, squares = read_pair(request, uploads)
+            if "longest" in request:
+                facts, pieces = read_display(request, uploads["film"])
+            else:
+                facts, pieces = read_pair(request, uploads)
         except MemoryError:
-            facts, squares = {"films": {}, "refused": [{"side": "", "what": "the films need too much memory."}]}, []
+            facts, pieces = {"films": {}, "refused": [{"side": "", "what": "the films need too much memory."}]}, []
         write_frame(replies, json.dumps(facts).encode())
-        for square in squares:
-            write_frame(replies, square)
+        for piece in pieces:
+            write_frame(replies, piece)
         replies.flush()
 
 
