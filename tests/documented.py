@@ -259,8 +259,10 @@ class World:
     def _serve(self, app: Any, host: str, port: int, **_: object) -> None:
         """In place of `uvicorn.run`, which goes on until it is stopped."""
         server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
-        threading.Thread(target=server.run, daemon=True).start()
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
         while not server.started:
+            assert thread.is_alive(), "the server did not start"
             time.sleep(0.05)
         self.served.append(server)
 

@@ -354,6 +354,7 @@ def test_the_demo_is_asked_as_a_model_of_others(tmp_path: Path) -> None:
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.05)
         port = server.servers[0].sockets[0].getsockname()[1]
         arguments = ["--data", str(prepared), "--split", "test", "--out"]

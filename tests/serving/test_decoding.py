@@ -13,7 +13,7 @@ import pytest
 from film_files import chest, encoded
 
 from intervalchange.data.films import film_from_file
-from intervalchange.errors import ImageError
+from intervalchange.errors import ImageError, RunError
 from intervalchange.serving import decoding
 from intervalchange.serving.decoding import FilmReader
 from intervalchange.serving.limits import Limits
@@ -62,6 +62,14 @@ def test_a_process_that_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ImageError, match=r"longer than 0.3 seconds"):
         reader.read(FILMS)
     assert process is not None and process.poll() == -signal.SIGKILL
+    reader.close()
+
+
+def test_a_process_that_does_not_start_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding.sys, "executable", "/bin/false")
+    reader = FilmReader(96, Limits(readers=1))
+    with pytest.raises(RunError, match="does not start"):
+        reader.wait()
     reader.close()
 
 

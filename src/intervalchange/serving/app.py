@@ -154,6 +154,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(server.reader.wait)
         yield
         await asyncio.to_thread(server.close)
 

@@ -59,6 +59,11 @@ class FilmReader:
             process.begin()
             self._free.put(process)
 
+    def wait(self) -> None:
+        """Until all processes are ready. Raises RunError where one does not start."""
+        for process in self._all:
+            process.running()
+
     def read(self, uploads: Mapping[str, bytes], force: bool = False) -> ReadPair:
         """`current` and, where there is one, `prior`. Raises ImageError naming each side that is not a film."""
         facts, squares = self._exchanged({"size": self.size, "force": force}, uploads, self.size**2)
@@ -113,7 +118,7 @@ class _Process:
         self, request: Mapping[str, Any], uploads: list[bytes], most: int, seconds: float
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Hand over a request and its films; the facts and the pixels that come back, at most so many bytes a film."""
-        process = self._running()
+        process = self.running()
         deadline = time.monotonic() + seconds
         pieces = [json.dumps(request).encode(), *uploads]
         try:
@@ -138,7 +143,8 @@ class _Process:
         self._process, self._ready = process, False
         return process
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def running(self) -> subprocess.Popen[bytes]:
+        """The process, begun and ready. Raises RunError where it does not start."""
         process = self._process
         if process is None or process.poll() is not None:
             self.end()
