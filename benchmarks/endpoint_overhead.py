@@ -27,7 +27,7 @@ import intervalchange
 from intervalchange.foreign_models.addresses import Address
 from intervalchange.foreign_models.chat import ChatModel
 from intervalchange.foreign_models.kept_answers import KeptAnswers
-from intervalchange.foreign_models.prompts import prompt_of
+from intervalchange.foreign_models.prompts import common_prompt
 from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions
 from intervalchange.foreign_models.replies import replies_once
 
@@ -64,7 +64,7 @@ def questions(count: int, pixels: int) -> Iterator[tuple[int, FilmQuestion]]:
     films = [np.asarray(Image.open(path).convert("L").resize((pixels, pixels))) for path in paths]
     for number in range(count):
         prior, current = (np.roll(films[(number + side) % len(films)], number, axis=1) for side in (0, 1))
-        yield number, (prior, current, "what has changed compared to the reference image?")
+        yield number, FilmQuestion(prior, current, "what has changed compared to the reference image?")
 
 
 def post(url: str, body: bytes) -> bytes:
@@ -86,7 +86,7 @@ def main() -> None:
     server = multiprocessing.Process(target=serve, args=(chosen.seconds, ports), daemon=True)
     server.start()
     address = Address.of(f"openai:http://127.0.0.1:{ports.get()}/v1#any")
-    model = ChatModel(address, prompt_of("prose", None), ForeignOptions(concurrency=chosen.concurrency))
+    model = ChatModel(address, common_prompt("prose"), ForeignOptions(concurrency=chosen.concurrency))
     count = chosen.concurrency * chosen.rounds
     bodies = [model._body(question) for _, question in questions(count, chosen.pixels)]
     start = time.monotonic()

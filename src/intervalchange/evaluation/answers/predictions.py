@@ -22,7 +22,7 @@ Key = tuple[str, str]
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
 RESUMED = ("run", "data", "split", "split_hash")
 """Of the provenance: what must be the same for a file to be continued."""
-ASKED = ("prompt_sha256", "parameters", "weights")
+ASKED = ("profile", "prompt_sha256", "parameters", "samples", "weights")
 """Of `Provenance.more`: how a model of others was asked."""
 OPENINGS = (b'{"provenance": ', b'{"case_id": ')
 """What a line of ours begins with."""
