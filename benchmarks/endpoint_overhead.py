@@ -3,8 +3,9 @@
     python benchmarks/endpoint_overhead.py
 
 A server in a process of its own speaks OpenAI's chat completions and answers after exactly `--seconds`. Each question
-is about two other films, the bundled ones shifted. The overhead is what a run takes longer than a bare client that
-posts the same requests, made beforehand, as many at once; a busy machine delays both. Neither can pass the floor.
+is about two other films, the bundled ones shifted, which are in memory before the clock starts. The overhead is what a
+run takes longer than a bare client that posts the same requests, made beforehand, as many at once; a busy machine
+delays both. Neither can pass the floor.
 """
 
 from __future__ import annotations
@@ -88,13 +89,13 @@ def main() -> None:
     address = Address.of(f"openai:http://127.0.0.1:{ports.get()}/v1#any")
     model = ChatModel(address, common_prompt("prose"), ForeignOptions(concurrency=chosen.concurrency))
     count = chosen.concurrency * chosen.rounds
-    bodies = [model._body(question) for _, question in questions(count, chosen.pixels)]
+    asked = list(questions(count, chosen.pixels))
+    bodies = [model._body(question) for _, question in asked]
     start = time.monotonic()
     with ThreadPoolExecutor(chosen.concurrency) as pool:
         list(pool.map(lambda body: post(f"{address}/chat/completions", body), bodies))
     bare, start, busy = time.monotonic() - start, time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        asked = questions(count, chosen.pixels)
         replies = dict(replies_once(model, "any", asked, KeptAnswers(Path(folder) / "answers.jsonl")))
     ours, busy = time.monotonic() - start, time.process_time() - busy
     server.terminate()

@@ -29,6 +29,8 @@ from intervalchange.foreign_models.records import MOST_TOKENS, FilmQuestion, For
 CONCURRENCY, TIMEOUT, PATIENCE = 8, 120.0, 600.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after the first failure, and at most, before jitter and what the server asks for."""
+SETTLING = 0.01
+"""Seconds: replies come in bursts, and whoever encodes films meanwhile delays the requests that follow on them."""
 _MARK = uuid.uuid4().hex
 """Stands for a film while a request is written as JSON, which would look at each of its characters."""
 
@@ -47,7 +49,6 @@ class ChatModel:
         self.patience = self.options.patience or PATIENCE
         self.concurrency = self.options.concurrency or CONCURRENCY
         self.exchange = Exchange(self.address, self.options.timeout or TIMEOUT, self.options.own_server)
-        self._slots = threading.Semaphore(self.concurrency)
         self._not_before = 0.0
         self._reached = False
 
@@ -64,7 +65,7 @@ class ChatModel:
         """A reply to each question, under its key, as they come. Raises RunError where there is none to be had."""
         source, pending, exchange = iter(questions), dict[Future[Reply], Key](), self.exchange.renewed()
         most = 2 * self.concurrency  # The next requests are ready when those that are open end, often all at once.
-        pool, encoder = ThreadPoolExecutor(most), ThreadPoolExecutor(1)  # One encodes: the others are to ask.
+        pool, encoder = ThreadPoolExecutor(self.concurrency), ThreadPoolExecutor(2)
         problem: BaseException | None = None
         try:
             while True:
@@ -81,6 +82,7 @@ class ChatModel:
                     elif problem is None or isinstance(problem, StoppedError):
                         problem = error
                         exchange.stopped.set()  # Requests that are open may end; no other begins.
+                exchange.stopped.wait(SETTLING)  # Requests that are ready go out before more are made.
         finally:
             exchange.stop()
             for threads in (encoder, pool):
@@ -96,8 +98,7 @@ class ChatModel:
         while True:
             _pause(exchange, self._not_before - time.monotonic())
             try:
-                with self._slots:
-                    return self._answer(exchange, body)
+                return self._answer(exchange, body)
             except UNREACHABLE as caught:
                 if not self._reached:
                     what = f"it cannot be reached ({caught.strerror or caught})"
