@@ -14,8 +14,8 @@ from intervalchange.cli import main
 from intervalchange.errors import RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
 from intervalchange.foreign_models.chat_template import ChatTemplateModel
-from intervalchange.foreign_models.prompts import prompt_of
-from intervalchange.foreign_models.records import ForeignOptions
+from intervalchange.foreign_models.prompts import common_prompt
+from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions
 
 TOKENS = 8
 
@@ -28,7 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> ChatTemplateModel:
-    return ChatTemplateModel(str(folder), prompt_of("prose", None), ForeignOptions(max_tokens=TOKENS, batch_size=3))
+    return ChatTemplateModel(str(folder), common_prompt("prose"), ForeignOptions(max_tokens=TOKENS, batch_size=3))
 
 
 @pytest.mark.slow
@@ -38,10 +38,10 @@ def test_both_films_are_shown_in_order_and_batches_do_not_matter(
     rng = np.random.default_rng(0)
     first, second, third = (rng.integers(0, 255, (64, 64), dtype=np.uint8) for _ in range(3))
     questions = {
-        "given": (first, second, "what has changed?"),
-        "swap": (second, first, "what has changed?"),
-        "other": (first, third, "what has changed in the left lung, and is it worse than it was?"),
-        "one film": (None, second, "is there edema?"),
+        "given": FilmQuestion(first, second, "what has changed?"),
+        "swap": FilmQuestion(second, first, "what has changed?"),
+        "other": FilmQuestion(first, third, "what has changed in the left lung, and is it worse than it was?"),
+        "one film": FilmQuestion(None, second, "is there edema?"),
     }
     together = dict(model.replies(questions.items()))
     assert list(together) == list(questions) and all(reply.cut for reply in together.values())
@@ -82,7 +82,7 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
     for name in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(RunError, match=r"cannot load this.*openai:URL#MODEL"):
-            ChatTemplateModel(name, prompt_of("prose", None), ForeignOptions())
+            ChatTemplateModel(name, common_prompt("prose"), ForeignOptions())
 
 
 @pytest.mark.slow
@@ -91,4 +91,4 @@ def test_a_model_without_a_chat_template_is_refused(folder: Path, tmp_path: Path
         if file.suffix != ".jinja":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(RunError, match="no chat template"):
-        ChatTemplateModel(str(tmp_path), prompt_of("prose", None), ForeignOptions())
+        ChatTemplateModel(str(tmp_path), common_prompt("prose"), ForeignOptions())
