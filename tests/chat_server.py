@@ -164,7 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "redirect":
             self._json(307, {}, {"Location": "http://example.org/v1/chat/completions"})
         else:
-            self._json(int(fault), {"error": {"message": f"a fault {self.headers.get('Authorization', '')}"}})
+            message = f"{fault[4:] or 'a fault'} {self.headers.get('Authorization', '')}"
+            self._json(int(fault[:3]), {"error": {"message": message}})
         self.close_connection = True
 
     def _json(self, status: int, plain: object, headers: dict[str, str] | None = None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator

@@ -109,7 +109,8 @@ PROFILES = (
         source="huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct: README.md (images, then text; 256 to 1280 visual tokens an "
         "image of 28 x 28 pixels each), chat_template.json (images in the order of the message; it brings the system "
         "prompt where the message has none)",
-        unverified="The pixels are those recommended for Qwen2-VL and Qwen2.5-VL; Qwen3-VL has tokens of 32 x 32.",
+        unverified="The pixels are those recommended for Qwen2-VL and Qwen2.5-VL; Qwen3-VL has tokens of 32 x 32. The "
+        "image processor was tried with them, the whole processor, which needs torchvision, was not.",
     ),
 )
 
