@@ -69,7 +69,8 @@ PROFILES = (
         "max_new_tokens=512; Medical-Diff-VQA: main is current, reference is prior), libra/eval/run_libra.py "
         "(images[0] is current; one film alone is doubled), libra/conversation.py (libra_v1; arXiv:2411.19378)",
         unverified="No server of Libra that speaks chat completions is published: one has to hand on system, films in "
-        "order, and text, as libra_eval takes them. The 3B model has a longer system prompt.",
+        "order, and text, as libra_eval takes them. The wording of its training rows was not seen. The 3B model has a "
+        "longer system prompt.",
         remedy="Libra is loaded by its own package: put libra_eval behind chat completions and use "
         "openai:URL#libra-v1.0-7b.",
     ),
