@@ -30,6 +30,8 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after the first failure, and at most, before jitter and what the server asks for."""
 SETTLING = 0.01
 """Seconds: replies come in bursts, and whoever encodes films meanwhile delays the requests that follow on them."""
+LEAST = -1e6
+"""Of a mean log-probability: what is kept is JSON, which has no infinity."""
 _MARK = uuid.uuid4().hex
 """Stands for a film while a request is written as JSON, which would look at each of its characters."""
 
@@ -185,4 +187,4 @@ def _log_probability(choice: dict[str, Any]) -> float | None:
     except (KeyError, TypeError, ValueError):
         return None
     mean = math.fsum(values) / len(values) if values else math.nan
-    return None if math.isnan(mean) else min(0.0, mean)
+    return None if math.isnan(mean) else min(0.0, max(mean, LEAST))

@@ -65,7 +65,7 @@ class ChatTemplateModel:
         """Of one question: the same wherever they are drawn, if as many together."""
         drawn = {"do_sample": True, "num_beams": 1, "temperature": self.options.sample_temperature}
         plain = {"top_k": 0, "top_p": 1.0, **self.parameters, **drawn, "num_return_sequences": len(questions)}
-        with torch.random.fork_rng(devices=None if self.model.device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[self.model.device] if self.model.device.type == "cuda" else []):
             torch.manual_seed(int(key_of(self.name, questions[0])[:15], 16))
             return self._generate(questions[:1], plain)
 
@@ -89,7 +89,7 @@ class ChatTemplateModel:
             ) from problem
         new = tokens[:, start:]
         texts = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
-        beams = parameters.get("num_beams", 1) > 1
+        beams = (parameters.get("num_beams") or self.model.generation_config.num_beams or 1) > 1
         means = [None] * len(texts) if beams else probabilities.means(new, self._ends(new))
         return [Reply(text.strip(), self._is_cut(row), mean) for text, row, mean in zip(texts, new, means, strict=True)]
 

@@ -23,7 +23,7 @@ def is_foreign(name: object) -> bool:
     return isinstance(name, str) and name.startswith(PREFIXES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FilmQuestion:
     """Two films and what is asked about them."""
 
