@@ -152,6 +152,14 @@ def test_samples_are_the_same_wherever_they_are_drawn(folder: Path, model: ChatT
     assert answer.text not in {reply.text for reply in drawn.values()} and answer.text != again["other"].text
 
 
+@pytest.mark.slow
+def test_beams_have_no_confidence(folder: Path) -> None:
+    options = ForeignOptions(max_tokens=3, parameters={"num_beams": 2})
+    model = ChatTemplateModel(str(folder), common_prompt("prose"), options)
+    ((_, reply),) = model.replies([(0, FilmQuestion(np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8), "q"))])
+    assert reply.text and reply.log_probability is None
+
+
 MAIRA = (
     "You are an expert radiology assistant tasked with interpreting a chest X-ray study. "
     "{% for m in messages %}{% if m['role'] == 'user' %}USER: {% else %}ASSISTANT: {% endif %}"
