@@ -17,6 +17,7 @@ from intervalchange.data.protocol import BY_ROWS, label
 from intervalchange.data.store import PixelStore
 from intervalchange.data.tables import study_record
 from intervalchange.errors import ConfigError, SourceError
+from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
 from intervalchange.records import KINDS, Case, Region, Study
 
@@ -146,6 +147,19 @@ class Prepared:
     def protocol(self, split: str) -> str:
         """What is to be said beside a number on a split: see `protocol.label`."""
         return label(self.published, split)
+
+    def provenance(self, run: str, split: str, **more: Any) -> Provenance:
+        """Where the answers of a run to the cases of a split come from. more: further fields of the record."""
+        return Provenance(
+            run=run,
+            data=self.manifest["hash"],
+            source=self.manifest["source"],
+            split=split,
+            split_hash=self.manifest["split_hash"],
+            simulated=bool(self.manifest.get("simulated")),
+            protocol=self.protocol(split),
+            **more,
+        )
 
     @cached_property
     def patients_in_training_too(self) -> frozenset[str]:
