@@ -19,7 +19,10 @@ DEEPEST = 5
 """Folders below ROOT: wget leaves `physionet.org/files/NAME/VERSION`, and archives a folder in it."""
 WIDEST = 100
 """A folder of more folders than this holds films or patients, not a data set."""
-FAMILY = ("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t")
+FAMILY = (
+    *("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t"),
+    *("chextemporal", "mmxu", "mi-cxr"),
+)
 """Folders of which ROOT holds several."""
 VERSION = re.compile(r"\d+(\.\d+)+")
 MASKS = ("mask", "masks")
