@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.foreign_models.records import ForeignOptions, is_foreign
-from intervalchange.records import CONDITIONS, ALL_KINDS, Prediction
+from intervalchange.records import ALL_KINDS, CONDITIONS, Prediction
 
 if TYPE_CHECKING:
     from intervalchange.evaluation.answers.predictions import Provenance

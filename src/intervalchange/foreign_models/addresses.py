@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from intervalchange.errors import ConfigError
 
-RESTRICTED = ("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert")
+RESTRICTED = (
+    *("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert"),
+    *("chextemporal", "mmxu", "mi_cxr", "temmed_bench"),
+)
 """Sources whose terms forbid handing films to others (PhysioNet's credentialed licence and Stanford's agreement)."""
 REMEDY = "Write openai:http://127.0.0.1:8000/v1#MODEL."
 

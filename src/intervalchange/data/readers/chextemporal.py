@@ -3,17 +3,17 @@
 **Size.** Gold 1,787 labels of pair and finding of 197 patients, by experts, for testing; silver 282,214 of 34,296
 patients, by a language model (MedGemma) from the reports.
 **Labels.** Stable, New, Worse, Improved, Resolved.
-**Access.** https://huggingface.co/datasets/anonaccount107240/CheXTemporal (gated); CC BY-NC 4.0; annotations only. The
-films are those of the three sets, each under its own agreement.
+**Access.** https://huggingface.co/datasets/anonaccount107240/CheXTemporal (gated); CC BY-NC 4.0; annotations only.
+The films are those of the three sets, each under its own agreement.
 **Cite.** Prakash et al., arXiv:2605.11304.
-**Defects handled.** Findings that the answers have no word for; two labels of one finding on one pair; several labels of
-a pair (one case); gold patients among the silver ones (left out of training); films of a set that is not here; paths with
-or without the folder of their set, and `patient10000000/study50000000` for `p10/p10000000/s50000000`.
-**Not handled.** The boxes: two public programs that read them put them in frames of different size (the long side or the
-short side of the film at 1024), and the card names none.
+**Defects handled.** Findings that the answers have no word for; two labels of one finding on one pair; several labels
+of a pair (one case); gold patients among the silver ones (left out of training); films of a set that is not here;
+paths with or without the folder of their set, and `patient10000000/study50000000` for `p10/p10000000/s50000000`.
+**Not handled.** The boxes: two public programs that read them put them in frames of different size (the long side or
+the short side of the film at 1024), and the card names none.
 
-Verified, from the data card and two public programs that read the files: names of files and columns, words of progression
-(gold in lower case, silver with a capital), and that gold paths of CheXpert begin at the patient.
+Verified, from the data card and two public programs that read the files: names of files and columns, words of
+progression (gold in lower case, silver with a capital), and that gold paths of CheXpert begin at the patient.
 
 ROOT holds `chextemporal/` with `gold_progression_pairs.parquet` and `silver_findings.parquet`, and `mimic-cxr-jpg/`,
 `CheXpert-v1.0/` or `-small/`, and `rexgradient/`, or those of them that you have.
@@ -111,7 +111,7 @@ def read(
 
 
 def _noted(notes: Counter[str]) -> str:
-    return f"Noted: {dict(notes)}. Put the films of one of the three sets there, or name their folder (docs/data)."
+    return f"Noted: {dict(+notes)}. Put the films of one of the three sets there, or name their folder (docs/data)."
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------
@@ -157,9 +157,7 @@ def _is_here(pair: Pair, folders: Mapping[str, Path], notes: Counter[str]) -> bo
     return here
 
 
-def _without_gold(
-    rows: list[tuple[Pair, str, str]], folder: Path, notes: Counter[str]
-) -> list[tuple[Pair, str, str]]:
+def _without_gold(rows: list[tuple[Pair, str, str]], folder: Path, notes: Counter[str]) -> list[tuple[Pair, str, str]]:
     """The rows of patients who are not among those of the gold part."""
     if not (folder / PARTS["gold"]).is_file():
         notes["the gold part is not here: its patients may be among these"] = 1

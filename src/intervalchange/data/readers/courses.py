@@ -1,8 +1,7 @@
 """Pairs of films of which a source says how findings have changed: new, resolved, worse, better, stable.
 
-Such a pair becomes a case that names its findings and asks for the course of each, answered with all five words; `score`
-reads it, and answers in anyone's words, as the course of each finding (`progression.*`).
-"""
+Such a pair becomes a case that names its findings and asks for the course of each, answered with all five words;
+`score` reads it, and answers in anyone's words, as the course of each finding (`progression.*`)."""
 
 from __future__ import annotations
 

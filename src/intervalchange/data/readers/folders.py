@@ -37,7 +37,7 @@ def is_clutter(name: str) -> bool:
 def family_root(root: Path, notes: Counter[str]) -> Path:
     """The folder that holds those of the MIMIC family: ROOT, one below it, or that above one of them or a version."""
     own = root.parent if VERSION.fullmatch(root.name) else root
-    if own.name.lower() in FAMILY and own.is_dir():
+    if own.name.lower() in FAMILY and own.is_dir() and _rank(root, FAMILY) is None:
         return own.parent
     return nearest_folder(root, FAMILY, notes) or root
 

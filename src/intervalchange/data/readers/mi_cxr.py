@@ -1,18 +1,18 @@
 """MI-CXR: what happens to a finding over five films of one patient of MIMIC-CXR-JPG, as pairs of neighbouring films.
 
-**Size.** 5,311 five-way multiple-choice questions, for testing: when something comes or goes (TEL), what changes in an
-interval (ICR), and the whole course (GTS).
+**Size.** 5,311 five-way multiple-choice questions, for testing: when something comes or goes (TEL), what changes in
+an interval (ICR), and the whole course (GTS).
 **Labels.** Made from the scene graphs of MIMIC-Ext-CXR-QBA.
-**Access.** https://github.com/AIDASLab/MI-CXR; the films are those of MIMIC-CXR-JPG (PhysioNet, credentialed). No licence
-is named.
+**Access.** https://github.com/AIDASLab/MI-CXR; the films are those of MIMIC-CXR-JPG (PhysioNet, credentialed). No
+licence is named.
 **Cite.** Cho et al., Findings of ACL 2026, arXiv:2605.15574.
 **Defects handled.** `q_id` in the file where its README says `qid`; findings that the answers have no word for; two
 courses of one finding on one pair; films that are not five of one patient; pairs in the wrong order by the metadata.
 **Not handled.** Questions over all five films (GTS, "first disappears and then reappears", "none of the statements is
 true") are not asked of two films: they are counted. `score --reference micxr_test.jsonl` scores answers to them.
 
-Of TEL a right answer that names an interval says that the finding is new, or resolved, between its two films; of ICR the
-right statement is read as a free answer is. All that is said of one pair becomes one case (`courses.py`).
+Of TEL a right answer that names an interval says that the finding is new, or resolved, between its two films; of ICR
+the right statement is read as a free answer is. All that is said of one pair becomes one case (`courses.py`).
 
 ROOT holds `mi-cxr/` with `micxr_test.jsonl`, and `mimic-cxr-jpg/`.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from intervalchange.answers import read_answer
@@ -73,7 +73,7 @@ def read(root: Path, images: Path | None = None, reports: Path | None = None, ta
         tags = () if order else (ORDER_UNKNOWN,)
         cases.append(course_case(studies[first[2]], studies[second[2]], first[0], "test", own, tags))
     if not cases:
-        raise SourceError("no pair could be used.", where=path, remedy=f"Noted: {dict(notes)}. {WHERE}")
+        raise SourceError("no pair could be used.", where=path, remedy=f"Noted: {dict(+notes)}. {WHERE}")
     return Source("mi_cxr", "", paths.images, cases, dict(+notes), simulated=paths.simulated)
 
 
@@ -85,9 +85,13 @@ def _said(rows: list[Row], notes: Counter[str]) -> Iterator[tuple[Pair, str, str
             notes["rows that do not name five films of one patient (skipped)"] += 1
             continue
         right = options_in(row).get(str(row.get("answer")).strip().upper(), "")
-        found = list(_event(str(row.get("question")), right) or _statement(right, notes))
-        if not found:
-            notes[f"questions over all films, {row.get('group_type')} (not asked of a pair)"] += 1
+        group = str(row.get("group_type"))
+        found = _event(str(row.get("question")), right) if group == "TEL" else []
+        said = _STATEMENT.fullmatch(right.strip()) if group == "ICR" else None
+        if said is not None and not _VISIT.search(said[3]):
+            found = _statement(said, notes)
+        elif not found:
+            notes[f"questions over all films, {group} (not asked of a pair)"] += 1
         for (start, end), finding, course in found:
             if 1 < end == start + 1 <= VISITS:
                 yield (films[start - 1], films[end - 1]), finding, course
@@ -101,15 +105,11 @@ def _event(question: str, right: str) -> list[tuple[tuple[int, int], str, str]]:
     return [((int(interval[1]), int(interval[2])), event[1], COMES_OR_GOES[event[2].lower()])]
 
 
-def _statement(right: str, notes: Counter[str]) -> Iterator[tuple[tuple[int, int], str, str]]:
+def _statement(said: re.Match[str], notes: Counter[str]) -> list[tuple[tuple[int, int], str, str]]:
     """The same of a statement about one interval, where it is read in full."""
-    said = _STATEMENT.fullmatch(right.strip())
-    if said is None or _VISIT.search(said[3]):
-        return
     answer = read_answer(said[3], _COURSE_QUESTION)
-    courses: Mapping[str, str] = {finding: course for course, finding in answer.change.courses}
-    if answer.unread or answer.unsure or not courses:
+    if answer.unread or answer.unsure or not answer.change.courses:
         notes["statements about an interval that could not be read (left out)"] += 1
-        return
-    for finding, course in courses.items():
-        yield (int(said[1]), int(said[2])), finding, course
+        return []
+    interval = (int(said[1]), int(said[2]))
+    return [(interval, finding, course) for course, finding in sorted(answer.change.courses)]

@@ -3,16 +3,17 @@
 **Size.** MMXU-test 3,000 questions of 1,201 patients and 2,469 studies; MMXU-dev 118,000 (announced).
 **Labels.** One of the options is right. Made by a language model from the comparisons of Chest ImaGenome; the authors
 reviewed the test set.
-**Access.** https://huggingface.co/datasets/LinjieMu/MMXU; annotations only and no licence is named there, the films are
-those of MIMIC-CXR-JPG (PhysioNet, credentialed).
+**Access.** https://huggingface.co/datasets/LinjieMu/MMXU; annotations only and no licence is named there, the films
+are those of MIMIC-CXR-JPG (PhysioNet, credentialed).
 **Cite.** Mu et al., Findings of ACL 2025, arXiv:2502.11651.
-**Defects handled.** Rows that do not name two films of one patient; rows whose answer is none of the options; rows given
-twice; films in the wrong order by the MIMIC metadata.
-**Not handled.** The patients are those of MIMIC-CXR's splits, training among them: keep them out of what is tested here.
+**Defects handled.** Rows that do not name two films of one patient; rows whose answer is none of the options; rows
+given twice; films in the wrong order by the MIMIC metadata.
+**Not handled.** The patients are those of MIMIC-CXR's splits, training among them: keep them out of what is tested
+here.
 
 Verified, from the authors' README and page: the name `MMXU-test.jsonl`, JSON lines, options, and that paths begin at
-`files/` of MIMIC-CXR-JPG. Not published in words are the names of the fields. So the films of a row are the two paths in
-it, wherever they stand, in the order of the metadata of MIMIC-CXR-JPG; the question is `question`; the options are
+`files/` of MIMIC-CXR-JPG. Not published in words are the names of the fields. So the films of a row are the two paths
+in it, wherever they stand, in the order of the metadata of MIMIC-CXR-JPG; the question is `question`; the options are
 `options`, `choices` or A to D; the right one is any of `ANSWERS`.
 
 ROOT holds `mmxu/` with `MMXU-*.jsonl`, and `mimic-cxr-jpg/`.
@@ -56,12 +57,15 @@ class _Question:
 
 
 def read(root: Path, images: Path | None = None, reports: Path | None = None, tables_only: bool = False) -> Source:
-    """Read the questions (and the report texts, unless tables_only). images, reports: where these are, if not in ROOT."""
+    """Read the questions (and the report texts, unless tables_only).
+
+    images, reports: where these are, if not in ROOT.
+    """
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
     paths = mimic_files.locate_films(root, images, reports, expected="mmxu and mimic-cxr-jpg")
     tables = _tables(root / "mmxu")
-    questions = {}
+    questions: dict[str, _Question] = {}
     for path, split in tables.items():
         for question in _questions(path, split, notes):
             if question.row_id in questions:
@@ -75,22 +79,21 @@ def read(root: Path, images: Path | None = None, reports: Path | None = None, ta
         if not all(film[2] in films for film in question.films):
             notes["questions with a film that is not frontal (skipped)"] += 1
             continue
-        order = in_time(films, *question.films, notes)
+        order = in_time(films, question.films[0], question.films[1], notes)
         cases.append(_case(question, order, studies, notes))
     if not cases:
         path = next(iter(tables))
-        raise SourceError("no question could be used.", where=path, remedy=f"Noted: {dict(notes)}. {FORM} {WHERE}")
+        raise SourceError("no question could be used.", where=path, remedy=f"Noted: {dict(+notes)}. {FORM} {WHERE}")
     return Source("mmxu", "", paths.images, cases, dict(+notes), simulated=paths.simulated)
 
 
 def _tables(folder: Path) -> dict[Path, str]:
     """The files of questions -> their split. Raises SourceError where there are none."""
-    named = {stem: split for stem, split in SPLITS.items() for ending in (".jsonl", ".json")}
     found = {
-        path: named[path.stem]
+        path: SPLITS[path.stem]
         for ending in (".jsonl", ".json")
         for path in sorted(folder.glob(f"MMXU-*{ending}"))
-        if path.stem in named
+        if path.stem in SPLITS
     }
     if not found:
         raise SourceError("there is no MMXU-test.jsonl.", where=folder, remedy=WHERE)

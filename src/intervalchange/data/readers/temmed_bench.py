@@ -1,19 +1,20 @@
 """TemMed-Bench: what has changed between two visits, on films and reports of CheXpert Plus.
 
-**Size.** For testing 1,000 pairs of films, with yes/no questions (2,000 of them drawn as the published subset) and the
-report of the later film; 1,000 choices among three pairs; for training 17,144 pairs with reports.
+**Size.** For testing 1,000 pairs of films, with yes/no questions (2,000 of them drawn as the published subset) and
+the report of the later film; 1,000 choices among three pairs; for training 17,144 pairs with reports.
 **Labels.** Yes or no, by a language model from the report; the report's impression, which tells of change.
-**Access.** https://huggingface.co/datasets/uclanlp/TemMed-Bench, CC BY 4.0; indices only. Films and reports are those of
-CheXpert Plus (Stanford AIMI, registration, non-commercial).
+**Access.** https://huggingface.co/datasets/uclanlp/TemMed-Bench, CC BY 4.0; indices only. Films and reports are those
+of CheXpert Plus (Stanford AIMI, registration, non-commercial).
 **Cite.** Zhang et al., arXiv:2509.25143.
-**Defects handled.** Paths that end in png or jpg whatever is on disk; rows without a report (not in the published files:
-they come from `df_chexpert_plus_240401.csv`, or from the `_Final.json` that the authors' notebooks write); answers with a
-full stop; questions that repeat; rows that name one film twice, or films of two patients.
+**Defects handled.** Paths that end in png or jpg whatever is on disk; rows without a report (not in the published
+files: they come from `df_chexpert_plus_240401.csv`, or from the `_Final.json` that the authors' notebooks write);
+answers with a full stop; questions that repeat; rows that name one film twice, or films of two patients.
 **Not handled.** The choice among three pairs of films: a case here has one.
 
 Verified, from the authors' programs: the names of the files, `image_path` (later), `historical_image_path` (earlier),
-`VQA_Final` with `VQA_question` and `VQA_answer`, `condition_changes_report`, `img_id` and `question_id` of the subset, and
-how reports are looked up. Assumed: that rows of the training part name the earlier film as those of the test part do.
+`VQA_Final` with `VQA_question` and `VQA_answer`, `condition_changes_report`, `img_id` and `question_id` of the
+subset, and how reports are looked up. Assumed: that rows of the training part name the earlier film as those of the
+test part do.
 
 ROOT holds the JSON files (in ROOT or `Get_Data/`), `PNG/train/patient00001/...`, and the table of CheXpert Plus.
 """
@@ -41,8 +42,8 @@ TEST, TRAIN = "TestSet_VQA_ReportGeneration", "TrainSet_KnowledgeCorpus"
 SELECTED = "TestSet_SelectedVQA_2000.json"
 REPORTS = "df_chexpert_plus_240401.csv"
 WHERE = (
-    "Fetch the JSON files from https://huggingface.co/datasets/uclanlp/TemMed-Bench, films and reports of CheXpert Plus "
-    "from https://aimi.stanford.edu (registration), as https://github.com/Levi-ZJY/TemMed-Bench says."
+    "Fetch the JSON files from https://huggingface.co/datasets/uclanlp/TemMed-Bench, films and reports of CheXpert "
+    "Plus from https://aimi.stanford.edu (registration), as https://github.com/Levi-ZJY/TemMed-Bench says."
 )
 FIELDS = ("image_path", "historical_image_path")
 ASKED = ("all", "selected")
@@ -90,7 +91,7 @@ def read(root: Path, images: Path | None = None, asked: str = "all", tables_only
         for case in _report_case(visit, "train", notes):
             cases.setdefault(case.case_id, case)
     if not cases:
-        raise SourceError("no question could be used.", where=tables, remedy=f"Noted: {dict(notes)}. {WHERE}")
+        raise SourceError("no question could be used.", where=tables, remedy=f"Noted: {dict(+notes)}. {WHERE}")
     if not tables_only:
         films = [study.image for case in cases.values() for study in (case.prior, case.current) if study is not None]
         need_films(folder, films, f"{TEST}.json", WHERE)
@@ -131,9 +132,7 @@ def _visits(
     return [_visit(row, number, folder, reports, notes) for number, row in enumerate(rows)]
 
 
-def _visit(
-    row: Row, number: int, folder: Path, reports: Mapping[str, str], notes: Counter[str]
-) -> _Visit | None:
+def _visit(row: Row, number: int, folder: Path, reports: Mapping[str, str], notes: Counter[str]) -> _Visit | None:
     current, prior = (film_name(str(row.get(name) or "")) for name in FIELDS)
     if current is None or prior is None or current.patient != prior.patient or current.image == prior.image:
         notes["rows that do not name two films of one patient (skipped)"] += 1
@@ -165,9 +164,7 @@ def _selected(tables: Path) -> set[tuple[int, int]]:
 # --- cases -----------------------------------------------------------------------------------------------------------
 
 
-def _questions(
-    visit: _Visit | None, wanted: set[tuple[int, int]] | None, notes: Counter[str]
-) -> Iterator[Case]:
+def _questions(visit: _Visit | None, wanted: set[tuple[int, int]] | None, notes: Counter[str]) -> Iterator[Case]:
     """The yes/no questions of a row."""
     listed = visit.row.get("VQA_Final") if visit is not None else None
     if visit is None or not isinstance(listed, list):

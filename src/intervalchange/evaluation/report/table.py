@@ -218,8 +218,14 @@ def confounder_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 
 def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
     names = list(dict.fromkeys(key for file in files for key in file.metrics if key.startswith("kinds.")))
-    wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1"))]
-    rows = [(key.removeprefix("kinds.").replace(".set.f1", " list F1").replace(".accuracy", ""), key) for key in wanted]
+    wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1", "choice.read.rate"))]
+    words = {".set.f1": " list F1", ".chance.accuracy": ", guessed", ".read.rate": ", names an option", ".accuracy": ""}
+    rows = []
+    for key in wanted:
+        label = key.removeprefix("kinds.")
+        for ending, word in words.items():
+            label = label.replace(ending, word)
+        rows.append((label, key))
     floors = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
     return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in floors]
 

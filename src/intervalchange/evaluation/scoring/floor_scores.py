@@ -103,7 +103,10 @@ def _score_floor(
     if others:
         names = kinds.in_order([case.kind for case in others])
         predicted = [answers[case.case_id] for case in others]
-        by_kind = kinds.tally(predicted, [case.reference for case in others], [case.kind for case in others], names)
+        references, of_case, questions = (
+            [getattr(case, name) for case in others] for name in ("reference", "kind", "question")
+        )
+        by_kind = kinds.tally(predicted, references, of_case, names, questions)
         measured = kinds.measures(statistics.totals(by_kind), names)
         scores.put(f"floors.{name}.kinds.", {metric: float(value) for metric, value in measured.items()})
 
