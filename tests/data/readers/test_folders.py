@@ -35,7 +35,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
     def write(layout: str) -> Path:
         if layout not in made:
-            made[layout] = simulate(base / layout, PATIENTS.get(layout, 3), 87, layout, pixels=64, workers=1, progress=False)
+            made[layout] = simulate(
+                base / layout, PATIENTS.get(layout, 3), 87, layout, pixels=64, workers=1, progress=False
+            )
         return made[layout]
 
     return write

@@ -53,6 +53,10 @@ COURSES = (
     ("  better", "progression.better.f1"),
     ("  stable", "progression.stable.f1"),
     ("  findings with a course", "progression.count"),
+    ("under inversion: standard, films as they are", "progression.standard.accuracy"),
+    ("  reversed: films exchanged", "progression.reversed.accuracy"),
+    ("  combined: the more confident of both", "progression.combined.accuracy"),
+    ("  consistency: both right", "progression.consistency.accuracy"),
     ("hedged answers", "answers.hedge.rate"),
     ("refusals", "answers.abstention.rate"),
     ("answers read in full", "answers.read.rate"),
@@ -158,6 +162,11 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
     ]
     course_floors = [
         (f"progression macro F1: {label}", f"floors.{floor}.progression.macro.f1")
+        for floor, label in FLOOR_NAMES.items()
+    ]
+    course_floors += [
+        (f"under inversion, {setting}: {label}", f"floors.{floor}.progression.{setting}.accuracy")
+        for setting in ("standard", "reversed", "consistency")
         for floor, label in FLOOR_NAMES.items()
     ]
     blocks = [
