@@ -33,7 +33,7 @@ import pandas as pd
 from intervalchange.data.readers import mimic_files, mimic_studies
 from intervalchange.data.readers.chexpert_folders import COPIES, Patients
 from intervalchange.data.readers.courses import by_pair, course_case
-from intervalchange.data.readers.files import marker, need_columns
+from intervalchange.data.readers.files import folder_with, marker, need_columns
 from intervalchange.data.readers.folders import family_root
 from intervalchange.data.readers.mimic_files import FilmPaths
 from intervalchange.data.readers.source import Source
@@ -76,7 +76,7 @@ def read(
     notes: Counter[str] = Counter()
     root = family_root(root, notes)
     folders = {
-        "mimic": images or root / "mimic-cxr-jpg",
+        "mimic": folder_with(images or root / "mimic-cxr-jpg", "files", mimic_files.METADATA),
         "chexpert": chexpert or next((path for name in COPIES if (path := root / name).is_dir()), root / COPIES[0]),
         "rexgradient": rexgradient or root / "rexgradient",
     }
