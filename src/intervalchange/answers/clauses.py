@@ -6,9 +6,8 @@ as a whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from intervalchange.answers.evidence import NAMED, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR, Evidence
 from intervalchange.answers.groups import Group, grouped, places, tags_of
@@ -17,7 +16,12 @@ from intervalchange.answers.levels import film_after, film_before, levels_of
 from intervalchange.answers.names import REGIONS
 from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tokens import DEVICE, Token, tokens_of
+from intervalchange.lazy_patterns import lazily
 
+_COURSE_AFTER = lazily(r"[VUaXC]*[NGWBS]")
+_HEDGE_AFTER = lazily(r"[VU]*H")
+_NONE_OF = lazily(r"\b(?:none|neither|no such)\b")
+_EDGE = lazily(r"[,(]|&(?=[VUCJRKd])")
 _HARD = frozenset(";?b")
 _CONTRASTS = frozenset(("but", "while", "whereas", "yet", "however", "although", "though"))
 _BECOME = frozenset(("become", "became", "has become", "turned", "becoming"))
@@ -170,7 +174,7 @@ def _read_group(group: Group, earlier: Sequence[Group], segment: _Segment, found
 
 
 def _replace(found: Findings, start: int, kind: str) -> None:
-    found.evidence[start:] = [replace(one, kind=kind) for one in found.evidence[start:]]
+    found.evidence[start:] = [one._replace(kind=kind) for one in found.evidence[start:]]
 
 
 def _of_group(group: Group, segment: _Segment, found: Findings) -> None:
@@ -195,7 +199,7 @@ def _of_group(group: Group, segment: _Segment, found: Findings) -> None:
         said = judged(*words, segment.film, segment.asked)
         either = group.either is not None and order >= group.either
         hedged = said.hedged or (either and said.kinds[0] not in (OFF_CURRENT, OFF_BOTH, OFF_PRIOR, "G", "S"))
-        _put(name, sides, replace(said, hedged=hedged), found)
+        _put(name, sides, Judged(said.kinds, hedged), found)
         _of_levels(name, group.levels[order], group, hedged, found, segment.film, sides)
     if rest:
         last, found.last = found.last, [name for name in group.names if name[0]]
@@ -207,9 +211,9 @@ def _split(group: Group, before: str, after: str) -> int:
     """Up to which name the words before hold, where those after hold for the rest: "new effusion, edema resolved"."""
     if len(group.names) < 2:
         return 0
-    if set("NGWB") & set(before) and re.match(r"[VUaXC]*[NGWBS]", after):
+    if set("NGWB") & set(before) and _COURSE_AFTER.match(after):
         return group.first_comma
-    return group.last_comma if set("NGWBS") & set(before) and re.match(r"[VU]*H", after) else 0
+    return group.last_comma if set("NGWBS") & set(before) and _HEDGE_AFTER.match(after) else 0
 
 
 def _of_another_side(group: Group) -> list[Token]:
@@ -258,7 +262,7 @@ def _of_other(names: Sequence[str], tags: str, found: Findings) -> None:
 def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
     """ "The lungs are clear", of a film or of both."""
     tags = tags_of(tokens)
-    edges = [match.start() for match in re.finditer(r"[,(]|&(?=[VUCJRKd])", tags)]
+    edges = [match.start() for match in _EDGE.finditer(tags)]
     for at in (index for index, tag in enumerate(tags) if tag == "K"):
         start = max((edge for edge in edges if edge < at), default=-1) + 1
         end = min((edge for edge in edges if edge > at), default=len(tags))
@@ -281,10 +285,10 @@ def _of_last(tokens: Sequence[Token], segment: _Segment, found: Findings) -> Non
     tags = tags_of(tokens)
     said = judged("", tags, segment.film, segment.asked, growth_is_course=True)
     sides = places([token.word for token in tokens if token.tag == "d"])
-    everything = any(re.search(r"\b(?:none|neither|no such)\b", token.word) for token in tokens)
+    everything = any(_NONE_OF.search(token.word) for token in tokens)
     names = found.recent if found.recent and everything and segment.first else found.last
     for name, known in names:
-        _put(name, sides or known, replace(said, kinds=tuple(kind for kind in said.kinds if kind != NAMED)), found)
+        _put(name, sides or known, Judged(tuple([kind for kind in said.kinds if kind != NAMED]), said.hedged), found)
         if not said.hedged:
             levels = levels_of(tokens, segment.film)
             found.evidence += [Evidence(name, "level", sides or known, False, of, level) for of, level in levels]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from intervalchange.answers.tokens import Token
+from intervalchange.lazy_patterns import lazily
 
-_JOINED = re.compile(r"[LdRTXa,&|wiF(]*")
+_JOINED = lazily(r"[LdRTXa,&|wiF(]*")
 _ATTRIBUTES = frozenset("NGWBSDHLXraEkpzg01CPMmfoV~jdRTYn^")
 _EDGES = frozenset(",&w(J:bci|)e")
 _COURSES = frozenset("NGWBS")
+_DENIED_OR_HEDGED = frozenset("DH")
 
 _PLACES = {
     **dict.fromkeys(("right", "r", "rt", "right sided", "rightward"), ("right",)),
@@ -111,7 +112,7 @@ def _share(one: Group, other: Group) -> None:
     if "t" in between + before and one.names[0][0] == other.names[0][0] and one.levels[-1] and other.levels[0]:
         one.after = [Token("P", "", ""), *one.after]
         other.before = [Token("C", "", ""), *other.before]
-    if re.search(r"[wi]$", between) and not set(before) & set("NGWBSDkHp"):
+    if between.endswith(("w", "i")) and not set(before) & set("NGWBSDkHp"):
         shared = [token for token in (*one.before, *one.after) if token.tag in "NGWBSp"]
         other.before = [*shared, *other.before]
 
@@ -154,10 +155,9 @@ def _cut(tags: str, follows: bool, marked: bool) -> int:
     while cut and tags[cut - 1] in _ATTRIBUTES:
         cut -= 1
     if cut == 0 and follows:
-        stop = re.search(r"[DHE]", tags)
         if marked:
             return 0
-        return stop.start() if stop else len(tags)
+        return next((place for place, tag in enumerate(tags) if tag in "DHE"), len(tags))
     if cut and tags[cut - 1] not in _EDGES:
-        return len(tags) if follows and not re.search(r"[DH]", tags[cut:]) and tags[cut:].strip("RLTdV") else cut
+        return len(tags) if follows and _DENIED_OR_HEDGED.isdisjoint(tags[cut:]) and tags[cut:].strip("RLTdV") else cut
     return cut
