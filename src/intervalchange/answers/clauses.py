@@ -25,6 +25,7 @@ _EDGE = lazily(r"[,(]|&(?=[VUCJRKd])")
 _HARD = frozenset(";?b")
 _CONTRASTS = frozenset(("but", "while", "whereas", "yet", "however", "although", "though"))
 _BECOME = frozenset(("become", "became", "has become", "turned", "becoming"))
+_FILM_OF_STATE = {"p": "P", "o": "P", "k": "C", "j": "C"}
 _OPPOSITE = {"N": "S", "S": "N", "G": "S", "W": "S", "B": "S"}
 Name = tuple[str, frozenset[str]]
 
@@ -80,7 +81,10 @@ def read_sentence(sentence: str, found: Findings, header: Sequence[Token] = ()) 
     tokens = rewritten(tokens_of(sentence, found.region))
     if not tokens:
         return
-    found.region = next((token.value for token in tokens if token.tag == "R"), found.region)
+    for token in tokens:
+        if token.tag == "R":
+            found.region = token.value
+            break
     segment = _Segment([], list(header), found.film, True, sentence=sentence)
     for token in (*tokens, Token(";", "", "")):
         if token.tag not in _HARD:
@@ -114,8 +118,8 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
     for index, group in enumerate(groups):
         segment.film = _film_before(group, segment.film)
         _read_group(group, groups[:index], segment, found)
-        films = [film for token in group.after if (film := _film_of(token))]
-        segment.film = films[-1] if films else segment.film
+        for token in group.after:
+            segment.film = _film_of(token) or segment.film
     if names := [name for group in groups for name in group.names if name[0] and name[0] != DEVICE]:
         found.last = names
         found.recent = list(dict.fromkeys([*found.recent, *names]))
@@ -125,11 +129,13 @@ def _film_of(token: Token) -> str:
     """The film that a token names."""
     if token.tag in "PC":
         return token.tag
-    return {"p": "P", "o": "P", "k": "C", "j": "C"}.get(token.tag, "") if token.value == "film" else ""
+    return _FILM_OF_STATE.get(token.tag, "") if token.value == "film" else ""
 
 
 def _film_before(group: Group, film: str) -> str:
     """The film that a group is spoken of on; one that is only called clear does not count."""
+    if not group.before:
+        return film
     tags = tags_of(group.before)
     clear = tags.rfind("K")
     start = max(clear, tags.rfind("&", clear), tags.rfind(",", clear)) if clear >= 0 else 0
@@ -139,6 +145,8 @@ def _film_before(group: Group, film: str) -> str:
 
 def _without_header(lead: list[Token], segment: _Segment) -> list[Token]:
     """The words before the first names less those of a heading, "New:", which hold for all that follows."""
+    if not lead:
+        return lead
     tags = tags_of(lead)
     if ":" not in tags:
         return lead

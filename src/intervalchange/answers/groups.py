@@ -68,11 +68,11 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
     lead: list[Token] = []
     for index, run in enumerate(runs):
         start = runs[index - 1][-1] + 1 if index else 0
-        words = tokens[start : run[0]]
-        cut = _cut(tags_of(words), bool(index), bool(index) and _has_course(groups[index - 1].before))
+        words, between = tokens[start : run[0]], tags[start : run[0]]
+        cut = _cut(between, bool(index), bool(index) and _has_course(groups[index - 1].before))
         if index:
             groups[index - 1].after = words[:cut]
-            groups[index].caused = tags_of(words[:cut]).rstrip("Ld").endswith("c")
+            groups[index].caused = between[:cut].rstrip("Ld").endswith("c")
         else:
             lead = words[:cut]
         groups[index].before = words[cut:]
@@ -88,14 +88,15 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
 def _group(tokens: list[Token], run: list[int]) -> Group:
     group = Group()
     for order, index in enumerate(run):
-        between = tokens[run[order - 1] + 1 : index] if order else []
-        inner = tags_of(between)
-        if order and "," in inner:
-            group.first_comma = group.first_comma or order
-            group.last_comma = order
-        if any(token.word == "or" for token in between) and group.either is None:
-            group.either = 0
-        level = next((token.value for token in reversed(between) if token.tag == "L"), "")
+        level = ""
+        for token in tokens[run[order - 1] + 1 : index] if order else ():
+            if token.tag == ",":
+                group.first_comma = group.first_comma or order
+                group.last_comma = order
+            elif token.tag == "L":
+                level = token.value
+            elif token.word == "or":
+                group.either = 0
         group.names.append((tokens[index].value, _sides(tokens, index)))
         group.levels.append(level)
     return group

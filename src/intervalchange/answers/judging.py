@@ -84,9 +84,9 @@ def _states(before: str, after: str, film: str) -> list[str]:
     parts = [*first[:-1], first[-1] + last[0], *last[1:]]
     found: list[str] = []
     for part in parts:
-        letters = [_LETTERS[tag] for tag in part if tag in _LETTERS]
-        if "K" in part:
+        if not part or "K" in part:
             continue
+        letters = [_LETTERS[tag] for tag in part if tag in _LETTERS]
         if not letters:
             films = [tag for tag in part if tag in "PC"]
             off = "D" in part
@@ -94,7 +94,7 @@ def _states(before: str, after: str, film: str) -> list[str]:
                 {"P": OFF_PRIOR if off else ON_PRIOR, "C": OFF_CURRENT if off else ON_CURRENT}[one] for one in films
             ]
         found += letters
-    if len(set(found)) == 1 and OFF_CURRENT in found and film == "P":
+    if film == "P" and len(set(found)) == 1 and OFF_CURRENT in found:
         found.append(ON_PRIOR)
     if "~" in after and not set(found) - {OFF_PRIOR} and film != "P":
         found.append(ON_CURRENT)

@@ -35,7 +35,7 @@ def in_words(level: str) -> bool:
 
 def levels_of(tokens: Sequence[Token], film: str) -> list[tuple[str, str]]:
     """(film, level) in words after a name. film: the one spoken of; "P", "C" or ""."""
-    tags = "".join(token.tag for token in tokens)
+    tags = "".join([token.tag for token in tokens])
     if "L" not in tags:
         return []
     if match := _FROM_TO.search(tags):
