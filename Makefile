@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Half the cores each would starve the films; the fast suite is split over both instead.
 WORKERS ?= 2
 
+# The suites start hundreds of processes; without its bytecode each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo check format test slow plugins docs clean demo-model
 
 help:  ## Show this list
