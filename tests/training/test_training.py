@@ -210,7 +210,9 @@ def test_the_parameters_that_a_preset_says_are_counted(listed: list[Stage]) -> N
     for stage in listed:
         for size, header in stage.headers.items():
             counted = f"{count_parameters(stage.name, size):,}"
-            assert header.get("parameters", counted) == counted, f"write `# parameters: {counted}` into {stage.name}.{size}.yaml"
+            assert header.get("parameters", counted) == counted, (
+                f"write `# parameters: {counted}` into {stage.name}.{size}.yaml"
+            )
 
 
 def test_a_stage_follows_what_its_presets_start_from(listed: list[Stage]) -> None:
