@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.foreign_models.records import ForeignOptions, is_foreign
-from intervalchange.records import CONDITIONS, KINDS, Prediction
+from intervalchange.records import ALL_KINDS, CONDITIONS, Prediction
 
 if TYPE_CHECKING:
     from intervalchange.evaluation.answers.predictions import Provenance
@@ -141,7 +141,7 @@ def predict_to_file(
     from intervalchange.evaluation.answers.predictions import PredictionWriter
 
     prepared = Prepared(data)
-    kinds = KINDS if all_kinds else answerer.kinds
+    kinds = ALL_KINDS if all_kinds else answerer.kinds
     with PredictionWriter(out, answerer.provenance(prepared, split)) as writer:
         done = frozenset(writer.done)
         todo = answerer.case_count(prepared, split, kinds) * len(conditions) - len(done)

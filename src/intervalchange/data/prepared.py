@@ -19,7 +19,7 @@ from intervalchange.data.tables import study_record
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
-from intervalchange.records import KINDS, Case, Region, Study
+from intervalchange.records import ALL_KINDS, Case, Region, Study
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -110,9 +110,9 @@ class Prepared:
         """
         if split not in SPLITS:
             raise ConfigError(f"there is no split '{split}'.", remedy=f"Choose one of {', '.join(SPLITS)}.")
-        unknown = sorted(set(kinds or ()) - set(KINDS))
+        unknown = sorted(set(kinds or ()) - set(ALL_KINDS))
         if unknown:
-            raise ConfigError(f"unknown kinds of question {unknown}.", remedy=f"Choose from {', '.join(KINDS)}.")
+            raise ConfigError(f"unknown kinds of question {unknown}.", remedy=f"Choose from {', '.join(ALL_KINDS)}.")
         chosen = np.ones(len(self.cases), bool) if split == "all" else (self.cases["split"] == split).to_numpy()
         if kinds is not None:
             chosen = chosen & self.cases["kind"].isin(list(kinds)).to_numpy()

@@ -7,7 +7,10 @@ from pathlib import Path
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError
 
-RESTRICTED = ("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert")
+RESTRICTED = (
+    *("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert"),
+    *("chextemporal", "mmxu", "mi_cxr", "temmed_bench"),
+)
 """Sources whose terms forbid handing films to others (PhysioNet's credentialed licence and Stanford's agreement)."""
 
 
