@@ -22,8 +22,10 @@ from intervalchange.cli import main
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, IntervalChangeError, RunError
 from intervalchange.evaluation.answers.predictions import read_predictions
+from intervalchange.foreign_models.addresses import Address
 from intervalchange.foreign_models.answering import ForeignPredictor
 from intervalchange.foreign_models.chat import ChatModel
+from intervalchange.foreign_models.exchange import Exchange
 from intervalchange.foreign_models.kept_answers import KeptAnswers
 from intervalchange.foreign_models.opening import open_model
 from intervalchange.foreign_models.prompts import common_prompt
@@ -157,6 +159,13 @@ def test_a_wrong_name_does_not_bar_the_right_one(server: ChatServer, prepared: P
         predict(f"{server.name}s", prepared, out)
     quick(server, prepared, out, ForeignOptions())
     assert len(read_predictions(out)[1]) == PAIRS
+
+
+def test_every_request_with_a_wrong_name_is_told_the_right_one(server: ChatServer) -> None:
+    """Of several that are refused at once, any may be the one whose error is shown."""
+    exchange = Exchange(Address.of(f"{server.name}s"), 20.0)
+    exchange.stopped.set()
+    assert "It has" in str(exchange._refused(404, b""))
 
 
 def test_requests_that_are_open_at_a_refusal_are_kept(server: ChatServer, prepared: Path, tmp_path: Path) -> None:

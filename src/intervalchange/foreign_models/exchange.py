@@ -168,7 +168,8 @@ class Exchange:
     def _models(self) -> str:
         """What to do about an unknown model."""
         try:
-            status, _, content = self._reply("GET", "/models", None)
+            # Another request that was refused may have stopped this exchange already.
+            status, _, content = self.renewed()._reply("GET", "/models", None)
             names = [str(one["id"]) for one in json.loads(content)["data"]] if status == 200 else []
         except Exception:
             names = []
