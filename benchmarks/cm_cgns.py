@@ -76,6 +76,18 @@ def rows_of(size: str) -> list[Row]:
     ]
 
 
+GLOBAL_ONLY = {"model.text_pool": "mean", "model.image_weight": 0.0, "model.text_weight": 0.0, "model.clusters": 0}
+
+
+def forms_of(size: str) -> list[Row]:
+    """Rows that are trained where `--rows` names them: MGCA, and relatives before they were in their published form."""
+    return [
+        Row("MGCA", (ALIGN,), "mgca"),
+        Row("ConVIRT, former", (ALIGN,), size, {**GLOBAL_ONLY, "model.projection": "mlp"}),
+        Row("GLoRIA, former", (ALIGN,), size, {**GLOBAL_ONLY, "model.word_weight": 1.0}),
+    ]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What every row is tested with."""
@@ -383,7 +395,9 @@ def main() -> None:
     chosen = options.parse_args()
     paths, minutes = (chosen.train, chosen.test, chosen.out), (chosen.minutes, chosen.head_minutes)
     plan = Plan(*paths, *minutes, chosen.size, tuple(chosen.shares), chosen.probes_only)
-    rows = [row for row in rows_of(chosen.size) if chosen.rows is None or row.name in chosen.rows]
+    rows = rows_of(chosen.size)
+    if chosen.rows:
+        rows = [row for row in (*rows, *forms_of(chosen.size)) if row.name in chosen.rows]
     plan.out.mkdir(parents=True, exist_ok=True)
     results = results_of(chosen.results, plan, rows)
     trials = {seed: [Trial(row, seed) for row in rows] for seed in chosen.seeds if not results.has(seed)}

@@ -8,12 +8,13 @@ published ones, weights random, words those of the templates. Two cases per batc
 
 - *full*: at full size, where the estimate fits in `--memory` GiB: 16 bytes a parameter (weights, gradients, Adam) and
   `ACTIVATION` bytes a pixel of a batch.
-- *narrowed*: else it is built on the meta device at full size, and the steps are those of a twin that keeps every
-  choice of the published preset and has the numbers of `tiny`.
+- *narrowed*: else, or where what it starts from was narrowed, it is built on the meta device at full size, and the
+  steps are those of a twin that keeps every choice of the published preset and has the numbers of `tiny`.
 
-A row is a process of its own: seconds of each part, its peak of memory, and `way`. A row that fails says why. Rerun
-it to resume: a row that stands in the results is not run again; `--only STAGE.SIZE ...` runs these and what they start
-from.
+A row is a process of its own: seconds of each part, its peak of memory, `way`, and by how much the weights of the
+continued run are from those of the run that was not interrupted. A row that fails says why. Rerun it to resume: a row
+that stands in the results is not run again; `--only STAGE.SIZE ...` runs these and what they start from. The
+smallest come first; what no further row starts from is removed from `--out`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from harness.command import Command
 from harness.records import Result
 from harness.timing import peak_mebibytes
 from harness.trials import Results
+from safetensors.torch import load_file
+from torch import Tensor
 
 from intervalchange.config import load_preset, preset_sizes
 from intervalchange.data.batch import collate
@@ -92,9 +95,17 @@ def start_of(preset: Preset, known: list[Preset]) -> Preset | None:
 def estimate(preset: Preset, batch: int) -> float:
     """GiB that training takes, roughly."""
     model = load_preset(preset.stage, preset.size).model
-    films = 0 if model.get("regions") == "store" else 2 * batch
+    films = batch if method_class(preset.stage).unit == "films" else 2 * batch
+    if model.get("regions") == "store":
+        films = 0
     pixels = films * int(model.get("pixels", 0)) ** 2
     return (16 * count_parameters(preset.stage, preset.size) + ACTIVATION * pixels) / GIB
+
+
+def estimate_with_starts(preset: Preset, known: list[Preset], batch: int) -> float:
+    """The largest estimate of a preset and of those that it starts from."""
+    start = start_of(preset, known)
+    return max(estimate(preset, batch), estimate_with_starts(start, known, batch) if start else 0.0)
 
 
 def overrides_of(preset: Preset, batch: int, narrowed: bool) -> dict[str, Any]:
@@ -129,16 +140,15 @@ def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
 
 def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, Any]:
     """What a row says."""
-    expected = estimate(preset, batch)
-    narrowed = expected > memory
+    known = presets()
+    narrowed = estimate_with_starts(preset, known, batch) > memory
     options = overrides_of(preset, batch, narrowed)
     model = load_preset(preset.stage, preset.size, options).model
     data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
-    start = start_of(preset, presets())
+    start = start_of(preset, known)
     sources = [folder / start.name] if start else []
     if model.get("regions") == "store":
-        write_region_store(Prepared(data), load(sources[0] if preset.stage != "c2f/answer" else
-                                                folder / "c2f/diseases.paper").model)  # fmt: skip
+        write_region_store(Prepared(data), load(sources[0]).model)
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Any) -> Any:
@@ -151,17 +161,22 @@ def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, 
         return train(preset.stage, data, folder / preset.name, preset.size, sources, options)
 
     run = timed("build, two steps, save", trained)
+    weights = load_file(run / "model.safetensors")
     interrupt(run)
     timed("continue from the first step", trained)
+    difference = largest_difference(weights, load_file(run / "model.safetensors"))
+    del weights
     predictor = timed("load", lambda: load(run))
     asked = timed("ask", lambda: ask(predictor, Prepared(data)))
+    remove(run, keep=any(start_of(other, known) == preset for other in known))
     return {
         "way": "narrowed: full size on the meta device" if narrowed else "full",
         "parameters": count_parameters(preset.stage, preset.size),
         "parameters of the steps": sum(parameter.numel() for parameter in predictor.model.parameters()),
-        "estimate_gib": round(expected, 1),
+        "estimate_gib": round(estimate(preset, batch), 1),
         "peak_gib": round(peak_mebibytes() / 1024, 1),
         "seconds": seconds,
+        "difference of the continued weights": difference,
         "asked": asked,
         "from": start.name if start else "",
     }
@@ -173,6 +188,18 @@ def interrupt(run: Path) -> None:
     for name in ("model.safetensors", "config.json"):
         (run / name).unlink()
     write_json(run / "run.json", {**read_json(run / "run.json"), "finished": False})
+
+
+def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    """Between the tensors of two files of weights."""
+    if left.keys() != right.keys():
+        raise SystemExit(f"the continued run has other tensors: {sorted(left.keys() ^ right.keys())[:3]}")
+    return max(float((left[name].float() - right[name].float()).abs().max()) for name in left)
+
+
+def remove(run: Path, keep: bool) -> None:
+    """Free the disk of a run. keep: another row starts from its weights."""
+    shutil.rmtree(run / "checkpoints" if keep else run)
 
 
 def ask(predictor: Any, prepared: Prepared) -> str:
@@ -208,7 +235,9 @@ def main() -> None:
     settings = {"memory_gib": chosen.memory, "batch": chosen.batch}
     order = list(rows)
     results = Results(chosen.results, settings, "rows", ("row",), lambda entry: order.index(entry["row"]))
-    for name in (name for name in rows if name in wanted and not results.has(name)):
+    left = [name for name in rows if name in wanted and not results.has(name)]
+    known = list(rows.values())
+    for name in sorted(left, key=lambda name: estimate_with_starts(rows[name], known, chosen.batch)):
         shutil.rmtree(chosen.out / name, ignore_errors=True)
         call = subprocess.run(
             [
@@ -219,7 +248,7 @@ def main() -> None:
         )  # fmt: skip
         said = call.stdout.splitlines() or [""]
         values = json.loads(said[-1]) if call.returncode == 0 else {"way": "failed", "error": call.stderr[-600:]}
-        print(name, json.dumps(values))
+        print(name, json.dumps(values), flush=True)
         results.add(Result({"row": name}, values))
 
 
