@@ -13,8 +13,9 @@ published ones, weights random, words those of the templates. Two cases per batc
 
 A row is a process of its own: seconds of each part, its peak of memory, `way`, and by how much the weights of the
 continued run are from those of the run that was not interrupted. A row that fails says why. Rerun it to resume: a row
-that stands in the results is not run again; `--only STAGE.SIZE ...` runs these and what they start from. The
-smallest come first; what no further row starts from is removed from `--out`.
+that stands in the results is not run again, unless it failed; `--only STAGE.SIZE ...` runs these and what they start
+from. The smallest come first; what no further row starts from is removed from `--out`. Labels that no simulated film
+has are left out.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import Any
 
 from harness.command import Command
 from harness.records import Result
+from harness.tables import table_lines
 from harness.timing import peak_mebibytes
 from harness.trials import Results
 from safetensors.torch import load_file
@@ -54,6 +56,7 @@ ACTIVATION = 4000
 FROM_HUB = ("backbone_weights", "decoder_weights", "text_weights", "ofa_weights", "vocabulary")
 """Options that name weights or words of the hub; the class's own default stands in."""
 LABELS = {"tasks/detection": ["pneumothorax"], "tasks/segmentation": ["pneumothorax"]}
+"""Labels that a simulated tree has boxes and masks of."""
 LABELLED = ("tasks", "ffa_cl")
 """Methods that learn from the labels of films, which `mimic_cxr` reads."""
 GIB = 2**30
@@ -145,6 +148,9 @@ def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, 
     options = overrides_of(preset, batch, narrowed)
     model = load_preset(preset.stage, preset.size, options).model
     data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
+    if model.get("labels"):
+        found = {name for text in Prepared(data).studies["findings"] for name in json.loads(text)}
+        options["model.labels"] = [name for name in model["labels"] if name in found]
     start = start_of(preset, known)
     sources = [folder / start.name] if start else []
     if model.get("regions") == "store":
@@ -212,6 +218,29 @@ def ask(predictor: Any, prepared: Prepared) -> str:
     return "no answer: a stage of pre-training on pairs"
 
 
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    seconds = {"steps": "build, two steps, save", "continue": "continue from the first step"} | {
+        part: part for part in ("load", "ask")
+    }
+    head = ["preset", "way", "M parameters", "GiB", *seconds, "continued run differs by", "asked"]
+    cells = [
+        [
+            f"`{row['row'].replace('.', '` `')}`",
+            row["way"].partition(":")[0],
+            f"{row['parameters'] / 1e6:.1f}",
+            f"{row['peak_gib']:.1f}",
+            *(f"{row['seconds'][part]:.0f}" for part in seconds.values()),
+            f"{row['difference of the continued weights']:g}",
+            row["asked"],
+        ]
+        if row["way"] != "failed"
+        else [row["row"], "failed", *[""] * 7, row["error"].splitlines()[-1]]
+        for row in rows
+    ]
+    return "\n".join(table_lines(head, cells))
+
+
 def main() -> None:
     options = Command(__doc__, "out")
     options.add_argument("--memory", type=float, default=24.0, help="GiB that a full size may take, as estimated")
@@ -235,6 +264,7 @@ def main() -> None:
     settings = {"memory_gib": chosen.memory, "batch": chosen.batch}
     order = list(rows)
     results = Results(chosen.results, settings, "rows", ("row",), lambda entry: order.index(entry["row"]))
+    results.entries = [entry for entry in results.entries if entry["way"] != "failed"]
     left = [name for name in rows if name in wanted and not results.has(name)]
     known = list(rows.values())
     for name in sorted(left, key=lambda name: estimate_with_starts(rows[name], known, chosen.batch)):
@@ -250,6 +280,7 @@ def main() -> None:
         values = json.loads(said[-1]) if call.returncode == 0 else {"way": "failed", "error": call.stderr[-600:]}
         print(name, json.dumps(values), flush=True)
         results.add(Result({"row": name}, values))
+    results.write_markdown(markdown(results.entries))
 
 
 if __name__ == "__main__":
