@@ -148,9 +148,10 @@ def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, 
     options = overrides_of(preset, batch, narrowed)
     model = load_preset(preset.stage, preset.size, options).model
     data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
-    if model.get("labels"):
+    if preset.method in LABELLED:
+        labels = method_class(preset.stage).config_class(**model).labels
         found = {name for text in Prepared(data).studies["findings"] for name in json.loads(text)}
-        options["model.labels"] = [name for name in model["labels"] if name in found]
+        options["model.labels"] = [name for name in labels if name in found]
     start = start_of(preset, known)
     sources = [folder / start.name] if start else []
     if model.get("regions") == "store":
