@@ -55,7 +55,7 @@ DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)
 """Of the probe; chosen on validation."""
 BOXED = ("pleural effusion", "consolidation", "pneumothorax")
 OUTLINED = ("pleural effusion",)
-TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.precision": "bf16", "train.augment": 0.5}
+TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.augment": 0.5}
 ALIGN = Stage("cm_cgns/align")
 HALVES = (Stage("cm_cgns/align", 0.5), Stage("cm_cgns/reconstruct", 0.5))
 SCRATCH, RANDOM = "from scratch", "random, frozen"

@@ -143,7 +143,7 @@ class Plan:
 def budget(minutes: float, seed: int = 0) -> Options:
     """Overrides of a run that ends by its CPU minutes alone, validated once per epoch."""
     run = {"train.epochs": 0, "train.minutes": minutes, "train.eval_cases": 300, "train.seed": seed}
-    return {**run, "train.augment": 0.5, "train.precision": "bf16"}
+    return {**run, "train.augment": 0.5}
 
 
 def train_encoder(plan: Plan) -> None:
