@@ -278,8 +278,8 @@ COLUMNS = (
     ("zero_shot", "retrieval.precision.10", "P@10"),
     ("zero_shot", "retrieval.precision.100", "P@100"),
 )
-AGAINST = (RANDOM, SCRATCH, "CM-CGNS")
-"""Rows that every other one is compared with."""
+AGAINST = (RANDOM, SCRATCH, "CM-CGNS", "ConVIRT, former", "GLoRIA, former")
+"""Rows that every other one is compared with, where they are trained."""
 
 
 def probes_of(plan: Plan, trials: list[Trial]) -> dict[str, Any]:
