@@ -6,10 +6,8 @@ Presets are listed from the package: every one that marks guesses, names a sourc
 order, each from the run of the stage that it follows. Weights and tokenizers of the hub are left out: sizes are the
 published ones, weights random, words those of the templates. Two cases per batch (`--batch`).
 
-- *full*: at full size, where the estimate fits in `--memory` GiB: 16 bytes a parameter (weights, gradients, Adam) and
-  `ACTIVATION` bytes a pixel of a batch.
-- *narrowed*: else, or where what it starts from was narrowed, it is built on the meta device at full size, and the
-  steps are those of a twin that keeps every choice of the published preset and has the numbers of `tiny`.
+Each is built and trained at its full size. One whose estimate (16 bytes a parameter for weights, gradients and Adam,
+`ACTIVATION` bytes a pixel of a batch) is above `--memory` GiB, and what starts from it, is left out.
 
 A row is a process of its own: seconds of each part, its peak of memory, `way`, and by how much the weights of the
 continued run are from those of the run that was not interrupted. A row that fails says why. Rerun it to resume: a row
@@ -111,25 +109,15 @@ def estimate_with_starts(preset: Preset, known: list[Preset], batch: int) -> flo
     return max(estimate(preset, batch), estimate_with_starts(start, known, batch) if start else 0.0)
 
 
-def overrides_of(preset: Preset, batch: int, narrowed: bool) -> dict[str, Any]:
-    """What makes one step of a preset possible here. narrowed: its numbers are those of `tiny`."""
+def overrides_of(preset: Preset, batch: int) -> dict[str, Any]:
+    """What makes one step of a preset possible here."""
     model, config = load_preset(preset.stage, preset.size).model, method_class(preset.stage).config_class
     options = {f"model.{name}": getattr(config, name) for name in FROM_HUB if name in model}
     if preset.stage in LABELS:
         options["model.labels"] = LABELS[preset.stage]
-    if narrowed:
-        tiny = load_preset(preset.stage, "tiny").model
-        options |= {f"model.{name}": tiny[name] for name in model.keys() & tiny.keys() if is_number(tiny[name])}
     few = {"epochs": 0, "max_steps": 2, "minutes": 0, "batch_size": batch, "accumulation": 1, "eval_every": 1}
     few |= {"eval_cases": 2, "workers": 0, "patience": 0, "precision": "fp32", "average": 0}
     return options | {f"train.{name}": value for name, value in few.items()}
-
-
-def is_number(value: Any) -> bool:
-    """A size: a number or a list of them, not a switch."""
-    if isinstance(value, list | tuple):
-        return all(map(is_number, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
@@ -141,11 +129,10 @@ def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
     return out
 
 
-def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, Any]:
+def steps(preset: Preset, folder: Path, batch: int) -> dict[str, Any]:
     """What a row says."""
     known = presets()
-    narrowed = estimate_with_starts(preset, known, batch) > memory
-    options = overrides_of(preset, batch, narrowed)
+    options = overrides_of(preset, batch)
     model = load_preset(preset.stage, preset.size, options).model
     data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
     if preset.method in LABELLED:
@@ -177,7 +164,7 @@ def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, 
     asked = timed("ask", lambda: ask(predictor, Prepared(data)))
     remove(run, keep=any(start_of(other, known) == preset for other in known))
     return {
-        "way": "narrowed: full size on the meta device" if narrowed else "full",
+        "way": "full",
         "parameters": count_parameters(preset.stage, preset.size),
         "parameters of the steps": sum(parameter.numel() for parameter in predictor.model.parameters()),
         "estimate_gib": round(estimate(preset, batch), 1),
@@ -252,7 +239,7 @@ def main() -> None:
     chosen = options.parse_args()
     rows = {preset.name: preset for preset in presets()}
     if chosen.row:
-        print(json.dumps(steps(rows[chosen.row], chosen.out, chosen.batch, chosen.memory)))
+        print(json.dumps(steps(rows[chosen.row], chosen.out, chosen.batch)))
         return
     unknown = sorted(set(chosen.only) - rows.keys())
     if unknown:
@@ -270,6 +257,10 @@ def main() -> None:
     known = list(rows.values())
     for name in sorted(left, key=lambda name: estimate_with_starts(rows[name], known, chosen.batch)):
         shutil.rmtree(chosen.out / name, ignore_errors=True)
+        size = estimate_with_starts(rows[name], known, chosen.batch)
+        if size > chosen.memory:
+            print(f"{name} is left out: {size:.1f} GiB.", flush=True)
+            continue
         call = subprocess.run(
             [
                 *(sys.executable, __file__, "--out", str(chosen.out), "--memory", str(chosen.memory)),
