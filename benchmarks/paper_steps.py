@@ -116,7 +116,13 @@ def overrides_of(preset: Preset, batch: int) -> dict[str, Any]:
     if preset.stage in LABELS:
         options["model.labels"] = LABELS[preset.stage]
     few = {"epochs": 0, "max_steps": 2, "minutes": 0, "batch_size": batch, "accumulation": 1, "eval_every": 1}
-    few |= {"eval_cases": 2 if method_class(preset.stage).unit == "films" else 1, "workers": 0, "patience": 0, "precision": "fp32", "average": 0}
+    few |= {
+        "eval_cases": 2 if method_class(preset.stage).unit == "films" else 1,
+        "workers": 0,
+        "patience": 0,
+        "precision": "fp32",
+        "average": 0,
+    }
     return options | {f"train.{name}": value for name, value in few.items()}
 
 
