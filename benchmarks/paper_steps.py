@@ -13,7 +13,7 @@ A row is a process of its own: seconds of each part, its peak of memory, `way`, 
 continued run are from those of the run that was not interrupted. A row that fails says why. Rerun it to resume: a row
 that stands in the results is not run again, unless it failed; `--only STAGE.SIZE ...` runs these and what they start
 from. The smallest come first; what no further row starts from is removed from `--out`. Labels that no simulated film
-has are left out.
+has are left out, and prompts that CLIP encodes are counted words.
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ def overrides_of(preset: Preset, batch: int) -> dict[str, Any]:
     """What makes one step of a preset possible here."""
     model, config = load_preset(preset.stage, preset.size).model, method_class(preset.stage).config_class
     options = {f"model.{name}": getattr(config, name) for name in FROM_HUB if name in model}
+    if model.get("text") == "clip":
+        options["model.text"] = "words"
     if preset.stage in LABELS:
         options["model.labels"] = LABELS[preset.stage]
     few = {"epochs": 0, "max_steps": 2, "minutes": 0, "batch_size": batch, "accumulation": 1, "eval_every": 1}

@@ -36,7 +36,7 @@ def test_a_trial_changes_no_size_and_no_choice() -> None:
         tried = load_preset(preset.stage, preset.size, paper_steps.overrides_of(preset, 2)).model
         method_class(preset.stage).config_class(**tried)
         changed = {name for name in published if tried[name] != published[name]}
-        assert not changed - {*paper_steps.FROM_HUB, "labels"}, preset.name
+        assert not changed - {*paper_steps.FROM_HUB, "labels", "text"}, preset.name
 
 
 def test_the_memory_of_films_and_of_stored_regions_is_told_apart() -> None:
