@@ -4,7 +4,10 @@ BIN := .venv/bin
 # Half the cores each would starve the films; the fast suite is split over both instead.
 WORKERS ?= 2
 
-.PHONY: help setup demo check format test slow plugins docs clean demo-model
+# The suites start hundreds of processes; without its bytecode each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo check format test slow plugins page docs clean demo-model
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +46,9 @@ plugins: setup  ## The plug-ins in inspect_ai, lm-eval, lmms-eval and TRL themse
 	.venv-plugins/bin/python -m pip install --quiet inspect-ai lm-eval trl loguru
 	.venv-plugins/bin/python -m pip install --quiet --no-deps lmms-eval
 	HF_HUB_OFFLINE=1 .venv-plugins/bin/python -m pytest tests/plugins
+
+page:  ## Build the page of `serve` from frontend/ (needs node); its files are committed
+	cd frontend && npm ci --no-audit --no-fund && npm run check && npm run build
 
 NIH ?= ../shared/data/nih_films
 LONGITUDINAL ?= ../shared/data/cxr_longitudinal

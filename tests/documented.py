@@ -12,12 +12,17 @@ import json
 import re
 import shlex
 import shutil
+import threading
+import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import look_alikes
+import pytest
 import tiny_vlm
+import uvicorn
 from chat_server import ChatServer
 
 from intervalchange import cli
@@ -124,6 +129,7 @@ class World:
     shared: Path
     prepared: dict[tuple[str, ...], Path] = field(default_factory=dict)
     server: ChatServer | None = None
+    served: list[uvicorn.Server] = field(default_factory=list)
 
     def layout(self, name: str) -> Path:
         """A few simulated patients in a layout."""
@@ -250,8 +256,20 @@ class World:
             return f"hf:{folder if folder.exists() else tiny_vlm.llava(folder)}"
         return word
 
+    def _serve(self, app: Any, host: str, port: int, **_: object) -> None:
+        """In place of `uvicorn.run`, which goes on until it is stopped."""
+        server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.05)
+        self.served.append(server)
+
     def close(self) -> None:
-        """End the server, where a page has asked one."""
+        """End the servers that a page has asked or started."""
+        for server in self.served:
+            server.should_exit = True
         if self.server is not None:
             self.server.__exit__(None, None, None)
 
@@ -285,6 +303,10 @@ class World:
                 out.symlink_to(self.layout(layout))
         elif command[0] == "prepare":
             self.prepare(command)
+        elif command[0] == "serve":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("uvicorn.run", self._serve)
+                assert cli.main(command) == 0
         elif not needs_the_hub(command):
             small = self.small(command)
             assert cli.main(small) == 0, (command, small)

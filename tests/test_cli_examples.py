@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 import tiny_vlm
 from chat_server import ChatServer
+from starlette.testclient import TestClient
 
 from intervalchange import cli
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
 from intervalchange.inference import DEMO
 
-SHARED = {"answer", "score"}
+SHARED = {"answer", "score", "serve"}
 """Verbs whose examples are quick enough for the fast suite, but for those that name a prepared folder."""
 SMALL = {"500": "10", "300": "4", "150": "2", "/data/physionet": "cohorts/sim", "small": "tiny"}
 """Words of the examples -> those of a test."""
+TOKEN = "0123456789abcdef"
 EDEMA = "the main image has an additional finding of edema than the reference image."
 RUNS = {
     "runs/real": None,
@@ -94,6 +96,12 @@ def write_answers(place: Path) -> None:
         (place / name).write_text(json.dumps(results), encoding="utf-8")
 
 
+def asked_whether_it_is_ready(app: object, **_: object) -> None:
+    """In place of a server that runs until it is stopped."""
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/ready", headers={"Authorization": f"Bearer {TOKEN}"}).json()["status"] == "ready"
+
+
 @pytest.mark.parametrize("example", [line for line in examples() if is_quick(line)])
 def test_quick_examples_run(
     example: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -102,6 +110,9 @@ def test_quick_examples_run(
     if "train.idf.json" in example:
         assert cli.main(["score", "real.jsonl", "--no-meteor", "--save-idf", "train.idf.json"]) == 0
     words = shlex.split(example)[1:]
+    if words[0] == "serve":
+        monkeypatch.setenv("INTERVALCHANGE_TOKEN", TOKEN)
+        monkeypatch.setattr("uvicorn.run", asked_whether_it_is_ready)
     more = ["--replicates", "100", "--no-meteor"] if words[0] == "score" and "--risk" not in words else []
     assert cli.main([*words, *more]) == 0, capsys.readouterr().err
     if "is there pleural effusion?" in example:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from intervalchange.findings import ALIASES, FINDINGS
 from intervalchange.records import Change
@@ -30,6 +30,14 @@ class Reading:
     """The text says in words that nothing has changed."""
     denied: tuple[str, ...] = ()
     """Findings of which the text says that they did not come, or did not go."""
+
+
+class TemplateSides(NamedTuple):
+    """What the template's sentences say; a tuple, because a scorer makes them by the ten thousand."""
+
+    added: frozenset[str]
+    missing: frozenset[str]
+    nothing: bool
 
 
 @cache
@@ -66,8 +74,8 @@ def _sentence(sentence: str) -> tuple[Literal["added", "missing", "nothing"], fr
     return ("missing" if match["missing"] else "added", named) if None not in findings else None
 
 
-def read_template(answer: str) -> Reading | None:
-    """The reading of an answer that is made of template sentences alone; None for every other text."""
+def template_sides(answer: str) -> TemplateSides | None:
+    """The findings of an answer that is made of template sentences alone; None for every other text."""
     added = missing = _NOTHING
     nothing = False
     for sentence in answer.removesuffix(".").split(". "):
@@ -81,5 +89,10 @@ def read_template(answer: str) -> Reading | None:
             missing |= findings
         else:
             nothing = True
-    change = Change(added, missing)
-    return Reading(change, nothing=nothing and not change)
+    return TemplateSides(added, missing, nothing and not added and not missing)
+
+
+def read_template(answer: str) -> Reading | None:
+    """The reading of an answer that is made of template sentences alone; None for every other text."""
+    sides = template_sides(answer)
+    return None if sides is None else Reading(Change(sides.added, sides.missing), nothing=sides.nothing)

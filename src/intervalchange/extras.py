@@ -25,6 +25,10 @@ PACKAGES = {
     "ray": ("ray", "ray"),
     "monai": ("monai", "segmentation"),
     "radgraph": ("radgraph", "clinical"),
+    "fastapi": ("fastapi", "serve"),
+    "uvicorn": ("uvicorn", "serve"),
+    "multipart": ("python-multipart", "serve"),
+    "prometheus_client": ("prometheus-client", "serve"),
     "inspect_ai": ("inspect-ai", "inspect"),
 }
 """Module -> the package that brings it, and the extras of `pyproject.toml` that list that package."""

@@ -28,7 +28,7 @@ from intervalchange.question_reader import check_question, kind_of
 from intervalchange.records import CONDITIONS, KINDS, Prediction
 
 if TYPE_CHECKING:
-    from intervalchange.data.films import Geometry
+    from intervalchange.data.films import FilmSquare, Geometry
     from intervalchange.data.prepared import Prepared
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
@@ -46,6 +46,17 @@ class Shown:
     pixels: np.ndarray
     """(s, s) uint8, padded to a square."""
     geometry: Geometry
+
+
+@dataclass(frozen=True)
+class AskedFilms:
+    """A question about films that are read: squares of `stored_pixels`."""
+
+    prior: FilmSquare | None
+    current: FilmSquare
+    question: str
+    warnings: tuple[str, ...] = ()
+    """What is to be said of the pair beside the answer."""
 
 
 @dataclass(frozen=True)
@@ -111,29 +122,43 @@ class Predictor:
     ) -> Answered:
         """As `answer`, with the films as the model read them."""
         check_question(question)
-        # The films pass through the same 8-bit square as in `prepare`, at the size the run was trained from.
-        stored = int(self.run.get("stored_pixels", 0)) or self.model.config.pixels
         paths = {side: path for side, path in (("current", current), ("prior", prior)) if path is not None}
         films, refused = {}, []
         for side, path in paths.items():
             try:
-                films[side] = film_from_file(path, stored, force)
+                films[side] = film_from_file(path, self.stored_pixels, force)
             except ImageError as error:
                 refused.append(error)
         if refused:
             raise refused[0] if len(refused) == 1 else ImageError("\n".join(map(str, refused)))
-        squares = {side: film.pixels for side, film in films.items()}
-        batch = self.batch_of([(squares.get("prior"), squares["current"], question)])
-        (prediction,) = self.model.answer(batch, evidence=True)
-        warnings = [f"{side}: {text}" for side, film in films.items() for text in film.warnings]
-        if prior is not None:
-            warnings += compare_headers(prior, current).warnings
-            if np.array_equal(squares["prior"], squares["current"]):
-                warnings.append("prior and current are the same film")
+        warnings = () if prior is None else compare_headers(prior, current).warnings
+        (answered,) = self.answer_films([AskedFilms(films.get("prior"), films["current"], question, warnings)])
+        return answered
+
+    @property
+    def stored_pixels(self) -> int:
+        """Side of the 8-bit square through which films pass, as in `prepare`: that which the run was trained from."""
+        return int(self.run.get("stored_pixels", 0)) or int(self.model.config.pixels)
+
+    def answer_films(self, asked: Sequence[AskedFilms]) -> list[Answered]:
+        """Answer questions about films that are read already, in one batch. As `answer`, but for the question, which
+        the caller has checked."""
+        squares = [
+            (None if each.prior is None else each.prior.pixels, each.current.pixels, each.question) for each in asked
+        ]
+        predictions = self.model.answer(self.batch_of(squares), evidence=True)
+        return [self._answered(each, prediction) for each, prediction in zip(asked, predictions, strict=True)]
+
+    def _answered(self, asked: AskedFilms, prediction: Prediction) -> Answered:
+        sides = (("current", asked.current), ("prior", asked.prior))
+        warnings = [f"{side}: {text}" for side, film in sides if film is not None for text in film.warnings]
+        warnings += asked.warnings
+        if asked.prior is not None and np.array_equal(asked.prior.pixels, asked.current.pixels):
+            warnings.append("prior and current are the same film")
         prediction = _abstained(prediction, self.abstain_at)
         prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
-        shown = {side: Shown(film.pixels, film.geometry) for side, film in films.items()}
-        return Answered(prediction, shown.get("prior"), shown["current"])
+        prior = None if asked.prior is None else Shown(asked.prior.pixels, asked.prior.geometry)
+        return Answered(prediction, prior, Shown(asked.current.pixels, asked.current.geometry))
 
     def shown_answers(self, batch: Batch) -> list[str]:
         """What a reader is shown of each case of a batch."""

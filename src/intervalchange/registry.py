@@ -82,13 +82,15 @@ def register(stage: str, module: str, name: str) -> None:
 def stage_class(stage: str) -> type:
     """The class behind METHOD/STAGE, e.g. `real/answer`: the one in its module whose `name` is the stage.
 
-    Imports the module, and with it torch. Raises ConfigError for an unknown stage, with the closest known one.
+    Imports the module, and with it torch. Raises ConfigError for an unknown stage, with the closest known one, for one
+    without a preset, and for a class whose `config_class` or `model_type` is missing or another's.
     """
     if stage in _registered:
         module, name = _registered[stage]
         registered: type = getattr(import_module(module), name)
         return registered
     if stage not in stages():
+        _refuse_without_preset(stage)
         remedy = did_you_mean(stage, stages(), otherwise="See `intervalchange train --list`.")
         raise ConfigError(f"unknown stage {stage!r}.", remedy=remedy)
     method, _, name = stage.partition("/")
@@ -101,4 +103,32 @@ def stage_class(stage: str) -> type:
             where=loaded.__file__,
             remedy=f'Give its Method the line `name = "{stage}"`.',
         )
+    _check_configuration(named[0], stage)
     return named[0]
+
+
+def _refuse_without_preset(stage: str) -> None:
+    """A module without a preset is no stage yet: say so, rather than name another stage."""
+    method, _, name = stage.partition("/")
+    folder = folder_of(method)
+    if folder is not None and name and (folder / f"{name}.py").is_file():
+        remedy = f"Write {name}.tiny.yaml and {name}.small.yaml into the same folder (docs/how-to/add-a-method.md)."
+        raise ConfigError(f"{stage} has no preset.", where=str(folder / f"{name}.py"), remedy=remedy)
+
+
+def _check_configuration(kind: type, stage: str) -> None:
+    """Refuse a class without `config_class`, or with another method's `model_type`, before anything is trained."""
+    config = getattr(kind, "config_class", None)
+    if not isinstance(config, type):  # transformers takes the annotation `config: NAME` for it, as a string.
+        raise ConfigError(
+            f"{kind.__name__} has no configuration.",
+            where=kind.__module__,
+            remedy=f"Give it the line `config_class = {config or 'ITS_CONFIGURATION'}`.",
+        )
+    expected = stage.removesuffix("/answer").replace("/", "_")
+    if getattr(config, "model_type", "") != expected:
+        raise ConfigError(
+            f"{config.__name__} says model_type = {getattr(config, 'model_type', '')!r}.",
+            where=kind.__module__,
+            remedy=f'Weights of {stage} are known by `model_type = "{expected}"`.',
+        )

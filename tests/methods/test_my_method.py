@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,45 @@ def test_the_script_trains_and_answers(tmp_path: Path) -> None:
     assert answers
     assert all(line.split(": ", 1)[1].split(" (truth")[0] for line in answers)
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+ANSWER = """
+class Config:
+    model_type = {model_type!r}
+class Mine:
+    name = "mine/answer"
+    config_class = {config_class}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config_class", "preset", "said"),
+    [
+        ("mine", "Config", True, ""),
+        ("real", "Config", True, 'model_type = "mine"'),
+        ("mine", '"Config"', True, "`config_class = Config`"),
+        ("mine", "Config", False, "has no preset. Write answer.tiny.yaml"),
+    ],
+)
+def test_what_is_forgotten_in_a_folder_is_named(
+    model_type: str, config_class: str, preset: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "forgetful"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "answer.py").write_text(ANSWER.format(model_type=model_type, config_class=config_class))
+    if preset:
+        (folder / "answer.tiny.yaml").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "packages", lambda: {"mine": "forgetful"})
+    registry._stages_of.cache_clear()
+    try:
+        if said:
+            with pytest.raises(ConfigError, match=re.escape(said)):
+                registry.stage_class("mine/answer")
+        else:
+            assert registry.stage_class("mine/answer").__name__ == "Mine"
+    finally:
+        registry._stages_of.cache_clear()
+        for name in ("forgetful", "forgetful.answer"):
+            sys.modules.pop(name, None)

@@ -24,6 +24,7 @@ from intervalchange.methods import method_class, stages
 from intervalchange.methods.base.method import Method, MethodOutput, answer_scores
 from intervalchange.records import Prediction
 from intervalchange.training import Stage, list_stages, print_stages, train
+from intervalchange.training.listing import count_parameters
 from intervalchange.training.run_folder import MARKER, RunFolder, read_json, write_json
 from intervalchange.training.schedule import rate_at
 from intervalchange.training.sources import refuse_evaluation_data
@@ -202,6 +203,16 @@ def test_stages_are_listed_in_running_order(listed: list[Stage]) -> None:
         for earlier in method_class(name).follows:
             same_method = earlier.split("/")[0] == name.split("/")[0]
             assert not same_method or names.index(earlier) < names.index(name), f"{name} follows {earlier}"
+
+
+@pytest.mark.slow
+def test_the_parameters_that_a_preset_says_are_counted(listed: list[Stage]) -> None:
+    for stage in listed:
+        for size, header in stage.headers.items():
+            counted = f"{count_parameters(stage.name, size):,}"
+            assert header.get("parameters", counted) == counted, (
+                f"write `# parameters: {counted}` into {stage.name}.{size}.yaml"
+            )
 
 
 def test_a_stage_follows_what_its_presets_start_from(listed: list[Stage]) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from intervalchange import __version__
-from intervalchange.cli import answer, challenge, check, evaluate, predict, prepare, score, simulate, train
+from intervalchange.cli import answer, challenge, check, evaluate, predict, prepare, score, serve, simulate, train
 from intervalchange.cli.arguments import VerbParser
 from intervalchange.errors import IntervalChangeError
 from intervalchange.extras import missing_package
@@ -20,6 +20,7 @@ VERBS = {
     "predict": predict,
     "evaluate": evaluate,
     "answer": answer,
+    "serve": serve,
     "score": score,
     "check": check,
     "challenge": challenge,

@@ -74,6 +74,12 @@ def _new_model(
     """A model to train, with the words of the checkpoint that it continues from. Called by Trainer, which has set the
     seed."""
     model = kind(config, tokenizer=load_tokenizer(str(checkpoint)) if checkpoint else None)
+    if not hasattr(model, "all_tied_weights_keys"):  # `post_init` sets it.
+        raise ConfigError(
+            f"{kind.__name__} has not drawn its weights.",
+            where=kind.__module__,
+            remedy="Make `self.post_init()` the last line of its __init__.",
+        )
     if checkpoint is None:
         model.load_pretrained()
         for source in sources:
@@ -134,4 +140,5 @@ def _conclude(trainer: MethodTrainer, folder: RunFolder, every_item: Mapping[str
                 "seconds": round(trainer.spent(), 1),
             }
         )
+        say(f"wrote {folder.path}: the weights of step {chosen} of {state.global_step}.")
     trainer.accelerator.wait_for_everyone()

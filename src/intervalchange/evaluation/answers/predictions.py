@@ -20,6 +20,8 @@ Key = tuple[str, str]
 """(case_id, condition)."""
 
 NEEDED = ("case_id", "patient_id", "kind", "question", "answer")
+REPEATED = ("patient_id", "kind", "condition", "question", "answer", "reference")
+"""Texts that many lines share: each is kept once."""
 RESUMED = ("run", "data", "split", "split_hash")
 """Of the provenance: what must be the same for a file to be continued."""
 ASKED = ("prompt_sha256", "parameters", "weights")
@@ -148,7 +150,7 @@ def _answers_of(numbered: Iterable[tuple[int, bytes]], path: Path) -> tuple[Prov
     provenance: Provenance | None = None
     predictions: list[Prediction] = []
     answered = AnsweredKeys()
-    shared: dict[str, str] = {}  # Answers and questions repeat: each text is kept once.
+    shared: dict[str, str] = {}
     first = True
     for number, line in numbered:
         if not line.strip():
@@ -159,9 +161,10 @@ def _answers_of(numbered: Iterable[tuple[int, bytes]], path: Path) -> tuple[Prov
         if opening and ("provenance" in plain or ("case_id" not in plain and "answer" not in plain)):
             provenance = provenance_of(plain, where)
             continue
-        plain = {
-            name: shared.setdefault(value, value) if isinstance(value, str) else value for name, value in plain.items()
-        }
+        for name in REPEATED:
+            value = plain.get(name)
+            if isinstance(value, str):
+                plain[name] = shared.setdefault(value, value)
         prediction = prediction_of(plain, where)
         answered.add(prediction.case_id, prediction.condition, number, where)
         predictions.append(prediction)

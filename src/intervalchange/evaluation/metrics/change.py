@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from intervalchange.answer_template import template_sides
 from intervalchange.answers import Answer, read_answer
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, point_estimates, ratio
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
@@ -112,11 +113,18 @@ class EncodedAnswer:
     abstains: bool = False
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """All but the levels, in the order of `_Side`."""
+        sides = (self.added, self.missing, self.worse, self.better)
+        return *sides, self.unread, self.nothing, self.ambiguous, self.abstains
+
+    @property
     def moved(self) -> int:
         """Findings of both films that are worse or better."""
         return self.worse | self.better
 
 
+@lru_cache(maxsize=1 << 14)
 def _bits(findings: frozenset[str]) -> int:
     return sum(1 << _INDEX[finding] for finding in findings)
 
@@ -124,6 +132,9 @@ def _bits(findings: frozenset[str]) -> int:
 @lru_cache(maxsize=1 << 18)
 def encoded_answer(answer: str, question: str | None = None) -> EncodedAnswer:
     """An answer as `read` reads it, as numbers; each text once."""
+    sides = template_sides(answer) if question is None else None
+    if sides is not None:  # As `parse` reads it, without the records on the way.
+        return EncodedAnswer(_bits(sides.added), _bits(sides.missing), None, 0, sides.nothing, ambiguous=False)
     reading = parse(answer) if question is None else read_answer(answer, question)
     change = reading.change
     return EncodedAnswer(
@@ -158,31 +169,33 @@ class _Side:
 
     added: NDArray[np.uint32]
     missing: NDArray[np.uint32]
-    levels: list[frozenset[LevelChange] | None]
+    worse: NDArray[np.uint32]
+    better: NDArray[np.uint32]
     unread: Array
     nothing: NDArray[np.bool_]
     ambiguous: NDArray[np.bool_]
-    worse: NDArray[np.uint32]
-    better: NDArray[np.uint32]
     abstains: NDArray[np.bool_]
+    levels: list[frozenset[LevelChange] | None]
 
     @classmethod
     def of(cls, texts: Sequence[str], questions: Sequence[str] | None) -> _Side:
-        encoded = (
-            [encoded_answer(text) for text in texts]
-            if questions is None
-            else list(map(encoded_answer, texts, questions))
-        )
+        keys = zip(texts, *([] if questions is None else [questions]), strict=True)
+        index: dict[tuple[str, ...], int] = {}
+        row = np.array([index.setdefault(key, len(index)) for key in keys], np.intp)
+        encoded = [encoded_answer(*key) for key in index]
+        numbers = np.array([one.numbers for one in encoded], np.int64).reshape(-1, 8)[row].T
+        levels = np.fromiter((one.levels for one in encoded), object, len(encoded))[row]
+        added, missing, worse, better = numbers[:4].astype("<u4", order="C")
         return cls(
-            added=np.array([text.added for text in encoded], "<u4"),
-            missing=np.array([text.missing for text in encoded], "<u4"),
-            levels=[text.levels for text in encoded],
-            unread=np.array([text.unread for text in encoded], float),
-            nothing=np.array([text.nothing for text in encoded], bool),
-            ambiguous=np.array([text.ambiguous for text in encoded], bool),
-            worse=np.array([text.worse for text in encoded], "<u4"),
-            better=np.array([text.better for text in encoded], "<u4"),
-            abstains=np.array([text.abstains for text in encoded], bool),
+            added,
+            missing,
+            worse,
+            better,
+            unread=numbers[4].astype(float),
+            nothing=numbers[5] > 0,
+            ambiguous=numbers[6] > 0,
+            abstains=numbers[7] > 0,
+            levels=levels.tolist(),
         )
 
     @property

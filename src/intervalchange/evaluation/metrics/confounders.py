@@ -138,7 +138,7 @@ def confounder_metrics(
     metrics: dict[str, float | int | str | None] = {}
     patients, codes = np.unique([case.patient_id for case in predictions], return_inverse=True)
     for factor in FACTORS:
-        strata = [stratum(factor, case.facts) for case in predictions]
+        strata = [stratum(factor, case.facts) if case.facts else NOT_GIVEN for case in predictions]
         if set(strata) <= ({NOT_GIVEN, NO_DEVICE} if factor == "devices" else {NOT_GIVEN}):
             metrics[f"by.{factor}.change.findings.micro.f1"] = NOT_GIVEN
             continue

@@ -8,7 +8,7 @@ default those that are scored, so it moves with the subset. METEOR is in `meteor
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +29,9 @@ SIGMA = 6.0
 
 BLOCK = 1 << 14
 """Pairs that are compared at once: bounds memory."""
+
+DENSE = 16
+"""Codes of up to so many times their number are counted in a table."""
 
 Indices = NDArray[np.intp]
 
@@ -95,6 +98,21 @@ class _Grams:
     """(kinds,) a position in the words of all texts where each n-gram starts."""
 
 
+def _numbered(codes: Indices) -> tuple[Indices, Indices]:
+    """(kinds,) where each different code stands and (n,) its number in their order: `np.unique`, without sorting where
+    the codes are small numbers."""
+    largest = int(codes.max(initial=0))
+    if largest > DENSE * len(codes):
+        _, seen, number = np.unique(codes, return_index=True, return_inverse=True)
+        return seen, number
+    position = np.full(largest + 1, -1, np.intp)
+    position[codes] = np.arange(len(codes))
+    present = np.flatnonzero(position >= 0)
+    number = np.zeros(largest + 1, np.intp)
+    number[present] = np.arange(len(present))
+    return position[present], number[codes]
+
+
 @dataclass(frozen=True)
 class _Corpus:
     """Some texts as numbers."""
@@ -111,8 +129,9 @@ class _Corpus:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> _Corpus:
-        known: dict[str, int] = {}
-        split = [[known.setdefault(word, len(known)) for word in text.split()] for text in texts]
+        known: defaultdict[str, int] = defaultdict()
+        known.default_factory = known.__len__  # A new word gets the next number.
+        split = [[known[word] for word in text.split()] for text in texts]
         sizes = np.fromiter(map(len, split), np.intp, len(split))
         words = np.fromiter(chain.from_iterable(split), np.intp, int(sizes.sum()))
         del split
@@ -124,7 +143,7 @@ class _Corpus:
             if n > 1:  # An n-gram is the (n-1)-gram at its start and its last word.
                 kept = left[start] >= n
                 start, gram = start[kept], gram[kept] * len(known) + words[start[kept] + n - 1]
-            _, seen, gram = np.unique(gram, return_index=True, return_inverse=True)
+            seen, gram = _numbered(gram)
             kinds = len(seen)
             entry, count = np.unique(owner[start] * max(kinds, 1) + gram, return_counts=True)
             text, held = (part.astype(np.int32) for part in np.divmod(entry, max(kinds, 1)))
@@ -208,8 +227,9 @@ def tally(hypotheses: Sequence[str], references: Sequence[str], frequency: Docum
     texts = [*map(tokenise, hypotheses)], [*map(tokenise, references)]
     corpus = frequency.corpus_with(chain(*texts))
     predicted, target = np.array([[corpus.index[text] for text in side] for side in texts], dtype=np.intp)
-    pairs, row = np.unique(predicted * len(corpus.index) + target, return_inverse=True)
-    predicted, target = np.divmod(pairs, len(corpus.index))
+    # By reference: its n-grams are then looked up one after another, which is faster.
+    pairs, row = np.unique(target * len(corpus.index) + predicted, return_inverse=True)
+    target, predicted = np.divmod(pairs, len(corpus.index))
     times = np.zeros(len(corpus.sizes))
     times[: len(frequency.texts)] = list(frequency.texts.values())
     correct, cider = _overlaps(corpus, frequency, times, predicted, target)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
 DROPPED = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 """Marks that are removed, of the seventeen in pycocoevalcap those that can come out of a lower-cased text."""
@@ -104,12 +105,21 @@ def split_words(text: str) -> list[str]:
 _PLAIN = re.compile(r"[a-z]+(?:-[a-z]+)*[.,]?")
 
 
-@lru_cache(maxsize=1 << 14)
-def _plain_words(piece: str) -> tuple[str, ...]:
-    """The words of a piece without blanks that looks like part of an answer; empty for any other piece."""
-    if not _PLAIN.fullmatch(piece):
-        return ()
-    return tuple(word for word in split_words(piece) if word not in DROPPED)
+class _PlainPieces(dict[str, str | None]):
+    """Piece without blanks -> its words joined by blanks, where it looks like part of an answer and has any; else None.
+
+    Answers share their pieces, so that nearly all of them are looked up. Forgets all of them when it is full."""
+
+    def __missing__(self, piece: str) -> str | None:
+        if len(self) >= _PIECES:
+            self.clear()
+        words = (word for word in split_words(piece) if word not in DROPPED) if _PLAIN.fullmatch(piece) else ()
+        self[piece] = found = " ".join(words) or None
+        return found
+
+
+_PIECES = 1 << 14
+_plain_pieces = _PlainPieces()
 
 
 @lru_cache(maxsize=1 << 17)
@@ -119,7 +129,7 @@ def tokenise(text: str) -> str:
     >>> tokenise("The main image is missing the finding(s) of plate-like atelectasis, and edema. ")
     'the main image is missing the finding -lrb- s -rrb- of plate-like atelectasis and edema'
     """
-    pieces = [_plain_words(piece) for piece in text.lower().split()]
-    if all(pieces):  # No rule reaches over a blank between plain words.
-        return " ".join(word for piece in pieces for word in piece)
+    pieces = [_plain_pieces[piece] for piece in text.lower().split()]
+    if None not in pieces:  # No rule reaches over a blank between plain words.
+        return " ".join(cast(list[str], pieces))
     return " ".join(word for word in split_words(text) if word not in DROPPED)

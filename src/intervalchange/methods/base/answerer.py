@@ -39,8 +39,10 @@ class DecoderConfig(AnswererConfig):
     """The decoder, and its search for an answer."""
 
     decoder_width: int = 128
+    """Channels of the decoder, and of what it reads."""
     decoder_layers: int = 2
     decoder_heads: int = 4
+    """Heads of its attention; they divide `decoder_width`."""
     dropout: float = 0.1
     """Of the decoder, and of what stands before it."""
     beams: int = 1

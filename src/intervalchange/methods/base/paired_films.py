@@ -1,7 +1,8 @@
 """What answerers share that encode both films with one encoder and answer by a decoder that attends to them.
 
 The encoder may be published, or come from a run of the project; it may be frozen for good or for the first epochs. A
-subclass builds what stands between the encoder and the decoder, gives it as `memory`, and calls `post_init` last.
+subclass builds what stands between the encoder and the decoder, gives it as `memory`, and calls `post_init` last:
+docs/how-to/add-a-method.md has an example.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class PairedFilmsConfig(TunedEncoderConfig, DecoderConfig):
     standardise: bool = True
     """Channels of the encoder's map are standardised by the first batch (`blocks/projection.py`)."""
     decoder_feedforward: int = 256
+    """Channels inside its feed-forward layers."""
 
 
 class PairedFilms(EncoderMethod, Answerer):
@@ -96,6 +98,14 @@ class PairedFilms(EncoderMethod, Answerer):
             maps = F.adaptive_avg_pool2d(maps, self.config.grid)
         tokens = maps.flatten(2).transpose(1, 2)
         return self.norm(tokens) if self.config.standardise else tokens
+
+    def memory(self, films: Tensor, has_prior: Tensor) -> dict[str, Tensor]:
+        """Maps as `encode_films` gives them -> what the decoder reads, by the names that it knows. has_prior: (b) bool.
+
+        Of a `CrossDecoder` these are `encoder_hidden_states` (b, n, decoder_width) and, where some tokens are not to be
+        read, `encoder_attention_mask` (b, n).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say in `memory` what its decoder reads.")
 
     def attributed(self, films: Tensor) -> Sequence[Tensor]:
         return (films,)

@@ -1,0 +1,61 @@
+"""`intervalchange serve`: a run behind HTTP, with a page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from intervalchange.cli.arguments import RUN_HELP, positive
+from intervalchange.errors import ConfigError
+from intervalchange.policy import RESEARCH_USE
+
+HELP = "answer over HTTP: a page for people, JSON for programs"
+EXAMPLES = """\
+  intervalchange serve demo
+  intervalchange serve runs/real --port 8080
+  intervalchange serve runs/real --host 0.0.0.0"""
+TOKEN = "INTERVALCHANGE_TOKEN"
+SHORTEST_TOKEN = 16
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    verb.add_argument("run_folder", metavar="RUN", help=RUN_HELP)
+    verb.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help=f"default: this machine alone; any other address needs a token in the environment variable {TOKEN}",
+    )
+    verb.add_argument("--port", type=int, default=7860, help="default: 7860")
+    verb.add_argument(
+        "--waiting", type=positive, default=32, help="questions that may wait; one more gets 429 (default: 32)"
+    )
+    verb.add_argument("--deadline", type=positive, default=60, help="seconds a question may take (default: 60)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until stopped."""
+    from intervalchange.foreign_models.addresses import is_loopback
+
+    token, loopback = os.environ.get(TOKEN, ""), is_loopback(options.host)
+    if not loopback and len(token) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"{options.host} can be reached from other machines, and {TOKEN} has no token of {SHORTEST_TOKEN} "
+            "characters or more.",
+            remedy=f"export {TOKEN}=$(openssl rand -hex 16), and put a proxy with TLS in front.",
+        )
+    import uvicorn
+
+    from intervalchange.inference import load
+    from intervalchange.serving.app import create_app
+    from intervalchange.serving.limits import Limits
+
+    limits = Limits(waiting=options.waiting, deadline=float(options.deadline))
+    app = create_app(load(options.run_folder), str(options.run_folder), limits, token=token, loopback=loopback)
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"http://{shown}:{options.port}/   (ctrl-c ends it)\n{RESEARCH_USE}", file=sys.stderr)
+    uvicorn.run(
+        app, host=options.host, port=options.port, log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=4 * options.waiting, timeout_keep_alive=5, h11_max_incomplete_event_size=16384,
+    )  # fmt: skip
