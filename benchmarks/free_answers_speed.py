@@ -2,7 +2,7 @@
 
     python benchmarks/free_answers_speed.py --answers ../shared/data/free_answers/open.jsonl
 
-CPU seconds of one core, the best of five passes. Template answers are made up (`published_like`).
+CPU seconds of one core, the best of ten passes. Template answers are made up (`published_like`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from intervalchange.grammar import render
 
 FORMS = ("json", "markdown table", "bulleted markdown", "finding by finding", "damaged template")
 """Styles that are no prose."""
-PASSES = 5
+PASSES = 10
 
 
 def fastest(work: Callable[[], object]) -> float:

@@ -38,6 +38,10 @@ class ChatServer:
         self.open = self.most_open = 0
         self.arrivals: list[float] = []
         self.bodies: list[dict] = []
+        self.shown: list[list[np.ndarray | str]] = []
+        """Films and texts of each request that was answered, in order; the system's text first, as `[...]`."""
+        self.log_probabilities: list[float] | None = None
+        """Of the tokens of every answer, given where a request wants them; None: it cannot."""
         self.hold_after: int | None = None
         """Answers after which every further request is left waiting until `released` is set."""
         self.released = threading.Event()
@@ -67,6 +71,19 @@ class ChatServer:
         self.http.shutdown()
         self.thread.join()
         self.http.server_close()
+
+
+def _is_text(part: np.ndarray | str) -> bool:
+    return isinstance(part, str)
+
+
+def _part(part: dict) -> np.ndarray | str:
+    """A film or a text of a message."""
+    if part["type"] == "text":
+        return part["text"]
+    head, _, data = part["image_url"]["url"].partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,20 +128,19 @@ class _Handler(BaseHTTPRequestHandler):
         if chat.key and self.headers.get("Authorization") != f"Bearer {chat.key}":
             self._json(401, {"error": {"message": f"Incorrect key: {self.headers.get('Authorization')}"}})
             return
-        (message,) = plain["messages"]
-        films, text = [], ""
-        for part in message["content"]:
-            if part["type"] == "image_url":
-                head, _, data = part["image_url"]["url"].partition(",")
-                assert head == "data:image/png;base64"
-                films.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data, validate=True)))))
-            else:
-                text = part["text"]
+        *system, message = plain["messages"]
+        shown = [_part(part) for part in message["content"]]
+        films, text = [part for part in shown if not isinstance(part, str)], "".join(filter(_is_text, shown))
         time.sleep(chat.seconds)
         with chat.lock:
             chat.answered[digest] += 1
             chat.bodies.append({**plain, "messages": text})
-        choice = {"message": {"role": "assistant", "content": chat.oracle(films, text)}, "finish_reason": "stop"}
+            chat.shown.append([*(f"[{one['content']}]" for one in system), *shown])
+            said = chat.oracle(films, text)
+        choice = {"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        if plain.get("logprobs") and chat.log_probabilities is not None:
+            tokens = [{"token": "t", "logprob": value} for value in chat.log_probabilities]
+            choice["logprobs"] = {"content": tokens}
         self._json(200, {"model": MODEL, "choices": [choice]})
 
     def _fail(self, fault: str, chat: ChatServer) -> None:
@@ -148,7 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "redirect":
             self._json(307, {}, {"Location": "http://example.org/v1/chat/completions"})
         else:
-            self._json(int(fault), {"error": {"message": f"a fault {self.headers.get('Authorization', '')}"}})
+            message = f"{fault[4:] or 'a fault'} {self.headers.get('Authorization', '')}"
+            self._json(int(fault[:3]), {"error": {"message": message}})
         self.close_connection = True
 
     def _json(self, status: int, plain: object, headers: dict[str, str] | None = None) -> None:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "intervalchange"
 
 LAYERS = {
     "records": 0, "findings": 0, "answer_reader": 0, "answer_clauses": 0, "answer_template": 0,
-    "question_reader": 0, "grammar": 0,
+    "question_reader": 0, "grammar": 0, "choices": 0, "lazy_patterns": 0,
     "errors": 0, "cells": 0,
     "atomic_files": 0, "policy": 0, "extras": 0, "report.page": 0,
     "registry": 1, "config": 1, "answers": 1, "data": 1, "simulation": 1, "evaluation": 1,
@@ -26,7 +26,7 @@ LAYERS = {
 }  # fmt: skip
 FOUNDATION = {
     "records", "findings", "answer_reader", "answer_clauses", "answer_template", "question_reader", "grammar", "errors",
-    "cells", "atomic_files", "policy",
+    "cells", "choices", "lazy_patterns", "atomic_files", "policy",
 }  # fmt: skip
 PAGE = "report.page"
 """The base template of every page: below evaluation, unlike the rest of `report` (decision 008)."""

@@ -71,7 +71,7 @@ def _language(tokens: PreTrainedTokenizerFast) -> LlamaConfig:
     )
 
 
-def llava(folder: Path) -> Path:
+def llava(folder: Path, template: str = LLAVA_TEMPLATE) -> Path:
     """CLIP and Llama: 32 x 32 pixels, four patches an image."""
     torch.manual_seed(0)
     tokens = tokenizer("<image>")
@@ -99,7 +99,7 @@ def llava(folder: Path) -> Path:
         patch_size=16,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=LLAVA_TEMPLATE,
+        chat_template=template,
     ).save_pretrained(folder)
     return folder
 

@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from intervalchange.answer_template import finding_names
+from intervalchange.lazy_patterns import lazily
 
 FILLER = frozenset(re.findall(r"\w+", "a an the and or of is are with also both there finding findings but nor"))
-COORDINATOR = re.compile(r"[,;&]|\b(?:and|or|nor|but|while|whereas)\b")
+COORDINATOR = lazily(r"[,;&]|\b(?:and|or|nor|but|while|whereas)\b")
 
 _PIECES = 1 << 14
 """Pieces between findings remembered: ", and " stands in nearly every answer."""
@@ -23,14 +24,14 @@ SWAPPED: dict[Status, Status] = {"added": "missing", "missing": "added"}
 """The same with the films exchanged."""
 
 _STATUS_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("missing", re.compile(r"\bno longer\b|\b(?:resolved|cleared|disappeared|gone)\b|\b(?:resolution|clearing) of\b")),
-    ("missing", re.compile(r"\bmissing\b")),
-    ("added", re.compile(r"\b(?:new|newly|additional|developed|appeared)\b|\b(?:development|appearance) of\b")),
-    ("denied", re.compile(r"\b(?:no|not|nor|neither|never|none|without|absent|cannot|lacks?)\b|n't\b")),
-    ("denied", re.compile(r"\babsence of\b|\bnegative for\b|\bfree of\b")),
+    ("missing", lazily(r"\bno longer\b|\b(?:resolved|cleared|disappeared|gone)\b|\b(?:resolution|clearing) of\b")),
+    ("missing", lazily(r"\bmissing\b")),
+    ("added", lazily(r"\b(?:new|newly|additional|developed|appeared)\b|\b(?:development|appearance) of\b")),
+    ("denied", lazily(r"\b(?:no|not|nor|neither|never|none|without|absent|cannot|lacks?)\b|n't\b")),
+    ("denied", lazily(r"\babsence of\b|\bnegative for\b|\bfree of\b")),
     (
         "unread",
-        re.compile(
+        lazily(
             r"\b(?:unchanged|stable|persist\w*|improv\w*|worse\w*|increas\w*|decreas\w*|progress\w*|regress\w*|remain\w*"
             r"|larger|smaller|similar|possibl[ey]|probabl[ey]|likely|unlikely|may|might|could|would|should|suspect\w*"
             r"|questionable|if|whether|unclear|uncertain|instead|rather|except|reference|prior|previous|earlier)\b"

@@ -25,6 +25,7 @@ from intervalchange.answer_clauses import (
 )
 from intervalchange.answer_template import Reading, finding_names, read_template
 from intervalchange.findings import LEVELS, PRE_LOCATIONS, TYPES
+from intervalchange.lazy_patterns import lazily
 from intervalchange.records import Change, LevelChange
 
 _FILM = r"(?:image|film|study|radiograph)"
@@ -33,17 +34,17 @@ _PRIOR = rf"(?:the )?(?:reference|prior|previous|earlier) (?:{_FILM}|exam|examin
 _ADDED = rf"(?:{_CURRENT} (?:has|shows) )?(?:an |the )?(?:additional|new) findings? of"
 _MISSING = rf"(?:{_CURRENT} )?(?:is )?missing (?:the |a )?findings? of"
 _LEVEL = r"(?:the )?level of"
-_CURRENT_FILM = re.compile(rf"\b{_CURRENT}\b")
-_PRIOR_FILM = re.compile(rf"\b{_PRIOR}\b")
-_LEAD = re.compile(rf"\b(?:(?P<added>{_ADDED})|(?P<missing>{_MISSING})|(?P<level>{_LEVEL}))\b")
+_CURRENT_FILM = lazily(rf"\b{_CURRENT}\b")
+_PRIOR_FILM = lazily(rf"\b{_PRIOR}\b")
+_LEAD = lazily(rf"\b(?:(?P<added>{_ADDED})|(?P<missing>{_MISSING})|(?P<level>{_LEVEL}))\b")
 _ABSENT = r"(?:that|which) (?:is|are|was|were) (?:absent|not seen|not present) (?:on|in)"
-_THAN_PRIOR = re.compile(
+_THAN_PRIOR = lazily(
     rf"\b(?:compared (?:to|with)|since|from|relative to|{_ABSENT}) {_PRIOR}\b"
     rf"|\bthan (?:\w+ ){{0,2}}(?:reference|prior|previous|earlier)\b(?: (?:{_FILM}|exam|examination)\b)?"
 )
 """What the change is compared with; "than" also in answers that were cut off or lost a word."""
-_THAN_CURRENT = re.compile(rf"\b(?:than|compared (?:to|with)|relative to) {_CURRENT}\b")
-_NOTHING = re.compile(
+_THAN_CURRENT = lazily(rf"\b(?:than|compared (?:to|with)|relative to) {_CURRENT}\b")
+_NOTHING = lazily(
     r"(?:nothing (?:has |is )?(?:changed|new|different)|(?:there (?:is|are|has been) )?no (?:significant |relevant "
     r"|interval |acute )*(?:changes?|difference)(?: (?:is|are) seen)?|unchanged|no longer different)"
 )
@@ -53,7 +54,7 @@ _CHANGED = r"(?:has |have |is |are )?(?:changed|increased|decreased|worsened|imp
 @cache
 def _modifier_pattern() -> re.Pattern[str]:
     words = sorted({*LEVELS, *TYPES, *PRE_LOCATIONS}, key=len, reverse=True)
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, words)) + r")\b")
+    return lazily(r"\b(?:" + "|".join(map(re.escape, words)) + r")\b")
 
 
 def _normalise(text: str) -> str:
@@ -183,7 +184,7 @@ def _level_span() -> str:
 @cache
 def _level_sequence() -> re.Pattern[str]:
     words = "|".join(map(re.escape, sorted(LEVELS, key=len, reverse=True)))
-    return re.compile(rf"(?:{words})(?: (?:{words}))*")
+    return lazily(rf"(?:{words})(?: (?:{words}))*")
 
 
 def _level_splits(span: str) -> list[tuple[str, str]]:

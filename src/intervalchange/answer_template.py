@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from intervalchange.findings import ALIASES, FINDINGS
+from intervalchange.lazy_patterns import lazily
 from intervalchange.records import Change
 
 
@@ -46,14 +47,14 @@ def finding_names() -> tuple[re.Pattern[str], dict[str, str]]:
     known = {alias: finding for finding, aliases in ALIASES.items() for alias in aliases}
     known |= {finding: finding for finding in FINDINGS}
     longest = sorted(known, key=len, reverse=True)
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b"), known
+    return lazily(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b"), known
 
 
-_SENTENCE = re.compile(
+_SENTENCE = lazily(
     r"the main image (?:has (?:an additional finding|additional findings) of|(?P<missing>is missing the findings? of)) "
     r"(?P<findings>.+) than the reference image"
 )
-_SEPARATOR = re.compile(r", and |, | and ")
+_SEPARATOR = lazily(r", and |, | and ")
 _NOTHING: frozenset[str] = frozenset()
 
 _SENTENCES = 1 << 15

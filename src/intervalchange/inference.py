@@ -18,8 +18,7 @@ from intervalchange.data.dataset import PairDataset, item_from_films
 from intervalchange.data.film_headers import compare_headers
 from intervalchange.data.films import film_from_file
 from intervalchange.errors import ConfigError, ImageError, InputError, RunError
-from intervalchange.evaluation.answers.predictions import Provenance
-from intervalchange.evaluation.metrics.calibration import ABSTAINED
+from intervalchange.evaluation.metrics.calibration import ABSTAINED, abstain_below
 from intervalchange.evaluation.metrics.confounders import facts_of
 from intervalchange.foreign_models.records import is_foreign
 from intervalchange.methods import method_class
@@ -30,6 +29,7 @@ from intervalchange.records import CONDITIONS, KINDS, Prediction
 if TYPE_CHECKING:
     from intervalchange.data.films import FilmSquare, Geometry
     from intervalchange.data.prepared import Prepared
+    from intervalchange.evaluation.answers.predictions import Provenance
     from intervalchange.tasks.zero_shot import ZeroShotOptions
 
 NOT_SURE = "I am not sure."
@@ -155,14 +155,14 @@ class Predictor:
         warnings += asked.warnings
         if asked.prior is not None and np.array_equal(asked.prior.pixels, asked.current.pixels):
             warnings.append("prior and current are the same film")
-        prediction = _abstained(prediction, self.abstain_at)
+        prediction = abstain_below(prediction, self.abstain_at)
         prediction = replace(prediction, warnings=(*prediction.warnings, *warnings))
         prior = None if asked.prior is None else Shown(asked.prior.pixels, asked.prior.geometry)
         return Answered(prediction, prior, Shown(asked.current.pixels, asked.current.geometry))
 
     def shown_answers(self, batch: Batch) -> list[str]:
         """What a reader is shown of each case of a batch."""
-        return [shown_answer(_abstained(prediction, self.abstain_at)) for prediction in self.model.answer(batch)]
+        return [shown_answer(abstain_below(prediction, self.abstain_at)) for prediction in self.model.answer(batch)]
 
     def batch_of(self, cases: Sequence[tuple[np.ndarray | None, np.ndarray, str]]) -> Batch:
         """(prior or None, current, question) of (s, s) uint8 squares -> a batch without labels."""
@@ -176,15 +176,10 @@ class Predictor:
 
     def provenance(self, prepared: Prepared, split: str) -> Provenance:
         """Where its answers come from: the run, and the data."""
-        return Provenance(
-            run=str(self.run.get("name", self.run["stage"])),
-            data=prepared.manifest["hash"],
-            source=prepared.manifest["source"],
-            split=split,
-            split_hash=prepared.manifest["split_hash"],
-            simulated=bool(prepared.manifest.get("simulated")),
+        return prepared.provenance(
+            str(self.run.get("name", self.run["stage"])),
+            split,
             training_answers=self.run.get("training_answers", {}),
-            protocol=prepared.protocol(split),
             more={"stage": self.run["stage"], "supervision": list(self.model.supervision)},
         )
 
@@ -218,7 +213,7 @@ class Predictor:
                 batch = shown_as(collate([dataset[index] for index in wanted[start : start + batch_size]]), condition)
                 for prediction in self.model.answer(batch):
                     prediction = replace(prediction, condition=condition, facts=facts.get(prediction.case_id))
-                    yield _abstained(prediction, abstain_at)
+                    yield abstain_below(prediction, abstain_at)
 
     def metrics(self, prepared: Prepared, split: str, batch_size: int = 32) -> dict[str, float]:
         """What a stage that answers no question reaches on the films of a split: its metrics by dotted names."""
@@ -265,14 +260,6 @@ class Predictor:
 def shown_answer(prediction: Prediction) -> str:
     """What a reader is shown: the answer, or `NOT_SURE` where the run abstained."""
     return NOT_SURE if ABSTAINED in prediction.warnings else prediction.answer
-
-
-def _abstained(prediction: Prediction, threshold: float | None) -> Prediction:
-    """The prediction with the warning "abstained" where its confidence is below the threshold."""
-    confidence = (prediction.confidence or {}).get("answer") if prediction.kind == "difference" else None
-    if threshold is None or confidence is None or confidence >= threshold:
-        return prediction
-    return replace(prediction, warnings=(*prediction.warnings, ABSTAINED))
 
 
 def shown_as(batch: Batch, condition: str) -> Batch:

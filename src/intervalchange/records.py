@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 KINDS = ("abnormality", "presence", "view", "location", "level", "type", "difference")
 """Question types of Medical-Diff-VQA."""
+CHOICE = "choice"
+"""A question of which the possible answers are given: options by letter, or yes and no (`choices`)."""
+ALL_KINDS = (*KINDS, CHOICE)
 
 CONDITIONS = ("given", "swap", "identity", "blank", "prior_twice")
 """How the two films of a case are shown: as they are, exchanged, current twice, both blank, prior twice."""

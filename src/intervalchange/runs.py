@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, RunError
 from intervalchange.foreign_models.records import ForeignOptions, is_foreign
-from intervalchange.records import CONDITIONS, KINDS, Prediction
+from intervalchange.records import ALL_KINDS, CONDITIONS, Prediction
 
 if TYPE_CHECKING:
     from intervalchange.evaluation.answers.predictions import Provenance
@@ -63,11 +63,8 @@ def predict(
     conditions = CONDITIONS if controls else ("given",)
     if is_foreign(run):
         options = foreign or ForeignOptions()
-        if abstain_at is not None:
-            raise ConfigError(
-                "a model of others gives no confidence.", where=str(run), remedy="Leave out --abstain-at."
-            )
-        _predict_foreign(str(run), Path(data), Path(out), split, conditions, all_kinds, options, batch_size)
+        options = replace(options, batch_size=batch_size or options.batch_size)
+        _predict_foreign(str(run), Path(data), Path(out), split, conditions, all_kinds, options, abstain_at)
         return Path(out)
     if foreign is not None and foreign != ForeignOptions():
         raise ConfigError(
@@ -103,17 +100,24 @@ def _predict_foreign(
     conditions: Sequence[str],
     all_kinds: bool,
     options: ForeignOptions,
-    batch_size: int | None,
+    abstain_at: float | None,
 ) -> None:
     """`predict` for a model of others: what it has answered is kept beside `out` until all of it is there."""
     from intervalchange.foreign_models.answering import ForeignPredictor
     from intervalchange.foreign_models.kept_answers import KeptAnswers
     from intervalchange.foreign_models.opening import open_model
 
-    options = replace(options, batch_size=batch_size or options.batch_size)
     opened, keep = open_model(name, options, Prepared(data)), KeptAnswers.beside(out)
     print(opened, file=sys.stderr)
-    predict_to_file(ForeignPredictor(opened, keep), data, out, split=split, conditions=conditions, all_kinds=all_kinds)
+    predict_to_file(
+        ForeignPredictor(opened, keep),
+        data,
+        out,
+        split=split,
+        conditions=conditions,
+        all_kinds=all_kinds,
+        abstain_at=abstain_at,
+    )
     keep.remove()
 
 
@@ -137,7 +141,7 @@ def predict_to_file(
     from intervalchange.evaluation.answers.predictions import PredictionWriter
 
     prepared = Prepared(data)
-    kinds = KINDS if all_kinds else answerer.kinds
+    kinds = ALL_KINDS if all_kinds else answerer.kinds
     with PredictionWriter(out, answerer.provenance(prepared, split)) as writer:
         done = frozenset(writer.done)
         todo = answerer.case_count(prepared, split, kinds) * len(conditions) - len(done)

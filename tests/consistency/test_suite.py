@@ -38,6 +38,7 @@ from intervalchange.evaluation.metrics.consistency import (
 )
 from intervalchange.evaluation.metrics.statistics import point_estimates
 from intervalchange.foreign_models.kept_answers import KeptAnswers, key_of
+from intervalchange.foreign_models.records import FilmQuestion
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING, render
 from intervalchange.inference import load
 from intervalchange.records import Change, Study
@@ -392,7 +393,7 @@ def test_what_was_answered_before_it_was_cut_off_is_not_asked_again(prepared: Pr
     assert found.metrics == run_suite(oracle, prepared, name="m", replicates=20).metrics
     other = KeptAnswers(path)
     blank = np.zeros((SIDE, SIDE), np.uint8)
-    assert key_of("m ", (blank, blank, "q")) != key_of("n ", (blank, blank, "q"))
+    assert key_of("m ", FilmQuestion(blank, blank, "q")) != key_of("n ", FilmQuestion(blank, blank, "q"))
     assert len(other.known) == len(found.answers)
 
 

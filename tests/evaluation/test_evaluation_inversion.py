@@ -8,6 +8,7 @@ import pytest
 
 from intervalchange.evaluation.metrics.inversion import inversion_measures, inversion_tally
 from intervalchange.evaluation.metrics.statistics import point_estimates
+from intervalchange.evaluation.report.table import sections
 from intervalchange.evaluation.scoring.file_scores import MetricValue
 from intervalchange.evaluation.scoring.score_file import score_predictions
 from intervalchange.grammar import DIFFERENCE_QUESTION, render
@@ -59,6 +60,27 @@ def scored(confidences: bool) -> dict[str, MetricValue]:
                 )
             )  # fmt: skip
     return dict(score_predictions(cases, replicates=20).metrics)
+
+
+def test_they_are_in_the_table_with_their_floors() -> None:
+    cases = [
+        Prediction(str(row), str(row), "difference", DIFFERENCE_QUESTION, answer, condition, REFERENCES[row])
+        for condition, answers in (("given", GIVEN), ("swap", SWAPPED), ("blank", ("Edema is worse.",) * 4))
+        for row, answer in enumerate(answers)
+    ]
+    scores = score_predictions(cases, replicates=20)
+    found = {name: scores.metrics[f"floors.blank.progression.{name}.accuracy"] for name in ("standard", "reversed")}
+    assert found == {"standard": pytest.approx(1 / 4), "reversed": 0}
+    assert scores.metrics["floors.blank.progression.consistency.accuracy"] == 0
+    assert "floors.swap.progression.consistency.accuracy" not in scores.metrics
+    rows = dict(next(section for section in sections([scores], {}) if section.key == "courses").rows)
+    assert rows["under inversion: standard, films as they are"][0].startswith("0.750")
+    assert rows["  reversed: films exchanged"][0].startswith("0.500")
+    assert rows["  consistency: both right"][0].startswith("0.250")
+    assert rows["under inversion, standard: blank images"] == ("0.250",)
+    alone = score_predictions([case for case in cases if case.condition == "given"], replicates=20)
+    assert "progression.reversed.accuracy" not in alone.metrics
+    assert not [name for name in alone.metrics if name.endswith("consistency.accuracy")]
 
 
 def test_they_are_in_the_score() -> None:

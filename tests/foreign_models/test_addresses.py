@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from intervalchange.errors import ConfigError
-from intervalchange.foreign_models.addresses import Address, refuse_restricted, refuse_strangers
+from intervalchange.foreign_models.addresses import Address, refuse_strangers
 
 
 @pytest.mark.parametrize(
@@ -48,13 +51,15 @@ def test_a_credential_in_the_name_is_refused_and_not_repeated(name: str) -> None
 
 def test_films_stay_here_unless_they_may_leave() -> None:
     here, there = Address.of("openai:http://127.0.0.1:1/v1#m"), Address.of("openai:https://example.org/v1#m")
-    refuse_strangers(here, allow_remote=False)
-    refuse_strangers(there, allow_remote=True)
+
+    def refuse(address: Address, remote: bool = True, own: bool = False, **manifest: Any) -> None:
+        refuse_strangers(address, SimpleNamespace(manifest=manifest), allow_remote=remote, own_server=own)  # type: ignore[arg-type]
+
+    refuse(here, remote=False, source="mimic_cxr")
+    refuse(there, source="nih")
     with pytest.raises(ConfigError, match="--allow-remote"):
-        refuse_strangers(there, allow_remote=False)
+        refuse(there, remote=False, own=True, source="nih")
     with pytest.raises(ConfigError, match=r"terms of mimic_cxr forbid.*--own-server"):
-        refuse_restricted(there, "mimic_cxr", simulated=False, own_server=False)
-    refuse_restricted(here, "mimic_cxr", simulated=False, own_server=False)
-    refuse_restricted(there, "mimic_cxr", simulated=False, own_server=True)
-    refuse_restricted(there, "mimic_cxr", simulated=True, own_server=False)
-    refuse_restricted(there, "nih", simulated=False, own_server=False)
+        refuse(there, source="mimic_cxr")
+    refuse(there, own=True, source="mimic_cxr")
+    refuse(there, source="mimic_cxr", simulated={"seed": 0})

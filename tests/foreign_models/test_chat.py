@@ -26,8 +26,8 @@ from intervalchange.foreign_models.answering import ForeignPredictor
 from intervalchange.foreign_models.chat import ChatModel
 from intervalchange.foreign_models.kept_answers import KeptAnswers
 from intervalchange.foreign_models.opening import open_model
-from intervalchange.foreign_models.prompts import prompt_of
-from intervalchange.foreign_models.records import ForeignOptions
+from intervalchange.foreign_models.prompts import common_prompt
+from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions
 from intervalchange.records import CONDITIONS
 from intervalchange.runs import predict, predict_to_file
 
@@ -109,11 +109,11 @@ def test_faults_that_pass_change_nothing(server: ChatServer, prepared: Path, tmp
 
 
 def test_all_wait_as_long_as_the_server_asks(server: ChatServer) -> None:
-    model = ChatModel(_address(server), prompt_of("prose", None), ForeignOptions(concurrency=2), first_wait=0.01)
+    model = ChatModel(_address(server), common_prompt("prose"), ForeignOptions(concurrency=2), first_wait=0.01)
     server.faults.append("429 0.4")
     server.seconds = 0.02
     films = np.arange(20, dtype=np.uint8)
-    questions = [(number, (BLANK + film, BLANK, "q")) for number, film in enumerate(films)]
+    questions = [(number, FilmQuestion(BLANK + film, BLANK, "q")) for number, film in enumerate(films)]
     server.oracle = lambda films, text: "Nothing has changed."
     assert len(dict(model.replies(questions))) == 20
     gaps = np.diff(server.arrivals)
@@ -199,7 +199,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     everything = said.err + said.out + said_then.err + said_then.out
     everything += "".join(path.read_text(encoding="utf-8") for path in tmp_path.iterdir())
     assert "4711" not in everything
-    assert "4711" not in repr(ChatModel(_address(server), prompt_of("prose", None), ForeignOptions()))
+    assert "4711" not in repr(ChatModel(_address(server), common_prompt("prose"), ForeignOptions()))
 
 
 def test_a_key_is_not_sent_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +208,9 @@ def test_a_key_is_not_sent_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERVALCHANGE_API_KEY", "k")
     there = Address.of("openai:http://10.0.0.7:8000/v1#m")
     for address, options in ((there, ForeignOptions(own_server=True)), (replace(there, scheme="https"), None)):
-        ChatModel(address, prompt_of("prose", None), options or ForeignOptions())
+        ChatModel(address, common_prompt("prose"), options or ForeignOptions())
     with pytest.raises(ConfigError, match="unencrypted"):
-        ChatModel(there, prompt_of("prose", None), ForeignOptions())
+        ChatModel(there, common_prompt("prose"), ForeignOptions())
 
 
 def test_an_answer_cut_at_the_limit_says_so(server: ChatServer, prepared: Path, tmp_path: Path) -> None:
@@ -228,8 +228,8 @@ def test_an_answer_cut_at_the_limit_says_so(server: ChatServer, prepared: Path, 
 def test_leaving_ends_what_is_open(server: ChatServer) -> None:
     server.hold_after = 1
     server.oracle = lambda films, text: "Nothing."
-    model = ChatModel(_address(server), prompt_of("prose", None), ForeignOptions(concurrency=3))
-    replies = model.replies((number, (BLANK + number, BLANK, "q")) for number in range(9))
+    model = ChatModel(_address(server), common_prompt("prose"), ForeignOptions(concurrency=3))
+    replies = model.replies((number, FilmQuestion(BLANK + number, BLANK, "q")) for number in range(9))
     assert next(replies)[1].text == "Nothing."
     start = time.monotonic()
     replies.close()
@@ -252,7 +252,8 @@ def test_the_suite_asks_a_model_of_prose(
     ("name", "options", "says"),
     [
         ("demo", ["--max-tokens", "5"], "a run of ours"),
-        ("openai:http://127.0.0.1:9/v1#m", ["--abstain-at", "0.5"], "no confidence"),
+        ("openai:http://127.0.0.1:9/v1#m", ["--profile", "gpt"], "none, libra, maira-2, medgemma, qwen-vl"),
+        ("openai:http://127.0.0.1:9/v1#maira-2", ["--answer-as", "json"], "add --profile none"),
         ("openai:http://127.0.0.1:9/v1#m", ["--batch-size", "5"], "--batch-size is for hf: models"),
         ("hf:nowhere", ["--concurrency", "5"], "--concurrency is for openai: models"),
         ("hf:nowhere", ["--allow-remote"], "--allow-remote is for openai: models"),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from intervalchange.answers import Course, read_answer
 from intervalchange.errors import ConfigError
-from intervalchange.foreign_models.prompts import FORMS, prompt_of
+from intervalchange.foreign_models.profiles import NONE
+from intervalchange.foreign_models.prompts import FORMS, Prompt, common_prompt, prompt_of_file
+from intervalchange.foreign_models.records import FilmQuestion
 
+PRIOR, CURRENT = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
 EXAMPLE = {
     "prose": "There is a new edema. The pleural effusion is worse. Cardiomegaly is unchanged.",
     "table": "| finding | change |\n|---|---|\n| edema | new |\n| pleural effusion | worse |\n"
@@ -26,7 +30,7 @@ NOTHING = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_a_prompt_asks_for_is_read(form: str) -> None:
-    text = prompt_of(form, None).text("what has changed?", 2)
+    text = common_prompt(form).text("what has changed?")
     assert "first image is the prior" in text and "\n\nwhat has changed?\n\n" in text and "{question}" not in text
     wanted = Course(frozenset({"edema"}), worse=frozenset({"pleural effusion"}), stable=frozenset({"cardiomegaly"}))
     read = read_answer(EXAMPLE[form], "what has changed?")
@@ -34,20 +38,41 @@ def test_what_a_prompt_asks_for_is_read(form: str) -> None:
     assert read_answer(NOTHING[form], "what has changed?").nothing
 
 
+def shown(prompt: Prompt, words: str, prior: np.ndarray | None = PRIOR) -> list[str]:
+    """Films by name, and texts, in order."""
+    names = {id(PRIOR): "<prior>", id(CURRENT): "<current>"}
+    parts = prompt.parts(FilmQuestion(prior, CURRENT, words))
+    return [part if isinstance(part, str) else names[id(part)] for part in parts]
+
+
 def test_each_wording_has_its_own_hash(tmp_path: Path) -> None:
     own = tmp_path / "prompt.txt"
     own.write_text("Compare. {question} Be brief.\n", encoding="utf-8")
-    prompts = [prompt_of(form, None) for form in FORMS] + [prompt_of("prose", own)]
+    prompts = [common_prompt(form) for form in FORMS] + [NONE.prompt("prose", own)]
     assert len({prompt.sha256 for prompt in prompts}) == 4
-    assert prompts[-1].text("what is {new}?", 2) == "Compare. what is {new}? Be brief."
-    assert "prior" not in prompts[0].text("is there edema?", 1)
+    assert prompts[-1].text("what is {prior}?") == "Compare. what is {prior}? Be brief."
+    (film, text) = shown(prompts[0], "is there edema?", prior=None)
+    assert film == "<current>" and "prior" not in text and "is there edema?" in text
+    assert Prompt("a", system="b").sha256 != Prompt("a").sha256 != Prompt("b").sha256
+
+
+def test_films_stand_where_the_template_places_them(tmp_path: Path) -> None:
+    own = tmp_path / "prompt.txt"
+    own.write_text("Then {prior}, now {current}: {question}", encoding="utf-8")
+    placed, first = prompt_of_file(own, "{current}{prior}"), common_prompt("prose")
+    assert shown(placed, "what {current}?") == ["Then ", "<prior>", ", now ", "<current>", ": what {current}?"]
+    assert shown(first, "q")[:2] == ["<prior>", "<current>"] and len(shown(first, "q")) == 3
+    assert (placed.order, first.order) == ("prior, current", "prior, current")
+    own.write_text("{question}?", encoding="utf-8")
+    assert shown(prompt_of_file(own, "{current}{prior}"), "what") == ["<current>", "<prior>", "what?"]
 
 
 def test_what_is_no_prompt_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="form of answer"):
-        prompt_of("verse", None)
+        common_prompt("verse")
     with pytest.raises(ConfigError, match="cannot be read"):
-        prompt_of("prose", tmp_path / "none.txt")
-    (tmp_path / "p.txt").write_text("Compare.", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"no \{question\}"):
-        prompt_of("prose", tmp_path / "p.txt")
+        prompt_of_file(tmp_path / "none.txt", "")
+    for text, says in (("Compare.", r"no \{question\}"), ("{prior} {question}", "does not place both films once")):
+        (tmp_path / "p.txt").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=says):
+            prompt_of_file(tmp_path / "p.txt", "")

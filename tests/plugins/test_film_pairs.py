@@ -13,7 +13,7 @@ from PIL import Image
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError, SourceError
-from intervalchange.foreign_models.prompts import prompt_of
+from intervalchange.foreign_models.prompts import common_prompt
 from intervalchange.plugins.film_pairs import read_film_pairs, write_film_pairs
 
 
@@ -26,7 +26,7 @@ def test_films_are_those_of_the_prepared_folder(exam: Exam) -> None:
             row = prepared.studies["row"].to_numpy()[[getattr(cases[pair.case_id], side)]]
             assert np.array_equal(np.asarray(Image.open(getattr(pair, side))), prepared.pixels.read(row)[0])
         assert pair.prompt.index("earlier") < pair.prompt.index("later") and pair.question in pair.prompt
-        assert pair.prompt == prompt_of("prose", None).text(pair.question, 2), "as `predict` asks"
+        assert pair.prompt == common_prompt("prose").text(pair.question), "as `predict` asks"
 
 
 def test_what_is_written_is_read(exam: Exam) -> None:

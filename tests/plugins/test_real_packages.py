@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,9 @@ def test_inspect_ai(exam: Exam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return ModelOutput.from_content("mockllm", by_film[content[1].image])
 
     monkeypatch.chdir(tmp_path)
+    # inspect estimates tokens with tiktoken, which downloads its vocabulary.
+    words = SimpleNamespace(encode=lambda text, **_: text.split())
+    monkeypatch.setattr("tiktoken.get_encoding", lambda _: words)
     model = get_model("mockllm/model", custom_outputs=answer)
     (log,) = inspect_ai.eval(
         interval_change(str(exam.folder)), model=model, display="none", log_dir=str(tmp_path / "logs"), epochs=1

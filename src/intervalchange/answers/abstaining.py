@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from intervalchange.lazy_patterns import lazily
+
 _CANNOT = (
     r"(?:can ?not|can'?t|could not|couldn'?t|unable to|not able to|won'?t|will not|would not|wouldn'?t|do not|don'?t"
     r"|rather not|not (?:going|allowed|permitted|qualified) to|refuse to|decline to|inability to"
@@ -19,42 +21,85 @@ _DO = (
 _FILMS = r"(?:image|film|study|radiograph|picture|exam|examination|reference|prior|previous|comparison|second|earlier)"
 _GIVEN = r"(?:provided|available|attached|supplied|given|load\w*|received|to compare|for comparison|uploaded|included)"
 _POLITE = r"(?:upload|provide|share|send|attach|supply|consult)"
-_REFUSES = re.compile(
-    "|".join(
-        (
-            rf"\b(?:i|we|i'm|i am|me|it(?:'s| is| would be)?|be)\b[^.;!?]{{0,40}}\b{_CANNOT}\b[^.;!?]{{0,30}}?\b{_DO}",
-            rf"^(?:{_CANNOT}|unable)\b[^.;!?]{{0,30}}?\b{_DO}",
-            r"\bas an ai\b|\b(?:i am|i'm) (?:only |just )?(?:an ai|a language model"
-            r"|not a (?:doctor|radiologist|physician|clinician))",
-            r"(?<!not )(?<!n't )\bbeyond my (?:abilities|capabilit\w+|scope|competence)|\bagainst my (?:\w+ )?polic\w+",
-            r"\busage polic\w+|\bout(?:side)? (?:of )?my (?:scope|abilities)",
-            rf"\bcould you (?:please )?{_POLITE}|\bplease {_POLITE}|\bconsult (?:a|your)|\bsee (?:a|your) doctor",
-            r"\b(?:no|not|without a|lack of a|missing(?! (?:the )?findings?)|only one|just one|a single)\b[^.;!?]{0,30}"
-            rf"\b{_FILMS}s?\b[^.;!?]{{0,30}}\b{_GIVEN}",
-            r"^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) "
-            r"(?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)",
-            r"\bcompar\w+ (?:is|was|are) (?:not |im)possible|\bno comparison\b.*\b(?:possible|made|can be)",
-            r"\b(?:not|cannot be|can't be|un) ?(?:assess|compar|evaluat|interpret|determin|judg|answer)\w*\b"
-            rf"(?=[^.;]{{0,40}}(?:{_FILMS}|$))",
-            r"\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)",
-            r"\bnot possible\b|\bimpossible\b",
-            r"\b(?:too|insufficient|poor|inadequate)\b[^.;]{0,50}\b(?:for|to)\b[^.;]{0,12}\bcompar\w+",
-            r"\btoo \w+(?: \w+)? to (?:tell|say|compare|judge|assess|determine|interpret)",
-            r"\bno (?:answer|comment|response|opinion)\b",
-            r"^(?:unknown|n/?a|not applicable|unclear|undetermined|indeterminate|not sure|unsure|pass|skip|error)\b",
-            r"^refused\b",
-            r"\bi (?:really |honestly |simply )?(?:don'?t|do not) know|\bno idea\b|\bsorry\b",
-            r"\b(?:only|just) (?:one|a single) image",
-            r"\bimages? (?:is|are|was|were) (?:missing(?! (?:the )?findings?)|not (?:visible|loaded|available))",
-            r"\bnot (?:a |meant as )?(?:medical|professional|substitute|replace)|\bno substitute",
-            r"\bmedical (?:advice|licen[cs]e|diagnosis)|\bqualified (?:professional|radiologist)|\bwasn'?t trained",
-            r"\btraining data|\bwould be a typical answer|\btypical ones are|\bmust be left to|\bhard to tell what\b",
-            r"\bi (?:would )?need (?:the|a|both) \b|\bnot allow (?:a |any )?(?:comparison|assessment|statement)",
-            r"\bno basis for\b|\bleave (?:it|this) to",
-        )
-    ),
-    re.IGNORECASE,
+_NO_CAN = (
+    *("not", "n't", "cant", "wont", "couldnt", "wouldnt", "dont", "unable", "refuse", "decline", "inability", "lack"),
+    *("impossible", "irresponsible", "difficult"),
 )
+_JUDGED = ("assess", "compar", "evaluat", "interpret", "determin", "judg", "answer")
+_REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        _NO_CAN,
+        rf"\b(?:i|we|i'm|i am|me|it(?:'s| is| would be)?|be)\b[^.;!?]{{0,40}}\b{_CANNOT}\b[^.;!?]{{0,30}}?\b{_DO}"
+        rf"|^(?:{_CANNOT}|unable)\b[^.;!?]{{0,30}}?\b{_DO}",
+    ),
+    (
+        ("ai", "language", "doctor", "radiologist", "physician", "clinician"),
+        r"\bas an ai\b|\b(?:i am|i'm) (?:only |just )?(?:an ai|a language model"
+        r"|not a (?:doctor|radiologist|physician|clinician))",
+    ),
+    (
+        ("my", "polic"),
+        r"(?<!not )(?<!n't )\bbeyond my (?:abilities|capabilit\w+|scope|competence)|\bagainst my (?:\w+ )?polic\w+"
+        r"|\busage polic\w+|\bout(?:side)? (?:of )?my (?:scope|abilities)",
+    ),
+    (
+        ("please", "could you", "consult", "see a", "see your"),
+        rf"\bcould you (?:please )?{_POLITE}|\bplease {_POLITE}|\bconsult (?:a|your)|\bsee (?:a|your) doctor",
+    ),
+    (
+        ("provided", "available", "attached", "supplied", "given", "load", "received", "compar", "included"),
+        r"\b(?:no|not|without a|lack of a|missing(?! (?:the )?findings?)|only one|just one|a single)\b[^.;!?]{0,30}"
+        rf"\b{_FILMS}s?\b[^.;!?]{{0,30}}\b{_GIVEN}",
+    ),
+    (
+        ("prior", "reference", "comparison", "earlier", "previous"),
+        r"^no priors? (?:\w+ )?(?:for|to|available)|\bno (?:\w+ )?(?:reference|prior|comparison|earlier|previous) "
+        r"(?:image|film|study|radiograph|exam\w*)s?\b(?=[,.;]| was| is| for|$| to compare)",
+    ),
+    (
+        ("compar",),
+        r"\bcompar\w+ (?:is|was|are) (?:not |im)possible|\bno comparison\b.*\b(?:possible|made|can be)"
+        r"|\b(?:too|insufficient|poor|inadequate)\b[^.;]{0,50}\b(?:for|to)\b[^.;]{0,12}\bcompar\w+",
+    ),
+    (
+        _JUDGED,
+        rf"\b(?:not|cannot be|can't be|un) ?(?:{'|'.join(_JUDGED)})\w*\b(?=[^.;]{{0,40}}(?:{_FILMS}|$))",
+    ),
+    (
+        ("only", "just"),
+        r"\bonly (?:have )?(?:one|a single|1) (?:image|film|radiograph|study|picture)"
+        r"|\b(?:only|just) (?:one|a single) image",
+    ),
+    (("possible",), r"\bnot possible\b|\bimpossible\b"),
+    (("too ",), r"\btoo \w+(?: \w+)? to (?:tell|say|compare|judge|assess|determine|interpret)"),
+    (("no ",), r"\bno (?:answer|comment|response|opinion)\b|\bno idea\b|\bno substitute|\bno basis for\b"),
+    (
+        ("unknown", "n/a", "na", "not applicable", "unclear", "determin", "sure", "pass", "skip", "error", "refused"),
+        r"^(?:unknown|n/?a|not applicable|unclear|undetermined|indeterminate|not sure|unsure|pass|skip|error"
+        r"|refused)\b",
+    ),
+    (("know", "sorry"), r"\bi (?:really |honestly |simply )?(?:don'?t|do not) know|\bsorry\b"),
+    (
+        ("image",),
+        r"\bimages? (?:is|are|was|were) (?:missing(?! (?:the )?findings?)|not (?:visible|loaded|available))",
+    ),
+    (
+        ("medical", "professional", "substitute", "replace", "qualified", "wasn"),
+        r"\bnot (?:a |meant as )?(?:medical|professional|substitute|replace)"
+        r"|\bmedical (?:advice|licen[cs]e|diagnosis)|\bqualified (?:professional|radiologist)|\bwasn'?t trained",
+    ),
+    (
+        ("training", "typical", "left to", "hard to"),
+        r"\btraining data|\bwould be a typical answer|\btypical ones are|\bmust be left to|\bhard to tell what\b",
+    ),
+    (
+        ("need", "allow", "leave"),
+        r"\bi (?:would )?need (?:the|a|both) \b|\bnot allow (?:a |any )?(?:comparison|assessment|statement)"
+        r"|\bleave (?:it|this) to",
+    ),
+)
+"""(pieces of text of which every match has one, what a refusal looks like)."""
+_PATTERNS = [(pieces, lazily(pattern, re.IGNORECASE)) for pieces, pattern in _REFUSALS]
 _TRIGGERS = frozenset(
     re.findall(
         r"[\w'/]+",
@@ -69,11 +114,11 @@ _TRIGGERS = frozenset(
     )
 )
 """Words of which every refusal has one: most sentences have none, and are not looked at further."""
-_WORD = re.compile(r"[a-z'/]+")
-_STILL_ANSWERS = re.compile(r"\b(?:but|however|nevertheless|that said|with that said|still)\b|;|:", re.IGNORECASE)
-_WHILE = re.compile(r"\s*(?:while|although|though|even though)\b[^,]*,", re.IGNORECASE)
-_OF_ONE = re.compile(r"\b(?:whether|if)\b(?P<what>.*)", re.IGNORECASE)
-_SEEN = re.compile(
+_WORD = lazily(r"[a-z'/]+")
+_STILL_ANSWERS = lazily(r"\b(?:but|however|nevertheless|that said|with that said|still)\b|;|:", re.IGNORECASE)
+_WHILE = lazily(r"\s*(?:while|although|though|even though)\b[^,]*,", re.IGNORECASE)
+_OF_ONE = lazily(r"\b(?:whether|if)\b(?P<what>.*)", re.IGNORECASE)
+_SEEN = lazily(
     r"\b(?:see|find|identify|detect|spot|discern|appreciate|make out|tell (?:these|them|the two)|tell you what it is)\b"
     r"(?! (?:(?:any |the |both )*(?:attached|reference|prior|second|images?|films?|pictures?|x-?rays?)\b|what|both))",
     re.IGNORECASE,
@@ -83,7 +128,15 @@ _SEEN = re.compile(
 def refuses(sentence: str) -> bool:
     """Whether a sentence refuses, asks for films, or speaks of the speaker's limits."""
     text = sentence.lower().replace("\u2019", "'").strip(" .!")
-    return not _TRIGGERS.isdisjoint(_WORD.findall(text)) and bool(_REFUSES.search(text))
+    if _TRIGGERS.isdisjoint(_WORD.findall(text)):
+        return False
+    for pieces, pattern in _PATTERNS:
+        for piece in pieces:
+            if piece in text:
+                if pattern.search(text):
+                    return True
+                break
+    return False
 
 
 def finds_nothing(sentence: str) -> bool:

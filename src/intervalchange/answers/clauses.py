@@ -6,9 +6,8 @@ as a whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from intervalchange.answers.evidence import NAMED, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR, Evidence
 from intervalchange.answers.groups import Group, grouped, places, tags_of
@@ -17,10 +16,16 @@ from intervalchange.answers.levels import film_after, film_before, levels_of
 from intervalchange.answers.names import REGIONS
 from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tokens import DEVICE, Token, tokens_of
+from intervalchange.lazy_patterns import lazily
 
+_COURSE_AFTER = lazily(r"[VUaXC]*[NGWBS]")
+_HEDGE_AFTER = lazily(r"[VU]*H")
+_NONE_OF = lazily(r"\b(?:none|neither|no such)\b")
+_EDGE = lazily(r"[,(]|&(?=[VUCJRKd])")
 _HARD = frozenset(";?b")
 _CONTRASTS = frozenset(("but", "while", "whereas", "yet", "however", "although", "though"))
 _BECOME = frozenset(("become", "became", "has become", "turned", "becoming"))
+_FILM_OF_STATE = {"p": "P", "o": "P", "k": "C", "j": "C"}
 _OPPOSITE = {"N": "S", "S": "N", "G": "S", "W": "S", "B": "S"}
 Name = tuple[str, frozenset[str]]
 
@@ -76,7 +81,10 @@ def read_sentence(sentence: str, found: Findings, header: Sequence[Token] = ()) 
     tokens = rewritten(tokens_of(sentence, found.region))
     if not tokens:
         return
-    found.region = next((token.value for token in tokens if token.tag == "R"), found.region)
+    for token in tokens:
+        if token.tag == "R":
+            found.region = token.value
+            break
     segment = _Segment([], list(header), found.film, True, sentence=sentence)
     for token in (*tokens, Token(";", "", "")):
         if token.tag not in _HARD:
@@ -110,8 +118,8 @@ def _read_segment(segment: _Segment, found: Findings) -> None:
     for index, group in enumerate(groups):
         segment.film = _film_before(group, segment.film)
         _read_group(group, groups[:index], segment, found)
-        films = [film for token in group.after if (film := _film_of(token))]
-        segment.film = films[-1] if films else segment.film
+        for token in group.after:
+            segment.film = _film_of(token) or segment.film
     if names := [name for group in groups for name in group.names if name[0] and name[0] != DEVICE]:
         found.last = names
         found.recent = list(dict.fromkeys([*found.recent, *names]))
@@ -121,11 +129,13 @@ def _film_of(token: Token) -> str:
     """The film that a token names."""
     if token.tag in "PC":
         return token.tag
-    return {"p": "P", "o": "P", "k": "C", "j": "C"}.get(token.tag, "") if token.value == "film" else ""
+    return _FILM_OF_STATE.get(token.tag, "") if token.value == "film" else ""
 
 
 def _film_before(group: Group, film: str) -> str:
     """The film that a group is spoken of on; one that is only called clear does not count."""
+    if not group.before:
+        return film
     tags = tags_of(group.before)
     clear = tags.rfind("K")
     start = max(clear, tags.rfind("&", clear), tags.rfind(",", clear)) if clear >= 0 else 0
@@ -135,6 +145,8 @@ def _film_before(group: Group, film: str) -> str:
 
 def _without_header(lead: list[Token], segment: _Segment) -> list[Token]:
     """The words before the first names less those of a heading, "New:", which hold for all that follows."""
+    if not lead:
+        return lead
     tags = tags_of(lead)
     if ":" not in tags:
         return lead
@@ -170,7 +182,7 @@ def _read_group(group: Group, earlier: Sequence[Group], segment: _Segment, found
 
 
 def _replace(found: Findings, start: int, kind: str) -> None:
-    found.evidence[start:] = [replace(one, kind=kind) for one in found.evidence[start:]]
+    found.evidence[start:] = [one._replace(kind=kind) for one in found.evidence[start:]]
 
 
 def _of_group(group: Group, segment: _Segment, found: Findings) -> None:
@@ -195,7 +207,7 @@ def _of_group(group: Group, segment: _Segment, found: Findings) -> None:
         said = judged(*words, segment.film, segment.asked)
         either = group.either is not None and order >= group.either
         hedged = said.hedged or (either and said.kinds[0] not in (OFF_CURRENT, OFF_BOTH, OFF_PRIOR, "G", "S"))
-        _put(name, sides, replace(said, hedged=hedged), found)
+        _put(name, sides, Judged(said.kinds, hedged), found)
         _of_levels(name, group.levels[order], group, hedged, found, segment.film, sides)
     if rest:
         last, found.last = found.last, [name for name in group.names if name[0]]
@@ -207,9 +219,9 @@ def _split(group: Group, before: str, after: str) -> int:
     """Up to which name the words before hold, where those after hold for the rest: "new effusion, edema resolved"."""
     if len(group.names) < 2:
         return 0
-    if set("NGWB") & set(before) and re.match(r"[VUaXC]*[NGWBS]", after):
+    if set("NGWB") & set(before) and _COURSE_AFTER.match(after):
         return group.first_comma
-    return group.last_comma if set("NGWBS") & set(before) and re.match(r"[VU]*H", after) else 0
+    return group.last_comma if set("NGWBS") & set(before) and _HEDGE_AFTER.match(after) else 0
 
 
 def _of_another_side(group: Group) -> list[Token]:
@@ -258,7 +270,7 @@ def _of_other(names: Sequence[str], tags: str, found: Findings) -> None:
 def _of_health(tokens: Sequence[Token], found: Findings, film: str) -> None:
     """ "The lungs are clear", of a film or of both."""
     tags = tags_of(tokens)
-    edges = [match.start() for match in re.finditer(r"[,(]|&(?=[VUCJRKd])", tags)]
+    edges = [match.start() for match in _EDGE.finditer(tags)]
     for at in (index for index, tag in enumerate(tags) if tag == "K"):
         start = max((edge for edge in edges if edge < at), default=-1) + 1
         end = min((edge for edge in edges if edge > at), default=len(tags))
@@ -281,10 +293,10 @@ def _of_last(tokens: Sequence[Token], segment: _Segment, found: Findings) -> Non
     tags = tags_of(tokens)
     said = judged("", tags, segment.film, segment.asked, growth_is_course=True)
     sides = places([token.word for token in tokens if token.tag == "d"])
-    everything = any(re.search(r"\b(?:none|neither|no such)\b", token.word) for token in tokens)
+    everything = any(_NONE_OF.search(token.word) for token in tokens)
     names = found.recent if found.recent and everything and segment.first else found.last
     for name, known in names:
-        _put(name, sides or known, replace(said, kinds=tuple(kind for kind in said.kinds if kind != NAMED)), found)
+        _put(name, sides or known, Judged(tuple([kind for kind in said.kinds if kind != NAMED]), said.hedged), found)
         if not said.hedged:
             levels = levels_of(tokens, segment.film)
             found.evidence += [Evidence(name, "level", sides or known, False, of, level) for of, level in levels]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from intervalchange.answers.levels import comparable, in_words, rank_of
 from intervalchange.answers.names import REGIONS
@@ -16,9 +17,8 @@ NAMED, NOW_THERE, OFF_BOTH = "v", "n", "z"
 COURSES = (ADDED, MISSING, WORSE, BETTER, STABLE)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One thing that is said of one finding.
+class Evidence(NamedTuple):
+    """One thing that is said of one finding. A tuple, for there are several of each sentence.
 
     kind: a course, a state (`ON_PRIOR` ...), `NAMED` where nothing is said, or "level".
     """

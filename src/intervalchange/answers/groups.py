@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from intervalchange.answers.tokens import Token
+from intervalchange.lazy_patterns import lazily
 
-_JOINED = re.compile(r"[LdRTXa,&|wiF(]*")
+_JOINED = lazily(r"[LdRTXa,&|wiF(]*")
 _ATTRIBUTES = frozenset("NGWBSDHLXraEkpzg01CPMmfoV~jdRTYn^")
 _EDGES = frozenset(",&w(J:bci|)e")
 _COURSES = frozenset("NGWBS")
+_DENIED_OR_HEDGED = frozenset("DH")
 
 _PLACES = {
     **dict.fromkeys(("right", "r", "rt", "right sided", "rightward"), ("right",)),
@@ -67,11 +68,11 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
     lead: list[Token] = []
     for index, run in enumerate(runs):
         start = runs[index - 1][-1] + 1 if index else 0
-        words = tokens[start : run[0]]
-        cut = _cut(tags_of(words), bool(index), bool(index) and _has_course(groups[index - 1].before))
+        words, between = tokens[start : run[0]], tags[start : run[0]]
+        cut = _cut(between, bool(index), bool(index) and _has_course(groups[index - 1].before))
         if index:
             groups[index - 1].after = words[:cut]
-            groups[index].caused = tags_of(words[:cut]).rstrip("Ld").endswith("c")
+            groups[index].caused = between[:cut].rstrip("Ld").endswith("c")
         else:
             lead = words[:cut]
         groups[index].before = words[cut:]
@@ -87,14 +88,15 @@ def grouped(tokens: list[Token]) -> tuple[list[Group], list[Token]]:
 def _group(tokens: list[Token], run: list[int]) -> Group:
     group = Group()
     for order, index in enumerate(run):
-        between = tokens[run[order - 1] + 1 : index] if order else []
-        inner = tags_of(between)
-        if order and "," in inner:
-            group.first_comma = group.first_comma or order
-            group.last_comma = order
-        if any(token.word == "or" for token in between) and group.either is None:
-            group.either = 0
-        level = next((token.value for token in reversed(between) if token.tag == "L"), "")
+        level = ""
+        for token in tokens[run[order - 1] + 1 : index] if order else ():
+            if token.tag == ",":
+                group.first_comma = group.first_comma or order
+                group.last_comma = order
+            elif token.tag == "L":
+                level = token.value
+            elif token.word == "or":
+                group.either = 0
         group.names.append((tokens[index].value, _sides(tokens, index)))
         group.levels.append(level)
     return group
@@ -111,7 +113,7 @@ def _share(one: Group, other: Group) -> None:
     if "t" in between + before and one.names[0][0] == other.names[0][0] and one.levels[-1] and other.levels[0]:
         one.after = [Token("P", "", ""), *one.after]
         other.before = [Token("C", "", ""), *other.before]
-    if re.search(r"[wi]$", between) and not set(before) & set("NGWBSDkHp"):
+    if between.endswith(("w", "i")) and not set(before) & set("NGWBSDkHp"):
         shared = [token for token in (*one.before, *one.after) if token.tag in "NGWBSp"]
         other.before = [*shared, *other.before]
 
@@ -154,10 +156,9 @@ def _cut(tags: str, follows: bool, marked: bool) -> int:
     while cut and tags[cut - 1] in _ATTRIBUTES:
         cut -= 1
     if cut == 0 and follows:
-        stop = re.search(r"[DHE]", tags)
         if marked:
             return 0
-        return stop.start() if stop else len(tags)
+        return next((place for place, tag in enumerate(tags) if tag in "DHE"), len(tags))
     if cut and tags[cut - 1] not in _EDGES:
-        return len(tags) if follows and not re.search(r"[DH]", tags[cut:]) and tags[cut:].strip("RLTdV") else cut
+        return len(tags) if follows and _DENIED_OR_HEDGED.isdisjoint(tags[cut:]) and tags[cut:].strip("RLTdV") else cut
     return cut

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from intervalchange.answers.evidence import NAMED, NOW_THERE, OFF_BOTH, OFF_CURRENT, OFF_PRIOR, ON_CURRENT, ON_PRIOR
+from intervalchange.lazy_patterns import lazily
 
 _TURNED = {"N": "G", "G": "N", "W": "B", "B": "W"}
-_PARTS = re.compile(r"[,()J:b]|&(?![PC](?:[,.]|$))")
-_NEW_OR_WORSE = re.compile(r"N[|/]W|W[|/]N")
-_NONE_OF = re.compile(r"[VU]?:?D")
-_DENIED_AFTER = re.compile(r"[^NGWBSopj]*[Dkz]")
+_PARTS = lazily(r"[,()J:b]|&(?![PC](?:[,.]|$))")
+_NEW_OR_WORSE = lazily(r"N[|/]W|W[|/]N")
+_NONE_OF = lazily(r"[VU]?:?D")
+_HEDGED_AFTER = lazily(r"H(?!c)")
+_DENIALS = frozenset("Dkz10")
+_DENIED_COURSE = lazily(r"[Dkz10].*[NG]")
+_NOW = lazily(r"n[VdLXRT,]*$")
+_DENIED_AFTER = lazily(r"[^NGWBSopj]*[Dkz]")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What words say of the names they belong to."""
 
     kinds: tuple[str, ...]
@@ -28,7 +32,7 @@ def judged(before: str, after: str, film: str, asked: bool = False, growth_is_co
     """What the words before and after a group say of it. film: the one the sentence speaks of, "" for none."""
     before, after = before.replace("m", "S"), after.replace("m", "S")
     both = before + after
-    hedged = asked or "H" in before or bool(re.search(r"H(?!c)", after))
+    hedged = asked or "H" in before or ("H" in after and bool(_HEDGED_AFTER.search(after)))
     if _NEW_OR_WORSE.search(both):
         return Judged(("N",), True)
     courses = [tag for tag in both if tag in "NGWBS"]
@@ -49,7 +53,7 @@ def judged(before: str, after: str, film: str, asked: bool = False, growth_is_co
 def _denied(before: str, after: str, courses: Sequence[str], states: Sequence[str]) -> bool:
     """Whether the words deny the names as a whole."""
     head = before.rpartition(":")[2]
-    if re.search(r"[Dkz10]", head) and not re.search(r"[Dkz10].*[NG]", head):
+    if not _DENIALS.isdisjoint(head) and not _DENIED_COURSE.search(head):
         return True
     if "N" in before and _NONE_OF.match(after):
         return True
@@ -80,9 +84,9 @@ def _states(before: str, after: str, film: str) -> list[str]:
     parts = [*first[:-1], first[-1] + last[0], *last[1:]]
     found: list[str] = []
     for part in parts:
-        letters = [_LETTERS[tag] for tag in part if tag in _LETTERS]
-        if "K" in part:
+        if not part or "K" in part:
             continue
+        letters = [_LETTERS[tag] for tag in part if tag in _LETTERS]
         if not letters:
             films = [tag for tag in part if tag in "PC"]
             off = "D" in part
@@ -90,7 +94,7 @@ def _states(before: str, after: str, film: str) -> list[str]:
                 {"P": OFF_PRIOR if off else ON_PRIOR, "C": OFF_CURRENT if off else ON_CURRENT}[one] for one in films
             ]
         found += letters
-    if len(set(found)) == 1 and OFF_CURRENT in found and film == "P":
+    if film == "P" and len(set(found)) == 1 and OFF_CURRENT in found:
         found.append(ON_PRIOR)
     if "~" in after and not set(found) - {OFF_PRIOR} and film != "P":
         found.append(ON_CURRENT)
@@ -110,7 +114,7 @@ def _where(before: str, after: str, film: str, states: Sequence[str]) -> tuple[s
         return (OFF_CURRENT,)
     if "Z" in both:
         return ("S",)
-    if "n" in after or re.search(r"n[VdLXRT,]*$", before):
+    if "n" in after or ("n" in before and _NOW.search(before)):
         return (NOW_THERE,)
     if states:
         return (ON_CURRENT,)

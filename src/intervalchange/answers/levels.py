@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from intervalchange.answers.names import SIZES
 from intervalchange.answers.tokens import Token
 from intervalchange.findings import RANKED_LEVELS
+from intervalchange.lazy_patterns import lazily
 
 _RANKS = {**RANKED_LEVELS, "large": RANKED_LEVELS["severe"], **{f"~{word}": rank for word, rank in SIZES.items()}}
-_FROM_TO = re.compile(
+_FROM_TO = lazily(
     r"f[dVC]?(?P<prior>L)[^L]{0,3}t[^L]{0,2}(?P<current>L)|(?P<prior2>L)[(,;]*t[^L]{0,2}(?P<current2>L)"
     r"|t?(?P<current3>L)[^L]{0,3}f(?P<prior3>L)"
 )
-_ONLY_PRIOR = re.compile(r"[fh]L")
-_PARTS = re.compile(r"[,(&);]")
+_ONLY_PRIOR = lazily(r"[fh]L")
+_PARTS = lazily(r"[,(&);]")
 
 
 def rank_of(level: str) -> float | None:
@@ -35,7 +35,7 @@ def in_words(level: str) -> bool:
 
 def levels_of(tokens: Sequence[Token], film: str) -> list[tuple[str, str]]:
     """(film, level) in words after a name. film: the one spoken of; "P", "C" or ""."""
-    tags = "".join(token.tag for token in tokens)
+    tags = "".join([token.tag for token in tokens])
     if "L" not in tags:
         return []
     if match := _FROM_TO.search(tags):

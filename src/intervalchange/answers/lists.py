@@ -6,23 +6,24 @@ import re
 
 from intervalchange.answers.tokens import tokens_of
 from intervalchange.answers.units import Unit
+from intervalchange.lazy_patterns import lazily
 
-_BULLET = re.compile(
+_BULLET = lazily(
     r"^\s*(?:>\s*)?(?:[-*+\u2022\u2023\u25aa\u25cf\u2013\u2014]\s+|\(?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)]\s+)+"
 )
-_MARKUP = re.compile(r"\*\*|__|`|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|^\s*>+\s?|^\s*#{1,6}\s*", re.MULTILINE)
+_MARKUP = lazily(r"\*\*|__|`|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|^\s*>+\s?|^\s*#{1,6}\s*", re.MULTILINE)
 _EMOJI = {
     "\U0001f195": " new: ", "\U0001f4c8": " increased: ", "\U0001f4c9": " decreased: ", "\u2b06\ufe0f": " increased ",
     "\u2b07\ufe0f": " decreased ", "\u2191": " increased ", "\u2193": " decreased ", "\u27a1\ufe0f": " unchanged ",
     "\u2194": " unchanged ",
 }  # fmt: skip
-_OTHER_EMOJI = re.compile("[\u2600-\u27bf\ufe0f\u2b00-\u2bff\U0001f300-\U0001faff]")
-_RECORD = re.compile(
+_OTHER_EMOJI = lazily("[\u2600-\u27bf\ufe0f\u2b00-\u2bff\U0001f300-\U0001faff]")
+_RECORD = lazily(
     r"^[ \t]*-[ \t]*(?:finding|name|observation|abnormality)[ \t]*:(?P<name>.+)\n(?P<more>(?:[ \t]+\w+[ \t]*:.*\n?)+)",
     re.MULTILINE | re.IGNORECASE,
 )
-_SAID = re.compile(r"(?:change|status|trend|course|type|comparison|interval_change|location|side)$", re.IGNORECASE)
-_SIGN = re.compile(r"^\s*\([+\u2013\u2212-]\)\s*")
+_SAID = lazily(r"(?:change|status|trend|course|type|comparison|interval_change|location|side)$", re.IGNORECASE)
+_SIGN = lazily(r"^\s*\([+\u2013\u2212-]\)\s*")
 _HEADS = frozenset("NGWBSHDEPCZM0mkpoj")
 
 

@@ -10,25 +10,24 @@ from typing import Any
 
 from intervalchange.answers.tokens import tokens_of
 from intervalchange.answers.units import Unit
+from intervalchange.lazy_patterns import lazily
 
-_FENCE = re.compile(r"```[a-zA-Z]*\n?(.*?)(?:```|$)", re.DOTALL)
-_OPENING = re.compile(r"[{\[]\s*(?:[\"'{\[\]}]|$)")
-_NAME = re.compile(
-    r"^(?:finding|name|obs|observation|abnormality|label|pathology|condition|entity|what)s?$", re.IGNORECASE
-)
-_PROSE = re.compile(
+_FENCE = lazily(r"```[a-zA-Z]*\n?(.*?)(?:```|$)", re.DOTALL)
+_OPENING = lazily(r"[{\[]\s*(?:[\"'{\[\]}]|$)")
+_NAME = lazily(r"^(?:finding|name|obs|observation|abnormality|label|pathology|condition|entity|what)s?$", re.IGNORECASE)
+_PROSE = lazily(
     r"^(?:.*(?:answer|text|comment|description|summary|comparison|explanation|result|impression|response|output|conclusion|report|note|remark|findings?|differences?|changes?|a))$",
     re.IGNORECASE,
 )
-_SKIPPED = re.compile(
+_SKIPPED = lazily(
     r"^(?:.*(?:reason|thought|think|rationale|analysis|confidence|score|probability|question|model|date|disclaimer|location|side|laterality|region|id|q|n_.*|note_to.*|version))$",
     re.IGNORECASE,
 )
-_PRIOR = re.compile(r"prior|before|from|reference|baseline|previous|earlier|then|\bold\b|\bref\b", re.IGNORECASE)
-_CURRENT = re.compile(
+_PRIOR = lazily(r"prior|before|from|reference|baseline|previous|earlier|then|\bold\b|\bref\b", re.IGNORECASE)
+_CURRENT = lazily(
     r"current|now|\bto\b|main|follow|after|latest|today|present$|\bnew(?:er)?_(?:image|level)", re.IGNORECASE
 )
-_EMPTY = re.compile(
+_EMPTY = lazily(
     r"^\s*(?:|none|nil|n/?a|null|nothing|no|no findings?|-+|\u2013|\u2014|\[\]|unknown)\s*\.?\s*$", re.IGNORECASE
 )
 _TRUE = frozenset({"true", "yes", "present", "1", "y"})

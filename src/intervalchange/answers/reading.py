@@ -24,17 +24,19 @@ from intervalchange.answers.rewriting import rewritten
 from intervalchange.answers.tables import table_of, table_units
 from intervalchange.answers.tokens import Token, tokens_of
 from intervalchange.answers.units import Unit
+from intervalchange.lazy_patterns import lazily
 from intervalchange.records import LevelChange
 
-_NONE = re.compile(r"^\W*(?:none|nothing|no|nil|no changes?|n/?c|no difference)\W*$", re.IGNORECASE)
-_NOT_ASKED = re.compile(r"^\s*(?:no|yes)\b", re.IGNORECASE)
-_LIST = re.compile(r"\n|^\s*[-*#>\u2022]|\*\*")
-_QUOTED = re.compile(r"[\"\u201c][^\"\u201d]*[\"\u201d]")
-_CORRECTED = re.compile(
+_NONE = lazily(r"^\W*(?:none|nothing|no|nil|no changes?|n/?c|no difference)\W*$", re.IGNORECASE)
+_NOT_ASKED = lazily(r"^\s*(?:no|yes)\b", re.IGNORECASE)
+_BULLETS = frozenset("-*#>\u2022")
+_QUOTED = lazily(r"[\"\u201c][^\"\u201d]*[\"\u201d]")
+_CORRECTED = lazily(
     r"\b(?:no, )?correction\b|\bscratch that\b|\bon second thoughts?\b|\bstrike that\b|\bi take that back\b",
     re.IGNORECASE,
 )
-_SPEAKER = re.compile(r"\b(?:i|we|me|my|ai)\b|\b(?:provided|available|missing|attached)\b", re.IGNORECASE)
+_CORRECTIONS = ("correct", " that", "thought")
+_SPEAKER = lazily(r"\b(?:i|we|me|my|ai)\b|\b(?:provided|available|missing|attached)\b", re.IGNORECASE)
 LONGEST = 20_000
 """Characters of an answer that are read; what is beyond is unread."""
 
@@ -70,7 +72,7 @@ def _ask(question: str, answer: str, found: Findings) -> None:
     tokens = rewritten(tokens_of(question))
     found.last = [(token.value, frozenset()) for token in tokens if token.tag == "F"]
     found.region = next((token.value for token in tokens if token.tag == "R"), "")
-    own = {token.tag for token in tokens_of(answer)}
+    own = {token.tag for token in tokens_of(answer)} if found.last else set()
     found.asked = bool(found.last) and "F" not in own
     course = [token.tag for token in tokens if token.tag in "NGWB"]
     if found.last and course and _NOT_ASKED.match(answer) and not own & set("NGWBSF"):
@@ -92,7 +94,7 @@ def _units(text: str) -> Iterable[Unit]:
         if table is not None:
             rows, around = table
             return [*table_units(rows), *[Unit(line) for line in around if ":" not in line or "|" not in text]]
-    if _LIST.search(text):
+    if "\n" in text or "**" in text or text.lstrip()[:1] in _BULLETS:
         return units_of(text)
     return [Unit(text)]
 
@@ -147,7 +149,7 @@ def _read_one(sentence: str, found: Findings, header: list[Token]) -> bool:
                 read_sentence(before, found, header)
             read_sentence(rest, found, header)
         return True
-    if _CORRECTED.search(sentence):
+    if any(mark in sentence.lower() for mark in _CORRECTIONS) and _CORRECTED.search(sentence):
         parts = _CORRECTED.split(sentence)
         mark = len(found.evidence)
         read_sentence(parts[0], found, header)
@@ -206,6 +208,8 @@ def _concluded(found: Findings, abstains: bool, text: str) -> Answer:
 
 def _of_regions(found: Findings) -> list[Evidence]:
     """ "The heart got bigger" speaks of cardiomegaly where the answer names it."""
+    if not found.regions:
+        return []
     named = {one.finding for one in found.evidence}
     said = {one.finding for one in found.evidence if one.kind in "NGWBSpk"}
     out = []

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 
+from intervalchange.lazy_patterns import lazily
+
 _THOUGHTS = r"think(?:ing)?|thoughts?|reason(?:ing)?|analysis|scratchpad|reflection"
-_CLOSED = re.compile(rf"<({_THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_LEFT = re.compile(rf"^.*</(?:{_THOUGHTS})>", re.DOTALL | re.IGNORECASE)
-_OPEN = re.compile(rf"<(?:{_THOUGHTS})>.*", re.DOTALL | re.IGNORECASE)
-_ANSWER = re.compile(
+_CLOSED = lazily(rf"<({_THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_LEFT = lazily(rf"^.*</(?:{_THOUGHTS})>", re.DOTALL | re.IGNORECASE)
+_OPEN = lazily(rf"<(?:{_THOUGHTS})>.*", re.DOTALL | re.IGNORECASE)
+_ANSWER = lazily(
     r"<(?:answer|final|output|response)>(.*?)(?:</(?:answer|final|output|response)>|$)", re.DOTALL | re.IGNORECASE
 )
-_BOX = re.compile(r"\\boxed\{(?:\\text\{)?(?P<inside>.*?)\}*\s*\$?\.?$", re.DOTALL)
-_MARKED = re.compile(
+_BOX = lazily(r"\\boxed\{(?:\\text\{)?(?P<inside>.*?)\}*\s*\$?\.?$", re.DOTALL)
+_MARKED = lazily(
     r"(?:^|(?<=[\s*#\[(.]))(?:(?:the |my |so,? |thus,? |therefore,? )?(?:final|short|overall) "
     r"(?:answer|verdict|result|response|conclusion)|answer|final|result|verdict|decision|conclusion|summary)\b"
     r"[\s*\])_]*(?:is\b\s*)?(?:[:\u2013\u2014=-]+>?|(?<=\])\s)[\s*_]*",
     re.IGNORECASE,
 )
 _MARKS = ("answer", "final", "result", "verdict", "decision", "conclusion", "summary", "overall", "short")
-_ARROW = re.compile(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
-_TAGS = re.compile(r"</?(?:answer|final|output|response)>", re.IGNORECASE)
-_WORKING = re.compile(
+_ARROW = lazily(r"(?:^|\s)(?:=>|==>|\u21d2)\s*")
+_TAGS = lazily(r"</?(?:answer|final|output|response)>", re.IGNORECASE)
+_WORKING = lazily(
     r"\b(?:thoughts?|thinking|working|reasoning|analysis|observations?|verification|consideration|step|candidates|differential"
     r"|reconsider|let me|first|q)\b|\?|\d\.",
     re.IGNORECASE,
@@ -37,7 +39,8 @@ def final_answer(text: str) -> str:
         text = _TAGS.sub(" ", _OPEN.sub("", text))
     if "\\boxed" in text and (box := _BOX.search(text.strip())):
         return box["inside"]
-    marked = _MARKED.finditer(text) if any(word in text.lower() for word in _MARKS) else ()
+    lower = text.lower()
+    marked = _MARKED.finditer(text) if any(word in lower for word in _MARKS) else ()
     marks = [match for match in marked if text[match.end() :].strip(" *\n")]
     if marks and (
         marks[-1].start() == 0 or "final" in marks[-1].group().lower() or _WORKING.search(text[: marks[-1].start()])

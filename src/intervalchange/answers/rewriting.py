@@ -9,10 +9,13 @@ film.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 
 from intervalchange.answers.tokens import Token
 from intervalchange.answers.vocabulary import ANY_LONGER, DENIAL, FILM, MISSING
+from intervalchange.lazy_patterns import lazily
 
 _FOLLOWED_BY_NAME = r"(?=[LdRaX]*[FOA])"
 _AT_START = r"(?:^|(?<=[,:;&(|bJ]))"
@@ -78,7 +81,22 @@ _RULES: tuple[tuple[str, str, str], ...] = (
 )
 """(the new letter; letters of which one must be there; what it takes the place of), in the order they are tried."""
 
-_COMPILED = tuple((letter, frozenset(needed), re.compile(pattern)) for letter, needed, pattern in _RULES)
+
+@cache
+def _rules() -> tuple[tuple[int, str, re.Pattern[str]], ...]:
+    """Of each rule the bits of the letters of which one must be there, the new letter, and the pattern."""
+    return tuple((_bits(needed), letter, lazily(pattern)) for letter, needed, pattern in _RULES)
+
+
+_BIT = defaultdict[str, int](lambda: 0, {letter: 1 << ord(letter) for _, letters, _ in _RULES for letter in letters})
+"""A letter that some rule needs -> a bit of its own; of any other letter 0."""
+
+
+def _bits(tags: str) -> int:
+    bits = 0
+    for tag in tags:
+        bits |= _BIT[tag]
+    return bits
 
 
 def rewritten(tokens: Sequence[Token]) -> list[Token]:
@@ -88,8 +106,9 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
     if ANY_LONGER in tags and DENIAL in tags:
         found = _no_longer(found)
         tags = "".join([token.tag for token in found])
-    for letter, needed, pattern in _COMPILED:
-        if needed.isdisjoint(tags):
+    present = _bits(tags)
+    for needed, letter, pattern in _rules():
+        if not needed & present:
             continue
         matches = list(pattern.finditer(tags))
         for match in reversed(matches):
@@ -104,6 +123,7 @@ def rewritten(tokens: Sequence[Token]) -> list[Token]:
             )
         if matches:
             tags = "".join([token.tag for token in found])
+            present = _bits(tags)
     return found
 
 

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 from intervalchange.answers.tokens import tokens_of
 from intervalchange.answers.units import Unit
+from intervalchange.lazy_patterns import lazily
 
-_RULE = re.compile(r"^[\s|:+=-]*-[\s|:+=-]*$")
-_HTML_ROW = re.compile(r"<tr[^>]*>(.*?)(?=</tr>|<tr|$)", re.DOTALL | re.IGNORECASE)
-_HTML_CELL = re.compile(r"<t[hd][^>]*>(.*?)(?=</t[hd]>|<t[hd]|$)", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<[^>]+>")
-_YES = re.compile(
+_RULE = lazily(r"^[\s|:+=-]*-[\s|:+=-]*$")
+_HTML_ROW = lazily(r"<tr[^>]*>(.*?)(?=</tr>|<tr|$)", re.DOTALL | re.IGNORECASE)
+_HTML_CELL = lazily(r"<t[hd][^>]*>(.*?)(?=</t[hd]>|<t[hd]|$)", re.DOTALL | re.IGNORECASE)
+_TAG = lazily(r"<[^>]+>")
+_YES = lazily(
     r"^(?:yes|y|present|\u2713|\u2714\ufe0f?|\u2714|\u2705|\+|x|true|1|p|pos(?:itive)?|seen|\u25cf|\u2611)$",
     re.IGNORECASE,
 )
-_NO = re.compile(
+_NO = lazily(
     r"^(?:no|n|absent|none|nil|\u2717|\u2718|\u274c|\u00d7|[-\u2010-\u2015\u2212]+|false|0|a|neg(?:ative)?|not seen"
     r"|not present|\u25cb|\u2610|nothing|\u2205)$",
     re.IGNORECASE,
@@ -27,10 +28,10 @@ _MARKS = (
     *((mark, " unchanged ") for mark in ("\u2194", "\u2192")),
     ("\U0001f195", " new "),
 )
-_CODES = re.compile(r"^\s*([A-Za-z+-])\s*/\s*([A-Za-z+-])\s*$")
-_EMPTY = re.compile(r"^(?:|[-\u2010-\u2015\u2212]+|n/?a|none|nil|nothing(?: of note)?|no)$", re.IGNORECASE)
+_CODES = lazily(r"^\s*([A-Za-z+-])\s*/\s*([A-Za-z+-])\s*$")
+_EMPTY = lazily(r"^(?:|[-\u2010-\u2015\u2212]+|n/?a|none|nil|nothing(?: of note)?|no)$", re.IGNORECASE)
 _TIMES = {"before": "P", "after": "C", "pre": "P", "post": "C", "first": "P", "second": "C", "t0": "P", "t1": "C"}
-_SIDE = re.compile(r"^(?:side|laterality|location|site|place|region|zone)$", re.IGNORECASE)
+_SIDE = lazily(r"^(?:side|laterality|location|site|place|region|zone)$", re.IGNORECASE)
 
 
 def table_of(text: str) -> tuple[list[list[str]], list[str]] | None:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from intervalchange.answers import names
 from intervalchange.answers import vocabulary as words
 from intervalchange.findings import ALIASES, FINDINGS, LEVELS, UNRANKED_LEVELS
+from intervalchange.lazy_patterns import lazily
 
-_WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?|->|=>|[,;:()?|/&+\u2192\u2191\u2193\u21d2>]|[^\sa-z\d]")
-_NOT = re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['\u2019]?t\b")
-_SHORT = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m)\b")
-_IS = re.compile(r"\b(it|there|that|what|here|one|line|heart)['\u2019]s\b")
-_HYPHEN = re.compile(r"(?<=[a-z])[-\u2010-\u2013](?=[a-z])|[.](?=[a-z])")
+_WORD = lazily(r"[a-z]+|\d+(?:\.\d+)?|->|=>|[,;:()?|/&+\u2192\u2191\u2193\u21d2>]|[^\sa-z\d]")
+_NOT = lazily(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['\u2019]?t\b")
+_SHORT = lazily(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m)\b")
+_IS = lazily(r"\b(it|there|that|what|here|one|line|heart)['\u2019]s\b")
+_HYPHEN = lazily(r"(?<=[a-z])[-\u2010-\u2013](?=[a-z])|[.](?=[a-z])")
 _HYPHENS = frozenset("-.\u2010\u2011\u2012\u2013")
 _ARTICLES = frozenset(
     re.findall(
@@ -45,7 +46,7 @@ def plain(text: str) -> str:
     if "'" in text or "\u2019" in text or "nt " in text:
         text = _IS.sub(r"\1 is", _NOT.sub(r"\1 not", text))
         text = _SHORT.sub("", text)
-    if not _HYPHENS.isdisjoint(text):
+    if not _HYPHENS.isdisjoint(text[:-1]):
         text = _HYPHEN.sub(" ", text)
     return text.replace("n/c", "no change")
 
@@ -173,10 +174,17 @@ def _abnormal() -> dict[str, dict[str, str]]:
 def tokens_of(sentence: str, region: str = "") -> list[Token]:
     """The words that matter. region: the part of the chest that the text before speaks of, "" where it is of none."""
     found: list[Token] = []
-    texts = list(map(corrected, _WORD.findall(plain(sentence))))
+    texts = [corrected(word) for word in _WORD.findall(plain(sentence))]
     root, index, count = _trie(), 0, len(texts)
     while index < count:
-        node, stop, entry, step = root.get(texts[index]), index, None, index
+        first = texts[index]
+        node = root.get(first)
+        if node is None:
+            if first[0].isdigit() and _measured(texts, index):
+                found.append(Token(words.LEVEL, f"#{first}", first))
+            index += 1
+            continue
+        stop, entry, step = index, None, index
         while node is not None:
             step += 1
             if _END in node:
@@ -189,26 +197,28 @@ def tokens_of(sentence: str, region: str = "") -> list[Token]:
                 step += after is not None
             node = after
         if entry is None:
-            if texts[index][0].isdigit() and _measured(texts, index):
-                found.append(Token(words.LEVEL, f"#{texts[index]}", texts[index]))
             index += 1
             continue
         tag, value = entry
-        word = " ".join(texts[index:stop])
+        word = first if stop == index + 1 else " ".join(texts[index:stop])
         index = stop
-        if found and found[-1].word.startswith("could") and (tag in words.SEEN or word.startswith("not")):
+        last = found[-1] if found else None
+        if last is not None and (tag in words.SEEN or word[:3] == "not") and last.word[:5] == "could":
             found.pop()
-        if tag == words.DROPPED or (value.startswith("~") and found and found[-1].tag in "WB"):
+            last = found[-1] if found else None
+        if tag == words.DROPPED or (value[:1] == "~" and last is not None and last.tag in "WB"):
             continue
-        if word in names.FILM_NOUNS and found and found[-1].tag in "PCZp" and tag in (words.REST, words.PRONOUN):
-            found[-1] = Token(found[-1].tag, words.FILM, f"{found[-1].word} {word}")
-        elif word == "left" and found and found[-1].tag in "VU" and (index >= count or texts[index] in ".,;"):
+        if last is not None and tag in _FILM_TAGS and last.tag in "PCZp" and word in names.FILM_NOUNS:
+            found[-1] = Token(last.tag, words.FILM, f"{last.word} {word}")
+        elif word == "left" and last is not None and last.tag in "VU" and (index >= count or texts[index] in ".,;"):
             found.append(Token(words.STABLE, "", word))
-        elif not (word in ("up", "down") and index < count and texts[index] not in _AFTER_UP):
+        elif not (word in _UP_DOWN and index < count and texts[index] not in _AFTER_UP):
             found.append(Token(tag, value, word))
     return _with_parts(found, region)
 
 
+_FILM_TAGS = (words.REST, words.PRONOUN)
+_UP_DOWN = ("up", "down")
 _UNITS = frozenset(("%", "mm", "cm", "percent"))
 _AFTER_UP = frozenset(
     (",", ".", ";", ":", "(", ")", "from", "to", "since", "and", "one", "in", "again", "compared", "now")
@@ -223,7 +233,8 @@ def _measured(texts: list[str], index: int) -> bool:
 
 def _with_parts(tokens: list[Token], region: str) -> list[Token]:
     """The tokens with each word such as "enlarged" as the finding that it makes of a part of the chest."""
-    if not any(token.tag in (words.ABNORMAL, words.GROWTH) or token.word in _ALSO for token in tokens):
+    tags = [token.tag for token in tokens]
+    if words.ABNORMAL not in tags and words.GROWTH not in tags and _ALSO.keys().isdisjoint(t.word for t in tokens):
         return tokens
     found: list[Token] = []
     for index, token in enumerate(tokens):

@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
     foreign = foreign_options(options)
     if foreign != ForeignOptions() and not any(map(is_foreign, options.models)):
         raise ConfigError("none of these is a model of others.", remedy=f"Leave out what is for {FOREIGN_HELP}.")
+    if foreign.samples:
+        raise ConfigError("the suite uses no confidence.", remedy="Leave out --samples.")
     prepared, keep = Prepared(options.data), KeptAnswers.beside(options.out) if options.out is not None else None
 
     def scored(model: str) -> SuiteScores:

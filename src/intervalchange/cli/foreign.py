@@ -20,8 +20,8 @@ hf:NAME is a folder or hub name of transformers (AutoModelForImageTextToText).
 The prompt is printed, and written into the answers."""
 ANSWER_FORMS = ("prose", "table", "json")
 FIELDS = (
-    *("answer_as", "prompt", "max_tokens", "concurrency", "timeout", "patience", "allow_remote", "own_server"),
-    "parameters",
+    *("profile", "answer_as", "prompt", "max_tokens", "samples"),
+    *("concurrency", "timeout", "patience", "allow_remote", "own_server", "parameters"),
 )
 
 
@@ -31,11 +31,24 @@ def add_foreign_options(verb: argparse.ArgumentParser) -> None:
         "models of others",
         ABOUT,
     )
+    group.add_argument(
+        "--profile",
+        default=None,
+        metavar="NAME",
+        help="how the model wants to be asked: libra, maira-2, medgemma, qwen-vl, none (by its name)",
+    )
     group.add_argument("--answer-as", choices=ANSWER_FORMS, default="prose", help="what the prompt asks for")
     group.add_argument(
         "--prompt", type=Path, default=None, metavar="FILE", help="a prompt of your own, with {question} in it"
     )
-    group.add_argument("--max-tokens", type=positive, default=512, metavar="N", help="of one answer (512)")
+    group.add_argument("--max-tokens", type=positive, default=None, metavar="N", help="of one answer (512)")
+    group.add_argument(
+        "--samples",
+        type=positive,
+        default=0,
+        metavar="K",
+        help="confidence from K more answers, drawn at temperature 1: how many agree (from the probability of tokens)",
+    )
     group.add_argument(
         "--parameter",
         dest="parameters",

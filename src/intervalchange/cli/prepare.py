@@ -53,6 +53,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an option of the reader, e.g. uncertain=present, labels=published or rows=published (chexpert), "
         "version=9B (covidx), boxes=published (object_cxr), asked=all (nih), votes=1 (vindr), "
+        "part=silver (chextemporal), asked=selected (temmed_bench), "
         "modalities=RF (dicom, as body_parts= and views=: headers that are let in); may repeat; docs/data says "
         "which there are",
     )

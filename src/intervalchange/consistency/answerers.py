@@ -21,7 +21,7 @@ import numpy as np
 
 from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import InputError, RunError
-from intervalchange.foreign_models.chat import png_base64
+from intervalchange.foreign_models.film_png import png_base64
 from intervalchange.foreign_models.opening import OpenedModel
 from intervalchange.foreign_models.records import FilmQuestion, Key, Reply
 from intervalchange.inference import Predictor
@@ -67,7 +67,7 @@ class RemoteModel:
 
     def __call__(self, prior: np.ndarray, current: np.ndarray, question: str) -> str:
         """One answer in words. Raises RunError where the endpoint does not give one."""
-        body = {"prior": png_base64(prior), "current": png_base64(current), "question": question}
+        body = {"prior": png_base64(prior).decode(), "current": png_base64(current).decode(), "question": question}
         request = urllib.request.Request(
             self.url, json.dumps(body).encode(), {"Content-Type": "application/json", "Accept": "application/json"}
         )
@@ -123,8 +123,12 @@ class AskedModel:
             return
         source, together = iter(questions), TOGETHER if hasattr(self.answerer, "answer_many") else 1
         while part := list(islice(source, together)):
-            answers = answer_many(self.answerer, [cast(PairQuestion, question) for _, question in part])
+            answers = answer_many(self.answerer, [_pair_question(question) for _, question in part])
             yield from ((key, Reply(answer)) for (key, _), answer in zip(part, answers, strict=True))
+
+
+def _pair_question(question: FilmQuestion) -> PairQuestion:
+    return cast(np.ndarray, question.prior), question.current, question.words
 
 
 def identity(answerer: Answerer | OpenedModel, name: str) -> str:

@@ -15,6 +15,7 @@ from intervalchange.consistency.pairs import BLANK, Question, ShownFilm
 from intervalchange.data.prepared import Prepared
 from intervalchange.foreign_models.kept_answers import KeptAnswers
 from intervalchange.foreign_models.opening import OpenedModel
+from intervalchange.foreign_models.records import FilmQuestion
 from intervalchange.foreign_models.replies import replies_once
 
 
@@ -42,7 +43,7 @@ class Asker:
     def ask(self, questions: Sequence[Question]) -> None:
         """Ask what is not known yet."""
         todo = [question for question in dict.fromkeys(questions) if question not in self.known]
-        shown = ((one, (self.film(one.prior), self.film(one.current), one.words)) for one in todo)
+        shown = ((one, FilmQuestion(self.film(one.prior), self.film(one.current), one.words)) for one in todo)
         replies = replies_once(self.model, self.identity, shown, self.keep)
         console = Console(stderr=True)
         for question, reply in track(replies, "asking", len(todo), console=console, disable=not sys.stderr.isatty()):

@@ -17,8 +17,9 @@ from intervalchange.data.protocol import BY_ROWS, label
 from intervalchange.data.store import PixelStore
 from intervalchange.data.tables import study_record
 from intervalchange.errors import ConfigError, SourceError
+from intervalchange.evaluation.answers.predictions import Provenance
 from intervalchange.findings import FINDINGS, RANKED_LEVELS
-from intervalchange.records import KINDS, Case, Region, Study
+from intervalchange.records import ALL_KINDS, Case, Region, Study
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -109,9 +110,9 @@ class Prepared:
         """
         if split not in SPLITS:
             raise ConfigError(f"there is no split '{split}'.", remedy=f"Choose one of {', '.join(SPLITS)}.")
-        unknown = sorted(set(kinds or ()) - set(KINDS))
+        unknown = sorted(set(kinds or ()) - set(ALL_KINDS))
         if unknown:
-            raise ConfigError(f"unknown kinds of question {unknown}.", remedy=f"Choose from {', '.join(KINDS)}.")
+            raise ConfigError(f"unknown kinds of question {unknown}.", remedy=f"Choose from {', '.join(ALL_KINDS)}.")
         chosen = np.ones(len(self.cases), bool) if split == "all" else (self.cases["split"] == split).to_numpy()
         if kinds is not None:
             chosen = chosen & self.cases["kind"].isin(list(kinds)).to_numpy()
@@ -146,6 +147,19 @@ class Prepared:
     def protocol(self, split: str) -> str:
         """What is to be said beside a number on a split: see `protocol.label`."""
         return label(self.published, split)
+
+    def provenance(self, run: str, split: str, **more: Any) -> Provenance:
+        """Where the answers of a run to the cases of a split come from. more: further fields of the record."""
+        return Provenance(
+            run=run,
+            data=self.manifest["hash"],
+            source=self.manifest["source"],
+            split=split,
+            split_hash=self.manifest["split_hash"],
+            simulated=bool(self.manifest.get("simulated")),
+            protocol=self.protocol(split),
+            **more,
+        )
 
     @cached_property
     def patients_in_training_too(self) -> frozenset[str]:

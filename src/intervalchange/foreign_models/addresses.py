@@ -1,4 +1,4 @@
-"""Where a chat endpoint is, and whether films of a data set may be sent there."""
+"""Where a chat endpoint is, and whether films may be sent there."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ipaddress
 import urllib.parse
 from dataclasses import dataclass
 
+from intervalchange.data.prepared import Prepared
+from intervalchange.data.terms import refuse_third_parties
 from intervalchange.errors import ConfigError
 
-RESTRICTED = ("mimic_cxr", "mimic_diff_vqa", "imagenome", "ms_cxr", "ms_cxr_t", "vindr", "chexpert")
-"""Sources whose terms forbid handing films to others (PhysioNet's credentialed licence and Stanford's agreement)."""
 REMEDY = "Write openai:http://127.0.0.1:8000/v1#MODEL."
 
 
@@ -61,21 +61,19 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def refuse_strangers(address: Address, allow_remote: bool) -> None:
-    """Raise ConfigError where the endpoint is on another machine and the user has not allowed that."""
-    if not address.is_loopback and not allow_remote:
+def refuse_strangers(address: Address, prepared: Prepared, *, allow_remote: bool, own_server: bool) -> None:
+    """Raise ConfigError where films would be sent to another machine, and the user or their terms do not allow that."""
+    if address.is_loopback:
+        return
+    if not allow_remote:
         raise ConfigError(
             "this is another machine, and films would be sent to it.",
             where=str(address),
             remedy="If they may leave this one, add --allow-remote.",
         )
-
-
-def refuse_restricted(address: Address, source: str, simulated: bool, own_server: bool) -> None:
-    """Raise ConfigError where the terms of a data set forbid sending its films there."""
-    if source in RESTRICTED and not (simulated or own_server or address.is_loopback):
-        raise ConfigError(
-            f"the terms of {source} forbid sending its films to others.",
-            where=str(address),
-            remedy="If the server is your own (your machine, your institution's), add --own-server.",
+    if not own_server:
+        refuse_third_parties(
+            prepared,
+            str(address),
+            "If the server is your own (your machine, your institution's), add --own-server.",
         )

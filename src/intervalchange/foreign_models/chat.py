@@ -7,30 +7,33 @@ that were open are still handed on.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
+import math
 import random
-import threading
 import time
-import zlib
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from intervalchange.errors import RunError
 from intervalchange.foreign_models.addresses import Address
 from intervalchange.foreign_models.exchange import UNREACHABLE, Exchange, StoppedError, TransientError
+from intervalchange.foreign_models.film_png import png_base64
 from intervalchange.foreign_models.prompts import Prompt
-from intervalchange.foreign_models.records import FilmQuestion, ForeignOptions, Key, Reply
+from intervalchange.foreign_models.records import MOST_TOKENS, FilmQuestion, ForeignOptions, Key, Reply
 
 CONCURRENCY, TIMEOUT, PATIENCE = 8, 120.0, 600.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds after the first failure, and at most, before jitter and what the server asks for."""
+SETTLING = 0.01
+"""Seconds: replies come in bursts, and whoever encodes films meanwhile delays the requests that follow on them."""
+LEAST = -1e6
+"""Of a mean log-probability: what is kept is JSON, which has no infinity."""
+_MARK = uuid.uuid4().hex
+"""Stands for a film while a request is written as JSON, which would look at each of its characters."""
 
 
 @dataclass
@@ -47,27 +50,30 @@ class ChatModel:
         self.patience = self.options.patience or PATIENCE
         self.concurrency = self.options.concurrency or CONCURRENCY
         self.exchange = Exchange(self.address, self.options.timeout or TIMEOUT, self.options.own_server)
-        self._slots = threading.Semaphore(self.concurrency)
         self._not_before = 0.0
         self._reached = False
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Of every request, beside the model and the messages."""
-        plain = {"temperature": 0, "max_tokens": self.options.max_tokens, **self.options.parameters}
+        plain: dict[str, Any] = {"temperature": 0, "max_tokens": self.options.max_tokens or MOST_TOKENS}
+        if not self.options.samples:
+            plain["logprobs"] = True
+        plain |= self.options.parameters
         return {name: value for name, value in plain.items() if value is not None}
 
     def replies(self, questions: Iterable[tuple[Key, FilmQuestion]]) -> Iterator[tuple[Key, Reply]]:
         """A reply to each question, under its key, as they come. Raises RunError where there is none to be had."""
         source, pending, exchange = iter(questions), dict[Future[Reply], Key](), self.exchange.renewed()
         most = 2 * self.concurrency  # The next requests are ready when those that are open end, often all at once.
-        pool = ThreadPoolExecutor(most)
+        pool, encoder = ThreadPoolExecutor(self.concurrency), ThreadPoolExecutor(2)
         problem: BaseException | None = None
         try:
             while True:
                 if problem is None:
                     for key, question in islice(source, most - len(pending)):
-                        pending[pool.submit(self._reply, exchange, question)] = key
+                        body = encoder.submit(self._body, question)
+                        pending[pool.submit(self._reply, exchange, body)] = key
                 if not pending:
                     break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -77,22 +83,23 @@ class ChatModel:
                     elif problem is None or isinstance(problem, StoppedError):
                         problem = error
                         exchange.stopped.set()  # Requests that are open may end; no other begins.
+                exchange.stopped.wait(SETTLING)  # Requests that are ready go out before more are made.
         finally:
             exchange.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for threads in (encoder, pool):
+                threads.shutdown(wait=False, cancel_futures=True)
         if problem is not None:
             raise problem
 
-    def _reply(self, exchange: Exchange, question: FilmQuestion) -> Reply:
+    def _reply(self, exchange: Exchange, encoded: Future[bytes]) -> Reply:
         """One answer, after as many tries as it takes within the patience."""
-        body = self._body(question)
+        body = encoded.result()
         deadline, pause = time.monotonic() + self.patience, self.first_wait
         tries = 0
         while True:
             _pause(exchange, self._not_before - time.monotonic())
             try:
-                with self._slots:
-                    return self._answer(exchange, body)
+                return self._answer(exchange, body)
             except UNREACHABLE as caught:
                 if not self._reached:
                     what = f"it cannot be reached ({caught.strerror or caught})"
@@ -125,12 +132,28 @@ class ChatModel:
         return RunError(f"{what}.", where=str(self.address), remedy=f"{remedy} {kept}".strip())
 
     def _body(self, question: FilmQuestion) -> bytes:
-        prior, current, words = question
-        films = [film for film in (prior, current) if film is not None]
-        content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": png_uri(film)}} for film in films]
-        content.append({"type": "text", "text": self.prompt.text(words, len(films))})
-        messages = [{"role": "user", "content": content}]
-        return json.dumps({"model": self.address.model, "messages": messages, **self.parameters}).encode()
+        films: list[bytes] = []
+        content: list[dict[str, Any]] = []
+        for part in self.prompt.parts(question):
+            if isinstance(part, str):
+                content.append({"type": "text", "text": part})
+            else:
+                content.append({"type": "image_url", "image_url": {"url": f"{_MARK}{len(films)}"}})
+                films.append(b"data:image/png;base64," + png_base64(part))
+        system = [{"role": "system", "content": self.prompt.system}] if self.prompt.system else []
+        messages = [*system, {"role": "user", "content": content}]
+        plain = {"model": self.address.model, "messages": messages, **self.parameters, **self._sampling(question)}
+        body = json.dumps(plain).encode()
+        for number, film in enumerate(films):
+            body = body.replace(f"{_MARK}{number}".encode(), film)
+        return body
+
+    def _sampling(self, question: FilmQuestion) -> dict[str, Any]:
+        """What makes a sample of a question."""
+        if not question.sample:
+            return {}
+        temperature = {"temperature": self.options.sample_temperature} if "temperature" in self.parameters else {}
+        return {**temperature, "seed": question.sample}
 
 
 def _pause(exchange: Exchange, seconds: float) -> None:
@@ -154,18 +177,14 @@ def _reply_of(plain: Any) -> Reply:
         text = ""
     if not isinstance(text, str):
         raise TransientError("a chat completion without text")
-    return Reply(text.encode("utf-8", "replace").decode(), cut)
+    return Reply(text.encode("utf-8", "replace").decode(), cut, _log_probability(choice))
 
 
-def png_base64(film: np.ndarray) -> str:
-    """(h, w) uint8 -> PNG in base64. Of films, entropy coding alone saves most, in a fifth of the time."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(film).save(buffer, format="PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def png_uri(film: np.ndarray) -> str:
-    """(h, w) uint8 -> data URI of its PNG."""
-    return f"data:image/png;base64,{png_base64(film)}"
+def _log_probability(choice: dict[str, Any]) -> float | None:
+    """Mean over the tokens of a reply, those of its reasoning included; None where the server does not give it."""
+    try:
+        values = [float(token["logprob"]) for token in choice["logprobs"]["content"]]
+    except (KeyError, TypeError, ValueError):
+        return None
+    mean = math.fsum(values) / len(values) if values else math.nan
+    return None if math.isnan(mean) else min(0.0, max(mean, LEAST))

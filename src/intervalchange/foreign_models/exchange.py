@@ -153,11 +153,14 @@ class Exchange:
             413: "Prepare the films with fewer --pixels.",
         }
         remedies[403] = remedies[401]
+        message = self._message(content)
         remedy = "Is it a model that takes two images, and is --max-tokens within its length?"
+        if "logprob" in message.lower():
+            remedy = "It gives no probabilities of tokens: add --parameter logprobs=null."
         if 300 <= status < 400:
             remedy = "Give the URL that it redirects to: redirects are not followed."
         return RunError(
-            f"the server refuses the request with status {status}{self._message(content)}.",
+            f"the server refuses the request with status {status}{message}.",
             where=str(self.address),
             remedy=remedies.get(status, remedy) + " What was answered is kept: rerun the command to resume.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.json_lines import drop_torn_line, json_line, lines
@@ -17,12 +18,12 @@ ENDING = ".answers.jsonl"
 
 
 class KeptAnswers:
-    """Lines of `{"key", "answer"}`, appended and flushed with each `add`; in memory alone where there is no path.
+    """Lines of `{"key", "answer", ...}`, appended and flushed with each `add`; in memory alone where there is no path.
 
-    A key is the SHA-256 of the model (its name, its weights or how it is asked), both films and the question: other
-    films, words or weights make another question. A last line without its end is dropped. Raises SourceError where the
-    file is something else. Answers of an endpoint are kept whatever model stands behind it now: remove the file to
-    ask again.
+    A key is the SHA-256 of the model (its name, its weights or how it is asked), both films, the question and which
+    sample it is: other films, words or weights make another question. A last line without its end is dropped. Raises
+    SourceError where the file is something else. Answers of an endpoint are kept whatever model stands behind it now:
+    remove the file to ask again.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -47,7 +48,7 @@ class KeptAnswers:
                     where=f"{path}, line {number}",
                     remedy="Give another --out, or remove the file.",
                 )
-            answers[plain["key"]] = Reply(plain["answer"], bool(plain.get("cut")))
+            answers[plain["key"]] = Reply(plain["answer"], bool(plain.get("cut")), plain.get("log_probability"))
         drop_torn_line(path, (OPENING,))
         return answers
 
@@ -56,7 +57,9 @@ class KeptAnswers:
         self.known[key] = reply
         if self.path is None:
             return
-        plain = {"key": key, "answer": reply.text, **({"cut": True} if reply.cut else {})}
+        plain: dict[str, Any] = {"key": key, "answer": reply.text, **({"cut": True} if reply.cut else {})}
+        if reply.log_probability is not None:
+            plain["log_probability"] = reply.log_probability
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(plain, ensure_ascii=False) + "\n")
@@ -68,11 +71,11 @@ class KeptAnswers:
 
 
 def key_of(model: str, question: FilmQuestion) -> str:
-    """SHA-256 of a model's identity, the films and the question."""
-    prior, current, words = question
-    shape = None if prior is None else prior.shape
-    state = hashlib.sha256(json.dumps([model, words, shape, current.shape]).encode())
-    for film in (prior, current):
+    """SHA-256 of a model's identity, the films and the question; each sample has its own."""
+    shape = None if question.prior is None else question.prior.shape
+    asked = [model, question.words, shape, question.current.shape, *([question.sample] if question.sample else [])]
+    state = hashlib.sha256(json.dumps(asked).encode())
+    for film in (question.prior, question.current):
         if film is not None:
             state.update(film.tobytes())
     return state.hexdigest()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from intervalchange.data.prepared import Prepared
 from intervalchange.errors import ConfigError
-from intervalchange.foreign_models.addresses import Address, refuse_restricted, refuse_strangers
-from intervalchange.foreign_models.prompts import Prompt, prompt_of
+from intervalchange.foreign_models.addresses import Address, refuse_strangers
+from intervalchange.foreign_models.profiles import NONE, Profile, profile_of
+from intervalchange.foreign_models.prompts import Prompt
 from intervalchange.foreign_models.records import FilmModel, FilmQuestion, ForeignOptions, Key, Reply
 
 ONLY = {
@@ -18,7 +19,7 @@ ONLY = {
 }
 """Options that one kind has alone."""
 
-FIXED = {"model", "messages", "stream", "n", "input_ids", "num_return_sequences"}
+FIXED = {"model", "messages", "stream", "n", "input_ids", "num_return_sequences", "logits_processor"}
 """Parameters that are not the user's: another would make another question, or another shape of reply."""
 
 
@@ -28,9 +29,11 @@ class OpenedModel:
 
     name: str
     model: FilmModel
+    profile: Profile
     prompt: Prompt
     facts: dict[str, Any]
     """Of the provenance: the prompt and its hash, the order of the films, parameters, weights."""
+    samples: int = 0
 
     @property
     def identity(self) -> str:
@@ -43,10 +46,11 @@ class OpenedModel:
 
     def __str__(self) -> str:
         """What it is asked, for the reader of a command's output."""
-        return (
-            f"{self.name} is shown the prior and the current film and asked (prompt {self.prompt.sha256[:12]}):\n"
-            + ("\n".join(f"  {line}" for line in self.prompt.two_films.splitlines()))
-        )
+        profile = "no profile"
+        if self.profile is not NONE:
+            profile = f"profile {self.profile.name}: --profile none for the common prompt"
+        lines = "\n".join(f"  {line}" for line in str(self.prompt).splitlines())
+        return f"{self.name} ({profile}) is shown and asked (prompt {self.prompt.sha256[:12]}):\n{lines}"
 
 
 def open_model(name: str, options: ForeignOptions, prepared: Prepared) -> OpenedModel:
@@ -57,24 +61,24 @@ def open_model(name: str, options: ForeignOptions, prepared: Prepared) -> Opened
     """
     prefix, rest = f"{name.partition(':')[0]}:", name.partition(":")[2]
     _refuse_options(prefix, options)
-    prompt = prompt_of(options.answer_as, options.prompt)
-    facts: dict[str, Any] = {
-        "prompt": prompt.two_films,
-        "prompt_sha256": prompt.sha256,
-        "films": "prior, current",
-    }
-    if prefix == "openai:":
+    address = Address.of(name) if prefix == "openai:" else None
+    profile = profile_of(options.profile, address.model if address is not None else rest)
+    prompt = profile.prompt(options.answer_as, options.prompt)
+    options = replace(options, max_tokens=options.max_tokens or profile.max_tokens)
+    facts: dict[str, Any] = {"profile": profile.name, "system": prompt.system, "prompt": prompt.two_films}
+    facts |= {"prompt_sha256": prompt.sha256, "films": prompt.order}
+    if address is not None:
         from intervalchange.foreign_models.chat import ChatModel
 
-        address, simulated = Address.of(name), bool(prepared.manifest.get("simulated"))
-        refuse_strangers(address, options.allow_remote)
-        refuse_restricted(address, prepared.manifest["source"], simulated, options.own_server)
+        refuse_strangers(address, prepared, allow_remote=options.allow_remote, own_server=options.own_server)
         chat = ChatModel(address, prompt, options)
-        return OpenedModel(name, chat, prompt, {**facts, "parameters": chat.parameters})
+        facts["parameters"] = chat.parameters
+        return OpenedModel(name, chat, profile, prompt, facts, options.samples)
     from intervalchange.foreign_models.chat_template import ChatTemplateModel
 
-    local = ChatTemplateModel(rest, prompt, options)
-    return OpenedModel(name, local, prompt, {**facts, "parameters": local.parameters, "weights": local.weights})
+    local = ChatTemplateModel(rest, prompt, options, profile)
+    facts |= {"parameters": local.parameters, "processor": dict(profile.processor), "weights": local.weights}
+    return OpenedModel(name, local, profile, prompt, facts, options.samples)
 
 
 def _refuse_options(prefix: str, options: ForeignOptions) -> None:

@@ -8,21 +8,19 @@ table of questions and references.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from intervalchange.atomic_files import write_durably
 from intervalchange.data.prepared import Prepared
+from intervalchange.data.terms import refuse_third_parties
 from intervalchange.errors import ConfigError, SourceError
 from intervalchange.evaluation.answers.json_lines import json_line, lines
 from intervalchange.evaluation.metrics.change import readable_reference
-from intervalchange.foreign_models.addresses import RESTRICTED
-from intervalchange.foreign_models.prompts import prompt_of
+from intervalchange.foreign_models.film_png import film_png
+from intervalchange.foreign_models.prompts import common_prompt
 
 CASES, FILMS, ABOUT = "cases.jsonl", "films", "about.json"
 
@@ -42,7 +40,7 @@ class FilmPair:
     @property
     def prompt(self) -> str:
         """What a model is asked, whatever the package: as `predict` asks a model of others, the prior film first."""
-        return prompt_of("prose", None).text(self.question, 2)
+        return common_prompt("prose").text(self.question)
 
 
 def write_film_pairs(
@@ -55,7 +53,10 @@ def write_film_pairs(
     `own_server`, and for a folder with films of other data; SourceError where the split has no such question.
     """
     prepared, out = Prepared(data), Path(out)
-    _refuse_restricted(prepared, own_server)
+    if not own_server:
+        refuse_third_parties(
+            prepared, prepared.folder, "Where the model runs on a server of your own, say own_server=True."
+        )
     rows = [row for row in prepared.case_rows(split, ["difference"], answered=True) if _has_both(prepared, row)]
     table = prepared.cases.iloc[[row for row in rows if readable_reference(prepared.cases["answer"].iloc[row])][:limit]]
     if not len(table):
@@ -64,9 +65,8 @@ def write_film_pairs(
             where=prepared.folder,
             remedy="Choose another --split, or prepare a source with difference questions.",
         )
-    about = {"data": prepared.manifest["hash"]}
-    about |= {name: prepared.manifest.get(name) for name in ("source", "split_hash")}
-    about |= {"split": split, "simulated": bool(prepared.manifest.get("simulated"))}
+    where_from = prepared.provenance("", split)
+    about = {name: getattr(where_from, name) for name in ("data", "source", "split_hash", "split", "simulated")}
     _refuse_other_data(out, about["data"])
     (out / FILMS).mkdir(parents=True, exist_ok=True)
     write_durably(out / ABOUT, json.dumps(about, indent=1).encode())
@@ -96,16 +96,6 @@ def _has_both(prepared: Prepared, row: int) -> bool:
     return bool(prepared.cases["prior"].iloc[row] >= 0)
 
 
-def _refuse_restricted(prepared: Prepared, own_server: bool) -> None:
-    source = str(prepared.manifest.get("source"))
-    if source in RESTRICTED and not prepared.manifest.get("simulated") and not own_server:
-        raise ConfigError(
-            f"the terms of {source} forbid to show its films to a model on somebody else's server.",
-            where=prepared.folder,
-            remedy="Where the model runs on a server of your own, say own_server=True.",
-        )
-
-
 def _refuse_other_data(out: Path, data: str) -> None:
     """Films are named by their row, so those of other data would pass for these."""
     path = out / ABOUT
@@ -120,14 +110,5 @@ def _write_films(prepared: Prepared, folder: Path, studies: Sequence[int]) -> di
     rows = prepared.studies["row"].to_numpy()
     for study, path in paths.items():
         if not path.is_file():
-            write_durably(path, _png(prepared.pixels.read(rows[[study]])[0]))
+            write_durably(path, film_png(prepared.pixels.read(rows[[study]])[0]))
     return {study: str(path) for study, path in paths.items()}
-
-
-def _png(film: np.ndarray) -> bytes:
-    """(s, s) uint8 -> a grey PNG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(film).save(buffer, format="PNG")
-    return buffer.getvalue()

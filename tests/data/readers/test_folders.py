@@ -17,9 +17,13 @@ from intervalchange.errors import SourceError
 from intervalchange.simulation.cohort import simulate
 
 FILMS = (".dcm", ".dicom", ".png", ".jpg")
-SINGLE = ("rsna", "siim", "vindr", "nih", "object_cxr", "covidx", "chexpert", "openi")
+SINGLE = ("rsna", "siim", "vindr", "nih", "object_cxr", "covidx", "chexpert", "openi", "temmed_bench")
 FAMILY = {"imagenome": "mimic_diff_vqa", "mimic_diff_vqa": "mimic_diff_vqa", "ms_cxr": "ms_cxr", "ms_cxr_t": "ms_cxr_t"}
+FAMILY |= {name: name for name in ("chextemporal", "mmxu", "mi_cxr")}
 """Source -> layout of those of which ROOT holds several folders."""
+
+PATIENTS = {"mi_cxr": 8}
+"""Layout -> patients, where three are too few: of MI-CXR one must have five studies."""
 
 Cohort = Callable[[str], Path]
 
@@ -31,7 +35,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
     def write(layout: str) -> Path:
         if layout not in made:
-            made[layout] = simulate(base / layout, 3, 87, layout, pixels=64, workers=1, progress=False)
+            made[layout] = simulate(
+                base / layout, PATIENTS.get(layout, 3), 87, layout, pixels=64, workers=1, progress=False
+            )
         return made[layout]
 
     return write

@@ -29,12 +29,18 @@ LAYOUTS = {"mimic_diff_vqa": ("mimic_diff_vqa", "mimic_cxr", "imagenome")} | {
         "vindr",
         "ms_cxr",
         "ms_cxr_t",
+        "chextemporal",
+        "mmxu",
+        "mi_cxr",
+        "temmed_bench",
         "openi",
         "pairs",
     )
 }
 """Layout -> the sources that read it. The folder of DICOM has no tables: its files are damaged in `test_fuzz`."""
-TABLES = (".csv", ".gz", ".json", ".txt", ".xml", ".parquet")
+PATIENTS = {"mi_cxr": 8}
+"""Layout -> patients, where three are too few: of MI-CXR one must have five studies."""
+TABLES = (".csv", ".gz", ".json", ".jsonl", ".txt", ".xml", ".parquet")
 TIMES, SEED = 120, 1
 SECONDS = 5.0
 
@@ -117,7 +123,7 @@ def outcome(source: str, root: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_damaged_tables_are_read_or_refused(layout: str, tmp_path: Path) -> None:
-    root = simulate(tmp_path / "cohort", 3, 5, layout, pixels=64, workers=1, progress=False)
+    root = simulate(tmp_path / "cohort", PATIENTS.get(layout, 3), 5, layout, pixels=64, workers=1, progress=False)
     add_tables(layout, root)
     kinds = kinds_of_tables(root)
     for source in LAYOUTS[layout]:

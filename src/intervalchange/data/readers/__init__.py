@@ -30,7 +30,8 @@ READERS = {
     name: f"{__name__}.{name}"
     for name in (
         *("mimic_diff_vqa", "pairs", "mimic_cxr", "imagenome", "nih", "chexpert", "rsna", "siim", "object_cxr"),
-        *("covidx", "ms_cxr", "ms_cxr_t", "vindr", "openi", "cxr_longitudinal", "dicom", "reports"),
+        *("covidx", "ms_cxr", "ms_cxr_t", "chextemporal", "mmxu", "mi_cxr", "temmed_bench", "vindr", "openi"),
+        *("cxr_longitudinal", "dicom", "reports"),
     )
 }
 """Name of a source of this package -> the module whose `read` knows it."""

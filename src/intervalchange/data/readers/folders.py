@@ -19,7 +19,10 @@ DEEPEST = 5
 """Folders below ROOT: wget leaves `physionet.org/files/NAME/VERSION`, and archives a folder in it."""
 WIDEST = 100
 """A folder of more folders than this holds films or patients, not a data set."""
-FAMILY = ("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t")
+FAMILY = (
+    *("mimic-cxr-jpg", "mimic-cxr", "medical-diff-vqa", "chest-imagenome", "ms-cxr", "ms-cxr-t"),
+    *("chextemporal", "mmxu", "mi-cxr"),
+)
 """Folders of which ROOT holds several."""
 VERSION = re.compile(r"\d+(\.\d+)+")
 MASKS = ("mask", "masks")
@@ -34,7 +37,7 @@ def is_clutter(name: str) -> bool:
 def family_root(root: Path, notes: Counter[str]) -> Path:
     """The folder that holds those of the MIMIC family: ROOT, one below it, or that above one of them or a version."""
     own = root.parent if VERSION.fullmatch(root.name) else root
-    if own.name.lower() in FAMILY and own.is_dir():
+    if own.name.lower() in FAMILY and own.is_dir() and _rank(root, FAMILY) is None:
         return own.parent
     return nearest_folder(root, FAMILY, notes) or root
 

@@ -43,7 +43,7 @@ from intervalchange.data.readers.source import Source
 from intervalchange.errors import SourceError
 from intervalchange.findings import ALIASES
 from intervalchange.grammar import DIFFERENCE_QUESTION
-from intervalchange.records import KINDS, Case, Study
+from intervalchange.records import ALL_KINDS, Case, Study
 
 SIDES = {
     "": ("", "path", "image", "file", "film"),
@@ -160,10 +160,10 @@ def _case(row: Mapping[str, str], table: _Table, line: int, notes: Counter[str])
     if prior.image == current.image:
         notes["rows that name one film as prior and current (kept)"] += 1
     kind, split = value("kind") or "difference", value("split").lower()
-    if kind not in KINDS or split not in SPLITS:
-        what = f"kind '{kind}'" if kind not in KINDS else f"split '{split}'"
+    if kind not in ALL_KINDS or split not in SPLITS:
+        what = f"kind '{kind}'" if kind not in ALL_KINDS else f"split '{split}'"
         raise SourceError(
-            f"line {line}: unknown {what}.", where=table.path, remedy=f"Known: {KINDS}, train, val, test."
+            f"line {line}: unknown {what}.", where=table.path, remedy=f"Known: {ALL_KINDS}, train, val, test."
         )
     tags = [f"{name}={present(row[name])}" for name in table.tag_columns if name in row and present(row[name])]
     case_id = plain_id(value("case_id")) or f"{table.path.stem}:{line}"

@@ -24,7 +24,7 @@ REPEATED = ("patient_id", "kind", "condition", "question", "answer", "reference"
 """Texts that many lines share: each is kept once."""
 RESUMED = ("run", "data", "split", "split_hash")
 """Of the provenance: what must be the same for a file to be continued."""
-ASKED = ("prompt_sha256", "parameters", "weights")
+ASKED = ("profile", "prompt_sha256", "parameters", "samples", "weights")
 """Of `Provenance.more`: how a model of others was asked."""
 OPENINGS = (b'{"provenance": ', b'{"case_id": ')
 """What a line of ours begins with."""

@@ -1,7 +1,8 @@
 """Questions with their reference answers: the table that answers of any model are joined to, by id.
 
 Read are a prepared folder (its `cases.parquet`), the `mimic_pair_questions.csv` of Medical-Diff-VQA, COCO caption
-annotations, and a CSV or JSON lines with an id and a reference. Rows of the `train` split feed the floors.
+annotations, and a CSV or JSON lines with an id and a reference (with options it is a choice: so MI-CXR is published).
+Rows of the `train` split feed the floors.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from intervalchange.cells import plain_id, present
+from intervalchange.choices import lettered, options_in
 from intervalchange.errors import SourceError
 from intervalchange.evaluation.answers.json_lines import decoded, json_line, json_value, lines
 from intervalchange.evaluation.metrics.change import read_any
 from intervalchange.grammar import DIFFERENCE_QUESTION
+from intervalchange.records import CHOICE
 
 LARGEST_FILE = 1 << 29
 """Bytes of a file that must be read at once (JSON that is not JSON lines)."""
-ID_FIELDS = ("case_id", "image_id", "question_id", "pair_id", "sample_id", "qid", "id")
+ID_FIELDS = ("case_id", "image_id", "question_id", "pair_id", "sample_id", "qid", "q_id", "id")
 REFERENCE_FIELDS = ("reference", "ground_truth", "gt", "target", "answer", "caption", "label")
 PATIENT_FIELDS = ("patient_id", "subject_id", "patient")
 KIND_FIELDS = ("kind", "question_type")
@@ -296,18 +300,26 @@ def _records(path: Path, rows: Iterable[tuple[str, Row]]) -> ReferenceTable:
                 where=where,
                 remedy=f"Name the columns {' or '.join(ID_FIELDS)}, and {' or '.join(REFERENCE_FIELDS)}.",
             )
-        patient = first_of(row, PATIENT_FIELDS)
+        patient = first_of(row, PATIENT_FIELDS) or _patient_of_films(row)
+        options = options_in(row)
         case = ReferenceCase(
             case_id,
             case_id if patient in (None, "") else identifier(patient, where),
-            str(first_of(row, KIND_FIELDS) or "difference"),
-            str(row.get("question") or DIFFERENCE_QUESTION),
+            CHOICE if options else str(first_of(row, KIND_FIELDS) or "difference"),
+            lettered(str(row.get("question") or DIFFERENCE_QUESTION), options),
             reference,
             str(row.get("split") or ""),
         )
         _once(table, case, where)
     _note_patients(table)
     return table
+
+
+def _patient_of_films(row: Row) -> str | None:
+    """The patient in the paths of films of MIMIC-CXR-JPG, as benchmarks on it name them; None where there are none."""
+    films = row.get("images")
+    found = re.search(r"\bp(\d{8})/s\d{8}/", json.dumps(films)) if isinstance(films, dict | list) else None
+    return found[1] if found else None
 
 
 def _once(table: ReferenceTable, case: ReferenceCase, where: str) -> None:

@@ -7,7 +7,7 @@ Risk is the share of wrong answers among those that were given, coverage the sha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,14 @@ ABSTAINED = "abstained"
 
 BINS = 10
 """Bins of equal width over [0, 1]."""
+
+
+def abstain_below(prediction: Prediction, threshold: float | None) -> Prediction:
+    """The prediction with the warning "abstained" where its confidence is below the threshold."""
+    confidence = (prediction.confidence or {}).get("answer") if prediction.kind == "difference" else None
+    if threshold is None or confidence is None or confidence >= threshold:
+        return prediction
+    return replace(prediction, warnings=(*prediction.warnings, ABSTAINED))
 
 
 def tally(confidence: ArrayLike, correct: ArrayLike) -> Counts:

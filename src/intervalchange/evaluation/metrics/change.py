@@ -381,7 +381,7 @@ def field_disagreements(predictions: Sequence[Prediction]) -> tuple[int, int]:
 
 
 def questions_of(predictions: Sequence[Prediction]) -> list[str] | None:
-    """What was asked of each, where any answers freely; None where all answers are of the template."""
-    if all(of_template(prediction.answer) for prediction in predictions):
+    """What was asked of each; None where all answers and their references are of the template."""
+    if all(of_template(one.answer) and of_template(one.reference or "") for one in predictions):
         return None
     return [prediction.question for prediction in predictions]

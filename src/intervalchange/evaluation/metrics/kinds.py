@@ -1,4 +1,7 @@
-"""Answers to the other question kinds: normalised match, list items, open and closed questions."""
+"""Answers to the other question kinds: normalised match, list items, open and closed questions, choices.
+
+Of a choice the letter counts that the answer means (`choices.chosen`), in anyone's words.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from intervalchange.choices import YES_NO, chosen, options_of
 from intervalchange.evaluation.metrics.statistics import Array, Counts, f_measure, ratio
-from intervalchange.records import KINDS
+from intervalchange.records import ALL_KINDS, CHOICE
 
 _LIST = re.compile(r"\s*(?:[,;]|\band\b)\s*")
 _EDGES = " \t\r\n.,;:?!\"'"
@@ -39,16 +43,31 @@ def closed(reference: str) -> bool:
 
 
 def in_order(kinds: Sequence[str]) -> list[str]:
-    """The different kinds, in the order of `KINDS`; unknown ones last, by the alphabet."""
-    rank = {kind: index for index, kind in enumerate(KINDS)}
+    """The different kinds, in the order of `ALL_KINDS`; unknown ones last, by the alphabet."""
+    rank = {kind: index for index, kind in enumerate(ALL_KINDS)}
     return sorted(set(kinds), key=lambda kind: (rank.get(kind, len(rank)), kind))
 
 
-def tally(answers: Sequence[str], references: Sequence[str], kinds: Sequence[str], names: Sequence[str]) -> Counts:
-    """Counts per answer, (n, k) over the kinds in `names` where they depend on the kind."""
+def _sides(answer: str, reference: str, kind: str, question: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What is compared: the items of both, or the letters that both mean."""
+    if kind != CHOICE:
+        return items(answer), items(reference)
+    ours, right = chosen(answer, question), chosen(reference, question)
+    return frozenset((ours,) if ours else ()), frozenset((right or reference,))
+
+
+def tally(
+    answers: Sequence[str],
+    references: Sequence[str],
+    kinds: Sequence[str],
+    names: Sequence[str],
+    questions: Sequence[str] | None = None,
+) -> Counts:
+    """Counts per answer, (n, k) over the kinds in `names` where they depend on the kind. questions: for choices."""
+    questions = questions or [""] * len(answers)
     column_of = {name: column for column, name in enumerate(names)}
     columns = np.array([column_of[kind] for kind in kinds], dtype=np.intp)
-    pairs = [(items(answer), items(reference)) for answer, reference in zip(answers, references, strict=True)]
+    pairs = [_sides(*row) for row in zip(answers, references, kinds, questions, strict=True)]
     correct = np.array([predicted == reference for predicted, reference in pairs], float)
     yes_no = np.array([closed(reference) for reference in references], float)
     member = np.zeros((len(pairs), len(names)))
@@ -65,6 +84,13 @@ def tally(answers: Sequence[str], references: Sequence[str], kinds: Sequence[str
         "open": 1 - yes_no,
         "open_correct": (1 - yes_no) * correct,
     }
+
+
+def choice_facts(answers: Sequence[str], questions: Sequence[str]) -> dict[str, float]:
+    """Of questions with a choice: the share of answers that name an option, and the accuracy of guessing."""
+    read = [bool(chosen(answer, question)) for answer, question in zip(answers, questions, strict=True)]
+    options = [len(options_of(question)) or len(YES_NO) for question in questions]
+    return {"read.rate": float(np.mean(read)), "chance.accuracy": float(np.mean([1 / count for count in options]))}
 
 
 def measures(sums: Counts, names: Sequence[str]) -> dict[str, Array]:

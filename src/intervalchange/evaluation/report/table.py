@@ -53,6 +53,10 @@ COURSES = (
     ("  better", "progression.better.f1"),
     ("  stable", "progression.stable.f1"),
     ("  findings with a course", "progression.count"),
+    ("under inversion: standard, films as they are", "progression.standard.accuracy"),
+    ("  reversed: films exchanged", "progression.reversed.accuracy"),
+    ("  combined: the more confident of both", "progression.combined.accuracy"),
+    ("  consistency: both right", "progression.consistency.accuracy"),
     ("hedged answers", "answers.hedge.rate"),
     ("refusals", "answers.abstention.rate"),
     ("answers read in full", "answers.read.rate"),
@@ -160,6 +164,11 @@ def sections(files: Sequence[FileScores], paired: Mapping[str, Mapping[str, Metr
         (f"progression macro F1: {label}", f"floors.{floor}.progression.macro.f1")
         for floor, label in FLOOR_NAMES.items()
     ]
+    course_floors += [
+        (f"under inversion, {setting}: {label}", f"floors.{floor}.progression.{setting}.accuracy")
+        for setting in ("standard", "reversed", "consistency")
+        for floor, label in FLOOR_NAMES.items()
+    ]
     blocks = [
         block("scored", "Scored", ABOUT, needed=False),
         block("change", "Change (95% intervals by patient)", HEADLINE),
@@ -218,8 +227,14 @@ def confounder_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
 
 def _kind_rows(files: Sequence[FileScores]) -> list[tuple[str, str]]:
     names = list(dict.fromkeys(key for file in files for key in file.metrics if key.startswith("kinds.")))
-    wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1"))]
-    rows = [(key.removeprefix("kinds.").replace(".set.f1", " list F1").replace(".accuracy", ""), key) for key in wanted]
+    wanted = [key for key in names if key.endswith((".accuracy", "abnormality.set.f1", "choice.read.rate"))]
+    words = {".set.f1": " list F1", ".chance.accuracy": ", guessed", ".read.rate": ", names an option", ".accuracy": ""}
+    rows = []
+    for key in wanted:
+        label = key.removeprefix("kinds.")
+        for ending, word in words.items():
+            label = label.replace(ending, word)
+        rows.append((label, key))
     floors = [f"floors.{floor}.kinds.macro.accuracy" for floor in FLOORS]
     return rows + [(f"macro, {FLOOR_NAMES[key.split('.')[1]]}", key) for key in floors]
 

@@ -10,6 +10,8 @@ from intervalchange.evaluation.scoring.file_scores import NOT_RUN, FileScores, S
 from intervalchange.records import Prediction
 
 FLOOR_METRICS = ("progression.macro.f1", "progression.accuracy", "progression.direction_error.rate")
+INVERSION_OF_FLOORS = ("standard.accuracy", "reversed.accuracy", "consistency.accuracy")
+"""A floor has no confidence, and so no combined answer."""
 MOSTLY = 0.5
 
 
@@ -32,6 +34,15 @@ def score_floor_courses(
     """The same of a floor, without intervals."""
     measured = statistics.point_estimates(courses.tally(answers, references, questions), courses.measures)
     scores.put(prefix, {name: measured[name] for name in FLOOR_METRICS})
+
+
+def score_floor_inversion(
+    scores: FileScores, prefix: str, answers: Sequence[str], references: Sequence[str], questions: Sequence[str]
+) -> None:
+    """The settings of `score_inversion` of a floor, which answers exchanged films as it does the films as they are."""
+    counts = inversion.inversion_tally(answers, answers, references, questions)
+    measured = statistics.point_estimates(counts, inversion.inversion_measures)
+    scores.put(f"{prefix}progression.", {name: measured[name] for name in INVERSION_OF_FLOORS})
 
 
 def score_use(

@@ -9,7 +9,7 @@ from intervalchange.evaluation.answers.reference_table import ReferenceCase
 from intervalchange.evaluation.metrics import change, kinds, statistics, text
 from intervalchange.evaluation.metrics.statistics import Array, Counts
 from intervalchange.evaluation.scoring import floors
-from intervalchange.evaluation.scoring.course_scores import score_floor_courses
+from intervalchange.evaluation.scoring.course_scores import score_floor_courses, score_floor_inversion
 from intervalchange.evaluation.scoring.file_scores import (
     CHANGE_F1,
     CONTROLS,
@@ -51,6 +51,10 @@ def score_floors(
             _copy(scores, "floors.constant.", "floors.question_only.")
         else:
             _score_floor(scores, name, floor, cases, frequency, settings)
+            if scores.free and by_condition.get("swap") and name != "swap":
+                asked = [case for case in cases if case.kind == "difference" and case.case_id in floor]
+                texts = [floor[case.case_id] for case in asked], [case.reference for case in asked]
+                score_floor_inversion(scores, f"floors.{name}.", *texts, [case.question for case in asked])
     question_only = found["question_only"]
     if not isinstance(question_only, str):
         _score_margin(scores, question_only, settings)
@@ -103,7 +107,10 @@ def _score_floor(
     if others:
         names = kinds.in_order([case.kind for case in others])
         predicted = [answers[case.case_id] for case in others]
-        by_kind = kinds.tally(predicted, [case.reference for case in others], [case.kind for case in others], names)
+        references, of_case, questions = (
+            [getattr(case, name) for case in others] for name in ("reference", "kind", "question")
+        )
+        by_kind = kinds.tally(predicted, references, of_case, names, questions)
         measured = kinds.measures(statistics.totals(by_kind), names)
         scores.put(f"floors.{name}.kinds.", {metric: float(value) for metric, value in measured.items()})
 

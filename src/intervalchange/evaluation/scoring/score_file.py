@@ -25,7 +25,7 @@ from intervalchange.evaluation.scoring.file_scores import (
 )
 from intervalchange.evaluation.scoring.floor_scores import score_floors
 from intervalchange.findings import FINDINGS
-from intervalchange.records import Prediction
+from intervalchange.records import CHOICE, Prediction
 
 NOT_GIVEN = "not given"
 CAPTION = "simulated; not a ranking on patients"
@@ -252,7 +252,8 @@ def _score_kinds(
 ) -> None:
     of_case = [prediction.kind for prediction in predictions]
     names = kinds.in_order(of_case)
-    counts = kinds.tally([prediction.answer for prediction in predictions], references, of_case, names)
+    answers, questions = ([getattr(case, name) for case in predictions] for name in ("answer", "question"))
+    counts = kinds.tally(answers, references, of_case, names, questions)
 
     def measure(sums: Counts) -> dict[str, Array]:
         return kinds.measures(sums, names)
@@ -260,6 +261,9 @@ def _score_kinds(
     scores.measure("kinds.", counts, [prediction.patient_id for prediction in predictions], measure, settings)
     for name in names:
         scores.metrics[f"kinds.{name}.count"] = of_case.count(name)
+    if CHOICE in names:
+        asked = [(case.answer, case.question) for case in predictions if case.kind == CHOICE]
+        scores.put("kinds.choice.", kinds.choice_facts(*zip(*asked, strict=True)))
 
 
 def _score_consistency(

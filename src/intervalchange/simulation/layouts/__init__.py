@@ -23,11 +23,11 @@ LAYOUTS = {
     name: f"{__name__}.{name}"
     for name in (
         *("mimic_diff_vqa", "nih", "chexpert", "rsna", "siim", "object_cxr", "covidx", "vindr", "ms_cxr", "ms_cxr_t"),
-        *("openi", "dicom", "pairs"),
+        *("chextemporal", "mmxu", "mi_cxr", "temmed_bench", "openi", "dicom", "pairs"),
     )
 }
 """Name of a layout -> its module."""
-WITH_QUESTIONS = ("mimic_diff_vqa", "ms_cxr", "ms_cxr_t")
+WITH_QUESTIONS = ("mimic_diff_vqa", "ms_cxr", "ms_cxr_t", "chextemporal", "mmxu", "mi_cxr")
 """Layouts that hold Medical-Diff-VQA."""
 GENERATOR = "generator"
 RELEASES = ("1.0.1", "1.0.0", GENERATOR)
