@@ -31,7 +31,7 @@ ROWS = (
     Row("residual", options={"model.alignment": False}),
     Row("residual + alignment"),
 )
-BUDGET = {"train.precision": "bf16", "train.epochs": 0}
+BUDGET = {"train.epochs": 0}
 START: Options = {**ENCODER, **BUDGET, "train.augment": 0.5, "train.eval_cases": 200}
 SIZE: Options = {name: value for name, value in REAL.items() if name != "train.learning_rate"}
 """About a million parameters at 128 px with a short decoder of its own: several epochs fit into a few CPU minutes."""

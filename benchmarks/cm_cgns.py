@@ -55,7 +55,7 @@ DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)
 """Of the probe; chosen on validation."""
 BOXED = ("pleural effusion", "consolidation", "pneumothorax")
 OUTLINED = ("pleural effusion",)
-TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.precision": "bf16", "train.augment": 0.5}
+TRAINING = {"train.epochs": 0, "train.eval_cases": 300, "train.augment": 0.5}
 ALIGN = Stage("cm_cgns/align")
 HALVES = (Stage("cm_cgns/align", 0.5), Stage("cm_cgns/reconstruct", 0.5))
 SCRATCH, RANDOM = "from scratch", "random, frozen"
@@ -73,6 +73,18 @@ def rows_of(size: str) -> list[Row]:
         Row("GLoRIA", (ALIGN,), "gloria"),
         Row(SCRATCH),
         Row(RANDOM),
+    ]
+
+
+GLOBAL_ONLY = {"model.text_pool": "mean", "model.image_weight": 0.0, "model.text_weight": 0.0, "model.clusters": 0}
+
+
+def forms_of(size: str) -> list[Row]:
+    """Rows that are trained where `--rows` names them: MGCA, and relatives before they were in their published form."""
+    return [
+        Row("MGCA", (ALIGN,), "mgca"),
+        Row("ConVIRT, former", (ALIGN,), size, {**GLOBAL_ONLY, "model.projection": "mlp"}),
+        Row("GLoRIA, former", (ALIGN,), size, {**GLOBAL_ONLY, "model.word_weight": 1.0}),
     ]
 
 
@@ -266,8 +278,8 @@ COLUMNS = (
     ("zero_shot", "retrieval.precision.10", "P@10"),
     ("zero_shot", "retrieval.precision.100", "P@100"),
 )
-AGAINST = (RANDOM, SCRATCH, "CM-CGNS")
-"""Rows that every other one is compared with."""
+AGAINST = (RANDOM, SCRATCH, "CM-CGNS", "ConVIRT, former", "GLoRIA, former")
+"""Rows that every other one is compared with, where they are trained."""
 
 
 def probes_of(plan: Plan, trials: list[Trial]) -> dict[str, Any]:
@@ -383,7 +395,9 @@ def main() -> None:
     chosen = options.parse_args()
     paths, minutes = (chosen.train, chosen.test, chosen.out), (chosen.minutes, chosen.head_minutes)
     plan = Plan(*paths, *minutes, chosen.size, tuple(chosen.shares), chosen.probes_only)
-    rows = [row for row in rows_of(chosen.size) if chosen.rows is None or row.name in chosen.rows]
+    rows = rows_of(chosen.size)
+    if chosen.rows:
+        rows = [row for row in (*rows, *forms_of(chosen.size)) if row.name in chosen.rows]
     plan.out.mkdir(parents=True, exist_ok=True)
     results = results_of(chosen.results, plan, rows)
     trials = {seed: [Trial(row, seed) for row in rows] for seed in chosen.seeds if not results.has(seed)}

@@ -6,14 +6,14 @@ Presets are listed from the package: every one that marks guesses, names a sourc
 order, each from the run of the stage that it follows. Weights and tokenizers of the hub are left out: sizes are the
 published ones, weights random, words those of the templates. Two cases per batch (`--batch`).
 
-- *full*: at full size, where the estimate fits in `--memory` GiB: 16 bytes a parameter (weights, gradients, Adam) and
-  `ACTIVATION` bytes a pixel of a batch.
-- *narrowed*: else it is built on the meta device at full size, and the steps are those of a twin that keeps every
-  choice of the published preset and has the numbers of `tiny`.
+Each is built and trained at its full size. One whose estimate (16 bytes a parameter for weights, gradients and Adam,
+`ACTIVATION` bytes a pixel of a batch) is above `--memory` GiB, and what starts from it, is left out.
 
-A row is a process of its own: seconds of each part, its peak of memory, and `way`. A row that fails says why. Rerun
-it to resume: a row that stands in the results is not run again; `--only STAGE.SIZE ...` runs these and what they start
-from.
+A row is a process of its own: seconds of each part, its peak of memory, `way`, and by how much the weights of the
+continued run are from those of the run that was not interrupted. A row that fails says why. Rerun it to resume: a row
+that stands in the results is not run again, unless it failed; `--only STAGE.SIZE ...` runs these and what they start
+from. The smallest come first; what no further row starts from is removed from `--out`. Labels that no simulated film
+has are left out, and prompts that CLIP encodes are counted words.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ from typing import Any
 
 from harness.command import Command
 from harness.records import Result
+from harness.tables import table_lines
 from harness.timing import peak_mebibytes
 from harness.trials import Results
+from safetensors.torch import load_file
+from torch import Tensor
 
 from intervalchange.config import load_preset, preset_sizes
 from intervalchange.data.batch import collate
@@ -51,6 +54,7 @@ ACTIVATION = 4000
 FROM_HUB = ("backbone_weights", "decoder_weights", "text_weights", "ofa_weights", "vocabulary")
 """Options that name weights or words of the hub; the class's own default stands in."""
 LABELS = {"tasks/detection": ["pneumothorax"], "tasks/segmentation": ["pneumothorax"]}
+"""Labels that a simulated tree has boxes and masks of."""
 LABELLED = ("tasks", "ffa_cl")
 """Methods that learn from the labels of films, which `mimic_cxr` reads."""
 GIB = 2**30
@@ -92,30 +96,36 @@ def start_of(preset: Preset, known: list[Preset]) -> Preset | None:
 def estimate(preset: Preset, batch: int) -> float:
     """GiB that training takes, roughly."""
     model = load_preset(preset.stage, preset.size).model
-    films = 0 if model.get("regions") == "store" else 2 * batch
+    films = batch if method_class(preset.stage).unit == "films" else 2 * batch
+    if model.get("regions") == "store":
+        films = 0
     pixels = films * int(model.get("pixels", 0)) ** 2
     return (16 * count_parameters(preset.stage, preset.size) + ACTIVATION * pixels) / GIB
 
 
-def overrides_of(preset: Preset, batch: int, narrowed: bool) -> dict[str, Any]:
-    """What makes one step of a preset possible here. narrowed: its numbers are those of `tiny`."""
+def estimate_with_starts(preset: Preset, known: list[Preset], batch: int) -> float:
+    """The largest estimate of a preset and of those that it starts from."""
+    start = start_of(preset, known)
+    return max(estimate(preset, batch), estimate_with_starts(start, known, batch) if start else 0.0)
+
+
+def overrides_of(preset: Preset, batch: int) -> dict[str, Any]:
+    """What makes one step of a preset possible here."""
     model, config = load_preset(preset.stage, preset.size).model, method_class(preset.stage).config_class
     options = {f"model.{name}": getattr(config, name) for name in FROM_HUB if name in model}
+    if model.get("text") == "clip":
+        options["model.text"] = "words"
     if preset.stage in LABELS:
         options["model.labels"] = LABELS[preset.stage]
-    if narrowed:
-        tiny = load_preset(preset.stage, "tiny").model
-        options |= {f"model.{name}": tiny[name] for name in model.keys() & tiny.keys() if is_number(tiny[name])}
     few = {"epochs": 0, "max_steps": 2, "minutes": 0, "batch_size": batch, "accumulation": 1, "eval_every": 1}
-    few |= {"eval_cases": 2, "workers": 0, "patience": 0, "precision": "fp32", "average": 0}
+    few |= {
+        "eval_cases": 2 if method_class(preset.stage).unit == "films" else 1,
+        "workers": 0,
+        "patience": 0,
+        "precision": "fp32",
+        "average": 0,
+    }
     return options | {f"train.{name}": value for name, value in few.items()}
-
-
-def is_number(value: Any) -> bool:
-    """A size: a number or a list of them, not a switch."""
-    if isinstance(value, list | tuple):
-        return all(map(is_number, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
@@ -127,18 +137,20 @@ def data_of(preset: Preset, folder: Path, pixels: int) -> Path:
     return out
 
 
-def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, Any]:
+def steps(preset: Preset, folder: Path, batch: int) -> dict[str, Any]:
     """What a row says."""
-    expected = estimate(preset, batch)
-    narrowed = expected > memory
-    options = overrides_of(preset, batch, narrowed)
+    known = presets()
+    options = overrides_of(preset, batch)
     model = load_preset(preset.stage, preset.size, options).model
     data = data_of(preset, folder, max(64, int(model.get("pixels", 64))))
-    start = start_of(preset, presets())
+    if preset.method in LABELLED:
+        labels = method_class(preset.stage).config_class(**model).labels
+        found = {name for text in Prepared(data).studies["findings"] for name in json.loads(text)}
+        options["model.labels"] = [name for name in labels if name in found]
+    start = start_of(preset, known)
     sources = [folder / start.name] if start else []
     if model.get("regions") == "store":
-        write_region_store(Prepared(data), load(sources[0] if preset.stage != "c2f/answer" else
-                                                folder / "c2f/diseases.paper").model)  # fmt: skip
+        write_region_store(Prepared(data), load(sources[0]).model)
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Any) -> Any:
@@ -151,17 +163,22 @@ def steps(preset: Preset, folder: Path, batch: int, memory: float) -> dict[str, 
         return train(preset.stage, data, folder / preset.name, preset.size, sources, options)
 
     run = timed("build, two steps, save", trained)
+    weights = load_file(run / "model.safetensors")
     interrupt(run)
     timed("continue from the first step", trained)
+    difference = largest_difference(weights, load_file(run / "model.safetensors"))
+    del weights
     predictor = timed("load", lambda: load(run))
     asked = timed("ask", lambda: ask(predictor, Prepared(data)))
+    remove(run, keep=any(start_of(other, known) == preset for other in known))
     return {
-        "way": "narrowed: full size on the meta device" if narrowed else "full",
+        "way": "full",
         "parameters": count_parameters(preset.stage, preset.size),
         "parameters of the steps": sum(parameter.numel() for parameter in predictor.model.parameters()),
-        "estimate_gib": round(expected, 1),
+        "estimate_gib": round(estimate(preset, batch), 1),
         "peak_gib": round(peak_mebibytes() / 1024, 1),
         "seconds": seconds,
+        "difference of the continued weights": difference,
         "asked": asked,
         "from": start.name if start else "",
     }
@@ -175,6 +192,18 @@ def interrupt(run: Path) -> None:
     write_json(run / "run.json", {**read_json(run / "run.json"), "finished": False})
 
 
+def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    """Between the tensors of two files of weights."""
+    if left.keys() != right.keys():
+        raise SystemExit(f"the continued run has other tensors: {sorted(left.keys() ^ right.keys())[:3]}")
+    return max(float((left[name].float() - right[name].float()).abs().max()) for name in left)
+
+
+def remove(run: Path, keep: bool) -> None:
+    """Free the disk of a run. keep: another row starts from its weights."""
+    shutil.rmtree(run / "checkpoints" if keep else run)
+
+
 def ask(predictor: Any, prepared: Prepared) -> str:
     """An answer to the first validation case, or the first metric of a stage that answers nothing."""
     if type(predictor.model).answer is not Method.answer:
@@ -183,6 +212,29 @@ def ask(predictor: Any, prepared: Prepared) -> str:
     if predictor.model.unit == "films":
         return f"{len(predictor.metrics(prepared, 'val', 2))} metrics"
     return "no answer: a stage of pre-training on pairs"
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    seconds = {"steps": "build, two steps, save", "continue": "continue from the first step"} | {
+        part: part for part in ("load", "ask")
+    }
+    head = ["preset", "way", "M parameters", "GiB", *seconds, "continued run differs by", "asked"]
+    cells = [
+        [
+            f"`{row['row'].replace('.', '` `')}`",
+            row["way"].partition(":")[0],
+            f"{row['parameters'] / 1e6:.1f}",
+            f"{row['peak_gib']:.1f}",
+            *(f"{row['seconds'][part]:.0f}" for part in seconds.values()),
+            f"{row['difference of the continued weights']:g}",
+            row["asked"],
+        ]
+        if row["way"] != "failed"
+        else [row["row"], "failed", *[""] * 7, row["error"].splitlines()[-1]]
+        for row in rows
+    ]
+    return "\n".join(table_lines(head, cells))
 
 
 def main() -> None:
@@ -195,7 +247,7 @@ def main() -> None:
     chosen = options.parse_args()
     rows = {preset.name: preset for preset in presets()}
     if chosen.row:
-        print(json.dumps(steps(rows[chosen.row], chosen.out, chosen.batch, chosen.memory)))
+        print(json.dumps(steps(rows[chosen.row], chosen.out, chosen.batch)))
         return
     unknown = sorted(set(chosen.only) - rows.keys())
     if unknown:
@@ -208,8 +260,15 @@ def main() -> None:
     settings = {"memory_gib": chosen.memory, "batch": chosen.batch}
     order = list(rows)
     results = Results(chosen.results, settings, "rows", ("row",), lambda entry: order.index(entry["row"]))
-    for name in (name for name in rows if name in wanted and not results.has(name)):
+    results.entries = [entry for entry in results.entries if entry["way"] != "failed"]
+    left = [name for name in rows if name in wanted and not results.has(name)]
+    known = list(rows.values())
+    for name in sorted(left, key=lambda name: estimate_with_starts(rows[name], known, chosen.batch)):
         shutil.rmtree(chosen.out / name, ignore_errors=True)
+        size = estimate_with_starts(rows[name], known, chosen.batch)
+        if size > chosen.memory:
+            print(f"{name} is left out: {size:.1f} GiB.", flush=True)
+            continue
         call = subprocess.run(
             [
                 *(sys.executable, __file__, "--out", str(chosen.out), "--memory", str(chosen.memory)),
@@ -219,8 +278,9 @@ def main() -> None:
         )  # fmt: skip
         said = call.stdout.splitlines() or [""]
         values = json.loads(said[-1]) if call.returncode == 0 else {"way": "failed", "error": call.stderr[-600:]}
-        print(name, json.dumps(values))
+        print(name, json.dumps(values), flush=True)
         results.add(Result({"row": name}, values))
+    results.write_markdown(markdown(results.entries))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from intervalchange.training.trainer import batches
 SEEDS = {"train": 4_001, "test": 904_001}
 FILM, SHOWN = 256, 128
 """Pixels of the simulated films, and of the prepared ones."""
-TRAINING = {"train.epochs": 0, "train.precision": "bf16", "train.eval_cases": 300}
+TRAINING = {"train.epochs": 0, "train.eval_cases": 300}
 CUTS = np.arange(0.02, 0.6, 0.02)
 """Shares of the training films at which the mean mask is tried."""
 RANDOM_BOXES = 10

@@ -93,7 +93,7 @@ def test_a_row_of_probes_alone_is_not_taken_for_a_whole_one(tmp_path: Path, monk
 def test_rows_name_presets_that_know_their_options() -> None:
     rows = cm_cgns.rows_of("small")
     assert [row.name for row in rows if not row.stages] == [cm_cgns.SCRATCH, cm_cgns.RANDOM]
-    for row in rows:
+    for row in (*rows, *cm_cgns.forms_of("small")):
         assert sum(stage.share for stage in row.stages) == (1 if row.stages else 0)
         for stage in row.stages:
             load_preset(stage.name, row.start, {**row.options, **cm_cgns.TRAINING, "train.minutes": 1.0})

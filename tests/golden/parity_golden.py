@@ -83,22 +83,32 @@ Value = Tensor | Held | Missing
 Comparisons = Iterator[tuple[str, Value]]
 
 
-def agree(z: Golden, name: str, value: Value) -> None:
-    """Raise Disagreement if they differ by more than the tolerance, AssertionError if that could not be told."""
-    if isinstance(value, Missing):
-        raise Disagreement(f"no counterpart: {value.what}")
+@dataclass(frozen=True)
+class Difference:
+    """Of our value from the golden number."""
+
+    largest: float
+    """Absolute; of sets and integers, how many differ."""
+    beyond: int
+    """Elements that differ by more than is allowed."""
+    elements: int
+    allowed: float
+
+
+def difference(z: Golden, name: str, value: Tensor | Held) -> Difference:
+    """Raises AssertionError if it cannot be told."""
     key = name.partition("@")[0]
     held = value if isinstance(value, Held) else Held(value, _golden_number(z, key))
     if isinstance(held.want, set):
         assert held.want and isinstance(held.got, set), "nothing to compare"
-        if held.got != held.want:
-            raise Disagreement(f"{len(held.want ^ held.got)} differ")
-        return
+        count = len(held.want ^ held.got)
+        return Difference(count, count, len(held.want), 0.0)
     assert isinstance(held.got, Tensor)
     got, want = held.got.detach(), held.want.detach()
     assert got.shape == want.shape, f"{name}: shape {tuple(got.shape)}, not {tuple(want.shape)}"
     assert want.numel(), f"{name}: nothing to compare"
-    if not want.is_floating_point():
+    exact = not want.is_floating_point()
+    if exact:
         assert not got.is_floating_point(), f"{name}: {got.dtype} against {want.dtype}"
         tolerance = 0.0
     else:
@@ -107,10 +117,18 @@ def agree(z: Golden, name: str, value: Value) -> None:
     assert want.isfinite().all()
     assert float(want.abs().max()) > 10 * tolerance, f"{name}: zeros would agree"
     off = (got - want).abs()
-    if not (off <= tolerance).all():  # nan is not
-        count = int((~(off <= tolerance)).sum())
+    beyond = int((~(off <= tolerance)).sum())  # nan is not
+    return Difference(beyond if exact else float(off.max()), beyond, want.numel(), tolerance)
+
+
+def agree(z: Golden, name: str, value: Value) -> None:
+    """Raise Disagreement if they differ by more than the tolerance, AssertionError if that could not be told."""
+    if isinstance(value, Missing):
+        raise Disagreement(f"no counterpart: {value.what}")
+    off = difference(z, name, value)
+    if off.beyond:
         raise Disagreement(
-            f"{name}: off by {float(off.max()):.1e} in {count} of {want.numel()}, allowed {tolerance:.0e}"
+            f"{name}: off by {off.largest:.1e} in {off.beyond} of {off.elements}, allowed {off.allowed:.0e}"
         )
 
 

@@ -71,6 +71,14 @@ def test_a_small_error_would_be_seen(file: str) -> None:
             agree(z, case.name, changed)
 
 
+def test_the_table_of_today_has_every_comparison() -> None:
+    lines = (FOLDER / "today.md").read_text(encoding="utf-8").splitlines()
+    written = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in lines if line.startswith("| `")]
+    assert [(row[0].strip("`"), row[1], row[4]) for row in written] == [
+        (case.file, case.name, case.reason or "agrees") for case in CASES
+    ], "write it again: see parity_table.py"
+
+
 def test_what_cannot_be_told_is_no_agreement() -> None:
     z, _ = compared("mccformers_encoder_d")
     tokens = z.o["tokens"]

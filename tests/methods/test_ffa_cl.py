@@ -326,6 +326,19 @@ def test_the_commands_of_the_page_run_on_the_simulated_tree_of_nih(
     assert all(torch.equal(encoders[0][name], encoders[1][name]) for name in names), "the second run is frozen"
 
 
+def test_prompts_that_no_text_encoder_has_read_are_refused() -> None:
+    """Of zeros, a stack of layers has a gradient that is not finite."""
+    config = FfaClConfig(**load_preset("ffa_cl/classify", "tiny").model, text="clip")
+    model = FfaCl(config)
+    vectors, targets = torch.randn(2, model.splitter.split.in_features), torch.zeros(2, len(model.tree.labels))
+    with pytest.raises(ConfigError, match="CLIP has not encoded the prompts") as refused:
+        model.losses(vectors, targets)
+    assert "--model.backbone_weights" in str(refused.value)
+    assert model.words is not None
+    model.words.words.normal_()
+    assert model.losses(vectors, targets).loss.isfinite()
+
+
 def test_published_prompts_and_greys() -> None:
     assert prompts_of(["Edema", "Pleural Effusion"], "published") == ["images for Edema", "images for Pleural Effusion"]
     assert load_preset("ffa_cl/classify", "paper").model["prompts"] == "published"

@@ -285,6 +285,11 @@ class FfaCl(Method):
         embeddings = self.splitter(vectors)
         terms = {"classification": self._classification(embeddings, targets)}
         if self.words is not None:
+            if not self.words.words.any():
+                raise ConfigError(
+                    "CLIP has not encoded the prompts, because no weights of it are named.",
+                    remedy="Give --model.backbone_weights, or --model.text words.",
+                )
             terms |= self._aligned(embeddings, self.words(), targets)
         terms = {name: terms[name] for name in self._weights}
         loss = combined(terms, self._weights, self.config.weighting, _tensors(self.log_variances))
