@@ -1,6 +1,7 @@
-// Builds the page into the package: node build.mjs. What it was built from stands in sources.sha256, which a test compares.
+// Builds page.js into the package, beside the HTML and the style that are written there: node build.mjs.
+// What it was built from stands in sources.sha256, which a test compares.
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, writeFileSync, copyFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
 const out = "../src/intervalchange/serving/page";
@@ -18,7 +19,6 @@ await build({
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
   logLevel: "warning",
 });
-for (const name of ["index.html", "page.css"]) copyFileSync(`src/${name}`, `${out}/${name}`);
 const hash = createHash("sha256");
 for (const name of ["package.json", "package-lock.json", "build.mjs", "nothing.mjs", ...readdirSync("src").sort().map((file) => `src/${file}`)]) {
   hash.update(`${name}\0`).update(readFileSync(name)).update("\0");

@@ -36,7 +36,7 @@ from intervalchange.serving.limits import Limits
 from intervalchange.serving.replies import AnswerReply, BatchReply, ErrorReply, reply_of
 
 PAGE = Path(__file__).parent / "page"
-"""Built by `make page` from `frontend/`."""
+"""page.js is built by `make page` from `frontend/`."""
 SAMPLES = Path(intervalchange.__file__).parent / "samples"
 SOURCES = {"hannover": "Hannover", "nih": "NIH"}
 LONGEST_QUESTION = 1000
