@@ -9,11 +9,15 @@ import base64
 import hashlib
 import io
 import json
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -181,3 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Silent."""
+
+
+def kill_after(server: ChatServer, answered: int, command: list[str], kept: Path) -> None:
+    """Run a command that asks the server, and kill -9 it at so many kept answers; what else it asks is held."""
+    server.hold_after = answered
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (kept.exists() and kept.read_bytes().count(b"\n") == answered):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()

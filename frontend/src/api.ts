@@ -37,6 +37,8 @@ export interface Answer {
   warnings: string[];
   evidence: Record<string, number[][]> | null;
   films: Partial<Record<Side, Geometry>> | null;
+  /** To the films exchanged, where that was asked for and the question is about change. */
+  backwards: Answer | null;
   model: string;
   seconds: number;
 }
@@ -86,15 +88,14 @@ export async function readFilm(file: Blob): Promise<Film> {
   };
 }
 
-export async function ask(films: Partial<Record<Side, Blob>>, question: string, maps: boolean): Promise<Answer> {
+export async function ask(films: Partial<Record<Side, Blob>>, question: string): Promise<Answer> {
   const form = new FormData();
   for (const side of SIDES) {
     const film = films[side];
     if (film) form.append(side, film, "film");
   }
   form.append("question", question);
-  form.append("maps", String(maps));
-  form.append("films", String(maps));
+  for (const wanted of ["maps", "films", "backwards"]) form.append(wanted, "true");
   return (await send("/v1/answer", form)).json();
 }
 

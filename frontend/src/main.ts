@@ -75,14 +75,10 @@ async function answer(): Promise<void> {
   say("looking …", "busy");
   askButton.disabled = true;
   try {
-    const reply = await ask(files, asked, true);
+    const reply = await ask(files, asked);
     if (mine !== request) return;
     show(reply);
-    if (reply.kind === "difference" && files.prior) {
-      find("#swap").textContent = "reading the pair backwards …";
-      const swapped = await ask({ prior: files.current, current: files.prior }, asked, false);
-      if (mine === request) showSwap(reply, swapped);
-    }
+    if (reply.backwards) showSwap(reply, reply.backwards);
   } catch (problem) {
     if (mine === request) say((problem as Error).message, "error");
   } finally {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy
-from chat_server import MODEL, ChatServer
+from chat_server import MODEL, ChatServer, kill_after
 
 from intervalchange.cli import main
 from intervalchange.data.prepared import Prepared
@@ -298,14 +296,7 @@ def test_after_kill_9_nothing_that_was_answered_is_asked_again(
     code = "import sys; from intervalchange.cli import main; print(main(), 'torch' in sys.modules)"
     words = ["predict", server.name, "--data", str(prepared), "--out", str(out), "--controls", "--concurrency", "3"]
     command = [sys.executable, "-c", code, *words]
-    server.hold_after = answered
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (kept.exists() and kept.read_bytes().count(b"\n") == answered):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after(server, answered, command, kept)
     with kept.open("ab") as file:
         file.write(b'{"key": "torn')
     assert sum(server.answered.values()) == answered

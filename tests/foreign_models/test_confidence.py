@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import toy
-from chat_server import ChatServer
+from chat_server import ChatServer, kill_after
 
 from intervalchange.cli import main
 from intervalchange.evaluation.answers.predictions import read_predictions
@@ -149,14 +146,7 @@ def test_after_kill_9_no_sample_is_drawn_again(server: ChatServer, prepared: Pat
     kept = tmp_path / "answers.answers.jsonl"
     words = ["predict", server.name, "--data", str(prepared), "--out", str(out), "--samples", "4", "--concurrency", "3"]
     command = [sys.executable, "-c", "import sys; from intervalchange.cli import main; sys.exit(main())", *words]
-    server.hold_after = answered
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (kept.exists() and kept.read_bytes().count(b"\n") == answered):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after(server, answered, command, kept)
     server.hold_after = None
     server.released.set()
     subprocess.run(command, capture_output=True, check=True)

@@ -87,6 +87,17 @@ def test_maps_and_films_come_when_they_are_asked_for(client: TestClient) -> None
     assert (film["height"], film["width"], film["scale"], film["offset_x"]) == (200, 160, 0.32, 6)
 
 
+def test_a_pair_is_read_backwards_with_it(client: TestClient, echo: Echo, tmp_path: Path) -> None:
+    form = {"backwards": "true"}
+    echo.batches.clear()
+    plain = client.post("/v1/answer", files=files_of(FILMS[0], FILMS[1]), data=form).json()
+    assert plain["answer"] == expected(FILMS[0], FILMS[1], tmp_path)
+    assert plain["backwards"]["answer"] == expected(FILMS[1], FILMS[0], tmp_path)
+    assert sum(echo.batches) == 2
+    one_film = {**form, "question": "is there edema?"}
+    assert client.post("/v1/answer", files=files_of(FILMS[0], FILMS[1]), data=one_film).json()["backwards"] is None
+
+
 @pytest.mark.slow
 def test_the_demo_answers_as_on_the_command_line(tmp_path: Path) -> None:
     prior, current = SAMPLES / "han-19abe1f3.jpg", SAMPLES / "han-24035bda.jpg"

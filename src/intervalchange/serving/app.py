@@ -66,6 +66,7 @@ class CaseRequest(BaseModel):
     question: str = Field(DIFFERENCE_QUESTION, max_length=LONGEST_QUESTION)
     force: bool = False
     maps: bool = False
+    backwards: bool = False
 
 
 class BatchRequest(BaseModel):
@@ -83,7 +84,6 @@ class _Numbers:
     registry: CollectorRegistry
     answers: Counter
     seconds: Histogram
-    waiting: Gauge
 
     @classmethod
     def new(cls, desk: Desk) -> _Numbers:
@@ -94,8 +94,16 @@ class _Numbers:
             registry,
             Counter("intervalchange_answers", "Questions by outcome", ["outcome"], registry=registry),
             Histogram("intervalchange_answer_seconds", "From the request being there to the answer", registry=registry),
-            waiting,
         )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a client wants beside the answer."""
+
+    maps: bool = False
+    films: bool = False
+    backwards: bool = False
 
 
 class Server:
@@ -107,13 +115,16 @@ class Server:
         self.desk = Desk(predictor, limits)
         self.numbers = _Numbers.new(self.desk)
 
-    async def answered(self, uploads: Mapping[str, bytes], question: str, force: bool = False) -> Answered:
-        """Read the films and ask. Raises InputError, BusyError, LateError."""
+    async def read(self, uploads: Mapping[str, bytes], question: str, force: bool = False) -> AskedFilms:
+        """The films of a question. Raises InputError for films or a question that cannot be used."""
         check_question(question)
         if kind_of(question) == "difference" and "prior" not in uploads:
             raise InputError("a question about change needs the prior film.", remedy="Send it as `prior`.")
         pair = await asyncio.to_thread(self.reader.read, uploads, force)
-        asked = AskedFilms(pair.prior, pair.current, question, pair.warnings)
+        return AskedFilms(pair.prior, pair.current, question, pair.warnings)
+
+    async def ask(self, asked: AskedFilms) -> Answered:
+        """Wait for the model. Raises BusyError, LateError."""
         waiting = asyncio.wrap_future(self.desk.ask(asked))
         try:
             return await asyncio.wait_for(waiting, self.limits.deadline)
@@ -121,18 +132,22 @@ class Server:
             text = f"there was no answer after {self.limits.deadline:g} seconds."
             raise LateError(text, remedy="Try again later.") from None
 
-    async def reply(
-        self, uploads: Mapping[str, bytes], question: str, force: bool, maps: bool = False, films: bool = False
-    ) -> AnswerReply:
-        """`answered` as a reply, counted."""
+    async def reply(self, uploads: Mapping[str, bytes], question: str, force: bool, wanted: Wanted) -> AnswerReply:
+        """The answer with what the client wants beside it, counted."""
         begun = time.monotonic()
         try:
-            answered = await self.answered(uploads, question, force)
+            asked = await self.read(uploads, question, force)
+            both = [asked]
+            if wanted.backwards and asked.prior is not None and kind_of(question) == "difference":
+                both.append(AskedFilms(asked.current, asked.prior, question))
+            answered = await asyncio.gather(*map(self.ask, both))
         except IntervalChangeError as problem:
             self.numbers.answers.labels(type(problem).__name__).inc()
             raise
         seconds = time.monotonic() - begun
-        reply = reply_of(answered, self.name, seconds, maps, films)
+        reply = reply_of(answered[0], self.name, seconds, wanted.maps, wanted.films)
+        if len(answered) > 1:
+            reply.backwards = reply_of(answered[1], self.name, seconds, maps=False, films=False)
         self.numbers.answers.labels("unsure" if reply.unsure else "answered").inc()
         self.numbers.seconds.observe(seconds)
         return reply
@@ -184,12 +199,13 @@ def _add_answers(app: FastAPI, server: Server) -> None:
         force: Annotated[bool, Form(description="read a lateral view, another body part or a colour picture")] = False,
         maps: Annotated[bool, Form(description="attribution maps as well")] = False,
         films: Annotated[bool, Form(description="the films as the model read them as well")] = False,
+        backwards: Annotated[bool, Form(description="the answer to the films exchanged as well")] = False,
     ) -> AnswerReply:
         """Answer a question about two films, or about one where it needs no prior."""
         uploads = {"current": await current.read()}
         if prior is not None:
             uploads["prior"] = await prior.read()
-        return await server.reply(uploads, question, force, maps, films)
+        return await server.reply(uploads, question, force, Wanted(maps, films, backwards))
 
     @app.post("/v1/film", responses=ERRORS, response_class=Response)
     async def film(
@@ -213,7 +229,7 @@ def _add_answers(app: FastAPI, server: Server) -> None:
         try:
             films = {"current": case.current, "prior": case.prior}
             uploads = {side: decoded(data) for side, data in films.items() if data is not None}
-            return await server.reply(uploads, case.question, case.force, case.maps)
+            return await server.reply(uploads, case.question, case.force, Wanted(case.maps, backwards=case.backwards))
         except IntervalChangeError as problem:
             return ErrorReply(error=str(problem))
 
@@ -228,7 +244,7 @@ def _add_chat(app: FastAPI, server: Server) -> None:
     async def chat(request: ChatRequest) -> ChatReply:
         """OpenAI's chat protocol: one or two images as data URIs, the prior first, and a question."""
         asked = question_of(request)
-        reply = await server.reply(asked.uploads, asked.question, force=False)
+        reply = await server.reply(asked.uploads, asked.question, False, Wanted())
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply.answer}}
         return ChatReply(
             id=f"chatcmpl-{uuid.uuid4().hex}",

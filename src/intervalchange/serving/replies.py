@@ -58,6 +58,9 @@ class AnswerReply(BaseModel):
         description="FINDING or change -> map in [0, 1] over the square of the current film; null where not asked for"
     )
     films: dict[str, FilmReply] | None = Field(description="prior, current; null where not asked for")
+    backwards: AnswerReply | None = Field(
+        None, description="the answer to the films exchanged; null where not asked for"
+    )
     model: str
     seconds: float = Field(description="from the request being there to the answer")
     notice: str = RESEARCH_USE
@@ -94,6 +97,7 @@ def reply_of(answered: Answered, model: str, seconds: float, maps: bool, films: 
         warnings=[text for text in prediction.warnings if text != ABSTAINED],
         evidence=_maps(answered) if maps else None,
         films={side: _film(film) for side, film in shown.items() if film is not None} if films else None,
+        backwards=None,
         model=model,
         seconds=round(seconds, DIGITS),
     )
