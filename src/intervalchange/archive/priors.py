@@ -16,8 +16,7 @@ from intervalchange.data.dicom_selection import header_text
 from intervalchange.data.film_headers import compare_data_sets, taken
 from intervalchange.errors import InputError
 
-MOST_STUDIES = 100
-"""Of a patient, nearest first, that are looked at."""
+LATER = "that are later"
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ def choose_prior(
     if best is None:
         none = "there is no prior" if passed_over else "there is no other study of the patient"
         raise InputError(f"{none}{listed(passed_over)}.")
+    del passed_over[LATER]  # Nobody would expect a prior among them.
     return ChosenPrior(best.film, best.days, _reason(best, current, passed_over))
 
 
@@ -108,7 +108,7 @@ def _why_not_earlier(film: ArchivedFilm, current: ArchivedFilm, same_day: bool) 
         return "without a date"
     order = compare_data_sets(film.header, current.header).order
     if order < 0:
-        return "that are later"
+        return LATER
     if then.iso[:10] == now.iso[:10] and not (same_day and order > 0):
         return "of the same day"
     return "" if order > 0 else "of which it is not known whether they are earlier"
