@@ -24,6 +24,7 @@ import pytest
 import tiny_vlm
 import uvicorn
 from chat_server import ChatServer
+from memory_archive import looks_once, two_visits
 
 from intervalchange import cli
 from intervalchange.inference import DEMO
@@ -306,6 +307,11 @@ class World:
         elif command[0] == "serve":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("uvicorn.run", self._serve)
+                assert cli.main(command) == 0
+        elif command[0] == "watch":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+                patch.setattr("intervalchange.serving.watcher.watch", looks_once)
                 assert cli.main(command) == 0
         elif not needs_the_hub(command):
             small = self.small(command)

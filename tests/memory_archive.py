@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import pydicom
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from intervalchange.archive.films import ArchivedFilm
 from intervalchange.archive.interface import ArchiveError, latest_first
+from intervalchange.serving.watcher import Outcome, Watcher
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 
 
@@ -67,3 +68,15 @@ class MemoryArchive:
         for each in objects:
             self.stored.append(each.SOPInstanceUID)
             self.objects.setdefault(each.SOPInstanceUID, each)
+
+
+def two_visits() -> MemoryArchive:
+    """An archive with two studies of a patient."""
+    return MemoryArchive(film_file("first", "20300101", seed=1), film_file("second", "20300301", seed=2))
+
+
+def looks_once(watcher: Watcher, say: Callable[[str], None], report: Callable[[Outcome], None]) -> None:
+    """In place of `watch`, which goes on until it is stopped."""
+    for outcome in watcher.step():
+        say(outcome.line)
+        report(outcome)
