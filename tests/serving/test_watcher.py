@@ -11,8 +11,9 @@ from memory_archive import MemoryArchive, film_file
 from served import Echo
 
 from intervalchange.archive.interface import ArchiveError
+from intervalchange.archive.pairs import NoFrontalFilmError, PairFinder
 from intervalchange.errors import ImageError
-from intervalchange.serving.filing import Filed, Filing, NoFrontalFilmError, shown_study
+from intervalchange.serving.filing import Filed, Filing, shown_study
 from intervalchange.serving.ledger import Ledger
 from intervalchange.serving.limits import Limits
 from intervalchange.serving.watcher import Outcome, Watcher, WatchOptions, compare_link, file_once
@@ -24,7 +25,7 @@ STUDY = uid("second")
 
 @pytest.fixture(scope="module")
 def filing() -> Iterator[Filing]:
-    filing = Filing(Echo(), "echo", MemoryArchive(), limits=Limits(readers=1))  # type: ignore[arg-type]
+    filing = Filing(Echo(), "echo", PairFinder(MemoryArchive()), limits=Limits(readers=1))  # type: ignore[arg-type]
     yield filing
     filing.close()
 
@@ -42,7 +43,7 @@ class Bench:
     """A watcher over an archive in memory; `again` is what is left after a kill."""
 
     def __init__(self, filing: Filing, folder: Path, *films: bytes, **options: object) -> None:
-        self.archive = filing.archive = MemoryArchive(*films)
+        self.archive = filing.finder.archive = MemoryArchive(*films)
         self.filing, self.folder, self.clock = filing, folder, Clock()
         self.options = WatchOptions(days=0, **options)  # type: ignore[arg-type]
         self.again()
@@ -139,7 +140,7 @@ class Failing:
     """Stands for a filing whose one study goes wrong."""
 
     def __init__(self, problem: Exception) -> None:
-        self.problem, self.archive = problem, MemoryArchive(CURRENT)
+        self.problem, self.finder = problem, PairFinder(MemoryArchive(CURRENT))
 
     def file(self, study: str) -> Filed:
         raise self.problem
@@ -151,7 +152,6 @@ class Failing:
 )
 def test_a_film_that_cannot_be_read_is_tried_some_times(problem: Exception, tries: int, tmp_path: Path) -> None:
     watched = Bench(Failing(problem), tmp_path, CURRENT, backlog=True)  # type: ignore[arg-type]
-    watched.filing.archive = watched.archive
     states = [state for _ in range(tries + 2) for state, _ in watched.step(600)]
     assert states == ["waiting"] * (tries - 1) + ["refused"]
 

@@ -16,7 +16,8 @@ from intervalchange.policy import RESEARCH_USE
 
 if TYPE_CHECKING:
     from intervalchange.archive.interface import Archive
-    from intervalchange.serving.filing import Filing, FilingOptions
+    from intervalchange.archive.pairs import Films
+    from intervalchange.serving.filing import Filing
     from intervalchange.serving.watcher import Outcome
 
 HELP = "answer each new study of a DICOM archive, and file the answer there"
@@ -96,12 +97,13 @@ def _check_listening(options: argparse.Namespace) -> None:
         )
 
 
-def _filing(options: argparse.Namespace, archive: Archive, inbox: object = None) -> Filing:
+def _filing(options: argparse.Namespace, archive: Archive, inbox: Films | None = None) -> Filing:
+    from intervalchange.archive.pairs import PairFinder, PairRules
     from intervalchange.inference import load
-    from intervalchange.serving.filing import Filing, FilingOptions
+    from intervalchange.serving.filing import Filing
 
-    how: FilingOptions = FilingOptions(options.take_unsaid, options.same_day, options.pdf)
-    return Filing(load(options.run_folder), str(options.run_folder), archive, how, inbox=inbox)  # type: ignore[arg-type]
+    finder = PairFinder(archive, PairRules(options.take_unsaid, options.same_day), inbox)
+    return Filing(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
 
 
 def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pydicom
 from pynetdicom import AE, evt
 from pynetdicom import ALL_TRANSFER_SYNTAXES as ALL_SYNTAXES
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # Made when it is imported.
 
 from intervalchange.archive.dimse import FILMS
 from intervalchange.archive.films import ArchivedFilm

@@ -14,8 +14,9 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from intervalchange.archive.interface import ArchiveError
+from intervalchange.archive.pairs import NoFrontalFilmError
 from intervalchange.errors import ImageError, InputError, IntervalChangeError
-from intervalchange.serving.filing import Filed, Filing, NoFrontalFilmError, shown_study
+from intervalchange.serving.filing import Filed, Filing, shown_study
 from intervalchange.serving.ledger import Ledger, State
 
 COMPARE = "@ohif/hpCompare"
@@ -89,7 +90,7 @@ class Watcher:
         """Look once; then answer all that is due. Raises ArchiveError where the archive cannot be looked at."""
         for study in self.arrivals.studies() if self.arrivals else ():
             self.ledger.add([study], self._clock() + self.options.settle)
-        seen = self.filing.archive.recent_studies(self._since())
+        seen = self.filing.finder.archive.recent_studies(self._since())
         if self.ledger.is_new:
             self.ledger.begin([] if self.options.backlog else seen)
         self.ledger.add(seen, self._clock() + self.options.settle)
