@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import FastAPI, Path
 from fastapi.responses import Response
@@ -14,6 +14,7 @@ from intervalchange.archive.pairs import FoundPair, PairFinder
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.serving.replies import AnswerReply
 
+Errors = dict[int | str, dict[str, Any]]
 StudyUid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64, description="Study Instance UID")]
 
 
