@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -140,6 +141,9 @@ def _always(options: argparse.Namespace) -> None:
     watcher = Watcher(filing, Ledger(options.state / "ledger.sqlite"), when, inbox)
     server = listen(inbox, options.host, options.listen, options.title, options.senders, Limits()) if inbox else None
     signal.signal(signal.SIGTERM, _interrupt)
+    for library in ("pynetdicom", "dicomweb_client", "pydicom"):  # Their lines may quote a header.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
     _say(f"watching (ctrl-c ends it)\n{RESEARCH_USE}")
     try:
         watch(watcher, _say, lambda outcome: print(json.dumps(_plain(outcome)), flush=True))
