@@ -17,6 +17,9 @@ from intervalchange.archive.priors import choose_prior
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 
+pytestmark = pytest.mark.slow
+"""Orthanc has to start, and every association takes its time."""
+
 
 def film(study: str, day: str, person: str = "A1", name: str = "", **elements: object) -> bytes:
     ids = {"study_uid": uid(study), "instance_uid": uid(study, name), "series_uid": uid(study, name, "series")}
