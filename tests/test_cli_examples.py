@@ -59,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     films = sorted((shared / "data" / "cxr_longitudinal" / "images").glob("han-*.png"))
     for name in ("2019.png", "a.png", "b.png"):
         shutil.copy(films[0], place / name)
+    shutil.copy(shared / "data" / "dicom" / "nema_rg1_cr_chest_mono1_j2k.dcm", place / "2019.dcm")
     shutil.copy(shared / "data" / "dicom" / "nih_siim_cr_mono2_jpeg.dcm", place / "2020.dcm")
     (place / "films").mkdir()
     (place / "films" / "new.dcm").write_bytes(film_file("new", "20300401"))
