@@ -14,6 +14,7 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.inference import load
 from intervalchange.policy import RESEARCH_USE
+from intervalchange.simulation.cohort import simulate_patient
 from intervalchange.simulation.dicom_files import uid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,9 +27,11 @@ def films(tmp_path: Path) -> Path:
     """Two visits of one patient, and one of another."""
     folder = tmp_path / "films"
     folder.mkdir()
+    first, second = (study.film for study in simulate_patient(900_600, 3, pixels=256).studies[-2:])
+    assert first is not None and second is not None
     for name, film in {
-        "a": film_file("first", "20300101", seed=1),
-        "b": film_file("second", "20300301", seed=2),
+        "a": film_file("first", "20300101", pixels=first.pixels),
+        "b": film_file("second", "20300301", pixels=second.pixels),
         "c": film_file("alone", "20300301", person="B2", seed=3),
     }.items():
         (folder / name).write_bytes(film)

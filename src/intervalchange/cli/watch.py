@@ -18,7 +18,7 @@ from intervalchange.policy import RESEARCH_USE
 if TYPE_CHECKING:
     from intervalchange.archive.interface import Archive
     from intervalchange.archive.pairs import Films
-    from intervalchange.serving.filing import Filing
+    from intervalchange.serving.study_filer import StudyFiler
     from intervalchange.serving.watcher import Outcome
 
 HELP = "answer each new study of a DICOM archive, and file the answer there"
@@ -98,13 +98,13 @@ def _check_listening(options: argparse.Namespace) -> None:
         )
 
 
-def _filing(options: argparse.Namespace, archive: Archive, inbox: Films | None = None) -> Filing:
+def _filer(options: argparse.Namespace, archive: Archive, inbox: Films | None = None) -> StudyFiler:
     from intervalchange.archive.pairs import PairFinder, PairRules
     from intervalchange.inference import load
-    from intervalchange.serving.filing import Filing
+    from intervalchange.serving.study_filer import StudyFiler
 
     finder = PairFinder(archive, PairRules(options.take_unsaid, options.same_day), inbox)
-    return Filing(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
+    return StudyFiler(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
 
 
 def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
@@ -115,11 +115,11 @@ def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
 
     behind = open_archive(options.archive, options.title) if options.archive else None
     archive = FolderArchive(inside, outside, behind)
-    filing = _filing(options, archive)
+    filer = _filer(options, archive)
     try:
-        outcomes = file_once(filing, archive.newest_studies())
+        outcomes = file_once(filer, archive.newest_studies())
     finally:
-        filing.close()
+        filer.close()
     for outcome in outcomes:
         _say(outcome.line)
     plain = [_plain(outcome) for outcome in outcomes]
@@ -134,11 +134,11 @@ def _always(options: argparse.Namespace) -> None:
     from intervalchange.serving.watcher import Watcher, WatchOptions, watch
 
     inbox = Inbox(options.state / "inbox") if options.listen is not None else None
-    filing = _filing(options, open_archive(options.archive, options.title), inbox)
+    filer = _filer(options, open_archive(options.archive, options.title), inbox)
     when = WatchOptions(
         float(options.every), float(options.settle), options.days, options.backlog, viewer=options.viewer
     )
-    watcher = Watcher(filing, Ledger(options.state / "ledger.sqlite"), when, inbox)
+    watcher = Watcher(filer, Ledger(options.state / "ledger.sqlite"), when, inbox)
     server = listen(inbox, options.host, options.listen, options.title, options.senders, Limits()) if inbox else None
     signal.signal(signal.SIGTERM, _interrupt)
     for library in ("pynetdicom", "dicomweb_client", "pydicom"):  # Their lines may quote a header.

@@ -28,7 +28,7 @@ class Filed:
     """The archive held the answer already."""
 
 
-class Filing:
+class StudyFiler:
     """A run, the processes that read films for it, and where pairs are found and answers filed."""
 
     def __init__(
@@ -37,11 +37,12 @@ class Filing:
         """model: the name of the run, as the report calls it. pdf: file an encapsulated PDF as well."""
         self.model, self.finder, self.pdf = model, finder, pdf
         self.limits = limits or Limits()
+        self.abstain_at = predictor.abstain_at
         self.reader = FilmReader(predictor.stored_pixels, self.limits)
         self.desk = Desk(predictor, self.limits)
 
     def file(self, study: str) -> Filed:
-        """Answer a study. Filing it again changes nothing: the UIDs of an answer are those of its films and the run.
+        """Answer a study. Again, it changes nothing: the UIDs of an answer are made of those of its films and the run.
 
         Raises ArchiveError, BusyError and LateError where another try may do; NoFrontalFilmError and ImageError where a
         film may still come, or the process that read it was killed; InputError where there is no prior.
@@ -61,6 +62,7 @@ class Filing:
                 model=self.model,
                 why=pair.prior.reason,
                 pdf=self.pdf,
+                abstain_at=self.abstain_at,
             )
         )
         return Filed(study, prior.study, pair.prior.reason)
