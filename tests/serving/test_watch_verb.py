@@ -18,8 +18,6 @@ from intervalchange.simulation.cohort import simulate_patient
 from intervalchange.simulation.dicom_files import uid
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPREHENSIVE = b"1.2.840.10008.5.1.4.1.1.88.33"
-"""Storage class of a structured report."""
 
 
 @pytest.fixture
@@ -55,8 +53,9 @@ def test_a_folder_in_and_answers_out(films: Path, tmp_path: Path, capsys: pytest
     assert said[uid("alone")]["why"] == "there is no other study of the patient."
     objects = {path.name: path.read_bytes() for path in out.glob("*.dcm")}
     assert len(objects) == 2
-    changes = [ic.read_report(out / name) for name, file in objects.items() if COMPREHENSIVE in file]
-    assert changes == [load("demo").answer(films / "a", films / "b").change]
+    assert [ic.read_report(path) for path in out.glob("SR-*.dcm")] == [
+        load("demo").answer(films / "a", films / "b").change
+    ]
     log = capsys.readouterr().err
     assert "filed after" in log and uid("second") not in log and "A1" not in log
     assert cli.main(command) == 0  # As a router does after a failure: nothing is written over.
