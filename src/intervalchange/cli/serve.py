@@ -36,17 +36,28 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--deadline", type=positive, default=60, help="seconds a question may take (default: 60)")
 
 
+def token_given() -> str:
+    """What clients have to send; empty for none."""
+    return os.environ.get(TOKEN, "")
+
+
+def check_token(host: str) -> None:
+    """Raises ConfigError for an address of other machines without a token that is long enough."""
+    if len(token_given()) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"{host} can be reached from other machines, and {TOKEN} has no token of {SHORTEST_TOKEN} "
+            "characters or more.",
+            remedy=f"export {TOKEN}=$(openssl rand -hex 16), and put a proxy with TLS in front.",
+        )
+
+
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped."""
     from intervalchange.foreign_models.addresses import is_loopback
 
-    token, loopback = os.environ.get(TOKEN, ""), is_loopback(options.host)
-    if not loopback and len(token) < SHORTEST_TOKEN:
-        raise ConfigError(
-            f"{options.host} can be reached from other machines, and {TOKEN} has no token of {SHORTEST_TOKEN} "
-            "characters or more.",
-            remedy=f"export {TOKEN}=$(openssl rand -hex 16), and put a proxy with TLS in front.",
-        )
+    token, loopback = token_given(), is_loopback(options.host)
+    if not loopback:
+        check_token(options.host)
     import uvicorn
 
     from intervalchange.inference import load
