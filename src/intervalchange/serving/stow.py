@@ -39,10 +39,9 @@ def stow_app(inbox: Inbox, limits: Limits, token: str = "", loopback: bool = Tru
         reply: dict[str, Any] = {}
         if films:
             reply[STORED] = _sequence([_reference(film) for film in films])
-        if len(films) < len(taken):
-            reply[FAILED] = _sequence(
-                [{REASON: {"vr": "US", "Value": [CANNOT_UNDERSTAND]}}] * (len(taken) - len(films))
-            )
+        failed = len(taken) - len(films)
+        if failed:
+            reply[FAILED] = _sequence([{REASON: {"vr": "US", "Value": [CANNOT_UNDERSTAND]}}] * failed)
         status = 409 if not films else 202 if failed else 200
         return JSONResponse(reply, status, media_type="application/dicom+json")
 
