@@ -7,7 +7,7 @@ WORKERS ?= 2
 # The suites start hundreds of processes; without its bytecode each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check format test slow plugins page docs clean demo-model
+.PHONY: help setup demo pacs check format test slow plugins page docs clean demo-model
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ setup: .venv/installed  ## Make .venv with the exact versions of constraints.txt
 
 demo: setup  ## Answer questions on bundled real and simulated pairs; writes demo/report.html
 	$(BIN)/python examples/demo.py --out demo
+
+pacs: setup  ## An archive, a watcher and the page on this machine: the answer to a new film comes back as a report
+	$(BIN)/python examples/pacs.py
 
 check: setup  ## Format, lint, types, the site
 	$(BIN)/ruff format --check src tests examples benchmarks

@@ -24,6 +24,7 @@ import pytest
 import tiny_vlm
 import uvicorn
 from chat_server import ChatServer
+from memory_archive import looks_once, two_visits
 
 from intervalchange import cli
 from intervalchange.inference import DEMO
@@ -204,6 +205,7 @@ class World:
             shutil.copy(films[0], folder / name)
         for name in ("b.dcm", "2020.dcm"):
             shutil.copy(dicom, folder / name)
+        shutil.copy(dicom.with_name("nema_rg1_cr_chest_mono1_j2k.dcm"), folder / "2019.dcm")
         shutil.copy(films[1], folder / "current.png")
         shutil.copy(self.root("reports"), folder / "REPORTS.csv")
         shutil.copy(next(cohort.rglob("mimic_pair_questions.csv")), folder)
@@ -306,6 +308,11 @@ class World:
         elif command[0] == "serve":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("uvicorn.run", self._serve)
+                assert cli.main(command) == 0
+        elif command[0] == "watch":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+                patch.setattr("intervalchange.serving.watcher.watch", looks_once)
                 assert cli.main(command) == 0
         elif not needs_the_hub(command):
             small = self.small(command)

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import tiny_vlm
 from chat_server import ChatServer
+from memory_archive import film_file, looks_once, two_visits
 from starlette.testclient import TestClient
 
 from intervalchange import cli
 from intervalchange.grammar import DIFFERENCE_QUESTION, NOTHING
 from intervalchange.inference import DEMO
 
-SHARED = {"answer", "score", "serve"}
+SHARED = {"answer", "score", "serve", "watch"}
 """Verbs whose examples are quick enough for the fast suite, but for those that name a prepared folder."""
 SMALL = {"500": "10", "300": "4", "150": "2", "/data/physionet": "cohorts/sim", "small": "tiny"}
 """Words of the examples -> those of a test."""
@@ -60,6 +61,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
         shutil.copy(films[0], place / name)
     shutil.copy(shared / "data" / "dicom" / "nema_rg1_cr_chest_mono1_j2k.dcm", place / "2019.dcm")
     shutil.copy(shared / "data" / "dicom" / "nih_siim_cr_mono2_jpeg.dcm", place / "2020.dcm")
+    (place / "films").mkdir()
+    (place / "films" / "new.dcm").write_bytes(film_file("new", "20300401"))
     (place / "runs").mkdir()
     (place / "runs" / "real").symlink_to(DEMO)
     write_answers(place)
@@ -114,6 +117,9 @@ def test_quick_examples_run(
     if words[0] == "serve":
         monkeypatch.setenv("INTERVALCHANGE_TOKEN", TOKEN)
         monkeypatch.setattr("uvicorn.run", asked_whether_it_is_ready)
+    if words[0] == "watch":
+        monkeypatch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+        monkeypatch.setattr("intervalchange.serving.watcher.watch", looks_once)
     more = ["--replicates", "100", "--no-meteor"] if words[0] == "score" and "--risk" not in words else []
     assert cli.main([*words, *more]) == 0, capsys.readouterr().err
     if "is there pleural effusion?" in example:

@@ -7,7 +7,19 @@ import sys
 from collections.abc import Sequence
 
 from intervalchange import __version__
-from intervalchange.cli import answer, challenge, check, evaluate, predict, prepare, score, serve, simulate, train
+from intervalchange.cli import (
+    answer,
+    challenge,
+    check,
+    evaluate,
+    predict,
+    prepare,
+    score,
+    serve,
+    simulate,
+    train,
+    watch,
+)
 from intervalchange.cli.arguments import VerbParser
 from intervalchange.errors import IntervalChangeError
 from intervalchange.extras import missing_package
@@ -21,6 +33,7 @@ VERBS = {
     "evaluate": evaluate,
     "answer": answer,
     "serve": serve,
+    "watch": watch,
     "score": score,
     "check": check,
     "challenge": challenge,

@@ -88,6 +88,18 @@ def compare_pairs(pairs: Iterable[tuple[Path, Path]]) -> dict[tuple[Path, Path],
     return compared
 
 
+def compare_data_sets(prior: Any, current: Any) -> HeaderPair:
+    """Compare two headers that are read (pydicom data sets)."""
+    with silenced():
+        return _compared(_elements(prior), _elements(current))
+
+
+def taken(data: Any) -> Moment:
+    """When the film of a header (a pydicom data set) was taken, as far as it says so."""
+    with silenced():
+        return _elements(data).taken
+
+
 def _compared(prior: _Header, current: _Header) -> HeaderPair:
     shared = (what for what in TIMES if what in prior.times and what in current.times)
     orders = (later(prior.times[what], current.times[what]) for what in shared)
@@ -112,10 +124,13 @@ def _header(path: Path) -> _Header | None:
             if file.read(8).startswith((PNG, JPEG)):
                 return None
         with silenced():
-            data = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(READ))
-            texts = {name: _text(data, name) for name in READ}
+            return _elements(pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(READ)))
     except Exception:  # a foreign parser fails in every way there is; whether the film is read is decided elsewhere
         return None
+
+
+def _elements(data: Any) -> _Header:
+    texts = {name: _text(data, name) for name in READ}
     sex = texts["PatientSex"].upper()
     return _Header(
         _times(texts), texts["PatientID"].upper(), texts["PatientBirthDate"], sex if sex in ("F", "M") else ""

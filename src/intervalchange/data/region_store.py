@@ -26,7 +26,8 @@ from intervalchange.data.store import Shards, shard_name, write_shard
 from intervalchange.errors import ConfigError, SourceError
 
 FILMS_PER_SHARD = 4096
-FILMS_PER_BATCH = 64
+FILMS_PER_BATCH, PIXELS_PER_BATCH = 64, 64 * 256**2
+"""The most that is encoded at once: 64 films of 256 pixels or fewer, 4 of the published 1,024."""
 NAME = "features"
 KEPT = 16
 """Digits of the hash in the name of the folder."""
@@ -148,8 +149,9 @@ def write_region_store(prepared: Prepared, model: Any, progress: bool = True) ->
 def _regions(prepared: Prepared, vision: Any, pixels: int, rows: np.ndarray) -> np.ndarray:
     """Rows of the pixel store -> (n, r, 5 + 2d + f) float16."""
     parts = []
-    for start in range(0, len(rows), FILMS_PER_BATCH):
-        films = resize(prepared.pixels.read(rows[start : start + FILMS_PER_BATCH]), pixels)
+    at_once = min(FILMS_PER_BATCH, max(1, PIXELS_PER_BATCH // pixels**2))
+    for start in range(0, len(rows), at_once):
+        films = resize(prepared.pixels.read(rows[start : start + at_once]), pixels)
         standardised = torch.from_numpy(np.stack([standardise(film)[None] for film in films]))
         view, _ = vision(standardised.to(next(vision.parameters()).device))
         parts.append(view.packed().float().cpu().numpy().astype(np.float16))

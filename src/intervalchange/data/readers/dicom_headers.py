@@ -191,13 +191,16 @@ def _film(path: Path, header: Any, pseudonyms: Pseudonyms, admitted: Admitted) -
         day=day,
         clock=clock,
         born=pseudonyms.of("B", born.encode()) if born else "",
-        choice=_choice(header, view),
+        choice=choice(header, view),
         doubts=tuple(doubts),
     )
 
 
-def _choice(header: Any, view: str) -> tuple[int, ...]:
-    """PA before AP before unknown, for display before for processing, original before derived, then by number."""
+def choice(header: Any, view: str) -> tuple[int, ...]:
+    """The film of a study with the smallest one is taken.
+
+    PA before AP before unknown, for display before for processing, original before derived, then by number.
+    """
     numbers = (_text(header, name) for name in ("SeriesNumber", "InstanceNumber"))
     return (
         ("PA", "AP", "").index(view),

@@ -1,0 +1,169 @@
+"""`intervalchange watch`: a run beside an archive, which answers each new study once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from intervalchange.cli.arguments import RUN_HELP, positive
+from intervalchange.errors import ConfigError
+from intervalchange.policy import RESEARCH_USE
+
+if TYPE_CHECKING:
+    from intervalchange.archive.interface import Archive
+    from intervalchange.archive.pairs import Films
+    from intervalchange.serving.study_filer import StudyFiler
+    from intervalchange.serving.watcher import Outcome
+
+HELP = "answer each new study of a DICOM archive, and file the answer there"
+EXAMPLES = """\
+  intervalchange watch demo --archive http://127.0.0.1:8042/dicom-web
+  intervalchange watch demo --archive dicom://ORTHANC@127.0.0.1:4242 --listen 11112
+  intervalchange watch demo --in films --out answers"""
+IN, OUT = "MERCURE_IN_DIR", "MERCURE_OUT_DIR"
+"""Where a router says which folders it means."""
+STATE = Path("watch-state")
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    verb.add_argument("run_folder", metavar="RUN", help=RUN_HELP)
+    verb.add_argument(
+        "--archive",
+        metavar="ADDRESS",
+        help="DICOMweb (http://HOST:PORT/dicom-web; name:password in INTERVALCHANGE_ARCHIVE_USER) or DIMSE "
+        "(dicom://TITLE@HOST:PORT)",
+    )
+    once = verb.add_argument_group("once, on a folder")
+    once.add_argument(
+        "--in",
+        dest="inside",
+        type=Path,
+        help=f"answer the last study of each patient in this folder, and end; default: ${IN}",
+    )
+    once.add_argument("--out", dest="outside", type=Path, help=f"where the answers go; default: ${OUT}")
+    always = verb.add_argument_group("always")
+    always.add_argument("--state", type=Path, default=STATE, help=f"what was answered (default: {STATE})")
+    always.add_argument("--every", type=positive, default=5, help="seconds between two looks (default: 5)")
+    always.add_argument("--settle", type=int, default=10, help="seconds a study may still grow (default: 10)")
+    always.add_argument("--days", type=int, default=3, help="look at studies of the last days; 0: all (default: 3)")
+    always.add_argument("--backlog", action="store_true", help="answer what is there already when it is first begun")
+    always.add_argument("--listen", metavar="PORT", type=int, help="take films by C-STORE as well")
+    always.add_argument("--host", default="127.0.0.1", help="where to listen; default: this machine alone")
+    always.add_argument("--senders", metavar="TITLE", nargs="+", default=[], help="who may send by C-STORE")
+    always.add_argument("--title", default="INTERVALCHANGE", help="our own title in DIMSE (default: INTERVALCHANGE)")
+    always.add_argument("--viewer", metavar="URL", default="", help="of OHIF, for links that open both studies")
+    verb.add_argument("--same-day", action="store_true", help="a prior may be of the same date, at an earlier time")
+    verb.add_argument(
+        "--take-unsaid",
+        action="store_true",
+        help="take films that do not say whether they are frontal or of the chest",
+    )
+    verb.add_argument("--pdf", action="store_true", help="file a PDF as well")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Once on a folder, or until stopped."""
+    inside, outside = options.inside or _path(IN), options.outside or _path(OUT)
+    if (inside is None) != (outside is None):
+        raise ConfigError("--in and --out belong together.", remedy="Give both, or neither.")
+    if inside is None and not options.archive:
+        raise ConfigError("there is nothing to watch.", remedy="Give --archive ADDRESS, or --in and --out.")
+    _check_listening(options)
+    if inside is not None and outside is not None:
+        _once(options, inside, outside)
+    else:
+        _always(options)
+
+
+def _path(variable: str) -> Path | None:
+    return Path(os.environ[variable]) if os.environ.get(variable) else None
+
+
+def _check_listening(options: argparse.Namespace) -> None:
+    from intervalchange.foreign_models.addresses import is_loopback
+
+    if options.listen is None and (options.senders or options.host != "127.0.0.1"):
+        raise ConfigError("--host and --senders are for --listen.", remedy="Give --listen PORT.")
+    if options.listen is not None and not is_loopback(options.host) and not options.senders:
+        raise ConfigError(
+            f"{options.host} can be reached from other machines, and nobody is named who may send.",
+            remedy="Name the titles of the senders: --senders MODALITY ROUTER.",
+        )
+
+
+def _filer(options: argparse.Namespace, archive: Archive, inbox: Films | None = None) -> StudyFiler:
+    from intervalchange.archive.pairs import PairFinder, PairRules
+    from intervalchange.inference import load
+    from intervalchange.serving.study_filer import StudyFiler
+
+    finder = PairFinder(archive, PairRules(options.take_unsaid, options.same_day), inbox)
+    return StudyFiler(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
+
+
+def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
+    from intervalchange.archive.interface import open_archive
+    from intervalchange.atomic_files import write_durably
+    from intervalchange.serving.folder import FolderArchive
+    from intervalchange.serving.watcher import file_once
+
+    behind = open_archive(options.archive, options.title) if options.archive else None
+    archive = FolderArchive(inside, outside, behind)
+    filer = _filer(options, archive)
+    try:
+        outcomes = file_once(filer, archive.newest_studies())
+    finally:
+        filer.close()
+    for outcome in outcomes:
+        _say(outcome.line)
+    plain = [_plain(outcome) for outcome in outcomes]
+    write_durably(outside / "result.json", json.dumps({"studies": plain, "notice": RESEARCH_USE}, indent=1).encode())
+
+
+def _always(options: argparse.Namespace) -> None:
+    from intervalchange.archive.interface import open_archive
+    from intervalchange.serving.inbox import Inbox, listen
+    from intervalchange.serving.ledger import Ledger
+    from intervalchange.serving.limits import Limits
+    from intervalchange.serving.watcher import Watcher, WatchOptions, watch
+
+    inbox = Inbox(options.state / "inbox") if options.listen is not None else None
+    filer = _filer(options, open_archive(options.archive, options.title), inbox)
+    when = WatchOptions(
+        float(options.every), float(options.settle), options.days, options.backlog, viewer=options.viewer
+    )
+    watcher = Watcher(filer, Ledger(options.state / "ledger.sqlite"), when, inbox)
+    server = listen(inbox, options.host, options.listen, options.title, options.senders, Limits()) if inbox else None
+    signal.signal(signal.SIGTERM, _interrupt)
+    for library in ("pynetdicom", "dicomweb_client", "pydicom"):  # Their lines may quote a header.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
+    _say(f"watching (ctrl-c ends it)\n{RESEARCH_USE}")
+    try:
+        watch(watcher, _say, lambda outcome: print(json.dumps(_plain(outcome)), flush=True))
+    finally:
+        if server is not None:
+            server.shutdown()
+        watcher.close()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    """For the program that reads standard output; people read standard error, where no UID is."""
+    plain: dict[str, object] = {"study": outcome.study, "state": outcome.state, "why": outcome.why}
+    plain |= {"prior": outcome.prior} if outcome.prior else {}
+    plain |= {"link": outcome.link} if outcome.link else {}
+    return {**plain, "seconds": round(outcome.seconds, 3)}
