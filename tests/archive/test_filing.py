@@ -16,7 +16,7 @@ from intervalchange.errors import InputError
         {"SOPInstanceUID": None},
         {"SeriesInstanceUID": ""},
         {"StudyInstanceUID": "1.2.x"},
-        {"SOPInstanceUID": "1." * 40 + "1"},
+        {"StudyInstanceUID": "1." * 40 + "1"},
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"},
         {"PatientID": "P" * 65},
         {"PatientID": "P\\Q"},

@@ -38,7 +38,8 @@ def reloaded(data: pydicom.Dataset) -> pydicom.Dataset:
     return pydicom.dcmread(io.BytesIO(buffer.getvalue()))
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(CHANGES)
 def test_nothing_is_lost(change: Change) -> None:
     evidence = {finding: np.eye(4, dtype=np.float32) for finding in change.added}
