@@ -43,6 +43,8 @@ COPIED = {
 }
 """Type 2: present, and empty where nothing valid is known."""
 COPIED_WHERE_KNOWN = {"IssuerOfPatientID": "LO", "StudyDescription": "LO", "PatientAge": "AS"}
+ESCAPE = "\x1b"
+"""Switches character sets within a text (ISO 2022)."""
 TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 REFUSED = "Its study cannot be told; file it by hand, or correct the header."
 
@@ -123,13 +125,16 @@ def cited(header: Dataset, side: str) -> Dataset:
 
 def _text(header: Dataset, name: str) -> str | None:
     """An element as text; None for several values or one that no parser can read."""
-    value: Any = None
     with suppress(Exception):  # a foreign parser fails in every way there is
-        value = header.get(name)
-        if isinstance(value, MultiValue):
-            return None
-        text = "" if value is None else str(value).strip("\0 ")
-        return text if "\ufffd" not in text else header_text(header, name)
+        item = header.get_item(name)
+        if item is None or item.value is None:
+            return ""
+        if isinstance(item.value, bytes):  # not parsed yet
+            text = header_text(header, name)
+            if ESCAPE not in text:
+                return None if "\\" in text else text
+        value: Any = header.get(name)
+        return None if isinstance(value, MultiValue) else str(value).strip("\0 ")
     return None
 
 

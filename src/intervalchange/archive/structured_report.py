@@ -126,7 +126,7 @@ def _library(filing: Filing) -> list[sr.ContentItem]:
 
 
 def _measurements(answered: Answered, filing: Filing) -> list[sr.ContentItem]:
-    groups: list[sr.ContentItem] = []
+    groups: list[Any] = []
     for item in change_items(answered.prediction):
         groups.extend(_group(item, answered, filing))
     return [_container(codes.IMAGING_MEASUREMENTS, groups)] if groups else []
