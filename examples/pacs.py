@@ -26,7 +26,7 @@ import pydicom
 from orthanc import Orthanc
 
 import intervalchange as ic
-from intervalchange.archive.interface import open_archive
+from intervalchange.archive.addresses import open_archive
 from intervalchange.archive.read_report import whole_report
 from intervalchange.archive.results import result_uids
 from intervalchange.policy import RESEARCH_USE
@@ -103,7 +103,7 @@ def _wait_for(process: subprocess.Popen[str], word: str) -> None:
 def _new_visit(archive: Orthanc, films: list[Path]) -> bool:
     """Whether the answer to the last visit is there in time, and the right one."""
     prior, current = (pydicom.dcmread(film, stop_before_pixels=True) for film in films[-2:])
-    uids = result_uids(str(current.SOPInstanceUID), str(prior.SOPInstanceUID), "demo")
+    uids = result_uids(str(current.SOPInstanceUID), str(prior.SOPInstanceUID), f"demo {ic.load('demo').identity}")
     begun = time.monotonic()
     archive.add(films[-1].read_bytes())
     print(f"visit {VISITS} is stored ...")

@@ -311,7 +311,7 @@ class World:
                 assert cli.main(command) == 0
         elif command[0] == "watch":
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+                patch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
                 patch.setattr("intervalchange.serving.watcher.watch", looks_once)
                 assert cli.main(command) == 0
         elif not needs_the_hub(command):

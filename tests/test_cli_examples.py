@@ -118,7 +118,7 @@ def test_quick_examples_run(
         monkeypatch.setenv("INTERVALCHANGE_TOKEN", TOKEN)
         monkeypatch.setattr("uvicorn.run", asked_whether_it_is_ready)
     if words[0] == "watch":
-        monkeypatch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+        monkeypatch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
         monkeypatch.setattr("intervalchange.serving.watcher.watch", looks_once)
     more = ["--replicates", "100", "--no-meteor"] if words[0] == "score" and "--risk" not in words else []
     assert cli.main([*words, *more]) == 0, capsys.readouterr().err

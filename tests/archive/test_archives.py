@@ -11,8 +11,9 @@ from film_files import chest
 from orthanc import Orthanc
 from pydicom.dataset import Dataset
 
+from intervalchange.archive.addresses import open_archive
 from intervalchange.archive.films import ArchivedFilm, why_not_frontal
-from intervalchange.archive.interface import Archive, ArchiveError, open_archive
+from intervalchange.archive.interface import Archive, ArchiveError
 from intervalchange.archive.priors import choose_prior
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.simulation.dicom_files import dicom_bytes, uid

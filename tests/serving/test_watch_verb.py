@@ -72,7 +72,7 @@ def test_a_router_names_its_folders(films: Path, tmp_path: Path, monkeypatch: py
 def test_what_it_prints_is_for_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+    monkeypatch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
     monkeypatch.setattr("intervalchange.serving.watcher.watch", looks_once)
     state = ["--state", str(tmp_path / "state"), "--settle", "0", "--backlog", "--viewer", "http://127.0.0.1:3000"]
     assert cli.main(["watch", "demo", "--archive", "http://archive/dicom-web", *state]) == 0

@@ -1,10 +1,9 @@
 """The codes of a filed answer: one table, no logic.
 
 A code of SNOMED CT (`SCT`) or of DICOM (`DCM`) is used only where the dictionaries of pydicom have it with the meaning
-that is meant (tests/archive/test_codes.py). So have 12 of the 30 findings, all sites, and 9 of the 17 levels (the
-forms in -ly share a code with the plain ones). Everything else has a code of our own scheme, whose meaning is the
-project's word: a number from memory would be worse than none. SNOMED's "New finding" is not used, for its full name
-goes on "since previous mammogram".
+that is meant (tests/archive/test_codes.py). So have 12 of the 30 findings, all sites, and 11 of the 17 levels, in 8
+codes. Everything else has a code of our own scheme, whose meaning is the project's word: a number from memory would be
+worse than none. SNOMED's "New finding" is not used, for its full name goes on "since previous mammogram".
 
 A finding is known by its code and its site together: both tortuosities have the same code.
 """

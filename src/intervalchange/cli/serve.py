@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     limits = Limits(waiting=options.waiting, deadline=float(options.deadline))
     finder = None
     if options.archive:
-        from intervalchange.archive.interface import OUR_TITLE, open_archive
+        from intervalchange.archive.addresses import OUR_TITLE, open_archive
         from intervalchange.archive.pairs import PairFinder
 
         finder = PairFinder(open_archive(options.archive, OUR_TITLE))

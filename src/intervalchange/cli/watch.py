@@ -117,7 +117,7 @@ def _filer(options: argparse.Namespace, archive: Archive, inbox: Films | None = 
 
 
 def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
-    from intervalchange.archive.interface import open_archive
+    from intervalchange.archive.addresses import open_archive
     from intervalchange.atomic_files import write_durably
     from intervalchange.serving.folder import FolderArchive
     from intervalchange.serving.watcher import file_once
@@ -136,7 +136,7 @@ def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
 
 
 def _always(options: argparse.Namespace) -> None:
-    from intervalchange.archive.interface import open_archive
+    from intervalchange.archive.addresses import open_archive
     from intervalchange.serving.inbox import Inbox
     from intervalchange.serving.ledger import Ledger
     from intervalchange.serving.watcher import Watcher, WatchOptions, watch
@@ -148,12 +148,12 @@ def _always(options: argparse.Namespace) -> None:
         float(options.every), float(options.settle), options.days, options.backlog, viewer=options.viewer
     )
     watcher = Watcher(filer, Ledger(options.state / "ledger.sqlite"), when, inbox)
-    signal.signal(signal.SIGTERM, _interrupt)
     for library in ("pynetdicom", "dicomweb_client", "pydicom"):  # Their lines may quote a header.
         logging.getLogger(library).addHandler(logging.NullHandler())
         logging.getLogger(library).propagate = False
     _say(f"watching (ctrl-c ends it)\n{RESEARCH_USE}")
     with ExitStack() as open_now:
+        open_now.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
         open_now.callback(watcher.close)
         if inbox is not None:
             _listen(inbox, options, open_now)
