@@ -22,7 +22,7 @@ def chosen(case: SimulatedCase) -> str:
         return "" if refusal.what.startswith(REFUSED) else refusal.what
 
 
-@pytest.mark.parametrize("patients", [100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("patients", [40, pytest.param(1000, marks=pytest.mark.slow)])
 def test_patients_with_decoys(patients: int) -> None:
     cases = [simulated_case(number) for number in range(patients)]
     wrong = [
@@ -33,7 +33,7 @@ def test_patients_with_decoys(patients: int) -> None:
     assert not wrong
     refused = sum(case.right is None for case in cases)
     decoys = sum(len(films) for case in cases for films in case.studies) - patients
-    assert 0.15 < refused / patients < 0.35 and decoys > 2 * patients  # The cases are what they are meant to be.
+    assert 0.1 < refused / patients < 0.4 and decoys > 2 * patients  # The cases are what they are meant to be.
 
 
 def pair(**elements: object) -> tuple[ArchivedFilm, ArchivedFilm]:

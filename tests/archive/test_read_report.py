@@ -46,6 +46,7 @@ def test_nothing_is_lost(change: Change) -> None:
     assert read_report(reloaded(structured_report(answered(change, evidence=evidence), FILING))) == change
 
 
+@pytest.mark.slow
 def test_the_whole_vocabulary_comes_back() -> None:
     half = FINDINGS[:15]
     pairs = zip(FINDINGS, LEVELS, LEVELS[::-1], strict=False)

@@ -89,6 +89,7 @@ def check_conformance(results: list[pydicom.Dataset], folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", HOSTILE)
 def test_files_follow_the_standard(case: str, tmp_path: Path) -> None:
     if not shutil.which("dciodvfy") or not shutil.which("dsrdump"):
