@@ -29,10 +29,11 @@ const SUGGESTIONS = [
 
 const viewer = new Viewer(find("#films"));
 const opened: Partial<Record<Side, Opened>> = {};
-const timeline = new Timeline((prior, current) => void choose(prior, current));
+const timeline = new Timeline(choose);
 const question = find<HTMLInputElement>("#question");
 const askButton = find<HTMLButtonElement>("#ask");
 let request = 0;
+let placing: Promise<void> = Promise.resolve();
 let mode: Mode = "side";
 let registered = true;
 let registration: Registration | null = null;
@@ -41,16 +42,6 @@ function clearResult(): void {
   request++;
   clear();
   viewer.evidence(null, {});
-}
-
-/** A file for the panes; null where it cannot be used, which is said. */
-async function open(file: Blob, name: string, side: string): Promise<Opened | null> {
-  try {
-    return { file, name, film: await readFilm(file) };
-  } catch (problem) {
-    say(`${side}: ${(problem as Error).message}`, "error");
-    return null;
-  }
 }
 
 async function place(side: Side, one: Opened | null): Promise<void> {
@@ -66,17 +57,19 @@ async function placed(): Promise<void> {
   listWarnings(warned);
   say(opened.prior && opened.current ? "Ask, or press Enter." : "Now the other film.", "busy");
   askButton.disabled = !opened.current;
-  await layOver();
+  void layOver();
 }
 
 async function take(side: Side, file: File): Promise<void> {
   clearResult();
   timeline.close();
   say("reading the film …", "busy");
-  const one = await open(file, file.name, side);
-  if (!one) return;
-  await place(side, one);
-  await placed();
+  try {
+    await place(side, { file, name: file.name, film: await readFilm(file) });
+    await placed();
+  } catch (problem) {
+    say(`${side}: ${(problem as Error).message}`, "error");
+  }
 }
 
 /** Two files are prior and current, more make a timeline; in order of their dates, or of their names. */
@@ -87,11 +80,18 @@ async function takeAll(files: File[]): Promise<boolean> {
     return false;
   }
   const all: Opened[] = [];
+  const leftOut: string[] = [];
   for (const [index, file] of files.entries()) {
     say(`reading film ${index + 1} of ${files.length} …`, "busy");
-    const one = await open(file, file.name, file.name);
-    if (!one) return false;
-    all.push(one);
+    try {
+      all.push({ file, name: file.name, film: await readFilm(file) });
+    } catch (problem) {
+      leftOut.push(`left out: ${file.name}: ${(problem as Error).message}`);
+    }
+  }
+  if (all.length < 2) {
+    say(leftOut.join(" "), "error");
+    return false;
   }
   if (ofSeveralPatients(all)) {
     say("These films are of several patients. Open films of one patient.", "error");
@@ -99,16 +99,23 @@ async function takeAll(files: File[]): Promise<boolean> {
   }
   const { films, dated } = inOrder(all);
   timeline.close();
-  if (films.length > 2) timeline.set(films, dated);
+  if (films.length > 2) await timeline.set(films, dated);
   else await choose(films[0], films[1]);
+  listWarnings(leftOut, true);
   return true;
 }
 
-async function choose(prior: Opened, current: Opened): Promise<void> {
+/** Show two films. Of several choices in a row, one after the other, those that are overtaken are left out. */
+function choose(prior: Opened, current: Opened): Promise<void> {
   clearResult();
-  await place("prior", prior);
-  await place("current", current);
-  await placed();
+  const mine = request;
+  placing = placing.then(async () => {
+    if (mine !== request) return;
+    await place("prior", prior);
+    await place("current", current);
+    await placed();
+  });
+  return placing;
 }
 
 async function answer(): Promise<void> {

@@ -20,14 +20,10 @@ export function clear(): void {
   for (const id of ["#leaning", "#chips", "#warnings", "#swap", "#facts"]) find(id).replaceChildren();
 }
 
-export function listWarnings(texts: string[]): void {
-  find("#warnings").replaceChildren(
-    ...texts.map((text) => {
-      const item = document.createElement("li");
-      item.textContent = text;
-      return item;
-    }),
-  );
+export function listWarnings(texts: string[], more = false): void {
+  const items = texts.map((text) => Object.assign(document.createElement("li"), { textContent: text }));
+  if (more) find("#warnings").append(...items);
+  else find("#warnings").replaceChildren(...items);
 }
 
 /** The answer in words, its changes as chips; `press` is called with the map of a chip, null where it is let go. */

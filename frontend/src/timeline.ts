@@ -33,14 +33,14 @@ export class Timeline {
   readonly chosen: Record<Side, number> = { prior: 0, current: 0 };
 
   /** choose: called when another pair is chosen. */
-  constructor(private readonly choose: (prior: Opened, current: Opened) => void) {}
+  constructor(private readonly choose: (prior: Opened, current: Opened) => Promise<void>) {}
 
   /** More than two films have a timeline; the last two are chosen. */
-  set(films: Opened[], dated: boolean): void {
+  set(films: Opened[], dated: boolean): Promise<void> {
     this.films = films;
     this.dated = dated;
     this.marks.clear();
-    this.pick({ prior: films.length - 2, current: films.length - 1 });
+    return this.pick({ prior: films.length - 2, current: films.length - 1 });
   }
 
   close(): void {
@@ -56,17 +56,17 @@ export class Timeline {
   step(by: number): void {
     const { prior, current } = this.chosen;
     const inside = (index: number): boolean => index >= 0 && index < this.films.length;
-    if (inside(prior + by) && inside(current + by)) this.pick({ prior: prior + by, current: current + by });
+    if (inside(prior + by) && inside(current + by)) void this.pick({ prior: prior + by, current: current + by });
   }
 
   exchange(): void {
-    this.pick({ prior: this.chosen.current, current: this.chosen.prior });
+    void this.pick({ prior: this.chosen.current, current: this.chosen.prior });
   }
 
-  private pick(chosen: Record<Side, number>): void {
+  private pick(chosen: Record<Side, number>): Promise<void> {
     Object.assign(this.chosen, chosen);
     this.draw();
-    this.choose(this.films[chosen.prior], this.films[chosen.current]);
+    return this.choose(this.films[chosen.prior], this.films[chosen.current]);
   }
 
   /** An answer about change to two films that were compared. */
@@ -82,7 +82,10 @@ export class Timeline {
     const focus = section.contains(document.activeElement) ? (document.activeElement as HTMLElement).id : "";
     section.hidden = false;
     find("#timeline-order").textContent = this.dated ? "by date" : "by file name: not all films say when they were taken";
-    find("#timeline ol").replaceChildren(...this.films.map((opened, index) => this.item(opened, index)));
+    const list = find("#timeline ol");
+    list.replaceChildren(...this.films.map((opened, index) => this.item(opened, index)));
+    const chosen = list.children[Math.max(this.chosen.prior, this.chosen.current)] as HTMLElement;
+    list.scrollLeft = chosen.offsetLeft - list.offsetLeft + chosen.offsetWidth - list.clientWidth;
     if (focus) document.getElementById(focus)?.focus();
   }
 
@@ -112,7 +115,7 @@ export class Timeline {
     input.addEventListener("change", () => {
       const other: Side = side === "prior" ? "current" : "prior";
       const others = this.chosen[other] === index ? this.chosen[side] : this.chosen[other];
-      this.pick(side === "prior" ? { prior: index, current: others } : { prior: others, current: index });
+      void this.pick(side === "prior" ? { prior: index, current: others } : { prior: others, current: index });
     });
     label.append(input, side);
     return label;

@@ -182,8 +182,16 @@ export class Viewer {
     this.root.style.setProperty("--swipe", `${100 * part}%`);
   }
 
+  /** To the new sizes of the panes: zoom and pan relative to the whole film stay. */
   private resize(): void {
-    this.engine.resize(true, true);
+    const views = SIDES.filter((side) => this.shown[side]).map((side) => this.viewport(side));
+    const kept = views.map((view) => [view.getZoom(), view.getPan()] as const);
+    this.engine.resize(true, false);
+    views.forEach((view, index) => {
+      view.setZoom(kept[index][0]);
+      view.setPan(kept[index][1]);
+      view.render();
+    });
     for (const side of SIDES) this.draw(side);
   }
 

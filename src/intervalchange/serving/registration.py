@@ -3,7 +3,7 @@
 A chest film has no landmark that every patient keeps, so the texture decides: ribs, clavicles, mediastinum, diaphragm.
 Both films become local contrast (grey minus its surroundings, over its spread), which neither exposure nor a detector
 changes. Angles and scales are tried on a grid, all shifts of each at once by masked correlation in the Fourier domain
-(Padfield, IEEE TIP 2012, eq. 19); the best few are refined. Two films of a patient differ in distance and in the size
+(Padfield, IEEE TIP 2012, eq. 19); the best few are refined, and the best of them once more on finer texture. Two films of a patient differ in distance and in the size
 of the plate, so that scale is part of it; nothing bends: breath and posture stay as taken.
 
 It is used where the two textures are clearly closer than as taken, and close enough for one patient
@@ -24,6 +24,11 @@ SIDE = 128
 """Pixels at which it is refined."""
 COARSE = 64
 """Pixels at which angles, scales and shifts are searched."""
+SPREAD = 0.075
+"""How far the spread reaches, the same way."""
+BROAD, FINE = 0.05, 0.025
+"""How far the surroundings reach (deviation, share of the side): ribs and outlines, which are found from afar; ribs and
+vessels, by which the outcome is judged, since they are this patient's own."""
 ANGLES = np.linspace(-12, 12, 7)
 """Degrees."""
 SCALES = np.exp(np.linspace(-0.24, 0.24, 7))
@@ -32,7 +37,7 @@ MOST_TURNED, MOST_SCALED, MOST_SHIFTED = 16.0, 1.4, 0.4
 FINALISTS = 3
 LEAST_OVERLAP = 0.5
 """Share of the smaller film that lies on the other."""
-LEAST_SIMILARITY, LEAST_GAIN = 0.35, 0.02
+LEAST_SIMILARITY, LEAST_GAIN = 0.25, 0.02
 """Correlation of the registered pair, and how much above that of the films as taken."""
 
 
@@ -98,9 +103,13 @@ class _Texture:
 
 def register(prior: FilmSquare, current: FilmSquare) -> Registration:
     """The similarity that lays one square over another, and how good it is. Deterministic; about .2 s."""
-    coarse, fine = ([_texture(film, side) for film in (prior, current)] for side in (COARSE, SIDE))
-    begun = [_refined(*fine, start, evaluations=40) for start in _grid(*coarse)]
-    found = _refined(*fine, max(begun, key=lambda each: _correlation(*fine, each)), evaluations=120)
+    coarse, broad, fine = (
+        [_texture(film, side, reach) for film in (prior, current)]
+        for side, reach in ((COARSE, BROAD), (SIDE, BROAD), (SIDE, FINE))
+    )
+    begun = [_refined(*broad, start, evaluations=40) for start in _grid(*coarse)]
+    best = _refined(*broad, max(begun, key=lambda each: _correlation(*broad, each)), evaluations=80)
+    found = _refined(*fine, best, evaluations=80, step=0.005)
     return Registration(found, _correlation(*fine, Similarity()), _correlation(*fine, found))
 
 
@@ -130,14 +139,15 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 # --- what is compared ----------------------------------------------------------------------------------------------
 
 
-def _texture(film: FilmSquare, side: int) -> _Texture:
+def _texture(film: FilmSquare, side: int, reach: float) -> _Texture:
     pixels = resize(film.pixels[None], side)[0] if len(film.pixels) >= side else _enlarged(film.pixels, side)
     inside = _inside(film, side)
-    blur = side * 0.05
+    blur = side * reach
     weight = ndimage.gaussian_filter(inside, blur) + 1e-6
     around = ndimage.gaussian_filter(pixels * inside, blur) / weight
     high = (ndimage.gaussian_filter(pixels, side * 0.004) - around) * inside
-    spread = np.sqrt(ndimage.gaussian_filter(high**2, 1.5 * blur) / (ndimage.gaussian_filter(inside, 1.5 * blur) + 1e-6))
+    wide = side * SPREAD
+    spread = np.sqrt(ndimage.gaussian_filter(high**2, wide) / (ndimage.gaussian_filter(inside, wide) + 1e-6))
     contrast = np.clip(high / (spread + 0.01), -3, 3)
     return _Texture((contrast * inside).astype(np.float32), inside)
 
@@ -212,8 +222,11 @@ class _Spectra:
         return float(score[row, column]), float(steps[column]), float(steps[row])
 
 
-def _refined(prior: _Texture, current: _Texture, start: Similarity, evaluations: int) -> Similarity:
-    steps = np.array([0.02, 0.02, 0.01, 0.01])
+def _refined(
+    prior: _Texture, current: _Texture, start: Similarity, evaluations: int, step: float = 0.02
+) -> Similarity:
+    """Of the highest correlation nearby. step: radians, log scale and twice the share of the side to begin with."""
+    steps = step * np.array([1, 1, 0.5, 0.5])
     simplex = start.vector + np.vstack([np.zeros(4), np.diag(steps)])
     result = optimize.minimize(
         lambda vector: -_correlation(prior, current, Similarity.of(vector)),
