@@ -1,6 +1,6 @@
 """Which map says best where a change is: the model's own, gradient x input, or occlusion?
 
-    python benchmarks/attributions.py demo --patients 100
+    python benchmarks/attributions.py demo --patients 40
 
 On simulated pairs with one changed finding, each lesion known exactly (those of `evidence.py`): pointing game, energy
 inside and IoU on one grid, with 95% intervals by patient, beside chance. All three ask about the same number, the
@@ -87,7 +87,7 @@ METHODS: dict[str, Callable[[Predictor, Single, int], np.ndarray]] = {
 def main() -> None:
     options = Command(__doc__)
     options.add_argument("run", help="of set_difference, with the branch on the pair")
-    options.add_argument("--patients", type=int, default=100)
+    options.add_argument("--patients", type=int, default=40)
     options.add_argument("--pixels", type=int, default=256)
     options.result("--out", "attributions.json")
     chosen = options.parse_args()

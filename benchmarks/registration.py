@@ -1,6 +1,6 @@
 """Does laying the prior over the current film help, and is it right? (`serving/registration.py`)
 
-    python benchmarks/registration.py --real ../shared/data/cxr_longitudinal
+    python benchmarks/registration.py --patients 12 --pairs 80 --real ../shared/data/cxr_longitudinal
 
 - simulated: a film turned, scaled and shifted by a known amount, registered to itself and to the same patient, taken
   in the same way, in another state; error in shares of the side
@@ -119,10 +119,11 @@ def main() -> None:
     films = {path: film_from_file(path, SIDE) for pair in pairs for path in (pair.prior, pair.current)}
     own = [register(films[pair.prior], films[pair.current]) for pair in pairs]
     overlaps = [
-        (one.helps, dice(chosen.real, pair, Similarity()), dice(chosen.real, pair, one.similarity))
+        (dice(chosen.real, pair, Similarity()), dice(chosen.real, pair, one.similarity))
         for pair, one in zip(pairs, own, strict=True)
+        if one.helps
     ]
-    masked = [(taken, laid) for helps, taken, laid in overlaps if helps and taken is not None and laid is not None]
+    masked = [(taken, laid) for taken, laid in overlaps if taken is not None and laid is not None]
     strangers = [register(films[one.prior], films[other.current]) for one, other in itertools.pairwise(pairs)]
     result |= {
         "own": used(own),
@@ -133,11 +134,6 @@ def main() -> None:
             "dice_registered": float(np.mean([laid for _, laid in masked])),
             "worse": int(sum(laid < taken - 0.02 for taken, laid in masked)),
         },
-        "scores": {
-            name: [[round(one.as_taken, 3), round(one.registered, 3)] for one in found]
-            for name, found in (("own", own), ("strangers", strangers))
-        },
-        "overlaps": overlaps,
     }
     write_result(chosen.out, result)
 

@@ -258,6 +258,13 @@ async function takeSome(files: File[], side: Side): Promise<void> {
   else if (files.length) await takeAll(files);
 }
 
+/** A browser may refuse to open it for the first key of all; then Enter does, since the focus is there. */
+function openPicker(side: Side): void {
+  const input = find(`[data-side="${side}"] input`);
+  input.focus();
+  input.click();
+}
+
 function onKey(event: KeyboardEvent): void {
   const writing = event.target === question;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -278,8 +285,8 @@ function onKey(event: KeyboardEvent): void {
     "[": () => timeline.step(-1),
     "]": () => timeline.step(1),
     "/": () => question.focus(),
-    p: () => find('[data-side="prior"] input').click(),
-    c: () => find('[data-side="current"] input').click(),
+    p: () => openPicker("prior"),
+    c: () => openPicker("current"),
   };
   const chip = document.querySelectorAll<HTMLButtonElement>("#chips button")[Number(event.key) - 1];
   const action = keys[event.key] ?? (chip ? () => chip.click() : null);

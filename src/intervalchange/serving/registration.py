@@ -3,8 +3,9 @@
 A chest film has no landmark that every patient keeps, so the texture decides: ribs, clavicles, mediastinum, diaphragm.
 Both films become local contrast (grey minus its surroundings, over its spread), which neither exposure nor a detector
 changes. Angles and scales are tried on a grid, all shifts of each at once by masked correlation in the Fourier domain
-(Padfield, IEEE TIP 2012, eq. 19); the best few are refined, and the best of them once more on finer texture. Two films of a patient differ in distance and in the size
-of the plate, so that scale is part of it; nothing bends: breath and posture stay as taken.
+(Padfield, IEEE TIP 2012, eq. 19); the best few are refined, and the best of them once more on finer texture. Two films
+of a patient differ in distance and in the size of the plate, so that scale is part of it; nothing bends: breath and
+posture stay as taken.
 
 It is used where the two textures are clearly closer than as taken, and close enough for one patient
 (`benchmarks/registration.py`).
@@ -222,9 +223,7 @@ class _Spectra:
         return float(score[row, column]), float(steps[column]), float(steps[row])
 
 
-def _refined(
-    prior: _Texture, current: _Texture, start: Similarity, evaluations: int, step: float = 0.02
-) -> Similarity:
+def _refined(prior: _Texture, current: _Texture, start: Similarity, evaluations: int, step: float = 0.02) -> Similarity:
     """Of the highest correlation nearby. step: radians, log scale and twice the share of the side to begin with."""
     steps = step * np.array([1, 1, 0.5, 0.5])
     simplex = start.vector + np.vstack([np.zeros(4), np.diag(steps)])
@@ -261,4 +260,3 @@ def _moved(texture: _Texture, found: Similarity) -> _Texture:
         ndimage.affine_transform(each, linear, offset, order=1) for each in (texture.contrast, texture.mask)
     )
     return _Texture(contrast, mask)
-
