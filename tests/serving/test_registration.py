@@ -45,6 +45,7 @@ def test_a_film_that_was_moved_is_found_where_it_is() -> None:
     assert found.helps and found.registered > 0.8 > found.as_taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("current", [texture(1), np.zeros((SIDE, SIDE)), texture(0)])
 def test_films_stay_as_taken_where_registering_does_not_help(current: np.ndarray) -> None:
     assert not register(square(texture(0)), square(current)).helps
