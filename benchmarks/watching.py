@@ -3,9 +3,9 @@
     python benchmarks/watching.py demo --studies 200
 
 Orthanc is started, and `intervalchange watch` beside it. --studies new studies of simulated patients (each with a prior
-that is there already) are stored at once: how long until all are answered. Then as many again, a little at a time, while
-at random moments the watcher, a process that reads its films, or Orthanc is killed (kill -9) and started again. At the
-end: studies without an answer, studies with more than one report or picture, answers in a study of another patient.
+that is there already) are stored at once: how long until all are answered. Then as many again, a little at a time,
+while at random moments the watcher, a process that reads its films, or Orthanc is killed (kill -9) and started again.
+At the end: studies without an answer, with more than one report or picture, answers in a study of another patient.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class Orthanc:
         folder.mkdir(parents=True, exist_ok=True)
         self._settings = folder / "orthanc.json"
         settings = {
-            "Name": "intervalchange", "StorageDirectory": str(folder / "films"), "IndexDirectory": str(folder / "index"),
+            "Name": "intervalchange", "StorageDirectory": str(folder / "films"),
+            "IndexDirectory": str(folder / "index"),
             "HttpPort": self.web_port, "DicomPort": self.dicom_port, "DicomAet": TITLE, "Plugins": [str(plugin)],
             "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomCheckCalledAet": True,
             "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowStore": True,

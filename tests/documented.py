@@ -205,6 +205,7 @@ class World:
             shutil.copy(films[0], folder / name)
         for name in ("b.dcm", "2020.dcm"):
             shutil.copy(dicom, folder / name)
+        shutil.copy(dicom.with_name("nema_rg1_cr_chest_mono1_j2k.dcm"), folder / "2019.dcm")
         shutil.copy(films[1], folder / "current.png")
         shutil.copy(self.root("reports"), folder / "REPORTS.csv")
         shutil.copy(next(cohort.rglob("mimic_pair_questions.csv")), folder)
@@ -310,7 +311,7 @@ class World:
                 assert cli.main(command) == 0
         elif command[0] == "watch":
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+                patch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
                 patch.setattr("intervalchange.serving.watcher.watch", looks_once)
                 assert cli.main(command) == 0
         elif not needs_the_hub(command):

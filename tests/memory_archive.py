@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from datetime import date
 
+import numpy as np
 import pydicom
 from film_files import chest
 from pydicom.dataset import Dataset
@@ -16,10 +17,12 @@ from intervalchange.serving.watcher import Outcome, Watcher
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
 
 
-def film_file(study: str, day: str, person: str = "A1", seed: int = 0, **elements: object) -> bytes:
-    """A frontal chest film."""
+def film_file(
+    study: str, day: str, person: str = "A1", seed: int = 0, pixels: np.ndarray | None = None, **elements: object
+) -> bytes:
+    """A frontal chest film, of noise unless pixels are given."""
     ids = {"study_uid": uid(study), "instance_uid": uid(study, "film")}
-    pixels = chest(48, 40, seed=seed)
+    pixels = chest(48, 40, seed=seed) if pixels is None else pixels
     return dicom_bytes(
         pixels, patient_id=person, study_date=day, study_time="081500", modality="DX", **ids, elements=elements
     )

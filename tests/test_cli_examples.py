@@ -59,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     films = sorted((shared / "data" / "cxr_longitudinal" / "images").glob("han-*.png"))
     for name in ("2019.png", "a.png", "b.png"):
         shutil.copy(films[0], place / name)
+    shutil.copy(shared / "data" / "dicom" / "nema_rg1_cr_chest_mono1_j2k.dcm", place / "2019.dcm")
     shutil.copy(shared / "data" / "dicom" / "nih_siim_cr_mono2_jpeg.dcm", place / "2020.dcm")
     (place / "films").mkdir()
     (place / "films" / "new.dcm").write_bytes(film_file("new", "20300401"))
@@ -117,7 +118,7 @@ def test_quick_examples_run(
         monkeypatch.setenv("INTERVALCHANGE_TOKEN", TOKEN)
         monkeypatch.setattr("uvicorn.run", asked_whether_it_is_ready)
     if words[0] == "watch":
-        monkeypatch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+        monkeypatch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
         monkeypatch.setattr("intervalchange.serving.watcher.watch", looks_once)
     more = ["--replicates", "100", "--no-meteor"] if words[0] == "score" and "--risk" not in words else []
     assert cli.main([*words, *more]) == 0, capsys.readouterr().err

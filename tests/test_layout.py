@@ -22,7 +22,7 @@ LAYERS = {
     "methods": 3, "tasks": 3,
     "training": 4,
     "foreign_models": 5, "inference": 5, "runs": 5,
-    "report": 6, "consistency": 6, "plugins": 6, "challenge": 6, "serving": 6, "cli": 7, "__main__": 8,
+    "report": 6, "consistency": 6, "plugins": 6, "challenge": 6, "serving": 6, "archive": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
 FOUNDATION = {
     "records", "findings", "answer_reader", "answer_clauses", "answer_template", "question_reader", "grammar", "errors",

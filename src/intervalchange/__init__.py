@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from intervalchange.answers import Answer, Course, read_answer
+    from intervalchange.archive.read_report import read_report
     from intervalchange.data.prepare import prepare
     from intervalchange.errors import (
         ConfigError,
@@ -60,6 +61,7 @@ __all__ = [
     "predict",
     "prepare",
     "read_answer",
+    "read_report",
     "register",
     "score",
     "simulate",
@@ -68,6 +70,7 @@ __all__ = [
 
 _MODULES = {
     "answers": ("Answer", "Course", "read_answer"),
+    "archive.read_report": ("read_report",),
     "data.prepare": ("prepare",),
     "errors": (
         "ConfigError",

@@ -25,6 +25,7 @@ PACKAGES = {
     "ray": ("ray", "ray"),
     "monai": ("monai", "segmentation"),
     "radgraph": ("radgraph", "clinical"),
+    "highdicom": ("highdicom", "serve"),
     "fastapi": ("fastapi", "serve"),
     "uvicorn": ("uvicorn", "serve"),
     "multipart": ("python-multipart", "serve"),

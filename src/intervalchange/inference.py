@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from intervalchange.data.batch import Batch, collate
 from intervalchange.data.dataset import PairDataset, item_from_films
 from intervalchange.data.film_headers import compare_headers
 from intervalchange.data.films import film_from_file
+from intervalchange.data.region_store import weight_hash
 from intervalchange.errors import ConfigError, ImageError, InputError, RunError
 from intervalchange.evaluation.metrics.calibration import ABSTAINED, abstain_below
 from intervalchange.evaluation.metrics.confounders import facts_of
@@ -85,6 +88,14 @@ class Predictor:
         """The question kinds that the run was trained on, and answers unless asked for others."""
         trained = self.run.get("fingerprint", {}).get("train", {})
         return tuple(trained.get("kinds", TrainConfig().kinds)) or KINDS
+
+    @cached_property
+    def identity(self) -> str:
+        """Eight hexadecimal digits of the weights, the configuration and `abstain_at`: whatever answers otherwise under
+        the same name has others."""
+        state = hashlib.sha256(weight_hash(self.model.state_dict()).encode())
+        state.update(json.dumps([asdict(self.model.config), self.abstain_at], sort_keys=True, default=str).encode())
+        return state.hexdigest()[:8]
 
     @property
     def abstain_at(self) -> float | None:

@@ -11,11 +11,15 @@ from film_files import chest
 from orthanc import Orthanc
 from pydicom.dataset import Dataset
 
+from intervalchange.archive.addresses import open_archive
 from intervalchange.archive.films import ArchivedFilm, why_not_frontal
-from intervalchange.archive.interface import Archive, ArchiveError, open_archive
+from intervalchange.archive.interface import Archive, ArchiveError
 from intervalchange.archive.priors import choose_prior
 from intervalchange.errors import ConfigError, InputError
 from intervalchange.simulation.dicom_files import dicom_bytes, uid
+
+pytestmark = pytest.mark.slow
+"""Orthanc has to start, and every association takes its time."""
 
 
 def film(study: str, day: str, person: str = "A1", name: str = "", **elements: object) -> bytes:

@@ -16,6 +16,8 @@ class Echo:
     once, each time."""
 
     stored_pixels = 64
+    abstain_at = None
+    identity = "0000abcd"
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -38,7 +40,7 @@ def _answered(asked: AskedFilms) -> Answered:
         kind="difference",
         question=asked.question,
         answer=words_of(None if asked.prior is None else asked.prior.pixels, asked.current.pixels),
-        change=Change.of(["edema"], [], [("pleural effusion", "small", "large")]),
+        change=Change.of(["edema"], [], [("pleural effusion", "small", "massive")]),
         confidence={"answer": 0.75, "added:edema": 0.9},
         evidence={"edema": np.full((2, 2), 0.5)},
         warnings=(*asked.current.warnings, *asked.warnings),

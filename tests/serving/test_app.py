@@ -71,7 +71,7 @@ def test_an_answer_is_that_of_the_films_that_were_sent(client: TestClient, tmp_p
     assert plain["change"] == {
         "added": ["edema"],
         "missing": [],
-        "levels": [{"finding": "pleural effusion", "prior": "small", "current": "large"}],
+        "levels": [{"finding": "pleural effusion", "prior": "small", "current": "massive"}],
     }
     assert plain["confidence"] == {"answer": 0.75, "added:edema": 0.9}
     assert plain["notice"] == RESEARCH_USE

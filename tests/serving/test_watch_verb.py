@@ -14,11 +14,10 @@ import intervalchange as ic
 from intervalchange import cli
 from intervalchange.inference import load
 from intervalchange.policy import RESEARCH_USE
+from intervalchange.simulation.cohort import simulate_patient
 from intervalchange.simulation.dicom_files import uid
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPREHENSIVE = b"1.2.840.10008.5.1.4.1.1.88.33"
-"""Storage class of a structured report."""
 
 
 @pytest.fixture
@@ -26,9 +25,11 @@ def films(tmp_path: Path) -> Path:
     """Two visits of one patient, and one of another."""
     folder = tmp_path / "films"
     folder.mkdir()
+    first, second = (study.film for study in simulate_patient(900_600, 3, pixels=256).studies[-2:])
+    assert first is not None and second is not None
     for name, film in {
-        "a": film_file("first", "20300101", seed=1),
-        "b": film_file("second", "20300301", seed=2),
+        "a": film_file("first", "20300101", pixels=first.pixels),
+        "b": film_file("second", "20300301", pixels=second.pixels),
         "c": film_file("alone", "20300301", person="B2", seed=3),
     }.items():
         (folder / name).write_bytes(film)
@@ -52,8 +53,9 @@ def test_a_folder_in_and_answers_out(films: Path, tmp_path: Path, capsys: pytest
     assert said[uid("alone")]["why"] == "there is no other study of the patient."
     objects = {path.name: path.read_bytes() for path in out.glob("*.dcm")}
     assert len(objects) == 2
-    changes = [ic.read_report(out / name) for name, file in objects.items() if COMPREHENSIVE in file]
-    assert changes == [load("demo").answer(films / "a", films / "b").change]
+    assert [ic.read_report(path) for path in out.glob("SR-*.dcm")] == [
+        load("demo").answer(films / "a", films / "b").change
+    ]
     log = capsys.readouterr().err
     assert "filed after" in log and uid("second") not in log and "A1" not in log
     assert cli.main(command) == 0  # As a router does after a failure: nothing is written over.
@@ -70,7 +72,7 @@ def test_a_router_names_its_folders(films: Path, tmp_path: Path, monkeypatch: py
 def test_what_it_prints_is_for_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("intervalchange.archive.interface.open_archive", lambda address, title: two_visits())
+    monkeypatch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())
     monkeypatch.setattr("intervalchange.serving.watcher.watch", looks_once)
     state = ["--state", str(tmp_path / "state"), "--settle", "0", "--backlog", "--viewer", "http://127.0.0.1:3000"]
     assert cli.main(["watch", "demo", "--archive", "http://archive/dicom-web", *state]) == 0

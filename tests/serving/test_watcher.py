@@ -11,10 +11,11 @@ from memory_archive import MemoryArchive, film_file
 from served import Echo
 
 from intervalchange.archive.interface import ArchiveError
+from intervalchange.archive.pairs import NoFrontalFilmError, PairFinder
 from intervalchange.errors import ImageError
-from intervalchange.serving.filing import Filed, Filing, NoFrontalFilmError, shown_study
 from intervalchange.serving.ledger import Ledger
 from intervalchange.serving.limits import Limits
+from intervalchange.serving.study_filer import Filed, StudyFiler, shown_study
 from intervalchange.serving.watcher import Outcome, Watcher, WatchOptions, compare_link, file_once
 from intervalchange.simulation.dicom_files import uid
 
@@ -23,10 +24,10 @@ STUDY = uid("second")
 
 
 @pytest.fixture(scope="module")
-def filing() -> Iterator[Filing]:
-    filing = Filing(Echo(), "echo", MemoryArchive(), limits=Limits(readers=1))  # type: ignore[arg-type]
-    yield filing
-    filing.close()
+def filer() -> Iterator[StudyFiler]:
+    filer = StudyFiler(Echo(), "echo", PairFinder(MemoryArchive()), limits=Limits(readers=1))  # type: ignore[arg-type]
+    yield filer
+    filer.close()
 
 
 class Clock:
@@ -41,14 +42,14 @@ class Clock:
 class Bench:
     """A watcher over an archive in memory; `again` is what is left after a kill."""
 
-    def __init__(self, filing: Filing, folder: Path, *films: bytes, **options: object) -> None:
-        self.archive = filing.archive = MemoryArchive(*films)
-        self.filing, self.folder, self.clock = filing, folder, Clock()
+    def __init__(self, filer: StudyFiler, folder: Path, *films: bytes, **options: object) -> None:
+        self.archive = filer.finder.archive = MemoryArchive(*films)
+        self.filer, self.folder, self.clock = filer, folder, Clock()
         self.options = WatchOptions(days=0, **options)  # type: ignore[arg-type]
         self.again()
 
     def again(self) -> None:
-        self.watcher = Watcher(self.filing, Ledger(self.folder / "ledger.sqlite"), self.options, clock=self.clock)
+        self.watcher = Watcher(self.filer, Ledger(self.folder / "ledger.sqlite"), self.options, clock=self.clock)
 
     def step(self, later: float = 60.0) -> list[tuple[str, str]]:
         """(state, why) of what was tried."""
@@ -58,8 +59,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(filing: Filing, tmp_path: Path) -> Callable[..., Bench]:
-    return lambda *films, **options: Bench(filing, tmp_path, *films, **options)
+def bench(filer: StudyFiler, tmp_path: Path) -> Callable[..., Bench]:
+    return lambda *films, **options: Bench(filer, tmp_path, *films, **options)
 
 
 def test_a_new_study_is_answered_once(bench: Callable[..., Bench]) -> None:
@@ -82,7 +83,7 @@ def test_what_is_there_already_is_answered_on_request(bench: Callable[..., Bench
 
 def test_a_kill_between_the_archive_and_the_ledger_leaves_one_answer(bench: Callable[..., Bench]) -> None:
     watched = bench(PRIOR, CURRENT, backlog=True)
-    watched.filing.file(STUDY)  # Filed, and killed before it was noted.
+    watched.filer.file(STUDY)  # Filed, and killed before it was noted.
     watched.again()
     states = dict(watched.step())
     assert states["filed"].startswith("the answer was there already")
@@ -91,7 +92,7 @@ def test_a_kill_between_the_archive_and_the_ledger_leaves_one_answer(bench: Call
 
 def test_half_an_answer_is_made_whole_under_the_same_uids(bench: Callable[..., Bench]) -> None:
     watched = bench(PRIOR, CURRENT, backlog=True)
-    watched.filing.file(STUDY)
+    watched.filer.file(STUDY)
     first = dict(watched.archive.objects)
     del watched.archive.objects[watched.archive.stored[1]]
     watched.step()
@@ -136,10 +137,10 @@ def test_but_not_for_ever(bench: Callable[..., Bench]) -> None:
 
 
 class Failing:
-    """Stands for a filing whose one study goes wrong."""
+    """Stands for a filer whose one study goes wrong."""
 
     def __init__(self, problem: Exception) -> None:
-        self.problem, self.archive = problem, MemoryArchive(CURRENT)
+        self.problem, self.finder = problem, PairFinder(MemoryArchive(CURRENT))
 
     def file(self, study: str) -> Filed:
         raise self.problem
@@ -151,7 +152,6 @@ class Failing:
 )
 def test_a_film_that_cannot_be_read_is_tried_some_times(problem: Exception, tries: int, tmp_path: Path) -> None:
     watched = Bench(Failing(problem), tmp_path, CURRENT, backlog=True)  # type: ignore[arg-type]
-    watched.filing.archive = watched.archive
     states = [state for _ in range(tries + 2) for state, _ in watched.step(600)]
     assert states == ["waiting"] * (tries - 1) + ["refused"]
 
@@ -166,7 +166,7 @@ def test_a_film_other_than_the_archive_said_is_refused(bench: Callable[..., Benc
     lateral = film_file("second", "20300301", ViewPosition="LL")
     real = watched.archive.fetch
     watched.archive.fetch = lambda film: lateral if film.study == STUDY else real(film)  # type: ignore[method-assign]
-    (outcome,) = file_once(watched.filing, [STUDY])
+    (outcome,) = file_once(watched.filer, [STUDY])
     assert outcome.state == "refused" and "that are lateral" in outcome.why
     assert watched.archive.stored == []
 

@@ -20,7 +20,7 @@ from pynetdicom import AE, evt
 from pynetdicom import ALL_TRANSFER_SYNTAXES as ALL_SYNTAXES
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_role
-from pynetdicom.sop_class import (
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # Its names are made when it is imported.
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
 )
@@ -150,7 +150,7 @@ class DimseArchive:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         for syntax, transfer in contexts.items():
             entity.add_requested_context(syntax, transfer) if transfer else entity.add_requested_context(syntax)
-        roles = [build_role(film, scp_role=True) for film in FILMS] if keep else []
+        roles: list[Any] = [build_role(film, scp_role=True) for film in FILMS] if keep else []
         handlers = [(evt.EVT_C_STORE, keep)] if keep else []
         association = entity.associate(
             self.host,

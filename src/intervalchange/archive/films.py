@@ -56,8 +56,8 @@ class ArchivedFilm:
     @property
     def megabytes(self) -> float:
         """Of its pixels, uncompressed; 0 where the header does not say."""
-        sides = [header_text(self.header, name) for name in ("Rows", "Columns", "BitsAllocated")]
-        rows, columns, bits = (int(side) if side.isdecimal() else 0 for side in sides)
+        sides = [self.header.get(name) for name in ("Rows", "Columns", "BitsAllocated")]
+        rows, columns, bits = (side if isinstance(side, int) else 0 for side in sides)
         return rows * columns * bits / 8e6
 
 

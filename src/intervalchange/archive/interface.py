@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import urllib.parse
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from intervalchange.archive.films import ArchivedFilm
-from intervalchange.errors import ConfigError, IntervalChangeError
+from intervalchange.errors import IntervalChangeError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MODALITIES = ("CR", "DX", "DR")
 """Of the studies that are looked for."""
-USER = "INTERVALCHANGE_ARCHIVE_USER"
-OUR_TITLE = "INTERVALCHANGE"
-FORMS = "Write http://HOST:PORT/dicom-web, or dicom://TITLE@HOST:PORT."
 
 
 class ArchiveError(IntervalChangeError):
@@ -45,30 +40,6 @@ class Archive(Protocol):
 
     def store(self, objects: Sequence[Dataset]) -> None:
         """Keep these. One that is there already changes nothing."""
-
-
-def open_archive(address: str, title: str = OUR_TITLE) -> Archive:
-    """The archive at an address: `http(s)://...` is DICOMweb, `dicom://TITLE@HOST:PORT` is DIMSE.
-
-    title: our own application entity title. The name and password of DICOMweb are in the environment variable USER, as
-    name:password. Raises ConfigError for another form.
-    """
-    try:
-        parts = urllib.parse.urlsplit(address)
-        port = parts.port
-    except ValueError as problem:
-        raise ConfigError(f"{problem}.", where=address, remedy=FORMS) from None
-    if parts.scheme in ("http", "https") and parts.hostname:
-        if "@" in parts.netloc:  # The address is printed, so it is not repeated here.
-            raise ConfigError("the address of an archive holds no password.", remedy=f"Put name:password into {USER}.")
-        from intervalchange.archive.web import WebArchive
-
-        return WebArchive(address, os.environ.get(USER, ""))
-    if parts.scheme == "dicom" and parts.hostname and parts.username and port:
-        from intervalchange.archive.dimse import DimseArchive
-
-        return DimseArchive(parts.username, parts.hostname, port, title)
-    raise ConfigError("this is no address of an archive.", where=address, remedy=FORMS)
 
 
 def latest_first(studies: Sequence[Dataset]) -> list[str]:

@@ -19,8 +19,6 @@ from intervalchange.data.dicom_selection import kind_of
 
 SECONDS = 60
 """That a request may take."""
-PAGE = 200
-"""Studies that are asked for at once."""
 AS_STORED = ((("application/dicom", "*")),)
 T = TypeVar("T")
 
@@ -86,14 +84,15 @@ class WebArchive:
         return latest_first(list(studies.values()))
 
     def _pages(self, filters: dict[str, str]) -> Iterator[Dataset]:
-        """All matches, some at a time. An archive that sends the first ones for ever is asked no more."""
+        """All matches. What an archive sends at once is its own affair: Orthanc 1.10 with a limit sends the first page
+        and none behind it. So no limit is set, and more is asked for until nothing new comes."""
         seen: set[str] = set()
         while True:
-            found = self._client.search_for_studies(search_filters=filters, limit=PAGE, offset=len(seen))
-            new = {str(study.StudyInstanceUID): study for study in map(_data_set, found)}
-            yield from (study for uid, study in new.items() if uid not in seen)
-            if len(found) < PAGE or new.keys() <= seen:
+            found = map(_data_set, self._client.search_for_studies(search_filters=filters, offset=len(seen) or None))
+            new = {uid: study for study in found if (uid := str(study.get("StudyInstanceUID", ""))) not in seen}
+            if not new:
                 return
+            yield from new.values()
             seen |= new.keys()
 
 

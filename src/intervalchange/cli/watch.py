@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intervalchange.cli.arguments import RUN_HELP, positive
+from intervalchange.cli.serve import check_token, token_given
 from intervalchange.errors import ConfigError
 from intervalchange.policy import RESEARCH_USE
 
 if TYPE_CHECKING:
     from intervalchange.archive.interface import Archive
-    from intervalchange.serving.filing import Filing, FilingOptions
+    from intervalchange.archive.pairs import Films
+    from intervalchange.serving.inbox import Inbox
+    from intervalchange.serving.study_filer import StudyFiler
     from intervalchange.serving.watcher import Outcome
 
 HELP = "answer each new study of a DICOM archive, and file the answer there"
@@ -53,6 +58,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     always.add_argument("--days", type=int, default=3, help="look at studies of the last days; 0: all (default: 3)")
     always.add_argument("--backlog", action="store_true", help="answer what is there already when it is first begun")
     always.add_argument("--listen", metavar="PORT", type=int, help="take films by C-STORE as well")
+    always.add_argument("--listen-web", metavar="PORT", type=int, help="take films by STOW-RS (PORT/dicom-web)")
     always.add_argument("--host", default="127.0.0.1", help="where to listen; default: this machine alone")
     always.add_argument("--senders", metavar="TITLE", nargs="+", default=[], help="who may send by C-STORE")
     always.add_argument("--title", default="INTERVALCHANGE", help="our own title in DIMSE (default: INTERVALCHANGE)")
@@ -87,36 +93,42 @@ def _path(variable: str) -> Path | None:
 def _check_listening(options: argparse.Namespace) -> None:
     from intervalchange.foreign_models.addresses import is_loopback
 
-    if options.listen is None and (options.senders or options.host != "127.0.0.1"):
+    listens = options.listen is not None or options.listen_web is not None
+    if not listens and (options.senders or options.host != "127.0.0.1"):
         raise ConfigError("--host and --senders are for --listen.", remedy="Give --listen PORT.")
-    if options.listen is not None and not is_loopback(options.host) and not options.senders:
+    if is_loopback(options.host):
+        return
+    if options.listen is not None and not options.senders:
         raise ConfigError(
             f"{options.host} can be reached from other machines, and nobody is named who may send.",
             remedy="Name the titles of the senders: --senders MODALITY ROUTER.",
         )
+    if options.listen_web is not None:
+        check_token(options.host)
 
 
-def _filing(options: argparse.Namespace, archive: Archive, inbox: object = None) -> Filing:
+def _filer(options: argparse.Namespace, archive: Archive, inbox: Films | None = None) -> StudyFiler:
+    from intervalchange.archive.pairs import PairFinder, PairRules
     from intervalchange.inference import load
-    from intervalchange.serving.filing import Filing, FilingOptions
+    from intervalchange.serving.study_filer import StudyFiler
 
-    how: FilingOptions = FilingOptions(options.take_unsaid, options.same_day, options.pdf)
-    return Filing(load(options.run_folder), str(options.run_folder), archive, how, inbox=inbox)  # type: ignore[arg-type]
+    finder = PairFinder(archive, PairRules(options.take_unsaid, options.same_day), inbox)
+    return StudyFiler(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
 
 
 def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
-    from intervalchange.archive.interface import open_archive
+    from intervalchange.archive.addresses import open_archive
     from intervalchange.atomic_files import write_durably
     from intervalchange.serving.folder import FolderArchive
     from intervalchange.serving.watcher import file_once
 
     behind = open_archive(options.archive, options.title) if options.archive else None
     archive = FolderArchive(inside, outside, behind)
-    filing = _filing(options, archive)
+    filer = _filer(options, archive)
     try:
-        outcomes = file_once(filing, archive.newest_studies())
+        outcomes = file_once(filer, archive.newest_studies())
     finally:
-        filing.close()
+        filer.close()
     for outcome in outcomes:
         _say(outcome.line)
     plain = [_plain(outcome) for outcome in outcomes]
@@ -124,27 +136,44 @@ def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:
 
 
 def _always(options: argparse.Namespace) -> None:
-    from intervalchange.archive.interface import open_archive
-    from intervalchange.serving.inbox import Inbox, listen
+    from intervalchange.archive.addresses import open_archive
+    from intervalchange.serving.inbox import Inbox
     from intervalchange.serving.ledger import Ledger
-    from intervalchange.serving.limits import Limits
     from intervalchange.serving.watcher import Watcher, WatchOptions, watch
 
-    inbox = Inbox(options.state / "inbox") if options.listen is not None else None
-    filing = _filing(options, open_archive(options.archive, options.title), inbox)
+    listens = options.listen is not None or options.listen_web is not None
+    inbox = Inbox(options.state / "inbox") if listens else None
+    filer = _filer(options, open_archive(options.archive, options.title), inbox)
     when = WatchOptions(
         float(options.every), float(options.settle), options.days, options.backlog, viewer=options.viewer
     )
-    watcher = Watcher(filing, Ledger(options.state / "ledger.sqlite"), when, inbox)
-    server = listen(inbox, options.host, options.listen, options.title, options.senders, Limits()) if inbox else None
-    signal.signal(signal.SIGTERM, _interrupt)
+    watcher = Watcher(filer, Ledger(options.state / "ledger.sqlite"), when, inbox)
+    for library in ("pynetdicom", "dicomweb_client", "pydicom"):  # Their lines may quote a header.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
     _say(f"watching (ctrl-c ends it)\n{RESEARCH_USE}")
-    try:
+    with ExitStack() as open_now:
+        open_now.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
+        open_now.callback(watcher.close)
+        if inbox is not None:
+            _listen(inbox, options, open_now)
         watch(watcher, _say, lambda outcome: print(json.dumps(_plain(outcome)), flush=True))
-    finally:
-        if server is not None:
-            server.shutdown()
-        watcher.close()
+
+
+def _listen(inbox: Inbox, options: argparse.Namespace, open_now: ExitStack) -> None:
+    """Take films as the options say, until `open_now` is closed."""
+    from intervalchange.foreign_models.addresses import is_loopback
+    from intervalchange.serving.inbox import listen
+    from intervalchange.serving.limits import Limits
+    from intervalchange.serving.stow import listen_web, stow_app
+
+    if options.listen is not None:
+        server = listen(inbox, options.host, options.listen, options.title, options.senders, Limits())
+        open_now.callback(server.shutdown)
+    if options.listen_web is not None:
+        app = stow_app(inbox, Limits(), token_given(), is_loopback(options.host))
+        web = listen_web(app, options.host, options.listen_web)
+        open_now.callback(setattr, web, "should_exit", True)
 
 
 def _interrupt(*_: object) -> None:

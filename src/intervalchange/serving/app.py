@@ -23,11 +23,14 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 
 import intervalchange
+from intervalchange.archive.interface import ArchiveError
+from intervalchange.archive.pairs import PairFinder
 from intervalchange.errors import InputError, IntervalChangeError
 from intervalchange.grammar import DIFFERENCE_QUESTION
 from intervalchange.inference import Answered, AskedFilms, Predictor
 from intervalchange.policy import RESEARCH_USE
 from intervalchange.question_reader import check_question, kind_of
+from intervalchange.serving.archive_routes import StudyRequest, add_archive
 from intervalchange.serving.chat import ChatReply, ChatRequest, ModelList, decoded, question_of
 from intervalchange.serving.decoding import FilmReader
 from intervalchange.serving.desk import BusyError, Desk, LateError
@@ -186,9 +189,15 @@ class Server:
 
 
 def create_app(
-    predictor: Predictor, name: str, limits: Limits | None = None, *, token: str = "", loopback: bool = True
+    predictor: Predictor,
+    name: str,
+    limits: Limits | None = None,
+    *,
+    token: str = "",
+    loopback: bool = True,
+    finder: PairFinder | None = None,
 ) -> Guard:
-    """The ASGI app. name: of the run, as replies call it. token: empty for none."""
+    """The ASGI app. name: of the run, as replies call it. token: empty for none. finder: of pairs in an archive."""
     limits = limits or Limits()
     # Uploads stay in memory; beyond this size they would be written to disk.
     MultiPartParser.spool_max_size = limits.upload_bytes
@@ -212,6 +221,8 @@ def create_app(
     )
     _add_answers(app, server)
     _add_chat(app, server)
+    if finder is not None:
+        _add_studies(app, server, finder)
     _add_operation(app, server)
     _add_errors(app)
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
@@ -273,6 +284,13 @@ def _add_answers(app: FastAPI, server: Server) -> None:
             return await server.reply(uploads, case.question, case.force, Wanted(case.maps, backwards=case.backwards))
         except IntervalChangeError as problem:
             return ErrorReply(error=str(problem))
+
+
+def _add_studies(app: FastAPI, server: Server, finder: PairFinder) -> None:
+    async def answer(uploads: Mapping[str, bytes], asked: StudyRequest) -> AnswerReply:
+        return await server.reply(uploads, asked.question, False, Wanted(asked.maps, asked.films, asked.backwards))
+
+    add_archive(app, finder, answer, ERRORS)
 
 
 def _add_chat(app: FastAPI, server: Server) -> None:
@@ -337,7 +355,8 @@ def _add_errors(app: FastAPI) -> None:
     async def ours(_: Request, problem: IntervalChangeError) -> JSONResponse:
         if isinstance(problem, BusyError):
             return refused(429, str(problem), {"Retry-After": str(problem.seconds)})
-        return refused(422 if isinstance(problem, InputError) else 503, str(problem))
+        status = 422 if isinstance(problem, InputError) else 502 if isinstance(problem, ArchiveError) else 503
+        return refused(status, str(problem))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, problem: HTTPException) -> JSONResponse:

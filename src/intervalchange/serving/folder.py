@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -67,16 +68,14 @@ class FolderArchive:
 
     def holds(self, study: str, instance: str) -> bool:
         """Whether it was written here already."""
-        return (self.outside / f"{instance}.dcm").exists()
+        return any(self.outside.glob(f"*-{instance}.dcm"))
 
     def store(self, objects: Sequence[Dataset]) -> None:
-        """Write them, each under its own UID."""
-        import io
-
+        """Write them, each under its modality and UID: SR-1.2.3.dcm."""
         for each in objects:
             file = io.BytesIO()
             each.save_as(file, enforce_file_format=True)
-            write_durably(self.outside / f"{each.SOPInstanceUID}.dcm", file.getvalue())
+            write_durably(self.outside / f"{each.Modality}-{each.SOPInstanceUID}.dcm", file.getvalue())
 
     def _here(self, patient: str) -> list[str]:
         own = [film.header for film in self._films.values() if film.patient == patient]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pydicom
 from pynetdicom import AE, evt
 from pynetdicom import ALL_TRANSFER_SYNTAXES as ALL_SYNTAXES
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # Made when it is imported.
 
 from intervalchange.archive.dimse import FILMS
 from intervalchange.archive.films import ArchivedFilm
@@ -41,6 +41,18 @@ class Inbox:
         place = self._place(study)
         place.mkdir(exist_ok=True)
         write_durably(place / f"{_name(instance)}.dcm", file)
+
+    def take(self, file: bytes) -> ArchivedFilm | None:
+        """Keep what was sent, under the UIDs that are in it; None for what is no DICOM object with UIDs."""
+        try:
+            with silenced():
+                film = ArchivedFilm(pydicom.dcmread(io.BytesIO(file), stop_before_pixels=True))
+        except Exception:  # a foreign parser fails in every way there is
+            return None
+        if not (film.study and film.instance):
+            return None
+        self.add(film.study, film.instance, file)
+        return film
 
     def studies(self) -> list[str]:
         """UIDs of the studies that films were sent of."""
@@ -81,19 +93,11 @@ def listen(inbox: Inbox, host: str, port: int, title: str, senders: list[str], l
     """
 
     def store(event: evt.Event) -> int:
-        # Read again from the bytes that are kept: what the sender says beside them may be of another film.
         file = event.encoded_dataset()
         if len(file) > limits.upload_bytes:
             return TOO_LARGE
-        try:
-            with silenced():
-                film = ArchivedFilm(pydicom.dcmread(io.BytesIO(file), stop_before_pixels=True))
-        except Exception:  # a foreign parser fails in every way there is
-            return REFUSED
-        if not (film.study and film.instance):
-            return REFUSED
-        inbox.add(film.study, film.instance, file)
-        return TAKEN
+        # By the bytes that are kept: what the sender says beside them may be of another film.
+        return REFUSED if inbox.take(file) is None else TAKEN
 
     entity = AE(ae_title=title)
     entity.maximum_associations = ASSOCIATIONS

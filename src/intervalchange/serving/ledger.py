@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["passed", "waiting", "filed", "refused"]
 """passed: there before the watcher was."""
@@ -103,6 +103,6 @@ class Ledger:
         with self._lock:
             self._data.execute(command, values)
 
-    def _rows(self, command: str, *values: object) -> list[tuple[object, ...]]:
+    def _rows(self, command: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, closing(self._data.execute(command, values)) as found:
             return found.fetchall()

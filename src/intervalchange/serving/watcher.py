@@ -14,9 +14,10 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from intervalchange.archive.interface import ArchiveError
+from intervalchange.archive.pairs import NoFrontalFilmError
 from intervalchange.errors import ImageError, InputError, IntervalChangeError
-from intervalchange.serving.filing import Filed, Filing, NoFrontalFilmError, shown_study
 from intervalchange.serving.ledger import Ledger, State
+from intervalchange.serving.study_filer import Filed, StudyFiler, shown_study
 
 COMPARE = "@ohif/hpCompare"
 """OHIF's hanging protocol that shows two studies side by side."""
@@ -75,13 +76,13 @@ class Watcher:
 
     def __init__(
         self,
-        filing: Filing,
+        filer: StudyFiler,
         ledger: Ledger,
         options: WatchOptions | None = None,
         arrivals: Arrivals | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.filing, self.ledger, self.options = filing, ledger, options or WatchOptions()
+        self.filer, self.ledger, self.options = filer, ledger, options or WatchOptions()
         self.arrivals, self._clock = arrivals, clock
         self._pool = ThreadPoolExecutor(self.options.workers, thread_name_prefix="study")
 
@@ -89,7 +90,7 @@ class Watcher:
         """Look once; then answer all that is due. Raises ArchiveError where the archive cannot be looked at."""
         for study in self.arrivals.studies() if self.arrivals else ():
             self.ledger.add([study], self._clock() + self.options.settle)
-        seen = self.filing.archive.recent_studies(self._since())
+        seen = self.filer.finder.archive.recent_studies(self._since())
         if self.ledger.is_new:
             self.ledger.begin([] if self.options.backlog else seen)
         self.ledger.add(seen, self._clock() + self.options.settle)
@@ -102,7 +103,7 @@ class Watcher:
     def close(self) -> None:
         """Finish what is begun."""
         self._pool.shutdown()
-        self.filing.close()
+        self.filer.close()
         self.ledger.close()
 
     def _since(self) -> date | None:
@@ -111,7 +112,7 @@ class Watcher:
     def _try(self, study: str) -> Outcome:
         begun = time.monotonic()
         try:
-            filed = self.filing.file(study)
+            filed = self.filer.file(study)
         except IntervalChangeError as problem:
             state, why = self._failed(study, problem), problem.what
             return Outcome(study, state, why, time.monotonic() - begun)
@@ -149,13 +150,13 @@ class Watcher:
         return compare_link(self.options.viewer, filed.study, filed.prior_study) if self.options.viewer else ""
 
 
-def file_once(filing: Filing, studies: Iterable[str]) -> list[Outcome]:
+def file_once(filer: StudyFiler, studies: Iterable[str]) -> list[Outcome]:
     """Answer each of these. Raises ArchiveError: who calls this calls it again."""
     outcomes = []
     for study in studies:
         begun = time.monotonic()
         try:
-            filed = filing.file(study)
+            filed = filer.file(study)
         except InputError as problem:
             outcomes.append(Outcome(study, "refused", problem.what, time.monotonic() - begun))
         else:
