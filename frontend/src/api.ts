@@ -12,6 +12,18 @@ export interface Film {
   /** rows x columns, 0 black to 65535 white. */
   pixels: Uint16Array;
   warnings: string[];
+  /** ISO date or date-time of its header, or empty. */
+  taken: string;
+  /** The same for all films of a patient, or empty. */
+  patient: string;
+}
+
+export interface Registration {
+  used: boolean;
+  /** For a reader. */
+  words: string;
+  /** 2 x 3: pixels of the prior that was sent -> pixels of the current film; null if not used. */
+  matrix: number[][] | null;
 }
 
 export interface Geometry {
@@ -85,15 +97,26 @@ export async function readFilm(file: Blob): Promise<Film> {
     width: side("Width"),
     pixels: new Uint16Array(await response.arrayBuffer()),
     warnings: JSON.parse(response.headers.get("X-Warnings") ?? "[]"),
+    taken: response.headers.get("X-Taken") ?? "",
+    patient: response.headers.get("X-Patient") ?? "",
   };
 }
 
-export async function ask(films: Partial<Record<Side, Blob>>, question: string): Promise<Answer> {
+function formOf(films: Partial<Record<Side, Blob>>): FormData {
   const form = new FormData();
   for (const side of SIDES) {
     const film = films[side];
     if (film) form.append(side, film, "film");
   }
+  return form;
+}
+
+export async function register(films: Record<Side, Blob>): Promise<Registration> {
+  return (await send("/v1/registration", formOf(films))).json();
+}
+
+export async function ask(films: Partial<Record<Side, Blob>>, question: string): Promise<Answer> {
+  const form = formOf(films);
   form.append("question", question);
   for (const wanted of ["maps", "films", "backwards"]) form.append(wanted, "true");
   return (await send("/v1/answer", form)).json();

@@ -1,6 +1,20 @@
 // The page: films in, a question, the answer, where it was seen, and what the model says when the pair is read backwards.
 
-import { SIDES, ask, examples, modelName, readFilm, sample, takeToken, type Answer, type Change, type Side } from "./api";
+import {
+  SIDES,
+  ask,
+  examples,
+  modelName,
+  readFilm,
+  register,
+  sample,
+  takeToken,
+  type Answer,
+  type Registration,
+  type Side,
+} from "./api";
+import { clear, find, listWarnings, say, show, showSwap } from "./result";
+import { MOST_FILMS, Timeline, inOrder, ofSeveralPatients, type Opened } from "./timeline";
 import { Viewer, type Mode } from "./viewer";
 
 const SUGGESTIONS = [
@@ -12,60 +26,101 @@ const SUGGESTIONS = [
   "what abnormalities are seen in this image?",
   "which view is this image taken?",
 ];
-const LIKELY = 0.1;
-
-function find<T extends HTMLElement>(selector: string): T {
-  return document.querySelector<T>(selector)!;
-}
 
 const viewer = new Viewer(find("#films"));
-const files: Partial<Record<Side, Blob>> = {};
+const opened: Partial<Record<Side, Opened>> = {};
+const timeline = new Timeline(choose);
 const question = find<HTMLInputElement>("#question");
 const askButton = find<HTMLButtonElement>("#ask");
 let request = 0;
-let seen: Answer | null = null;
-
-/** Announced, and shown in the result. */
-function say(text: string, kind: "answer" | "error" | "busy" | "unsure"): void {
-  const answer = find("#answer");
-  answer.className = kind;
-  answer.textContent = text;
-}
+let placing: Promise<void> = Promise.resolve();
+let mode: Mode = "side";
+let registered = true;
+let registration: Registration | null = null;
 
 function clearResult(): void {
   request++;
-  seen = null;
-  for (const id of ["#leaning", "#chips", "#warnings", "#swap", "#facts"]) find(id).replaceChildren();
+  clear();
   viewer.evidence(null, {});
 }
 
-async function take(side: Side, file: Blob): Promise<void> {
+async function place(side: Side, one: Opened | null): Promise<void> {
+  if (one) opened[side] = one;
+  else delete opened[side];
+  registration = null;
+  await viewer.show(side, one?.film ?? null);
+}
+
+/** After films were placed: what is to be known of them, and what comes next. */
+async function placed(): Promise<void> {
+  const warned = SIDES.flatMap((side) => (opened[side]?.film.warnings ?? []).map((text) => `${side}: ${text}`));
+  listWarnings(warned);
+  say(opened.prior && opened.current ? "Ask, or press Enter." : "Now the other film.", "busy");
+  askButton.disabled = !opened.current;
+  void layOver();
+}
+
+async function take(side: Side, file: File): Promise<void> {
   clearResult();
+  timeline.close();
   say("reading the film …", "busy");
   try {
-    const film = await readFilm(file);
-    files[side] = file;
-    await viewer.show(side, film);
-    listWarnings(film.warnings.map((text) => `${side}: ${text}`));
-    say(files.prior && files.current ? "Ask, or press Enter." : "Now the other film.", "busy");
+    await place(side, { file, name: file.name, film: await readFilm(file) });
+    await placed();
   } catch (problem) {
     say(`${side}: ${(problem as Error).message}`, "error");
   }
-  askButton.disabled = !files.current;
 }
 
-function listWarnings(texts: string[]): void {
-  find("#warnings").replaceChildren(
-    ...texts.map((text) => {
-      const item = document.createElement("li");
-      item.textContent = text;
-      return item;
-    }),
-  );
+/** Two files are prior and current, more make a timeline; in order of their dates, or of their names. */
+async function takeAll(files: File[]): Promise<boolean> {
+  clearResult();
+  if (files.length > MOST_FILMS) {
+    say(`Open at most ${MOST_FILMS} films.`, "error");
+    return false;
+  }
+  const all: Opened[] = [];
+  const leftOut: string[] = [];
+  for (const [index, file] of files.entries()) {
+    say(`reading film ${index + 1} of ${files.length} …`, "busy");
+    try {
+      all.push({ file, name: file.name, film: await readFilm(file) });
+    } catch (problem) {
+      leftOut.push(`left out: ${file.name}: ${(problem as Error).message}`);
+    }
+  }
+  if (all.length < 2) {
+    say(leftOut.join(" "), "error");
+    return false;
+  }
+  if (ofSeveralPatients(all)) {
+    say("These films are of several patients. Open films of one patient.", "error");
+    return false;
+  }
+  const { films, dated } = inOrder(all);
+  timeline.close();
+  if (films.length > 2) await timeline.set(films, dated);
+  else await choose(films[0], films[1]);
+  listWarnings(leftOut, true);
+  return true;
+}
+
+/** Show two films. Of several choices in a row, one after the other, those that are overtaken are left out. */
+function choose(prior: Opened, current: Opened): Promise<void> {
+  clearResult();
+  const mine = request;
+  placing = placing.then(async () => {
+    if (mine !== request) return;
+    await place("prior", prior);
+    await place("current", current);
+    await placed();
+  });
+  return placing;
 }
 
 async function answer(): Promise<void> {
-  if (!files.current) {
+  const { prior, current } = opened;
+  if (!current) {
     say("Open the current film first.", "error");
     return;
   }
@@ -75,10 +130,10 @@ async function answer(): Promise<void> {
   say("looking …", "busy");
   askButton.disabled = true;
   try {
-    const reply = await ask(files, asked);
+    const reply = await ask({ prior: prior?.file, current: current.file }, asked);
+    if (prior) timeline.mark(prior.file, current.file, reply);
     if (mine !== request) return;
-    show(reply);
-    if (reply.backwards) showSwap(reply, reply.backwards);
+    showReply(reply);
   } catch (problem) {
     if (mine === request) say((problem as Error).message, "error");
   } finally {
@@ -86,122 +141,66 @@ async function answer(): Promise<void> {
   }
 }
 
-function show(reply: Answer): void {
-  seen = reply;
-  say(reply.answer, reply.unsure ? "unsure" : "answer");
-  find("#leaning").textContent = reply.leaning ? `It leans to: ${reply.leaning}` : "";
-  listWarnings(reply.warnings);
-  find("#chips").replaceChildren(...chipsOf(reply));
-  const confidence = reply.confidence["answer"];
-  const sure = confidence === undefined ? "" : `probability of the whole answer ${confidence.toFixed(2)} · `;
-  find("#facts").textContent = `${sure}${reply.model} · ${reply.seconds.toFixed(1)} s`;
+function showReply(reply: Answer): void {
+  show(reply, (map) => viewer.evidence(map, reply.films ?? {}));
+  if (reply.backwards) showSwap(reply, reply.backwards);
 }
 
-interface Chip {
-  key: string;
-  finding: string;
-  words: string;
-  way: "added" | "missing" | "level";
-  named: boolean;
-}
-
-function chipsOf(reply: Answer): HTMLElement[] {
-  const change = reply.change ?? { added: [], missing: [], levels: [] };
-  const named: Chip[] = [
-    ...change.added.map((finding): Chip => ({ key: `added:${finding}`, finding, words: "new", way: "added", named: true })),
-    ...change.missing.map(
-      (finding): Chip => ({ key: `missing:${finding}`, finding, words: "resolved", way: "missing", named: true }),
-    ),
-    ...change.levels.map(
-      ({ finding, prior, current }): Chip => ({
-        key: `level:${finding}`,
-        finding,
-        words: `${prior} → ${current}`,
-        way: "level",
-        named: true,
-      }),
-    ),
-  ];
-  const known = new Set(named.map((chip) => chip.key));
-  const considered = Object.entries(reply.confidence)
-    .filter(([key, value]) => key.includes(":") && !known.has(key) && value >= LIKELY)
-    .sort((first, second) => second[1] - first[1])
-    .slice(0, 4)
-    .map(([key]): Chip => {
-      const [way, finding] = key.split(":") as [Chip["way"], string];
-      return { key, finding, way, words: { added: "new?", missing: "resolved?", level: "level?" }[way], named: false };
-    });
-  return [...named, ...considered].map((chip) => chipElement(chip, reply));
-}
-
-function chipElement(chip: Chip, reply: Answer): HTMLElement {
-  const item = document.createElement("li");
-  const map = reply.evidence?.[chip.finding] ?? null;
-  const element = document.createElement(map ? "button" : "span");
-  element.className = `chip ${chip.way}${chip.named ? "" : " considered"}`;
-  const probability = reply.confidence[chip.key];
-  element.textContent = `${chip.finding}: ${chip.words}${probability === undefined ? "" : ` ${probability.toFixed(2)}`}`;
-  if (map && element instanceof HTMLButtonElement) {
-    element.type = "button";
-    element.title = "show where it was seen";
-    element.setAttribute("aria-pressed", "false");
-    element.addEventListener("click", () => press(element, map));
-  }
-  item.append(element);
-  return item;
-}
-
-function press(button: HTMLButtonElement, map: number[][]): void {
-  const on = button.getAttribute("aria-pressed") !== "true";
-  for (const chip of document.querySelectorAll("#chips button")) chip.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-pressed", String(on));
-  viewer.evidence(on ? map : null, seen?.films ?? {});
-}
-
-function showSwap(given: Answer, swapped: Answer): void {
-  const badge = find("#swap");
-  const [text, kind] = swapVerdict(given, swapped);
-  badge.textContent = `read backwards: ${text}`;
-  badge.className = kind;
-}
-
-function swapVerdict(given: Answer, swapped: Answer): [string, string] {
-  if (given.unsure && swapped.unsure) return ["not sure either", "unsure"];
-  if (given.unsure !== swapped.unsure) return ["sure in one direction only", "bad"];
-  return sameChange(given.change, swapped.change) ? ["the same change, reversed", "good"] : ["another change", "bad"];
-}
-
-function sameChange(given: Change | null, swapped: Change | null): boolean {
-  const items = (change: Change | null, reversed: boolean): string =>
-    [
-      ...(change?.added ?? []).map((name) => `${reversed ? "missing" : "added"} ${name}`),
-      ...(change?.missing ?? []).map((name) => `${reversed ? "added" : "missing"} ${name}`),
-      ...(change?.levels ?? []).map(({ finding, prior, current }) =>
-        reversed ? `${finding} ${current} ${prior}` : `${finding} ${prior} ${current}`,
-      ),
-    ]
-      .sort()
-      .join("; ");
-  return items(given, false) === items(swapped, true);
-}
-
-function setMode(mode: Mode): void {
-  for (const button of document.querySelectorAll<HTMLButtonElement>("#modes button")) {
+function setMode(chosen: Mode): void {
+  mode = chosen;
+  for (const button of document.querySelectorAll<HTMLButtonElement>("#modes button[value]")) {
     button.setAttribute("aria-pressed", String(button.value === mode));
   }
   find("#swipe-row").hidden = mode !== "swipe";
   viewer.mode(mode);
+  void layOver();
+}
+
+function setRegistered(on: boolean): void {
+  registered = on;
+  find("#registered").setAttribute("aria-pressed", String(on));
+  void layOver();
+}
+
+function overlaid(): boolean {
+  return mode !== "side";
+}
+
+/** In swipe and blink mode, the prior laid over the current film where that helps; a line says whether it is. */
+async function layOver(): Promise<void> {
+  const { prior, current } = opened;
+  const words = find("#registration");
+  find("#registered-row").hidden = !overlaid();
+  words.textContent = "";
+  if (!overlaid() || !prior || !current) return;
+  if (!registered) {
+    words.textContent = "films as taken";
+    await viewer.lay(null);
+    return;
+  }
+  words.textContent = "registering …";
+  try {
+    const found = registration ?? (await register({ prior: prior.file, current: current.file }));
+    if (opened.prior !== prior || opened.current !== current) return;
+    registration = found;
+    if (!overlaid() || !registered) return;
+    words.textContent = found.words;
+    await viewer.lay(found.matrix);
+  } catch (problem) {
+    words.textContent = (problem as Error).message;
+  }
 }
 
 async function exchange(): Promise<void> {
-  const { prior, current } = files;
-  delete files.prior;
-  delete files.current;
-  if (prior) await take("current", prior);
-  if (current) await take("prior", current);
-  if (!prior) await viewer.show("current", null);
-  if (!current) await viewer.show("prior", null);
-  askButton.disabled = !files.current;
+  if (timeline.open) {
+    timeline.exchange();
+    return;
+  }
+  const { prior, current } = opened;
+  clearResult();
+  await place("prior", current ?? null);
+  await place("current", prior ?? null);
+  await placed();
 }
 
 function setTheme(theme: string): void {
@@ -214,7 +213,11 @@ function wire(): void {
   for (const side of SIDES) {
     const pane = find(`[data-side="${side}"]`);
     const input = pane.querySelector("input")!;
-    input.addEventListener("change", () => input.files?.[0] && void take(side, input.files[0]));
+    input.addEventListener("change", () => {
+      const files = [...(input.files ?? [])];
+      input.value = "";
+      void takeSome(files, side);
+    });
     pane.addEventListener("dragover", (event) => {
       event.preventDefault();
       pane.classList.add("over");
@@ -229,13 +232,14 @@ function wire(): void {
     event.preventDefault();
     void answer();
   });
-  for (const button of document.querySelectorAll<HTMLButtonElement>("#modes button")) {
+  for (const button of document.querySelectorAll<HTMLButtonElement>("#modes button[value]")) {
     button.addEventListener("click", () => setMode(button.value as Mode));
   }
   find<HTMLInputElement>("#swipe").addEventListener("input", (event) =>
     viewer.swipe(Number((event.target as HTMLInputElement).value)),
   );
   find("#reset").addEventListener("click", () => viewer.reset());
+  find("#registered").addEventListener("click", () => setRegistered(!registered));
   find("#exchange").addEventListener("click", () => void exchange());
   find("#theme").addEventListener("click", () =>
     setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"),
@@ -243,40 +247,46 @@ function wire(): void {
   document.addEventListener("keydown", onKey);
 }
 
-/** Two files dropped together are prior and current, in the order of their names. */
 async function drop(event: DragEvent, side: Side, pane: HTMLElement): Promise<void> {
   event.preventDefault();
   pane.classList.remove("over");
-  const dropped = [...(event.dataTransfer?.files ?? [])].sort((first, second) => first.name.localeCompare(second.name));
-  if (dropped.length === 2) {
-    await take("prior", dropped[0]);
-    await take("current", dropped[1]);
-  } else if (dropped.length === 1) {
-    await take(side, dropped[0]);
-  } else if (dropped.length) {
-    say("Drop one film, or a prior and a current one.", "error");
-  }
+  await takeSome([...(event.dataTransfer?.files ?? [])], side);
+}
+
+async function takeSome(files: File[], side: Side): Promise<void> {
+  if (files.length === 1) await take(side, files[0]);
+  else if (files.length) await takeAll(files);
+}
+
+/** A browser may refuse to open it for the first key of all; then Enter does, since the focus is there. */
+function openPicker(side: Side): void {
+  const input = find(`[data-side="${side}"] input`);
+  input.focus();
+  input.click();
 }
 
 function onKey(event: KeyboardEvent): void {
-  const writing = event.target instanceof HTMLInputElement && event.target.type !== "file";
+  const writing = event.target === question;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (writing) {
-    if (event.key === "Escape") (event.target as HTMLInputElement).blur();
+    if (event.key === "Escape") question.blur();
     return;
   }
   const keys: Record<string, () => void> = {
     s: () => setMode("side"),
     w: () => setMode("swipe"),
     b: () => setMode("blink"),
+    g: () => setRegistered(!registered),
     r: () => viewer.reset(),
     x: () => void exchange(),
     a: () => void answer(),
     "+": () => viewer.zoom(1.25),
     "-": () => viewer.zoom(0.8),
+    "[": () => timeline.step(-1),
+    "]": () => timeline.step(1),
     "/": () => question.focus(),
-    p: () => find('[data-side="prior"] input').click(),
-    c: () => find('[data-side="current"] input').click(),
+    p: () => openPicker("prior"),
+    c: () => openPicker("current"),
   };
   const chip = document.querySelectorAll<HTMLButtonElement>("#chips button")[Number(event.key) - 1];
   const action = keys[event.key] ?? (chip ? () => chip.click() : null);
@@ -295,9 +305,8 @@ async function listExamples(): Promise<void> {
       button.type = "button";
       button.textContent = title;
       button.addEventListener("click", async () => {
-        await take("prior", await sample(prior));
-        await take("current", await sample(current));
-        await answer();
+        const files = [new File([await sample(prior)], "1"), new File([await sample(current)], "2")];
+        if (await takeAll(files)) await answer();
       });
       item.append(button);
       return item;

@@ -20,6 +20,7 @@ import {
   init as initTools,
   synchronizers,
 } from "@cornerstonejs/tools";
+import { after, apply, laidOver, scaled, type Affine, type Point } from "./affine";
 import { SIDES, type Film, type Geometry, type Side } from "./api";
 
 export type Mode = "side" | "swipe" | "blink";
@@ -36,6 +37,10 @@ export class Viewer {
   private timer = 0;
   private map: number[][] | null = null;
   private geometries: Partial<Record<Side, Geometry>> = {};
+  /** Prior as sent -> current as sent, used where the films lie over each other. */
+  private matrix: Affine | null = null;
+  private laid: Film | null = null;
+  private laying: Promise<void> = Promise.resolve();
 
   constructor(private readonly root: HTMLElement) {
     const overlay = (side: Side): HTMLCanvasElement => this.pane(side).querySelector("canvas.map")!;
@@ -92,22 +97,52 @@ export class Viewer {
   /** Show a film, or nothing, on one side. */
   async show(side: Side, film: Film | null): Promise<void> {
     this.evidence(null, {});
+    await this.lay(null);
     this.pane(side).classList.toggle("empty", film === null);
     if (film === null) {
       delete this.shown[side];
       return;
     }
+    this.shown[side] = film;
+    await this.put(side, film);
+    this.reset();
+  }
+
+  private async put(side: Side, film: Film): Promise<void> {
     const id = `film:${++this.count}`;
     this.films.set(id, film);
-    this.shown[side] = film;
     await this.viewport(side).setStack([id]);
-    this.reset();
+    const used = [...Object.values(this.shown), this.laid];
     for (const old of [...this.films.keys()]) {
-      if (!Object.values(this.shown).includes(this.films.get(old)!)) {
+      if (!used.includes(this.films.get(old)!)) {
         this.films.delete(old);
         if (cache.getImageLoadObject(old)) cache.removeImageLoadObject(old, { force: true });
       }
     }
+  }
+
+  /** Lay the prior over the current film in swipe and blink mode; null: as taken. */
+  lay(matrix: Affine | null): Promise<void> {
+    this.matrix = matrix;
+    this.laying = this.laying.then(() => this.follow());
+    return this.laying;
+  }
+
+  /** Put on the screen what mode and matrix ask for; the view stays. */
+  private async follow(): Promise<void> {
+    const { prior, current } = this.shown;
+    const over = this.matrix !== null && this.root.dataset.mode !== "side" && prior && current;
+    if (Boolean(over) === Boolean(this.laid) || !prior) return;
+    const lead = this.viewport(current ? "current" : "prior");
+    const [zoom, pan, { voiRange }] = [lead.getZoom(), lead.getPan(), lead.getProperties()];
+    this.laid = over ? laidOver(prior, current!, this.matrix!) : null;
+    await this.put("prior", this.laid ?? prior);
+    const view = this.viewport("prior");
+    view.resetCamera();
+    view.setProperties({ voiRange });
+    view.setZoom(zoom);
+    view.setPan(pan);
+    view.render();
   }
 
   private viewport(side: Side): Types.IStackViewport {
@@ -139,6 +174,7 @@ export class Viewer {
     this.root.classList.remove("off");
     if (mode === "blink") this.timer = window.setInterval(() => this.root.classList.toggle("off"), BLINK);
     this.resize();
+    void this.lay(this.matrix);
   }
 
   /** How much of the prior is seen in swipe mode, 0 to 1. */
@@ -146,8 +182,16 @@ export class Viewer {
     this.root.style.setProperty("--swipe", `${100 * part}%`);
   }
 
+  /** To the new sizes of the panes: zoom and pan relative to the whole film stay. */
   private resize(): void {
-    this.engine.resize(true, true);
+    const views = SIDES.filter((side) => this.shown[side]).map((side) => this.viewport(side));
+    const kept = views.map((view) => [view.getZoom(), view.getPan()] as const);
+    this.engine.resize(true, false);
+    views.forEach((view, index) => {
+      view.setZoom(kept[index][0]);
+      view.setPan(kept[index][1]);
+      view.render();
+    });
     for (const side of SIDES) this.draw(side);
   }
 
@@ -168,22 +212,28 @@ export class Viewer {
     const context = canvas.getContext("2d");
     if (!film || !geometry || !this.map || !context) return;
     const cells = cellsOf(this.map);
-    const square = geometry.scale * Math.max(film.height, film.width);
-    // Square -> film as sent -> film as shown -> canvas. The middle of the first pixel is at 0.
-    const place = (x: number, y: number): Types.Point2 => {
-      const column = (((x - geometry.offset_x) / geometry.scale) * film.columns) / film.width - 0.5;
-      const row = (((y - geometry.offset_y) / geometry.scale) * film.rows) / film.height - 0.5;
-      return this.viewport(side).worldToCanvas([column, row, 0]);
+    // Film as sent -> film on the screen -> canvas. The middle of the first pixel is at 0.
+    const screen = side === "prior" && this.laid ? this.laid : film;
+    let toScreen = scaled(screen.columns / screen.width, screen.rows / screen.height);
+    if (side === "prior" && this.laid) toScreen = after(toScreen, this.matrix!);
+    const place = (x: number, y: number): Point => {
+      const [column, row] = apply(toScreen, [x, y]);
+      return this.viewport(side).worldToCanvas([column - 0.5, row - 0.5, 0]) as Point;
     };
-    const [left, top] = place(0, 0);
-    const [right, bottom] = place(square, square);
-    const [filmLeft, filmTop] = this.viewport(side).worldToCanvas([-0.5, -0.5, 0]);
-    const [filmRight, filmBottom] = this.viewport(side).worldToCanvas([film.columns - 0.5, film.rows - 0.5, 0]);
     context.beginPath();
-    context.rect(filmLeft, filmTop, filmRight - filmLeft, filmBottom - filmTop);
+    for (const [x, y] of [[0, 0], [film.width, 0], [film.width, film.height], [0, film.height]]) {
+      context.lineTo(...place(x, y));
+    }
     context.clip();
+    // The map covers the square: film as sent = (square - offset) / scale.
+    const left = -geometry.offset_x / geometry.scale;
+    const top = -geometry.offset_y / geometry.scale;
+    const length = Math.max(film.height, film.width);
+    const [origin, right, down] = [place(left, top), place(left + length, top), place(left, top + length)];
+    const across = (end: Point, count: number): Point => [(end[0] - origin[0]) / count, (end[1] - origin[1]) / count];
+    context.setTransform(...across(right, cells.width), ...across(down, cells.height), ...origin);
     context.imageSmoothingQuality = "high";
-    context.drawImage(cells, left, top, right - left, bottom - top);
+    context.drawImage(cells, 0, 0);
   }
 
   private image(id: string): Types.IImage {

@@ -347,7 +347,8 @@ def test_numbers_say_nothing_of_a_film(client: TestClient) -> None:
 def test_the_document_of_the_interface_lists_every_route(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
-        "/v1/answer", "/v1/answers", "/v1/film", "/v1/models", "/v1/chat/completions", "/health", "/ready", "/metrics",
+        "/v1/answer", "/v1/answers", "/v1/film", "/v1/registration", "/v1/models", "/v1/chat/completions", "/health",
+        "/ready", "/metrics",
     }  # fmt: skip
     assert json.dumps(document).count(RESEARCH_USE) >= 1
     assert {"413", "422", "429"} <= set(document["paths"]["/v1/answer"]["post"]["responses"])

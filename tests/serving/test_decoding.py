@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_files import chest, encoded
+from film_files import chest, dicom, encoded
 
+from intervalchange.data.film_files import read_film
 from intervalchange.data.films import film_from_file
 from intervalchange.errors import ImageError, RunError
 from intervalchange.serving import decoding
 from intervalchange.serving.decoding import FilmReader
 from intervalchange.serving.limits import Limits
-from intervalchange.serving.reading_process import read_pair
+from intervalchange.serving.reading_process import read_films
 
 FILMS = {"prior": encoded(chest(seed=1), "PNG"), "current": encoded(chest(seed=2), "JPEG")}
 
@@ -38,6 +39,35 @@ def test_squares_are_those_of_the_files(reader: FilmReader, tmp_path: Path) -> N
         assert np.array_equal(film.pixels, wanted.pixels)
         assert film.geometry == wanted.geometry
         assert film.warnings == wanted.warnings
+
+
+def test_a_film_that_was_shown_is_not_decoded_again(reader: FilmReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = {side: encoded(chest(seed=seed), "PNG") for side, seed in (("prior", 11), ("current", 12))}
+    shown = [reader.display(film) for film in films.values()]
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_exchanged", lambda *_: pytest.fail("decoded again"))
+        pair = reader.read(films)
+    assert pair.prior is not None
+    assert np.array_equal(pair.prior.pixels, shown[0].film.square.pixels)
+    assert np.array_equal(pair.current.pixels, shown[1].film.square.pixels)
+    fresh = FilmReader(96, Limits(readers=1))
+    assert np.array_equal(fresh.read(films).current.pixels, pair.current.pixels)
+    fresh.close()
+
+
+def test_headers_are_compared_also_where_both_films_were_shown(reader: FilmReader, tmp_path: Path) -> None:
+    def film(year: int, patient: str) -> bytes:
+        stored = np.rint(chest(seed=year) * 4095)
+        return dicom(tmp_path / "a.dcm", stored, StudyDate=f"{year}0102", PatientID=patient).read_bytes()
+
+    films = {"prior": film(2020, "SECRET1"), "current": film(2019, "SECRET2")}
+    shown = [reader.display(films[side]) for side in ("prior", "current")]
+    assert [each.taken for each in shown] == ["2020-01-02T08:09:10", "2019-01-02T08:09:10"]
+    assert shown[0].patient != shown[1].patient and "SECRET" not in shown[0].patient
+    assert reader.display(film(2021, "SECRET1")).patient == shown[0].patient
+    warnings = " ".join(reader.read(films).warnings)
+    assert "the prior is the later film" in warnings and "different PatientIDs" in warnings
+    assert "SECRET" not in repr(shown)
 
 
 def test_one_film_is_enough(reader: FilmReader) -> None:
@@ -90,10 +120,10 @@ def test_a_reply_that_is_none_is_not_believed(monkeypatch: pytest.MonkeyPatch, t
 def test_a_film_has_no_name_on_disk_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Path] = []
     monkeypatch.setattr(
-        "intervalchange.serving.reading_process.film_from_file",
-        lambda path, size, force: seen.append(path) or film_from_file(path, size, force),
+        "intervalchange.serving.reading_process.read_film",
+        lambda path, force: seen.append(path) or read_film(path, force),
     )
-    facts, squares = read_pair({"size": 32, "force": False}, FILMS)
+    facts, squares = read_films({"size": 32, "longest": 0, "force": False, "key": "00"}, FILMS)
     assert [len(square) for square in squares] == [32 * 32] * 2
     assert facts["refused"] == []
     assert all(str(path).startswith("/proc/self/fd/") for path in seen)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
+from browser import echoing, opened_page
 from film_files import chest, encoded
 from served import Echo
 from starlette.testclient import TestClient
@@ -20,8 +17,6 @@ from intervalchange.serving.app import PAGE, create_app
 from intervalchange.serving.limits import Limits
 
 FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 CHIP = "#chips button"
 
 
@@ -42,16 +37,8 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A server that answers with a number of both films."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Echo(), "echo", Limits(readers=1)), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.05)
-    yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with echoing() as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +52,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.slow
 def test_a_reader_opens_two_films_asks_and_looks(address: str, films: tuple[Path, Path], tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1300, "height": 800})
+    with opened_page("about:blank", ready=False) as page:
         requests: list[str] = []
         problems: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
@@ -125,7 +107,6 @@ def test_a_reader_opens_two_films_asks_and_looks(address: str, films: tuple[Path
         assert page.get_attribute("html", "data-theme") == "light"
         page.set_viewport_size({"width": 360, "height": 740})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        browser.close()
     assert all(url.startswith((address, "data:", "blob:")) for url in requests), requests
     assert [problem for problem in problems if "422" not in problem] == []
 

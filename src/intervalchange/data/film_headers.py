@@ -1,14 +1,15 @@
 """What the DICOM headers of two films say of each other: which is the earlier one, and whether they name one patient.
 
-Dates, PatientIDs, sexes and dates of birth are compared in here. Only the outcome leaves; none of them is printed or
-stored.
+Dates, PatientIDs, sexes and dates of birth are compared in here. Only the outcome leaves, or a header whose names are
+hidden (`FilmHeader.hidden`); none of them is printed or stored.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,38 @@ class HeaderPair:
 
 
 @dataclass(frozen=True)
-class _Header:
-    """Of one film."""
+class FilmHeader:
+    """What the header of one film says of its time and its patient."""
 
     times: Mapping[str, Moment] = field(repr=False)
     """Each of TIMES -> when, where it is known."""
     patient: str = field(repr=False)
     born: str = field(repr=False)
     sex: str = field(repr=False)
+
+    @classmethod
+    def of(cls, path: str | Path) -> FilmHeader | None:
+        """Of a film that could be read; None for a PNG or JPEG, which has none."""
+        return _header(Path(path))
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> FilmHeader:
+        """The inverse of `as_json`."""
+        times = {what: Moment(**moment) for what, moment in plain["times"].items()}
+        return cls(times, str(plain["patient"]), str(plain["born"]), str(plain["sex"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """For another process."""
+        return asdict(self)
+
+    def hidden(self, key: bytes) -> FilmHeader:
+        """The same with patient, date of birth and sex replaced by keyed hashes: equal where they are equal, and no
+        more. Times stay."""
+
+        def hash_of(text: str) -> str:
+            return hmac.digest(key, text.encode(), "sha256").hex()[:32] if text else ""
+
+        return replace(self, patient=hash_of(self.patient), born=hash_of(self.born), sex=hash_of(self.sex))
 
     @property
     def taken(self) -> Moment:
@@ -77,15 +102,20 @@ def compare_headers(prior: str | Path, current: str | Path) -> HeaderPair:
 
 def compare_pairs(pairs: Iterable[tuple[Path, Path]]) -> dict[tuple[Path, Path], HeaderPair]:
     """(prior, current) -> what their headers say of each other; each header is read once."""
-    headers: dict[Path, _Header | None] = {}
+    headers: dict[Path, FilmHeader | None] = {}
     compared = {}
     for pair in pairs:
         for path in pair:
             if path not in headers:
                 headers[path] = _header(path)
         prior, current = (headers[path] for path in pair)
-        compared[pair] = HeaderPair() if prior is None or current is None else _compared(prior, current)
+        compared[pair] = compared_headers(prior, current)
     return compared
+
+
+def compared_headers(prior: FilmHeader | None, current: FilmHeader | None) -> HeaderPair:
+    """What two headers say of each other; nothing where one film has none."""
+    return HeaderPair() if prior is None or current is None else _compared(prior, current)
 
 
 def compare_data_sets(prior: Any, current: Any) -> HeaderPair:
@@ -100,7 +130,7 @@ def taken(data: Any) -> Moment:
         return _elements(data).taken
 
 
-def _compared(prior: _Header, current: _Header) -> HeaderPair:
+def _compared(prior: FilmHeader, current: FilmHeader) -> HeaderPair:
     shared = (what for what in TIMES if what in prior.times and what in current.times)
     orders = (later(prior.times[what], current.times[what]) for what in shared)
     order = next((order for order in orders if order), 0) or later(prior.taken, current.taken)
@@ -115,7 +145,7 @@ def _differ(first: str, second: str) -> bool:
     return bool(first and second and first != second)
 
 
-def _header(path: Path) -> _Header | None:
+def _header(path: Path) -> FilmHeader | None:
     """The elements of READ; None for a film without a header, or one that a parser stumbles over."""
     import pydicom
 
@@ -129,10 +159,10 @@ def _header(path: Path) -> _Header | None:
         return None
 
 
-def _elements(data: Any) -> _Header:
+def _elements(data: Any) -> FilmHeader:
     texts = {name: _text(data, name) for name in READ}
     sex = texts["PatientSex"].upper()
-    return _Header(
+    return FilmHeader(
         _times(texts), texts["PatientID"].upper(), texts["PatientBirthDate"], sex if sex in ("F", "M") else ""
     )
 

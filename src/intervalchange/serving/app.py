@@ -36,13 +36,22 @@ from intervalchange.serving.decoding import FilmReader
 from intervalchange.serving.desk import BusyError, Desk, LateError
 from intervalchange.serving.guard import Guard
 from intervalchange.serving.limits import Limits
-from intervalchange.serving.replies import AnswerReply, BatchReply, ErrorReply, reply_of
+from intervalchange.serving.registration import register
+from intervalchange.serving.replies import (
+    AnswerReply,
+    BatchReply,
+    ErrorReply,
+    RegistrationReply,
+    registration_reply,
+    reply_of,
+)
 
 PAGE = Path(__file__).parent / "page"
 """page.js is built by `make page` from `frontend/`."""
 SAMPLES = Path(intervalchange.__file__).parent / "samples"
 SOURCES = {"hannover": "Hannover", "nih": "NIH"}
 LONGEST_QUESTION = 1000
+FORGET_SECONDS = 60
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorReply, "description": text}
     for status, text in {
@@ -116,6 +125,7 @@ class Server:
         self.predictor, self.name, self.limits = predictor, name, limits
         self.reader = FilmReader(predictor.stored_pixels, limits)
         self.desk = Desk(predictor, limits)
+        self.registering = asyncio.Semaphore(1)
         self.numbers = _Numbers.new(self.desk)
 
     async def read(self, uploads: Mapping[str, bytes], question: str, force: bool = False) -> AskedFilms:
@@ -155,6 +165,23 @@ class Server:
         self.numbers.seconds.observe(seconds)
         return reply
 
+    async def register(self, prior: bytes, current: bytes, force: bool) -> RegistrationReply:
+        """How the prior is laid over the current film. Raises ImageError, LateError."""
+        pair = await asyncio.to_thread(self.reader.read, {"prior": prior, "current": current}, force)
+        assert pair.prior is not None
+        try:
+            async with asyncio.timeout(self.limits.deadline), self.registering:
+                found = await asyncio.to_thread(register, pair.prior, pair.current)
+        except TimeoutError:
+            raise LateError("the films were not registered in time.", remedy="Try again later.") from None
+        return registration_reply(found, pair.prior, pair.current)
+
+    async def forget(self) -> None:
+        """Drop films that nobody sent again, until cancelled."""
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            self.reader.recent.forget()
+
     def close(self) -> None:
         """End the processes and the thread."""
         self.desk.close()
@@ -179,7 +206,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(server.reader.wait)
+        forgetting = asyncio.create_task(server.forget())
         yield
+        forgetting.cancel()
         await asyncio.to_thread(server.close)
 
     app = FastAPI(
@@ -223,11 +252,23 @@ def _add_answers(app: FastAPI, server: Server) -> None:
         film: Annotated[UploadFile, File(description="PNG, JPEG or DICOM")],
         force: Annotated[bool, Form()] = False,
     ) -> Response:
-        """A film for the eye: 16-bit numbers, row by row, little-endian, white dense; its sides in the headers."""
+        """A film for the eye: 16-bit numbers, row by row, little-endian, white dense; its sides, when it was taken, and
+        a mark that the films of a patient share, in the headers."""
         shown = await asyncio.to_thread(server.reader.display, await film.read(), force)
-        sides = {"X-Rows": shown.rows, "X-Columns": shown.columns, "X-Height": shown.height, "X-Width": shown.width}
-        headers = {name: str(value) for name, value in sides.items()} | {"X-Warnings": json.dumps(shown.warnings)}
+        geometry = shown.film.square.geometry
+        sides = {"Rows": shown.rows, "Columns": shown.columns, "Height": geometry.height, "Width": geometry.width}
+        facts = {"Taken": shown.taken, "Patient": shown.patient, "Warnings": json.dumps(shown.film.square.warnings)}
+        headers = {f"X-{name}": str(value) for name, value in (sides | facts).items()}
         return Response(shown.pixels, media_type="application/octet-stream", headers=headers)
+
+    @app.post("/v1/registration", responses=ERRORS)
+    async def registration(
+        prior: Annotated[UploadFile, File(description="the earlier film: PNG, JPEG or DICOM")],
+        current: Annotated[UploadFile, File(description="the later film")],
+        force: Annotated[bool, Form()] = False,
+    ) -> RegistrationReply:
+        """How the prior is turned, scaled and shifted to lie over the current film."""
+        return await server.register(await prior.read(), await current.read(), force)
 
     @app.post("/v1/answers", responses=ERRORS)
     async def answers(batch: BatchRequest) -> BatchReply:

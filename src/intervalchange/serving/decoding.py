@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import secrets
 import selectors
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from intervalchange.data.film_headers import FilmHeader, compared_headers
 from intervalchange.data.films import FilmSquare, Geometry
 from intervalchange.errors import ImageError, RunError
 from intervalchange.serving.limits import Limits
 from intervalchange.serving.reading_process import LENGTH
+from intervalchange.serving.recent_films import ReadFilm, RecentFilms, film_key
 
 START_SECONDS = 60.0
 SMALLER = "Send one chest film of usual size, as PNG, JPEG or DICOM."
@@ -38,14 +41,21 @@ class ReadPair:
 class DisplayFilm:
     """A film for the eye."""
 
-    height: int
-    """Of the film that was sent."""
-    width: int
+    film: ReadFilm
     rows: int
     columns: int
     pixels: bytes
     """rows x columns of 16 bits, little-endian: 0 black, 65535 white."""
-    warnings: tuple[str, ...]
+
+    @property
+    def taken(self) -> str:
+        """ISO date or date-time, by its header; empty where that does not say."""
+        return "" if self.film.header is None else self.film.header.taken.iso
+
+    @property
+    def patient(self) -> str:
+        """The same for all films of a PatientID while this server runs; empty where the header has none."""
+        return "" if self.film.header is None else self.film.header.patient
 
 
 class FilmReader:
@@ -53,6 +63,8 @@ class FilmReader:
 
     def __init__(self, size: int, limits: Limits) -> None:
         self.size, self.limits = size, limits
+        self.recent = RecentFilms(limits)
+        self._key = secrets.token_bytes(16)
         self._free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._all = [_Process(limits.decode_bytes) for _ in range(limits.readers)]
         for process in self._all:
@@ -66,34 +78,47 @@ class FilmReader:
 
     def read(self, uploads: Mapping[str, bytes], force: bool = False) -> ReadPair:
         """`current` and, where there is one, `prior`. Raises ImageError naming each side that is not a film."""
-        facts, squares = self._exchanged({"size": self.size, "force": force}, uploads, self.size**2)
-        shape = (self.size, self.size)
-        films = {
-            side: FilmSquare(
-                np.frombuffer(square, np.uint8).reshape(shape), Geometry(*fact["geometry"]), tuple(fact["warnings"])
-            )
-            for (side, fact), square in zip(facts["films"].items(), squares, strict=True)
-        }
-        return ReadPair(films.get("prior"), films["current"], tuple(facts["warnings"]))
+        keys = {side: film_key(upload, force) for side, upload in uploads.items()}
+        films = {side: film for side, key in keys.items() if (film := self.recent.get(key)) is not None}
+        unread = {side: upload for side, upload in uploads.items() if side not in films}
+        for side, (fact, piece) in (self._exchanged(unread, force, 0) if unread else {}).items():
+            films[side] = self._film(fact, piece)
+            self.recent.put(keys[side], films[side])
+        prior, current = films.get("prior"), films["current"]
+        if prior is None:
+            return ReadPair(None, current.square, ())
+        return ReadPair(prior.square, current.square, compared_headers(prior.header, current.header).warnings)
 
     def display(self, upload: bytes, force: bool = False) -> DisplayFilm:
         """A film for the eye. Raises ImageError."""
-        longest = self.limits.display_pixels
-        facts, (pixels,) = self._exchanged({"longest": longest, "force": force}, {"film": upload}, 2 * longest**2)
-        return DisplayFilm(**facts["films"]["film"], pixels=pixels, warnings=tuple(facts["warnings"]))
+        fact, piece = self._exchanged({"": upload}, force, self.limits.display_pixels)[""]
+        film = self._film(fact, piece[: self.size**2])
+        self.recent.put(film_key(upload, force), film)
+        return DisplayFilm(film, fact["rows"], fact["columns"], piece[self.size**2 :])
+
+    def _film(self, fact: Mapping[str, Any], square: bytes) -> ReadFilm:
+        pixels = np.frombuffer(square, np.uint8).reshape(self.size, self.size)
+        header = None if fact["header"] is None else FilmHeader.from_json(fact["header"])
+        return ReadFilm(FilmSquare(pixels, Geometry(*fact["geometry"]), tuple(fact["warnings"])), header)
 
     def _exchanged(
-        self, request: Mapping[str, Any], uploads: Mapping[str, bytes], most: int
-    ) -> tuple[dict[str, Any], list[bytes]]:
+        self, uploads: Mapping[str, bytes], force: bool, longest: int
+    ) -> dict[str, tuple[dict[str, Any], bytes]]:
+        """Side -> facts and pixels: the square, and behind it the film for the eye where `longest` is not 0."""
+        request = {"size": self.size, "longest": longest, "force": force, "key": self._key.hex()}
         process = self._free.get()
         try:
-            whole = {**request, "sides": list(uploads)}
-            facts, pieces = process.exchange(whole, list(uploads.values()), most, self.limits.decode_seconds)
+            facts, pieces = process.exchange(
+                {**request, "sides": list(uploads)},
+                list(uploads.values()),
+                self.size**2 + 2 * longest**2,
+                self.limits.decode_seconds,
+            )
         finally:
             self._free.put(process)
         if facts["refused"]:
             raise ImageError(" ".join(map(_sentence, facts["refused"])))
-        return facts, pieces
+        return {side: (fact, piece) for (side, fact), piece in zip(facts["films"].items(), pieces, strict=True)}
 
     def close(self) -> None:
         """End the processes."""

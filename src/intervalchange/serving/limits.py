@@ -31,3 +31,7 @@ class Limits:
     """Pairs of one batch request."""
     readers: int = 2
     """Processes that read films."""
+    recent_bytes: int = 32 * MIB
+    """Squares of films that were read lately, kept in memory so that showing, asking and registering decode once."""
+    recent_seconds: float = 600.0
+    """Until a square that nobody sends again is forgotten."""

@@ -14,7 +14,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from intervalchange.data.film_files import read_film
-from intervalchange.data.film_headers import compare_headers
-from intervalchange.data.films import film_from_file
+from intervalchange.data.film_headers import FilmHeader
+from intervalchange.data.films import film_square
 from intervalchange.errors import ImageError
 
 LENGTH = struct.Struct("<Q")
@@ -59,52 +59,44 @@ def _unnamed(data: bytes) -> Iterator[Path]:
         yield Path(named.name)
 
 
-def read_pair(request: dict[str, Any], uploads: dict[str, bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """The reply to a request {"size", "force"}: facts of each side, and their squares in the same order."""
-    facts: dict[str, Any] = {"films": {}, "refused": [], "warnings": []}
-    squares = []
-    with _all_of(uploads) as paths:
-        for side, path in paths.items():
-            try:
-                film = film_from_file(path, request["size"], request["force"])
-            except ImageError as problem:
-                facts["refused"].append({"side": side, "what": problem.what, "remedy": problem.remedy})
-                continue
-            geometry = film.geometry
-            facts["films"][side] = {
-                "geometry": [geometry.height, geometry.width, geometry.scale, geometry.offset_x, geometry.offset_y],
-                "warnings": list(film.warnings),
-            }
-            squares.append(film.pixels.tobytes())
-        if {"prior", "current"} <= facts["films"].keys():
-            facts["warnings"] = list(compare_headers(paths["prior"], paths["current"]).warnings)
-    return facts, squares
-
-
-def read_display(request: dict[str, Any], upload: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The reply to a request {"longest", "force"}: a film for the eye, as 16-bit numbers, no side longer."""
-    facts: dict[str, Any] = {"films": {}, "refused": [], "warnings": []}
-    with _unnamed(upload) as path:
+def read_films(request: dict[str, Any], uploads: dict[str, bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """The reply to a request {"size", "longest", "force", "key"}: facts of each side; its square and, where `longest`
+    is not 0, the film for the eye behind it, in the same order. Each film is decoded once."""
+    facts: dict[str, Any] = {"films": {}, "refused": []}
+    pieces = []
+    for side, upload in uploads.items():
         try:
-            film = read_film(path, request["force"])
+            with _unnamed(upload) as path:
+                film = read_film(path, request["force"])
+                header = FilmHeader.of(path)
         except ImageError as problem:
-            facts["refused"].append({"side": "", "what": problem.what, "remedy": problem.remedy})
-            return facts, []
-    pixels = film.pixels
+            facts["refused"].append({"side": side, "what": problem.what, "remedy": problem.remedy})
+            continue
+        square = film_square(film, request["size"])
+        geometry = square.geometry
+        fact: dict[str, Any] = {
+            "geometry": [geometry.height, geometry.width, geometry.scale, geometry.offset_x, geometry.offset_y],
+            "warnings": list(square.warnings),
+            "header": None if header is None else header.hidden(bytes.fromhex(request["key"])).as_json(),
+        }
+        piece = square.pixels.tobytes()
+        if request["longest"]:
+            shown = _for_the_eye(film.pixels, request["longest"])
+            fact["rows"], fact["columns"] = shown.shape
+            piece += shown.tobytes()
+        facts["films"][side] = fact
+        pieces.append(piece)
+    return facts, pieces
+
+
+def _for_the_eye(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """(h, w) in [0, 1] -> 16-bit numbers, little-endian, no side longer."""
     height, width = pixels.shape
-    scale = min(1.0, request["longest"] / max(height, width))
+    scale = min(1.0, longest / max(height, width))
     if scale < 1:
         sides = max(1, round(width * scale)), max(1, round(height * scale))
         pixels = np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BOX))
-    facts["films"]["film"] = {"height": height, "width": width, "rows": pixels.shape[0], "columns": pixels.shape[1]}
-    facts["warnings"] = list(film.warnings)
-    return facts, [np.rint(np.clip(pixels, 0, 1) * 65535).astype("<u2").tobytes()]
-
-
-@contextmanager
-def _all_of(uploads: dict[str, bytes]) -> Iterator[dict[str, Path]]:
-    with ExitStack() as stack:
-        yield {side: stack.enter_context(_unnamed(data)) for side, data in uploads.items()}
+    return np.rint(np.clip(pixels, 0, 1) * 65535).astype("<u2")
 
 
 def _limit(memory: int) -> None:
@@ -127,10 +119,7 @@ def main() -> None:
         request = json.loads(head)
         uploads = {side: read_frame(pipe) for side in request["sides"]}
         try:
-            if "longest" in request:
-                facts, pieces = read_display(request, uploads["film"])
-            else:
-                facts, pieces = read_pair(request, uploads)
+            facts, pieces = read_films(request, uploads)
         except MemoryError:
             facts, pieces = {"films": {}, "refused": [{"side": "", "what": "the films need too much memory."}]}, []
         write_frame(replies, json.dumps(facts).encode())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from intervalchange.data.films import FilmSquare
 from intervalchange.evaluation.metrics.calibration import ABSTAINED
 from intervalchange.inference import Answered, Shown, shown_answer
 from intervalchange.policy import RESEARCH_USE
+from intervalchange.serving.registration import Registration, film_matrix
 
 DIGITS = 4
 
@@ -66,6 +69,22 @@ class AnswerReply(BaseModel):
     notice: str = RESEARCH_USE
 
 
+class RegistrationReply(BaseModel):
+    """How the prior is laid over the current film."""
+
+    used: bool = Field(description="whether that is clearly closer than the films as taken")
+    words: str = Field(description="the same for a reader")
+    matrix: list[list[float]] | None = Field(
+        description="2 x 3: pixels (x, y, 1) of the prior that was sent -> pixels of the current film; null if not used"
+    )
+    turned: float = Field(description="degrees, clockwise")
+    scale: float
+    shifted: float = Field(description="share of the longer side of the current film")
+    as_taken: float = Field(description="correlation of the local contrast of the films as they are, -1 to 1")
+    registered: float = Field(description="the same of the prior laid over the current film")
+    notice: str = RESEARCH_USE
+
+
 class ErrorReply(BaseModel):
     """Why there is no answer, and what to do."""
 
@@ -100,6 +119,29 @@ def reply_of(answered: Answered, model: str, seconds: float, maps: bool, films: 
         backwards=None,
         model=model,
         seconds=round(seconds, DIGITS),
+    )
+
+
+def registration_reply(found: Registration, prior: FilmSquare, current: FilmSquare) -> RegistrationReply:
+    """What a client is told of a registration."""
+    similarity, side = found.similarity, len(current.pixels)
+    shifted = math.hypot(similarity.shift_x, similarity.shift_y)
+    words = "not registered: nothing was found that is clearly closer than the films as taken"
+    if found.helps:
+        words = (
+            f"registered: the prior is shifted {100 * shifted:.0f}% of the film, turned {abs(similarity.turned):.0f}°, "
+            f"scaled to {100 * similarity.scale:.0f}%"
+        )
+    matrix = film_matrix(similarity, prior.geometry, current.geometry, side).tolist() if found.helps else None
+    return RegistrationReply(
+        used=found.helps,
+        words=words,
+        matrix=matrix,
+        turned=round(similarity.turned, DIGITS),
+        scale=round(similarity.scale, DIGITS),
+        shifted=round(shifted, DIGITS),
+        as_taken=round(found.as_taken, DIGITS),
+        registered=round(found.registered, DIGITS),
     )
 
 
