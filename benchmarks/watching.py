@@ -177,9 +177,9 @@ def verdict(archive: Orthanc, wanted: list[Study]) -> dict[str, int]:
     return {"studies": len(wanted), "lost": lost, "twice": twice, "in another study": strangers}
 
 
-def trial(run: str, folder: Path, count: int, killing: bool, seed: int) -> dict[str, Any]:
+def trial(run: str, folder: Path, wanted: list[Study], killing: bool, seed: int) -> dict[str, Any]:
     """Store studies and wait for their answers."""
-    wanted = studies(folder / "cohort", count, seed)
+    count = len(wanted)
     with Orthanc(folder / "archive") as archive:
         for study in wanted:
             archive.add(study.prior)
@@ -219,9 +219,11 @@ def main() -> None:
     options.result("--results", "watching.json")
     chosen = options.parse_args()
     result = {}
-    for name, killing in (("undisturbed", False), ("killed", True)):
-        with tempfile.TemporaryDirectory() as folder:
-            result[name] = trial(chosen.run, Path(folder), chosen.studies, killing, chosen.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        wanted = studies(folder / "cohort", chosen.studies, chosen.seed)
+        for name, killing in (("undisturbed", False), ("killed", True)):
+            result[name] = trial(chosen.run, folder / name, wanted, killing, chosen.seed)
     write_result(chosen.results, result)
 
 
