@@ -66,6 +66,11 @@ export function takeToken(): void {
   }
 }
 
+/** A study of the archive may come with the address as #study=UID: behind the #, so that no log has it. */
+export function studyOfAddress(): string {
+  return new URLSearchParams(location.hash.slice(1)).get("study") ?? "";
+}
+
 async function send(path: string, form?: FormData): Promise<Response> {
   const token = sessionStorage.getItem(TOKEN);
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
@@ -138,4 +143,13 @@ export async function examples(): Promise<Example[]> {
 
 export async function sample(name: string): Promise<Blob> {
   return (await send(`/samples/${encodeURIComponent(name)}`)).blob();
+}
+
+/** Why the prior of a study is this one. */
+export async function whyThisPrior(study: string): Promise<string> {
+  return (await (await send(`/v1/studies/${encodeURIComponent(study)}/pair`)).json()).why;
+}
+
+export async function filmOfStudy(study: string, side: Side): Promise<Blob> {
+  return (await send(`/v1/studies/${encodeURIComponent(study)}/films/${side}`)).blob();
 }

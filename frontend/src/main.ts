@@ -4,11 +4,14 @@ import {
   SIDES,
   ask,
   examples,
+  filmOfStudy,
   modelName,
   readFilm,
   register,
   sample,
+  studyOfAddress,
   takeToken,
+  whyThisPrior,
   type Answer,
   type Registration,
   type Side,
@@ -314,7 +317,19 @@ async function listExamples(): Promise<void> {
   );
 }
 
+/** The new film of a study and its prior, out of the archive. */
+async function openStudy(study: string): Promise<void> {
+  say("asking the archive …", "busy");
+  const why = await whyThisPrior(study);
+  const files = [];
+  for (const side of SIDES) files.push(new File([await filmOfStudy(study, side)], side));
+  if (!(await takeAll(files))) return;
+  await answer();
+  listWarnings([`prior: ${why}`], true);
+}
+
 async function main(): Promise<void> {
+  const study = studyOfAddress();
   takeToken();
   setTheme(localStorage.getItem("theme") ?? "dark");
   wire();
@@ -322,6 +337,7 @@ async function main(): Promise<void> {
   try {
     find("#model").textContent = await modelName();
     await listExamples();
+    if (study) await openStudy(study);
   } catch (problem) {
     say((problem as Error).message, "error");
   }

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from served import Echo
 
+from intervalchange.archive.pairs import PairFinder
 from intervalchange.serving.app import create_app
 from intervalchange.serving.limits import Limits
 
@@ -23,9 +24,10 @@ WAIT = 120_000
 
 
 @contextmanager
-def echoing() -> Iterator[str]:
+def echoing(finder: PairFinder | None = None) -> Iterator[str]:
     """The address of a server."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Echo(), "echo", Limits(readers=1)), port=0, log_level="warning"))
+    app = create_app(Echo(), "echo", Limits(readers=1), finder=finder)  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
