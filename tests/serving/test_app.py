@@ -158,6 +158,27 @@ def test_a_film_is_shown_with_all_of_its_grey_levels(client: TestClient, tmp_pat
     assert client.post("/v1/film", files={"film": b"nothing"}).status_code == 422
 
 
+def test_a_film_says_when_it_was_taken_and_whose_it_is_without_a_name(client: TestClient, tmp_path: Path) -> None:
+    reply = client.post("/v1/film", files={"film": dicom(tmp_path / "a.dcm", np.rint(chest() * 4095)).read_bytes()})
+    assert reply.headers["x-taken"] == "2020-01-02T08:09:10"
+    assert len(reply.headers["x-patient"]) == 32
+    assert "SECRET" not in str(reply.headers)
+    plain = client.post("/v1/film", files={"film": FILMS[0]})
+    assert (plain.headers["x-taken"], plain.headers["x-patient"]) == ("", "")
+
+
+@pytest.mark.slow
+def test_a_film_is_registered_or_left_as_taken(client: TestClient) -> None:
+    large = chest(height=320, width=280)
+    sides = {"prior": encoded(large[20:300, :240], "PNG"), "current": encoded(large[:280, 40:], "PNG")}
+    reply = client.post("/v1/registration", files=sides).json()
+    assert reply["used"] and reply["words"].startswith("registered: the prior is shifted")
+    assert np.allclose(np.array(reply["matrix"]) @ [120, 140, 1], [80, 160], atol=5)
+    same = client.post("/v1/registration", files={"prior": FILMS[0], "current": FILMS[0]}).json()
+    assert (same["used"], same["matrix"]) == (False, None)
+    assert client.post("/v1/registration", files={"prior": b"x", "current": FILMS[0]}).status_code == 422
+
+
 def test_a_large_film_is_shown_smaller(client: TestClient) -> None:
     reply = client.post("/v1/film", files={"film": encoded(chest(height=2100, width=1050), "PNG")})
     assert [int(reply.headers[name]) for name in ("x-rows", "x-columns", "x-height")] == [2048, 1024, 2100]

@@ -96,7 +96,8 @@ def _for_the_eye(pixels: np.ndarray, longest: int) -> np.ndarray:
     if scale < 1:
         sides = max(1, round(width * scale)), max(1, round(height * scale))
         pixels = np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.BOX))
-    return np.rint(np.clip(pixels, 0, 1) * 65535).astype("<u2")
+    numbers: np.ndarray = np.rint(np.clip(pixels, 0, 1) * 65535).astype("<u2")
+    return numbers
 
 
 def _limit(memory: int) -> None:

@@ -103,9 +103,9 @@ class _Texture:
 
 
 def register(prior: FilmSquare, current: FilmSquare) -> Registration:
-    """The similarity that lays one square over another, and how good it is. Deterministic; about .2 s."""
+    """The similarity that lays one square over another, and how good it is. Deterministic; about a CPU second."""
     coarse, broad, fine = (
-        [_texture(film, side, reach) for film in (prior, current)]
+        (_texture(prior, side, reach), _texture(current, side, reach))
         for side, reach in ((COARSE, BROAD), (SIDE, BROAD), (SIDE, FINE))
     )
     begun = [_refined(*broad, start, evaluations=40) for start in _grid(*coarse)]
@@ -117,7 +117,8 @@ def register(prior: FilmSquare, current: FilmSquare) -> Registration:
 def film_matrix(found: Similarity, prior: Geometry, current: Geometry, side: int) -> np.ndarray:
     """(2, 3): pixels of the prior film as it was sent -> pixels of the current one. side: of the squares, in pixels."""
     shares = _whole(found.matrix)
-    return (_inverse(_shares_of(current, side)) @ shares @ _shares_of(prior, side))[:2]
+    matrix: np.ndarray = _inverse(_shares_of(current, side)) @ shares @ _shares_of(prior, side)
+    return matrix[:2]
 
 
 def _shares_of(geometry: Geometry, side: int) -> np.ndarray:
