@@ -24,12 +24,13 @@ def test_a_study_is_due_once_it_has_settled_and_never_again(tmp_path: Path) -> N
 def test_what_is_put_off_comes_later_and_later(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     ledger.add(["1.1"], due=0.0)
-    assert [ledger.put_off("1.1", "down", now=100.0) for _ in range(3)] == [1, 2, 3]
+    assert [ledger.put_off("1.1", "down", now=100.0) for _ in range(3)] == [0, 0, 0]
     assert ledger.due(107.9) == [] and ledger.due(108.0) == ["1.1"]
     for _ in range(50):
         ledger.put_off("1.1", "down", now=0.0)
     assert ledger.due(LONGEST_WAIT) == ["1.1"]
-    assert ledger.entries() == [Entry("1.1", "waiting", 53, "down")]
+    assert [ledger.put_off("1.1", "damaged", now=0.0, failed=True) for _ in range(2)] == [1, 2]
+    assert ledger.entries() == [Entry("1.1", "waiting", 2, "damaged")]
 
 
 def test_it_is_on_the_disk_for_its_owner_alone(tmp_path: Path) -> None:

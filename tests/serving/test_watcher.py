@@ -161,6 +161,15 @@ def test_an_archive_is_asked_for_ever(tmp_path: Path) -> None:
     assert [watched.step(600) for _ in range(20)] == [[("waiting", "it is full.")]] * 20
 
 
+def test_an_archive_that_was_down_is_not_held_against_a_study(tmp_path: Path) -> None:
+    failing = Failing(ArchiveError("it is down."))
+    watched = Bench(failing, tmp_path, CURRENT, backlog=True)  # type: ignore[arg-type]
+    for _ in range(10):
+        watched.step(600)
+    failing.problem = ImageError("the process was killed.")
+    assert watched.step(600) == [("waiting", "the process was killed.")]
+
+
 def test_a_film_other_than_the_archive_said_is_refused(bench: Callable[..., Bench]) -> None:
     watched = bench(PRIOR, CURRENT)
     lateral = film_file("second", "20300301", ViewPosition="LL")

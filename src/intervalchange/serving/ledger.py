@@ -16,7 +16,8 @@ LONGEST_WAIT = 300.0
 """Seconds between two tries."""
 TABLE = """
 CREATE TABLE IF NOT EXISTS studies (
-  study TEXT PRIMARY KEY, state TEXT NOT NULL, due REAL NOT NULL, tries INTEGER NOT NULL, detail TEXT NOT NULL
+  study TEXT PRIMARY KEY, state TEXT NOT NULL, due REAL NOT NULL, waits INTEGER NOT NULL, failures INTEGER NOT NULL,
+  detail TEXT NOT NULL
 )
 """
 
@@ -27,7 +28,8 @@ class Entry:
 
     study: str
     state: State
-    tries: int
+    failures: int
+    """Of the study itself, not of the archive."""
     detail: str
     """Why it was refused or put off; empty otherwise."""
 
@@ -74,16 +76,18 @@ class Ledger:
         """It will not be answered."""
         self._set(study, "refused", why)
 
-    def put_off(self, study: str, why: str, now: float, first: float = 2.0) -> int:
-        """Try again later, each time twice as late. Returns how often it was tried."""
-        (tries,) = self._rows("SELECT tries FROM studies WHERE study = ?", study)[0]
-        due = now + min(LONGEST_WAIT, first * 2.0 ** min(tries, 20))
-        self._write("UPDATE studies SET tries = tries + 1, due = ?, detail = ? WHERE study = ?", due, why, study)
-        return int(tries) + 1
+    def put_off(self, study: str, why: str, now: float, *, failed: bool = False, first: float = 2.0) -> int:
+        """Try again later, each time twice as late. failed: it was the study's own fault, not one of the archive or of
+        too much to do. Returns how often it was."""
+        ((waits, failures),) = self._rows("SELECT waits, failures FROM studies WHERE study = ?", study)
+        due, failures = now + min(LONGEST_WAIT, first * 2.0 ** min(waits, 20)), failures + failed
+        put_off = "UPDATE studies SET waits = waits + 1, failures = ?, due = ?, detail = ? WHERE study = ?"
+        self._write(put_off, failures, due, why, study)
+        return int(failures)
 
     def entries(self) -> list[Entry]:
         """All of it, in the order in which studies were seen."""
-        return [Entry(*row) for row in self._rows("SELECT study, state, tries, detail FROM studies ORDER BY rowid")]
+        return [Entry(*row) for row in self._rows("SELECT study, state, failures, detail FROM studies ORDER BY rowid")]
 
     def close(self) -> None:
         """Close the file."""
@@ -91,9 +95,9 @@ class Ledger:
 
     def _add(self, studies: Iterable[str], state: State, due: float) -> None:
         with self._lock:
-            rows = [(study, state, due, 0, "") for study in studies]
+            rows = [(study, state, due, 0, 0, "") for study in studies]
             self._data.execute("BEGIN IMMEDIATE")
-            self._data.executemany("INSERT OR IGNORE INTO studies VALUES (?, ?, ?, ?, ?)", rows)
+            self._data.executemany("INSERT OR IGNORE INTO studies VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._data.execute("COMMIT")
 
     def _set(self, study: str, state: State, detail: str) -> None:

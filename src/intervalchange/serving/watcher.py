@@ -136,7 +136,7 @@ class Watcher:
         return "waiting"
 
     def _again(self, study: str, why: str) -> State:
-        if self.ledger.put_off(study, why, self._clock()) < self.options.tries:
+        if self.ledger.put_off(study, why, self._clock(), failed=True) < self.options.tries:
             return "waiting"
         self._done(study, lambda: self.ledger.refused(study, why))
         return "refused"
