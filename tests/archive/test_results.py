@@ -52,6 +52,7 @@ def test_all_in_the_current_study_each_in_a_series_of_its_own() -> None:
         assert RESEARCH_USE in data.SeriesDescription
 
 
+@pytest.mark.slow
 def test_the_same_answer_twice_is_the_same_instance() -> None:
     def uids() -> list[tuple[str, str]]:
         results = results_of(answered(), header(), header("prior"), model="run", pdf=True)
@@ -74,6 +75,7 @@ def test_a_pair_needs_both_headers() -> None:
         results_of(answered(), header(), None, model="run")
 
 
+@pytest.mark.slow
 def test_a_long_model_name_is_kept_whole() -> None:
     name = "openai:http://127.0.0.1:8000/v1#" + "M" * 80
     report = results_of(answered(), header(), header("prior"), model=name)[0]
@@ -148,6 +150,7 @@ def test_a_film_without_a_header_is_refused(head: bytes, tmp_path: Path) -> None
         film_header(path)
 
 
+@pytest.mark.slow
 def test_answer_files_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     for name in ("prior", "current"):

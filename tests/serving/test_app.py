@@ -315,6 +315,7 @@ def test_a_question_that_takes_too_long_is_given_up() -> None:
         assert served.post("/v1/answer", files=files_of(FILMS[0], FILMS[1])).status_code == 200
 
 
+@pytest.mark.slow
 def test_answers_are_not_mixed_between_clients(tmp_path: Path) -> None:
     echo = Echo()
     pairs = [(FILMS[first], FILMS[second]) for first in range(6) for second in range(6) if first != second]
@@ -341,6 +342,7 @@ def test_the_fault_of_one_question_is_its_own(tmp_path: Path) -> None:
     assert [reply.status_code for reply in replies] == [200, 500, 200]
 
 
+@pytest.mark.slow
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen: set[str] = set()

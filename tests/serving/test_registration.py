@@ -35,6 +35,7 @@ def square(pixels: np.ndarray) -> FilmSquare:
     return film_square(DecodedFilm(pixels.astype(np.float32)), SIDE)
 
 
+@pytest.mark.slow
 def test_a_film_that_was_moved_is_found_where_it_is() -> None:
     film = texture(0)
     found = register(square(film), square(moved(film, BY) ** 2 * 0.7))

@@ -43,6 +43,7 @@ def results(out: Path) -> dict[str, dict[str, str]]:
     return {study["study"]: study for study in plain["studies"]}
 
 
+@pytest.mark.slow
 def test_a_folder_in_and_answers_out(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     command = ["watch", "demo", "--in", str(films), "--out", str(out)]
@@ -62,6 +63,7 @@ def test_a_folder_in_and_answers_out(films: Path, tmp_path: Path, capsys: pytest
     assert {path.name: path.read_bytes() for path in out.glob("*.dcm")} == objects
 
 
+@pytest.mark.slow
 def test_a_router_names_its_folders(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERCURE_IN_DIR", str(films))
     monkeypatch.setenv("MERCURE_OUT_DIR", str(tmp_path / "out"))
