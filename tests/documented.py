@@ -130,7 +130,7 @@ class World:
     shared: Path
     prepared: dict[tuple[str, ...], Path] = field(default_factory=dict)
     server: ChatServer | None = None
-    served: list[uvicorn.Server] = field(default_factory=list)
+    served: list[tuple[uvicorn.Server, threading.Thread]] = field(default_factory=list)
 
     def layout(self, name: str) -> Path:
         """A few simulated patients in a layout."""
@@ -259,19 +259,25 @@ class World:
         return word
 
     def _serve(self, app: Any, host: str, port: int, **_: object) -> None:
-        """In place of `uvicorn.run`, which goes on until it is stopped."""
+        """In place of `uvicorn.run`, which goes on until it is stopped; the one of a page before is ended."""
+        self._stop()
         server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.05)
-        self.served.append(server)
+        self.served.append((server, thread))
+
+    def _stop(self) -> None:
+        for server, thread in self.served:
+            server.should_exit = True
+            thread.join()
+        self.served.clear()
 
     def close(self) -> None:
         """End the servers that a page has asked or started."""
-        for server in self.served:
-            server.should_exit = True
+        self._stop()
         if self.server is not None:
             self.server.__exit__(None, None, None)
 
@@ -308,7 +314,9 @@ class World:
         elif command[0] == "serve":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("uvicorn.run", self._serve)
-                assert cli.main(command) == 0
+                # Another page asks this port, perhaps at the same time in another process; nobody asks the archive's.
+                port = "0" if "--archive" in command else value_of(command, "--port") or "7860"
+                assert cli.main(changed(command, port=port)) == 0
         elif command[0] == "watch":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("intervalchange.archive.addresses.open_archive", lambda address, title: two_visits())

@@ -72,7 +72,7 @@ def test_a_reader_opens_two_films_asks_and_looks(address: str, films: tuple[Path
         assert first.replace(" ", "").isdigit()
         assert page.inner_text("#swap") == "read backwards: another change", "this model says the same of all films"
         assert [chip.strip() for chip in page.locator("#chips li").all_inner_texts()] == [
-            "edema: new 0.90", "pleural effusion: small → large",
+            "edema: new 0.90", "pleural effusion: small → massive",
         ]  # fmt: skip
 
         assert _painted(page, "prior") == 0
