@@ -23,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ class Watching:
     run: str
     archive: Orthanc
     state: Path
-    lines: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
         """Start it."""

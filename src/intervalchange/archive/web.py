@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from dicomweb_client.web import DICOMwebClient
@@ -19,8 +19,7 @@ from intervalchange.data.dicom_selection import kind_of
 
 SECONDS = 60
 """That a request may take."""
-AS_STORED = ((("application/dicom", "*")),)
-T = TypeVar("T")
+AS_STORED = (("application/dicom", "*"),)
 
 
 class WebArchive:

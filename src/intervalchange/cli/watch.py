@@ -32,6 +32,8 @@ EXAMPLES = """\
 IN, OUT = "MERCURE_IN_DIR", "MERCURE_OUT_DIR"
 """Where a router says which folders it means."""
 STATE = Path("watch-state")
+ALWAYS = ("state", "every", "settle", "days", "backlog", "listen", "listen_web", "host", "senders", "viewer")
+"""Options that a single pass over a folder has no use for."""
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -54,8 +56,10 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     always = verb.add_argument_group("always")
     always.add_argument("--state", type=Path, default=STATE, help=f"what was answered (default: {STATE})")
     always.add_argument("--every", type=positive, default=5, help="seconds between two looks (default: 5)")
-    always.add_argument("--settle", type=int, default=10, help="seconds a study may still grow (default: 10)")
-    always.add_argument("--days", type=int, default=3, help="look at studies of the last days; 0: all (default: 3)")
+    always.add_argument("--settle", type=_none_or_more, default=10, help="seconds that a study may grow (default: 10)")
+    always.add_argument(
+        "--days", type=_none_or_more, default=3, help="look at studies of the last days; 0: all (default: 3)"
+    )
     always.add_argument("--backlog", action="store_true", help="answer what is there already when it is first begun")
     always.add_argument("--listen", metavar="PORT", type=int, help="take films by C-STORE as well")
     always.add_argument("--listen-web", metavar="PORT", type=int, help="take films by STOW-RS (PORT/dicom-web)")
@@ -70,6 +74,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="take films that do not say whether they are frontal or of the chest",
     )
     verb.add_argument("--pdf", action="store_true", help="file a PDF as well")
+    verb.set_defaults(unset={name: verb.get_default(name) for name in ALWAYS})
+
+
+def _none_or_more(text: str) -> int:
+    return 0 if text == "0" else positive(text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -81,6 +90,10 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigError("there is nothing to watch.", remedy="Give --archive ADDRESS, or --in and --out.")
     _check_listening(options)
     if inside is not None and outside is not None:
+        given = [name for name in ALWAYS if getattr(options, name) != options.unset[name]]
+        if given:
+            flag = f"--{given[0].replace('_', '-')}"
+            raise ConfigError(f"{flag} says nothing of a folder.", remedy=f"Leave out {flag}, or --in and --out.")
         _once(options, inside, outside)
     else:
         _always(options)
@@ -94,8 +107,10 @@ def _check_listening(options: argparse.Namespace) -> None:
     from intervalchange.foreign_models.addresses import is_loopback
 
     listens = options.listen is not None or options.listen_web is not None
-    if not listens and (options.senders or options.host != "127.0.0.1"):
-        raise ConfigError("--host and --senders are for --listen.", remedy="Give --listen PORT.")
+    if not listens and options.host != "127.0.0.1":
+        raise ConfigError("--host is for --listen and --listen-web.", remedy="Give --listen PORT.")
+    if options.listen is None and options.senders:
+        raise ConfigError("--senders are for --listen.", remedy="Give --listen PORT.")
     if is_loopback(options.host):
         return
     if options.listen is not None and not options.senders:
