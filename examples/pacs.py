@@ -103,7 +103,7 @@ def _wait_for(process: subprocess.Popen[str], word: str) -> None:
 def _new_visit(archive: Orthanc, films: list[Path]) -> bool:
     """Whether the answer to the last visit is there in time, and the right one."""
     prior, current = (pydicom.dcmread(film, stop_before_pixels=True) for film in films[-2:])
-    uids = result_uids(str(current.SOPInstanceUID), str(prior.SOPInstanceUID), f"demo {ic.load('demo').identity}")
+    uids = result_uids(str(current.SOPInstanceUID), str(prior.SOPInstanceUID), ic.load("demo").identity)
     begun = time.monotonic()
     archive.add(films[-1].read_bytes())
     print(f"visit {VISITS} is stored ...")

@@ -89,13 +89,18 @@ class Predictor:
         trained = self.run.get("fingerprint", {}).get("train", {})
         return tuple(trained.get("kinds", TrainConfig().kinds)) or KINDS
 
+    @property
+    def name(self) -> str:
+        """That of the run folder it was trained in, without the path; that of the stage where it has none."""
+        return str(self.run.get("name", self.run["stage"]))
+
     @cached_property
     def identity(self) -> str:
-        """Eight hexadecimal digits of the weights, the configuration and `abstain_at`: whatever answers otherwise under
-        the same name has others."""
+        """Its name and eight hexadecimal digits of the weights, the configuration and `abstain_at`: whatever answers
+        otherwise under the same name has others."""
         state = hashlib.sha256(weight_hash(self.model.state_dict()).encode())
         state.update(json.dumps([asdict(self.model.config), self.abstain_at], sort_keys=True, default=str).encode())
-        return state.hexdigest()[:8]
+        return f"{self.name} {state.hexdigest()[:8]}"
 
     @property
     def abstain_at(self) -> float | None:
@@ -188,7 +193,7 @@ class Predictor:
     def provenance(self, prepared: Prepared, split: str) -> Provenance:
         """Where its answers come from: the run, and the data."""
         return prepared.provenance(
-            str(self.run.get("name", self.run["stage"])),
+            self.name,
             split,
             training_answers=self.run.get("training_answers", {}),
             more={"stage": self.run["stage"], "supervision": list(self.model.supervision)},

@@ -17,7 +17,7 @@ class Echo:
 
     stored_pixels = 64
     abstain_at = None
-    identity = "0000abcd"
+    identity = "echo 0000abcd"
 
     def __init__(self) -> None:
         self.gate = threading.Event()

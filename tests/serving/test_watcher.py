@@ -25,7 +25,7 @@ STUDY = uid("second")
 
 @pytest.fixture(scope="module")
 def filer() -> Iterator[StudyFiler]:
-    filer = StudyFiler(Echo(), "echo", PairFinder(MemoryArchive()), limits=Limits(readers=1))  # type: ignore[arg-type]
+    filer = StudyFiler(Echo(), PairFinder(MemoryArchive()), limits=Limits(readers=1))  # type: ignore[arg-type]
     yield filer
     filer.close()
 

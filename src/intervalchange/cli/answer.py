@@ -99,10 +99,7 @@ def _file(folder: Path, answered: Answered, headers: list[Dataset | None], model
 
     current, prior = headers
     assert current is not None
-    name = str(model.run.get("name", model.run["stage"]))
-    results = results_of(
-        answered, current, prior, model=f"{name} {model.identity}", pdf=pdf, abstain_at=model.abstain_at
-    )
+    results = results_of(answered, current, prior, model=model.identity, pdf=pdf, abstain_at=model.abstain_at)
     folder.mkdir(parents=True, exist_ok=True)
     for kind, result in zip(("sr", "sc", "pdf"), results, strict=False):
         path = folder / f"{kind}.dcm"

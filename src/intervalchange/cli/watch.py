@@ -128,7 +128,7 @@ def _filer(options: argparse.Namespace, archive: Archive, inbox: Films | None = 
     from intervalchange.serving.study_filer import StudyFiler
 
     finder = PairFinder(archive, PairRules(options.take_unsaid, options.same_day), inbox)
-    return StudyFiler(load(options.run_folder), str(options.run_folder), finder, pdf=options.pdf)
+    return StudyFiler(load(options.run_folder), finder, pdf=options.pdf)
 
 
 def _once(options: argparse.Namespace, inside: Path, outside: Path) -> None:

@@ -32,10 +32,10 @@ class StudyFiler:
     """A run, the processes that read films for it, and where pairs are found and answers filed."""
 
     def __init__(
-        self, predictor: Predictor, name: str, finder: PairFinder, *, pdf: bool = False, limits: Limits | None = None
+        self, predictor: Predictor, finder: PairFinder, *, pdf: bool = False, limits: Limits | None = None
     ) -> None:
-        """name: of the run, as the report calls it. pdf: file an encapsulated PDF as well."""
-        self.model, self.finder, self.pdf = f"{name} {predictor.identity}", finder, pdf
+        """pdf: file an encapsulated PDF as well."""
+        self.model, self.finder, self.pdf = predictor.identity, finder, pdf
         self.limits = limits or Limits()
         self.abstain_at = predictor.abstain_at
         self.reader = FilmReader(predictor.stored_pixels, self.limits)
